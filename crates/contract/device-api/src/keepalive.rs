@@ -1,0 +1,197 @@
+//! Engine → router keepalive: one UDP datagram, HMAC-SHA256 at its end.
+//!
+//! ```text
+//! 0      4        5         6        10     18         26     34           42        46         50       52     n
+//! "WKA1" version  state(u8) key(u32) boot   sequence   term   generation   sessions  active     load‰    name   mac(32)
+//! ```
+//! Integers are big-endian; `name` is a length byte and that many bytes. The mac covers everything before it. The same
+//! bytes open an engine's lifeline (TCP): its end tells the router at once that the worker is gone.
+
+use aws_lc_rs::hmac;
+use weir_model::{DeviceName, Stamp, configuration::KeepaliveKey};
+
+/// Largest keepalive, in bytes.
+pub const KEEPALIVE_BYTES_MAX: usize = FIXED_BYTES + 1 + weir_model::name::LABEL_BYTES + MAC_BYTES;
+const MAGIC: &[u8; 4] = b"WKA1";
+const VERSION: u8 = 1;
+const FIXED_BYTES: usize = 52;
+const MAC_BYTES: usize = 32;
+
+/// Whether the engine takes viewers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineState {
+    /// It serves.
+    Serving,
+    /// It is about to stop: send it nothing new from now on.
+    Leaving,
+}
+
+/// What an engine says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Who.
+    pub engine: DeviceName,
+    /// Whether it takes viewers.
+    pub state: EngineState,
+    /// Rises with each start of the worker; persisted.
+    pub boot: u64,
+    /// Rises with each keepalive of one boot.
+    pub sequence: u64,
+    /// The configuration it runs from.
+    pub stamp: Stamp,
+    /// Viewer sessions.
+    pub sessions: u32,
+    /// Requests being answered.
+    pub active_requests: u32,
+    /// How busy it is, in thousandths of what it can do; 0 when not measured.
+    pub load_permille: u16,
+}
+
+/// Why a datagram is not a keepalive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeepaliveError {
+    /// Too short, too long, or lengths that do not add up.
+    #[error("wrong length")]
+    Length,
+    /// Another protocol or version.
+    #[error("not keepalive version 1")]
+    Version,
+    /// A state byte this version does not know.
+    #[error("unknown state")]
+    State,
+    /// Not a device name.
+    #[error("bad engine name")]
+    Name,
+    /// A key this router does not hold.
+    #[error("unknown key {0}")]
+    Key(u32),
+    /// The mac does not match.
+    #[error("wrong mac")]
+    Mac,
+}
+
+fn hmac_key(key: &KeepaliveKey) -> Option<hmac::Key> {
+    let mut secret = [0; 32];
+    hex::decode_to_slice(&key.secret, &mut secret).ok()?;
+    Some(hmac::Key::new(hmac::HMAC_SHA256, &secret))
+}
+
+impl Keepalive {
+    /// The datagram, signed with `key`; `None` when the key is not 64 hex digits.
+    pub fn encode(&self, key: &KeepaliveKey) -> Option<Vec<u8>> {
+        let mut out = Vec::with_capacity(KEEPALIVE_BYTES_MAX);
+        out.extend_from_slice(MAGIC);
+        out.push(VERSION);
+        out.push(match self.state {
+            EngineState::Serving => 0,
+            EngineState::Leaving => 1,
+        });
+        out.extend_from_slice(&key.id.to_be_bytes());
+        for number in [self.boot, self.sequence, self.stamp.term, self.stamp.generation] {
+            out.extend_from_slice(&number.to_be_bytes());
+        }
+        out.extend_from_slice(&self.sessions.to_be_bytes());
+        out.extend_from_slice(&self.active_requests.to_be_bytes());
+        out.extend_from_slice(&self.load_permille.to_be_bytes());
+        let name = self.engine.as_str().as_bytes();
+        out.push(u8::try_from(name.len()).expect("a label has at most 63 bytes"));
+        out.extend_from_slice(name);
+        let mac = hmac::sign(&hmac_key(key)?, &out);
+        out.extend_from_slice(mac.as_ref());
+        Some(out)
+    }
+
+    /// Checks the mac against the key the datagram names, then reads it.
+    pub fn decode(datagram: &[u8], keys: &[KeepaliveKey]) -> Result<Self, KeepaliveError> {
+        if datagram.len() < FIXED_BYTES + 2 + MAC_BYTES || datagram.len() > KEEPALIVE_BYTES_MAX {
+            return Err(KeepaliveError::Length);
+        }
+        let (body, mac) = datagram.split_at(datagram.len() - MAC_BYTES);
+        if &body[..4] != MAGIC || body[4] != VERSION {
+            return Err(KeepaliveError::Version);
+        }
+        let id = u32_at(body, 6);
+        let key = keys.iter().find(|k| k.id == id).and_then(hmac_key).ok_or(KeepaliveError::Key(id))?;
+        hmac::verify(&key, body, mac).map_err(|_| KeepaliveError::Mac)?;
+        let state = match body[5] {
+            0 => EngineState::Serving,
+            1 => EngineState::Leaving,
+            _ => return Err(KeepaliveError::State),
+        };
+        let name = &body[FIXED_BYTES + 1..];
+        if usize::from(body[FIXED_BYTES]) != name.len() {
+            return Err(KeepaliveError::Length);
+        }
+        let engine = std::str::from_utf8(name).ok().and_then(|n| n.parse().ok()).ok_or(KeepaliveError::Name)?;
+        Ok(Self {
+            engine,
+            state,
+            boot: u64_at(body, 10),
+            sequence: u64_at(body, 18),
+            stamp: Stamp { term: u64_at(body, 26), generation: u64_at(body, 34) },
+            sessions: u32_at(body, 42),
+            active_requests: u32_at(body, 46),
+            load_permille: u16::from_be_bytes([body[50], body[51]]),
+        })
+    }
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes, inside the fixed part"))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes, inside the fixed part"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key(id: u32) -> KeepaliveKey {
+        KeepaliveKey { id, secret: format!("{id:064x}") }
+    }
+    fn sample() -> Keepalive {
+        Keepalive {
+            engine: "east-1".parse().expect("name"),
+            state: EngineState::Serving,
+            boot: 7,
+            sequence: 9,
+            stamp: Stamp { term: 1, generation: 42 },
+            sessions: 3,
+            active_requests: 2,
+            load_permille: 125,
+        }
+    }
+
+    /// The bytes of version 1, frozen: a router of one line reads the engines of the next.
+    #[test]
+    fn golden() {
+        let bytes = sample().encode(&key(1)).expect("key");
+        let body = "574b413101000000000100000000000000070000000000000009000000000000000100000000000000\
+                    2a0000000300000002007d06656173742d31";
+        assert_eq!(hex::encode(&bytes[..FIXED_BYTES + 7]), body);
+        assert_eq!(bytes.len(), FIXED_BYTES + 1 + 6 + MAC_BYTES);
+        assert_eq!(Keepalive::decode(&bytes, &[key(2), key(1)]), Ok(sample()));
+    }
+
+    #[test]
+    fn a_key_the_router_does_not_hold() {
+        let bytes = sample().encode(&key(1)).expect("key");
+        assert_eq!(Keepalive::decode(&bytes, &[key(2)]), Err(KeepaliveError::Key(1)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_flipped_bit_is_refused(bit in 0usize..(FIXED_BYTES + 7 + MAC_BYTES) * 8) {
+            let mut bytes = sample().encode(&key(1)).expect("key");
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(Keepalive::decode(&bytes, &[key(1)]).is_err());
+        }
+        #[test]
+        fn noise_never_panics(bytes: Vec<u8>) {
+            prop_assert!(Keepalive::decode(&bytes, &[key(1)]).is_err());
+        }
+    }
+}

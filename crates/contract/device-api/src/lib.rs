@@ -1,0 +1,19 @@
+//! What devices say to managers and routers.
+//!
+//! - device → manager: JSON over HTTP/2 with mutual TLS ([`paths`], [`Report`], [`Poll`]); enrolment is the one call
+//!   without a client certificate ([`EnrolRequest`]).
+//! - engine → router: authenticated UDP keepalives ([`keepalive`]).
+//!
+//! Types and codecs only; `docs/protocols/device.md` and `docs/protocols/keepalive.md` are the pages.
+
+pub mod enrolment;
+pub mod hello;
+pub mod keepalive;
+pub mod paths;
+pub mod poll;
+pub mod report;
+
+pub use enrolment::{EnrolAnswer, EnrolRequest, EnrolToken};
+pub use hello::Hello;
+pub use poll::{Answer, Ask, Poll, Question};
+pub use report::{Condition, Listeners, Load, Report, ReportAnswer};

@@ -1,0 +1,67 @@
+//! The long poll: a newer configuration, and questions for the device.
+
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use weir_model::DeviceConfiguration;
+
+/// Most log lines one question may ask for.
+pub const LOG_LINES_MAX: u32 = 10_000;
+
+/// What a poll returns: at once when there is something, else empty after the wait.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Poll {
+    /// A configuration newer than the one the device named.
+    #[serde(default)]
+    pub configuration: Option<DeviceConfiguration>,
+    /// Questions to answer at [`crate::paths::ANSWERS`].
+    #[serde(default)]
+    pub questions: Vec<Question>,
+}
+
+/// A question with the number its answer carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// Chosen by the manager.
+    pub id: u64,
+    /// What it wants to know.
+    pub ask: Ask,
+}
+
+/// What an operator may ask a device through the manager.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Ask {
+    /// The last lines of its log.
+    Logs {
+        /// How many, at most [`LOG_LINES_MAX`].
+        lines: u32,
+    },
+    /// Routers: where would this client be sent, and why.
+    Explain {
+        /// The client's address.
+        client: IpAddr,
+        /// `http://domain/path`, or `/domain/path` at an address.
+        url: String,
+    },
+}
+
+/// The device's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Answer {
+    /// Log lines, oldest first; each is one JSON object as text.
+    Logs {
+        /// The lines.
+        lines: Vec<String>,
+    },
+    /// The decision with its reasons, as the router's crate writes it.
+    Explain {
+        /// `weir_routing::Decision` as JSON.
+        decision: serde_json::Value,
+    },
+    /// The device cannot answer this.
+    Refused {
+        /// Why, one sentence.
+        reason: String,
+    },
+}

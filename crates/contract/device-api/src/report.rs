@@ -1,0 +1,100 @@
+//! Reports: what a device tells the manager every few seconds.
+
+use crate::Hello;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use weir_model::{AlarmReason, Stamp};
+
+/// Where a device listens; absent when it has no such listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Listeners {
+    /// DNS, UDP and TCP (routers).
+    #[serde(default)]
+    pub dns: Option<SocketAddr>,
+    /// HTTP (routers, engines).
+    #[serde(default)]
+    pub http: Option<SocketAddr>,
+    /// HTTPS: viewers', or the manager's API.
+    #[serde(default)]
+    pub https: Option<SocketAddr>,
+    /// Mutual-TLS device API (managers).
+    #[serde(default)]
+    pub device: Option<SocketAddr>,
+    /// Metrics and health.
+    #[serde(default)]
+    pub admin: Option<SocketAddr>,
+    /// Keepalives, UDP and TCP (routers).
+    #[serde(default)]
+    pub keepalive: Option<SocketAddr>,
+}
+
+/// Work in hand and done, since the worker started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Load {
+    /// Requests answered.
+    pub requests: u64,
+    /// Requests being answered now.
+    pub active_requests: u32,
+    /// Viewer sessions now.
+    pub sessions: u32,
+    /// Bytes sent to clients.
+    pub client_bytes: u64,
+    /// Bytes received from origins.
+    pub origin_bytes: u64,
+    /// Bytes of content held.
+    pub store_bytes: u64,
+}
+
+/// Something the manager raises an alarm for while the device keeps reporting it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// Why.
+    pub reason: AlarmReason,
+    /// What it is about: a delivery service, a file, or the device itself when empty.
+    pub object: String,
+    /// One sentence with the particulars.
+    pub text: String,
+}
+
+/// The report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Who, and which configuration it runs.
+    pub hello: Hello,
+    /// Rises by one with each start of the worker; persisted on the device.
+    pub boot: u64,
+    /// Wall clock of the device, milliseconds since 1970.
+    pub clock_ms: u64,
+    /// Milliseconds since the worker started.
+    pub uptime_ms: u64,
+    /// Times the keeper restarted a crashed worker since the keeper started.
+    pub worker_crashes: u32,
+    /// Where it listens.
+    pub listeners: Listeners,
+    /// Work.
+    pub load: Load,
+    /// A configuration it refused, and why.
+    #[serde(default)]
+    pub rejected: Option<Rejected>,
+    /// What is wrong, as far as it knows.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+}
+
+/// A configuration a device refused to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// Which.
+    pub stamp: Stamp,
+    /// Why, one sentence.
+    pub reason: String,
+}
+
+/// The manager's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportAnswer {
+    /// The manager.
+    pub hello: Hello,
+    /// Its wall clock, milliseconds since 1970.
+    pub clock_ms: u64,
+}

@@ -1,0 +1,1 @@
+//! REST API of the manager: types, paths, problem reasons, OpenAPI document.

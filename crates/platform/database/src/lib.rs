@@ -1,0 +1,1 @@
+//! SQLite: writer thread, readers, migrations with a ledger.

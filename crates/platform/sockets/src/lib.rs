@@ -1,0 +1,1 @@
+//! Bind, pass and adopt listening sockets; no async.

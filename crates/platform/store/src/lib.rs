@@ -1,0 +1,1 @@
+//! Content store: objects in RAM within a byte limit, filled while read.

@@ -1,0 +1,1 @@
+//! Logs, metrics registry, error-chain printer, owned task spawning.

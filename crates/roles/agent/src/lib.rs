@@ -1,0 +1,1 @@
+//! What every device does: enrol, fetch configuration, report, keepalive, answer questions.

@@ -1,0 +1,1 @@
+//! Service Engine: caches and streams.

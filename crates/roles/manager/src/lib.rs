@@ -1,0 +1,1 @@
+//! CDSM: configuration, API, devices, alarms.

@@ -1,0 +1,1 @@
+//! Service Router: picks the engine for each request.

@@ -1,0 +1,119 @@
+//! Alarms: what an operator must see, with one word each.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// How bad an alarm is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth a look in working hours.
+    Minor,
+    /// Service is degraded or soon will be.
+    Major,
+    /// Viewers are or may be affected now.
+    Critical,
+}
+
+/// Why an alarm stands. The page, the CLI, the log and the tests use the same word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum AlarmReason {
+    /// A device missed its reports.
+    DeviceOffline,
+    /// A device's wall clock differs from the manager's by more than the profile allows.
+    ClockSkew,
+    /// A device's worker ended without being told to.
+    WorkerCrashed,
+    /// A device refused a configuration and keeps its last good one.
+    ConfigurationRejected,
+    /// An engine cannot fetch from a delivery service's origin.
+    OriginUnreachable,
+    /// A device cannot write its data directory.
+    DiskFull,
+}
+
+impl AlarmReason {
+    /// Every reason.
+    pub const ALL: [AlarmReason; 6] = [
+        AlarmReason::DeviceOffline,
+        AlarmReason::ClockSkew,
+        AlarmReason::WorkerCrashed,
+        AlarmReason::ConfigurationRejected,
+        AlarmReason::OriginUnreachable,
+        AlarmReason::DiskFull,
+    ];
+
+    /// How bad it is.
+    pub fn severity(self) -> Severity {
+        match self {
+            AlarmReason::DeviceOffline | AlarmReason::DiskFull => Severity::Critical,
+            AlarmReason::WorkerCrashed | AlarmReason::ConfigurationRejected | AlarmReason::OriginUnreachable => Severity::Major,
+            AlarmReason::ClockSkew => Severity::Minor,
+        }
+    }
+
+    /// What the operator does next, one sentence.
+    pub fn next_step(self) -> &'static str {
+        match self {
+            AlarmReason::DeviceOffline => {
+                "check that the box is up and reaches the manager's device address; `weir logs DEVICE` once it reports again"
+            }
+            AlarmReason::ClockSkew => "set up time synchronisation (NTP) on the device",
+            AlarmReason::WorkerCrashed => "read `weir logs DEVICE`; the keeper has restarted the worker",
+            AlarmReason::ConfigurationRejected => {
+                "read the reason, correct the object it names; the device serves from its last good configuration"
+            }
+            AlarmReason::OriginUnreachable => "check the delivery service's origin URL and that the engine's box reaches it",
+            AlarmReason::DiskFull => "free space in the device's data directory",
+        }
+    }
+
+    /// The word as JSON and tables show it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AlarmReason::DeviceOffline => "DEVICE_OFFLINE",
+            AlarmReason::ClockSkew => "CLOCK_SKEW",
+            AlarmReason::WorkerCrashed => "WORKER_CRASHED",
+            AlarmReason::ConfigurationRejected => "CONFIGURATION_REJECTED",
+            AlarmReason::OriginUnreachable => "ORIGIN_UNREACHABLE",
+            AlarmReason::DiskFull => "DISK_FULL",
+        }
+    }
+}
+impl fmt::Display for AlarmReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+impl Severity {
+    /// The word as JSON and tables show it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Minor => "minor",
+            Severity::Major => "major",
+            Severity::Critical => "critical",
+        }
+    }
+}
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_and_text_are_the_same_word() {
+        for reason in AlarmReason::ALL {
+            assert_eq!(serde_json::to_value(reason).expect("json"), reason.as_str());
+            assert!(!reason.next_step().is_empty());
+        }
+        for severity in [Severity::Minor, Severity::Major, Severity::Critical] {
+            assert_eq!(serde_json::to_value(severity).expect("json"), severity.as_str());
+        }
+    }
+}

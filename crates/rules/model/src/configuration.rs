@@ -1,0 +1,99 @@
+//! The document a device runs from: compiled by the manager, kept on the device's disk as its last good one.
+
+use crate::{DeliveryService, DeviceName, LocationName, Profile, Role, Stamp};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fmt, net::SocketAddr};
+
+/// Everything one device needs to serve, for ever, without the manager. Immutable; ordered by its stamp.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceConfiguration {
+    /// (term, generation).
+    pub stamp: Stamp,
+    /// Whose document this is.
+    pub device: DeviceName,
+    /// Its role.
+    pub role: Role,
+    /// Where it is; absent while it is inactive.
+    pub location: Option<LocationName>,
+    /// Managers' device addresses, in the order to try them.
+    pub managers: Vec<ManagerEntry>,
+    /// Timers.
+    pub profile: Profile,
+    /// Keys that authenticate keepalives, newest first; at most two.
+    pub keepalive_keys: Vec<KeepaliveKey>,
+    /// The location tree.
+    pub locations: Vec<LocationEntry>,
+    /// Active engines.
+    pub engines: Vec<EngineEntry>,
+    /// Active routers.
+    pub routers: Vec<RouterEntry>,
+    /// Delivery services.
+    pub services: Vec<DeliveryService>,
+    /// Coverage zones; routers only.
+    pub zones: Vec<ZoneEntry>,
+}
+
+/// One manager a device may talk to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManagerEntry {
+    /// Its device name.
+    pub name: DeviceName,
+    /// Its mutual-TLS device API.
+    pub device: SocketAddr,
+}
+
+/// A key of the keepalive HMAC (SHA-256), 32 bytes as 64 hex digits. Never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeepaliveKey {
+    /// Which key a keepalive names.
+    pub id: u32,
+    /// 64 hex digits.
+    pub secret: String,
+}
+
+impl fmt::Debug for KeepaliveKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeepaliveKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// A site in the tree; the root is nearest the origin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocationEntry {
+    /// Its name.
+    pub name: LocationName,
+    /// Its parent; absent for a root.
+    pub parent: Option<LocationName>,
+}
+
+/// An engine as routers and other engines see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineEntry {
+    /// Its name.
+    pub name: DeviceName,
+    /// Where it is.
+    pub location: LocationName,
+    /// Where viewers and other engines reach it over HTTP.
+    pub http: SocketAddr,
+    /// Share of new viewers relative to its peers, 0 to 100.
+    pub weight: u8,
+}
+
+/// A router as engines see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouterEntry {
+    /// Its name.
+    pub name: DeviceName,
+    /// Where it listens for keepalives: UDP, and TCP for the engines' lifelines.
+    pub keepalive: SocketAddr,
+}
+
+/// One client network and the locations near it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneEntry {
+    /// Client network; the longest prefix that holds a client decides.
+    pub network: IpNet,
+    /// Locations by metric: lower is nearer; a higher one serves when none of the lower ones can.
+    pub locations: BTreeMap<LocationName, u32>,
+}

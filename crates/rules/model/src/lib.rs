@@ -1,0 +1,27 @@
+//! Nouns, names, versions and the compiled configuration a device runs from.
+//!
+//! Everything here is a value: no clock, socket, file or randomness. Field names are the same in
+//! Rust, JSON, SQL and pages.
+
+pub mod alarm;
+pub mod configuration;
+pub mod name;
+pub mod origin;
+pub mod profile;
+pub mod service;
+pub mod stamp;
+pub mod status;
+pub mod version;
+
+pub use alarm::{AlarmReason, Severity};
+pub use configuration::DeviceConfiguration;
+pub use name::{DeviceName, Domain, LocationName, NameError, ServiceName};
+pub use origin::OriginUrl;
+pub use profile::Profile;
+pub use service::DeliveryService;
+pub use stamp::Stamp;
+pub use status::{DeviceStatus, Role};
+pub use version::{Line, Version};
+
+/// The version of this build, as `--version`, every HELLO, page and metric show it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

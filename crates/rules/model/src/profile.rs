@@ -1,0 +1,69 @@
+//! Timers, as named profiles: every period and patience of the network is a field here.
+
+use serde::{Deserialize, Serialize};
+
+/// Timers every device of the network uses. Durations are milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// `standard` or `rehearsal`.
+    pub name: String,
+    /// How often a device reports to the manager.
+    pub report_ms: u64,
+    /// Reports missed before a device is offline.
+    pub reports_missed: u32,
+    /// How often an engine sends a keepalive to each router.
+    pub keepalive_ms: u64,
+    /// Keepalives missed before a router takes an engine for dead.
+    pub keepalives_missed: u32,
+    /// How long a manager holds a configuration poll that has nothing new.
+    pub poll_ms: u64,
+    /// How long a viewer counts as a session after its last media bytes.
+    pub session_window_ms: u64,
+    /// Wall-clock difference to the manager that raises CLOCK_SKEW.
+    pub clock_skew_ms: u64,
+}
+
+impl Profile {
+    /// For a network in production.
+    pub fn standard() -> Self {
+        Self {
+            name: "standard".into(),
+            report_ms: 5_000,
+            reports_missed: 2,
+            keepalive_ms: 1_000,
+            keepalives_missed: 3,
+            poll_ms: 30_000,
+            session_window_ms: 30_000,
+            clock_skew_ms: 5_000,
+        }
+    }
+
+    /// For `weir up` and tests: the same machinery, shorter waits.
+    pub fn rehearsal() -> Self {
+        Self {
+            name: "rehearsal".into(),
+            report_ms: 1_000,
+            reports_missed: 2,
+            keepalive_ms: 250,
+            keepalives_missed: 3,
+            poll_ms: 10_000,
+            session_window_ms: 5_000,
+            clock_skew_ms: 5_000,
+        }
+    }
+
+    /// The profile of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::standard(), Self::rehearsal()].into_iter().find(|p| p.name == name)
+    }
+
+    /// Silence after which a router takes an engine for dead: the missed keepalives and half a period of grace.
+    pub fn keepalive_patience_ms(&self) -> u64 {
+        self.keepalive_ms * u64::from(self.keepalives_missed) + self.keepalive_ms / 2
+    }
+
+    /// Silence after which the manager shows a device as offline: the missed reports and half a period of grace.
+    pub fn report_patience_ms(&self) -> u64 {
+        self.report_ms * u64::from(self.reports_missed) + self.report_ms / 2
+    }
+}
