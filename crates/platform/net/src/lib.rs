@@ -1,1 +1,9 @@
-//! HTTP/1.1 server loop, limits, drain, TLS and device identity.
+//! The network, wrapped once: our HTTP/1.1 server loop, TLS, and device identity.
+//!
+//! - [`http1`]: the strict server loop engines, routers and admin listeners share.
+//! - [`cores`]: one runtime per core, each with its own listening socket.
+//! - [`identity`]: the network's certificate authority and device certificates.
+//! - [`tls`]: rustls configurations; one provider, installed once.
+
+pub mod identity;
+pub mod tls;
