@@ -1,1 +1,30 @@
-//! REST API of the manager: types, paths, problem reasons, OpenAPI document.
+//! The manager's REST API under `/api/v1`: paths, requests, answers, problems.
+//!
+//! Requests refuse fields they do not know; answers may grow fields, and readers ignore those they do not know. Names in
+//! requests are plain text, so that the manager can say which field is wrong and why; names in answers are names.
+//! `docs/openapi.json` is generated from the manager's handlers and these types.
+
+pub mod alarm;
+pub mod audit;
+pub mod delivery_service;
+pub mod device;
+pub mod listing;
+pub mod location;
+pub mod paths;
+pub mod problem;
+pub mod route;
+pub mod status;
+pub mod token;
+pub mod zone;
+
+pub use alarm::{Alarm, AlarmState};
+pub use audit::AuditEntry;
+pub use delivery_service::{Caching, DeliveryService, DeliveryServiceRequest};
+pub use device::{Activation, Addresses, Device, DeviceCondition, DeviceLoad, DeviceLogs, LastReport, RejectedConfiguration};
+pub use listing::{Listing, PageQuery};
+pub use location::{Location, LocationRequest};
+pub use problem::{Problem, Reason};
+pub use route::RouteExplanation;
+pub use status::{AlarmCounts, DeviceCounts, ManagerRole, NetworkStatus, PrimaryAddress};
+pub use token::{ApiToken, ApiTokenRequest, EnrolmentToken, EnrolmentTokenRequest, NewApiToken, NewEnrolmentToken};
+pub use zone::{CoverageZone, CoverageZones, CoverageZonesRequest, ZoneRequest};

@@ -1,1 +1,71 @@
-//! SQLite: writer thread, readers, migrations with a ledger.
+//! SQLite: one writer thread, a few readers, migrations with a ledger.
+//!
+//! A [`Database`] owns one write connection on a thread of its own and [`READERS`] read-only connections on theirs; nothing
+//! of SQLite runs on the async runtime. A write is one transaction: it is committed, and on disk (WAL,
+//! `synchronous=FULL`), before [`Database::write`] answers `Ok`; any `Err` rolls it back. A read sees one snapshot of
+//! what was committed when it began. SQL is the caller's; only the ledger's is here.
+
+mod error;
+mod ledger;
+mod open;
+mod threads;
+
+pub use error::DatabaseError;
+pub use ledger::Migration;
+pub use rusqlite;
+
+use rusqlite::Transaction;
+use std::{path::Path, sync::Arc};
+use threads::Threads;
+
+/// Read-only connections, each with a thread.
+pub const READERS: usize = 2;
+/// Writes or reads that may wait for their thread; a caller beyond this waits to be queued.
+pub const QUEUE_JOBS: usize = 1024;
+
+/// An open database. Clones share its threads; the last one dropped ends them.
+#[derive(Clone)]
+pub struct Database {
+    threads: Arc<Threads>,
+}
+
+impl Database {
+    /// Opens or creates the file, checks it, and takes the schema to the newest migration. `now_ms` (milliseconds since
+    /// 1970) is what the ledger notes. Blocks; call it before serving.
+    pub fn open(path: &Path, migrations: &[Migration], now_ms: u64) -> Result<Self, DatabaseError> {
+        let mut writer = open::writer(path)?;
+        ledger::bring_up(&mut writer, migrations, now_ms)?;
+        let readers = (0..READERS).map(|_| open::reader(path)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { threads: Arc::new(Threads::start(writer, readers)?) })
+    }
+
+    /// Runs `f` in a write transaction; commits when it returns `Ok`, else rolls back. A write whose future is dropped
+    /// may still be committed.
+    pub async fn write<T, E, F>(&self, f: F) -> Result<T, E>
+    where
+        F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<DatabaseError> + Send + 'static,
+    {
+        self.threads.write(f).await
+    }
+
+    /// Runs `f` on one snapshot of what is committed. Writing is refused by the connection.
+    pub async fn read<T, E, F>(&self, f: F) -> Result<T, E>
+    where
+        F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<DatabaseError> + Send + 'static,
+    {
+        self.threads.read(f).await
+    }
+
+    /// Finishes what is queued, folds the write-ahead log into the file and ends the threads. Later calls are refused
+    /// with [`DatabaseError::Closed`].
+    pub async fn close(&self) {
+        let threads = Arc::clone(&self.threads);
+        if tokio::task::spawn_blocking(move || threads.close()).await.is_err() {
+            tracing::warn!("database threads did not end cleanly");
+        }
+    }
+}

@@ -1,1 +1,25 @@
-//! What every device does: enrol, fetch configuration, report, keepalive, answer questions.
+//! What every device does, whatever its role: enrol, fetch configuration, report, keep routers informed, answer questions.
+//!
+//! - [`enrol`]: a token for a certificate; once in a device's life.
+//! - [`device_state`]: what is kept on disk: identity, last good configuration, boot counter.
+//! - [`follow`]: the configuration poll; applies, keeps the last good one, answers questions.
+//! - [`report`]: what the manager hears every few seconds.
+//! - [`keepalive`]: what routers hear from an engine.
+//! - [`control`]: the worker's end of the keeper's socket.
+//! - [`admin`]: metrics and health.
+//!
+//! The agent knows no role: a role gives it [`Hooks`], and `bin/weir` wires the two.
+
+pub mod admin;
+pub mod agent;
+pub mod answer;
+pub mod client;
+pub mod control;
+pub mod device_state;
+pub mod enrol;
+pub mod follow;
+pub mod keepalive;
+pub mod report;
+
+pub use agent::{Agent, AgentSettings, Explain, Hooks};
+pub use device_state::{DeviceState, Identity, StateError};

@@ -1,0 +1,212 @@
+//! The messages of the control socket.
+
+use crate::listener::{ListenerName, ListenerSpec};
+use std::{fmt, str::FromStr};
+
+/// Longest free text in a message (a version, the detail of a refusal), in bytes before encoding: three times this
+/// and every other field still fit one message.
+pub const TEXT_MAX_BYTES: usize = 1000;
+
+/// Most characters of an unknown verb that a refusal repeats: enough to recognise it.
+pub const VERB_MAX_CHARS: usize = 64;
+
+/// Free text, cut at [`TEXT_MAX_BYTES`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text(String);
+
+impl Text {
+    /// Keeps as much of `text` as a message may carry.
+    pub fn new(text: impl fmt::Display) -> Self {
+        let mut text = text.to_string();
+        let mut end = text.len().min(TEXT_MAX_BYTES);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        Self(text)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl $name {
+            /// Every word, in the order of the protocol page.
+            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
+
+            /// The word on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $word,)* }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ();
+            fn from_str(text: &str) -> Result<Self, ()> {
+                match text { $($word => Ok($name::$variant),)* _ => Err(()) }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+words! {
+    /// The verbs of version 1; the list is closed.
+    Verb {
+        /// Pass a socket, ask for one, or end a series of them.
+        Bind = "BIND",
+        /// Close a listener.
+        Unbind = "UNBIND",
+        /// The worker has tested itself and could serve.
+        Ready = "READY",
+        /// Begin to accept.
+        Accept = "ACCEPT",
+        /// Stop accepting.
+        Stop = "STOP",
+        /// Finish what is in flight; or how much is.
+        Drain = "DRAIN",
+        /// Stay idle as the way back.
+        Park = "PARK",
+        /// Serve again after a park.
+        Unpark = "UNPARK",
+        /// Leave at once.
+        Exit = "EXIT",
+        /// The message before was refused.
+        Err = "ERR",
+    }
+}
+
+words! {
+    /// Why a message was refused; the list is closed.
+    Reason {
+        /// The verb is not one of version 1.
+        UnknownVerb = "unknown_verb",
+        /// The message is not a canonical spelling of a message.
+        Malformed = "malformed",
+        /// The verb is part of version 1 and this side does not carry it out.
+        NotBuilt = "not_built",
+        /// The verb is not legal now, or not from this side.
+        OutOfOrder = "out_of_order",
+        /// The worker speaks another version of the control socket.
+        Protocol = "protocol",
+        /// Somebody else holds the address.
+        AddressInUse = "address_in_use",
+        /// The machine does not have the address.
+        AddressNotAvailable = "address_not_available",
+        /// The keeper may not bind the address.
+        PermissionDenied = "permission_denied",
+        /// Another listener has the name.
+        NameTaken = "name_taken",
+        /// No listener has the name.
+        NameUnknown = "name_unknown",
+        /// The listener is listed in `device.toml` and only a change there removes it.
+        InDeviceFile = "in_device_file",
+        /// The device has its most listeners.
+        TooManyListeners = "too_many_listeners",
+        /// The operating system refused for another reason; the detail names it.
+        SystemError = "system_error",
+    }
+}
+
+/// One message of the control socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// Worker to keeper: bind this listener and pass it.
+    BindRequest(ListenerSpec),
+    /// Keeper to worker, with one socket beside it: socket `index` of the listener's `count`.
+    BindPassed {
+        /// The listener the socket belongs to, with the address it really has.
+        listener: ListenerSpec,
+        /// Which of its sockets, from 0.
+        index: u16,
+    },
+    /// Keeper to worker: every socket of `listeners` listeners has been passed since the last such message.
+    BindDone {
+        /// How many listeners were passed.
+        listeners: u16,
+    },
+    /// Worker to keeper: close this listener. Keeper to worker: it is closed.
+    Unbind {
+        /// The listener.
+        name: ListenerName,
+    },
+    /// Worker to keeper: tested and able to serve.
+    Ready {
+        /// The version of the control socket the worker speaks.
+        protocol: u32,
+        /// The version of the worker's build.
+        version: Text,
+    },
+    /// Keeper to worker: begin to accept.
+    Accept,
+    /// Keeper to worker: stop accepting.
+    Stop,
+    /// Keeper to worker: finish what is in flight, then exit 0.
+    Drain {
+        /// Milliseconds until the keeper ends the process.
+        deadline_ms: u64,
+    },
+    /// Worker to keeper: how much is in flight.
+    Draining {
+        /// Requests in flight.
+        active: u64,
+    },
+    /// Keeper to worker: stay idle as the way back.
+    Park,
+    /// Keeper to worker: serve again.
+    Unpark,
+    /// Keeper to worker: leave at once.
+    Exit,
+    /// Either way: a message was refused. Never answered.
+    Err {
+        /// The verb of the refused message as it was read, empty when none could be.
+        verb: Text,
+        /// Why.
+        reason: Reason,
+        /// For a person: what happened and what to do.
+        detail: Text,
+    },
+}
+
+impl Message {
+    /// A refusal of `verb`, of which at most [`VERB_MAX_CHARS`] are repeated.
+    pub fn refusal(verb: impl fmt::Display, reason: Reason, detail: impl fmt::Display) -> Self {
+        let verb: String = verb.to_string().chars().take(VERB_MAX_CHARS).collect();
+        Message::Err { verb: Text::new(verb), reason, detail: Text::new(detail) }
+    }
+
+    /// The verb this message is spelled with.
+    pub fn verb(&self) -> Verb {
+        match self {
+            Message::BindRequest(_) | Message::BindPassed { .. } | Message::BindDone { .. } => Verb::Bind,
+            Message::Unbind { .. } => Verb::Unbind,
+            Message::Ready { .. } => Verb::Ready,
+            Message::Accept => Verb::Accept,
+            Message::Stop => Verb::Stop,
+            Message::Drain { .. } | Message::Draining { .. } => Verb::Drain,
+            Message::Park => Verb::Park,
+            Message::Unpark => Verb::Unpark,
+            Message::Exit => Verb::Exit,
+            Message::Err { .. } => Verb::Err,
+        }
+    }
+}

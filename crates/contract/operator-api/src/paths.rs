@@ -1,0 +1,28 @@
+//! Paths of the operator API, relative to the manager's base URL.
+
+/// GET [`crate::NetworkStatus`].
+pub const STATUS: &str = "/api/v1/status";
+/// GET the OpenAPI 3.1 document; needs no token.
+pub const OPENAPI: &str = "/api/v1/openapi.json";
+/// GET, POST; one at `/{name}`: GET, PUT, DELETE.
+pub const LOCATIONS: &str = "/api/v1/locations";
+/// GET; one at `/{name}`: GET, DELETE; `/{name}/activate`, `/{name}/deactivate`: POST; `/{name}/logs`: GET.
+pub const DEVICES: &str = "/api/v1/devices";
+/// GET, POST; one at `/{name}`: GET, PUT, DELETE.
+pub const DELIVERY_SERVICES: &str = "/api/v1/delivery-services";
+/// GET and PUT the whole set.
+pub const COVERAGE_ZONES: &str = "/api/v1/coverage-zones";
+/// GET, POST; one at `/{id}`: DELETE.
+pub const ENROLMENT_TOKENS: &str = "/api/v1/enrolment-tokens";
+/// GET, POST; one at `/{id}`: DELETE.
+pub const TOKENS: &str = "/api/v1/tokens";
+/// GET; `/{id}/acknowledge`: POST.
+pub const ALARMS: &str = "/api/v1/alarms";
+/// GET.
+pub const AUDIT: &str = "/api/v1/audit";
+/// GET with `client`, `url` and, if one router is meant, `router`.
+pub const ROUTE_EXPLAIN: &str = "/api/v1/route/explain";
+/// The socket below a manager's data directory that answers the same API to whoever may open it.
+pub const LOCAL_SOCKET: &str = "run/cms.sock";
+/// What an API token begins with: `weir-api.<id>.<secret>`.
+pub const API_TOKEN_PREFIX: &str = "weir-api.";

@@ -1,0 +1,203 @@
+//! Problems: every refusal names its reason and the next legal step (RFC 9457).
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use utoipa::ToSchema;
+
+/// The media type of a [`Problem`].
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// A refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// `urn:weir:problem:` and the reason.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What kind of thing went wrong; the same for every problem of this reason.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// What exactly went wrong, one sentence.
+    pub detail: String,
+    /// The word programs read.
+    pub reason: Reason,
+    /// The field of the request it is about, such as `origin` or `zones[3].locations.east`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// What to do next, one sentence.
+    pub next: String,
+}
+
+impl Problem {
+    /// A problem of this reason, with its particulars in one sentence and the reason's own next step.
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:weir:problem:{}", reason.as_str()),
+            title: reason.title().to_owned(),
+            status: reason.status(),
+            detail: detail.into(),
+            reason,
+            field: None,
+            next: reason.next_step().to_owned(),
+        }
+    }
+
+    /// Names the field of the request it is about.
+    #[must_use]
+    pub fn at(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// A more exact next step than the reason's own.
+    #[must_use]
+    pub fn next_step(mut self, next: impl Into<String>) -> Self {
+        self.next = next.into();
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.field {
+            Some(field) => write!(f, "{field}: {} ({}); {}", self.detail, self.reason.as_str(), self.next),
+            None => write!(f, "{} ({}); {}", self.detail, self.reason.as_str(), self.next),
+        }
+    }
+}
+impl std::error::Error for Problem {}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident, $word:literal, $status:literal, $title:literal, $next:literal;)*) => {
+        /// Why the manager refuses.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Reason { $($(#[$doc])* $variant,)* }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &[Reason] = &[$(Reason::$variant,)*];
+
+            /// The word as JSON shows it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Reason::$variant => $word,)* }
+            }
+            /// The HTTP status it travels with.
+            pub fn status(self) -> u16 {
+                match self { $(Reason::$variant => $status,)* }
+            }
+            /// What kind of thing went wrong.
+            pub fn title(self) -> &'static str {
+                match self { $(Reason::$variant => $title,)* }
+            }
+            /// What the reader does next, when the problem says nothing more exact.
+            pub fn next_step(self) -> &'static str {
+                match self { $(Reason::$variant => $next,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// No bearer token, or one the manager does not know.
+    Unauthenticated, "unauthenticated", 401, "Authentication needed", "send `Authorization: Bearer weir-api...`; `weir token api create` on the manager's box makes one";
+    /// No such path or object.
+    NotFound, "not_found", 404, "Not found", "list the objects and check the name";
+    /// The path exists, the method does not.
+    MethodNotAllowed, "method_not_allowed", 405, "Method not allowed", "see /api/v1/openapi.json for the methods of this path";
+    /// The body is not JSON.
+    InvalidJson, "invalid_json", 400, "Not JSON", "send a JSON object";
+    /// The body is JSON of another media type or none was named.
+    UnsupportedMediaType, "unsupported_media_type", 415, "Unsupported media type", "send `Content-Type: application/json`";
+    /// The body is larger than this path takes.
+    BodyTooLarge, "body_too_large", 413, "Body too large", "send less";
+    /// The body could not be read to its end.
+    BodyUnreadable, "body_unreadable", 400, "Body unreadable", "send the request again";
+    /// A field has a value it cannot have.
+    InvalidField, "invalid_field", 422, "Invalid field", "correct the field";
+    /// A field the manager does not know.
+    UnknownField, "unknown_field", 422, "Unknown field", "remove the field";
+    /// A field that must be there is not.
+    MissingField, "missing_field", 422, "Missing field", "add the field";
+    /// A parameter of the query cannot be read.
+    InvalidQuery, "invalid_query", 400, "Invalid query", "see /api/v1/openapi.json for the parameters of this path";
+    /// Another object has the name.
+    NameTaken, "name_taken", 409, "Name taken", "choose another name, or change the object that has it";
+    /// Another delivery service is published under the domain.
+    DomainTaken, "domain_taken", 409, "Domain taken", "choose another domain, or change the delivery service that has it";
+    /// No such location.
+    UnknownLocation, "unknown_location", 422, "Unknown location", "create the location first, or name one that exists";
+    /// No such engine.
+    UnknownEngine, "unknown_engine", 422, "Unknown engine", "name engines that are enrolled, or leave `engines` null for every active one";
+    /// A location would be above itself.
+    LocationCycle, "location_cycle", 422, "Location cycle", "choose a parent that is not below this location";
+    /// Something still refers to the location.
+    LocationInUse, "location_in_use", 409, "Location in use", "move or delete what uses it first";
+    /// The origin is a manager of this network.
+    OriginIsManager, "origin_is_manager", 422, "Origin is a manager", "name the content owner's server";
+    /// Two zones for the same network.
+    DuplicateNetwork, "duplicate_network", 422, "Duplicate network", "keep one zone per network";
+    /// More objects than the limit allows.
+    LimitExceeded, "limit_exceeded", 422, "Limit exceeded", "send fewer";
+    /// Without this router nobody would route viewers.
+    LastRouter, "last_router", 409, "Last active router", "activate another router first";
+    /// Without this engine the engines below have no way to fill.
+    SoleRootEngine, "sole_root_engine", 409, "Sole engine of a root location", "activate another engine in that location first";
+    /// The primary manager itself.
+    IsPrimary, "is_primary", 409, "This is the primary manager", "the primary is always active and cannot be deleted";
+    /// The device did not answer in time.
+    DeviceDidNotAnswer, "device_did_not_answer", 504, "Device did not answer", "check the device's status with `weir devices`, then try again";
+    /// The device answered that it cannot.
+    DeviceRefused, "device_refused", 502, "Device refused", "read the detail; it is the device's own";
+    /// The device cannot be asked this.
+    WrongRole, "wrong_role", 409, "Wrong role", "ask a device of the right role";
+    /// No router is online to be asked.
+    NoRouterOnline, "no_router_online", 503, "No router online", "bring a router into service first";
+    /// Too many questions wait for the device.
+    TooManyQuestions, "too_many_questions", 503, "Too many questions", "wait for the earlier ones to be answered";
+    /// This manager is the standby.
+    NotPrimary, "not_primary", 421, "Not the primary", "send the request to the primary";
+    /// The two builds have no protocol version in common.
+    Incompatible, "incompatible", 409, "Incompatible protocol", "bring the older side to a version that speaks the other's protocol";
+    /// The enrolment token is not one of this manager's.
+    BadToken, "bad_token", 401, "Bad enrolment token", "ask the operator for a token: `weir token enrolment create`";
+    /// The enrolment token is past its time.
+    TokenExpired, "token_expired", 401, "Enrolment token expired", "ask the operator for a new token: `weir token enrolment create`";
+    /// The enrolment token has no uses left.
+    TokenUsedUp, "token_used_up", 401, "Enrolment token used up", "ask the operator for a new token: `weir token enrolment create`";
+    /// The enrolment token is for another role.
+    TokenForOtherRole, "token_for_other_role", 403, "Enrolment token for another role", "ask the operator for a token of this device's role";
+    /// The certificate request cannot be used.
+    BadCertificateRequest, "bad_certificate_request", 422, "Bad certificate request", "send a PKCS#10 request in PEM";
+    /// The device API needs a certificate of the network's CA.
+    CertificateRequired, "certificate_required", 401, "Client certificate needed", "enrol the device: `weir enrol`";
+    /// The certificate is of another device, another role, or was replaced or revoked.
+    CertificateRefused, "certificate_refused", 403, "Client certificate refused", "enrol the device again with a new token";
+    /// The manager's disk is full; reads still work.
+    DiskFull, "disk_full", 507, "Disk full", "free space in the manager's data directory";
+    /// The manager is stopping or has more work than its limits allow.
+    Unavailable, "unavailable", 503, "Unavailable", "try again in a second";
+    /// A fault of the manager's own.
+    Internal, "internal", 500, "Internal fault", "read the manager's log: `weir logs MANAGER`";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_and_text_are_the_same_word() {
+        for reason in Reason::ALL {
+            assert_eq!(serde_json::to_value(reason).expect("json"), reason.as_str());
+        }
+    }
+
+    #[test]
+    fn a_problem_survives_json() {
+        let problem = Problem::new(Reason::NameTaken, "location east exists").at("name");
+        let json = serde_json::to_value(&problem).expect("json");
+        assert_eq!(json["type"], "urn:weir:problem:name_taken");
+        assert_eq!(json["status"], 409);
+        assert_eq!(serde_json::from_value::<Problem>(json).expect("same"), problem);
+    }
+}

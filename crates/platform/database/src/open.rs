@@ -1,0 +1,50 @@
+//! Connections: how the file is opened, and the check that it is whole.
+
+use crate::DatabaseError;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::{path::Path, time::Duration};
+
+/// How long a connection waits for a lock another process holds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Prepared statements one connection keeps.
+const STATEMENTS: usize = 128;
+
+/// The write connection: WAL, flushed at each commit, foreign keys enforced, checked.
+pub(crate) fn writer(path: &Path) -> Result<Connection, DatabaseError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = connect(path, flags)?;
+    let set = |name: &str, value: &str| connection.pragma_update(None, name, value).map_err(|e| refused(path, e));
+    set("journal_mode", "WAL")?;
+    set("synchronous", "FULL")?;
+    set("foreign_keys", "ON")?;
+    set("trusted_schema", "OFF")?;
+    let finding: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|e| refused(path, e))?;
+    if finding != "ok" {
+        return Err(DatabaseError::Damaged { path: path.to_owned(), detail: finding });
+    }
+    Ok(connection)
+}
+
+/// A read connection.
+pub(crate) fn reader(path: &Path) -> Result<Connection, DatabaseError> {
+    // Opened for writing because a reader of a WAL database maintains its shared memory; `query_only` refuses the rest.
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.pragma_update(None, "query_only", "ON").map_err(|e| refused(path, e))?;
+    Ok(connection)
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, DatabaseError> {
+    let connection = Connection::open_with_flags(path, flags).map_err(|e| refused(path, e))?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(|e| refused(path, e))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+fn refused(path: &Path, error: rusqlite::Error) -> DatabaseError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            DatabaseError::Damaged { path: path.to_owned(), detail: error.to_string() }
+        }
+        _ => DatabaseError::Open { path: path.to_owned(), source: error },
+    }
+}

@@ -1,0 +1,142 @@
+//! The device's HTTP/2 client to the managers: mutual TLS, one address at a time, the next one when it fails.
+
+use crate::device_state::Identity;
+use std::{net::SocketAddr, sync::Mutex, time::Duration};
+use weir_device_api::{Answer, Poll, Report, ReportAnswer, paths};
+use weir_model::{Stamp, configuration::ManagerEntry};
+
+/// Patience for a connection to a manager.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Patience for an answer beyond what the call itself asks to wait.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest part of a refusal's body that is logged, in bytes.
+const REFUSAL_BYTES: usize = 2048;
+
+/// Why a call to the manager failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The client could not be made from this identity.
+    #[error("use this device's identity")]
+    Identity(#[from] weir_net::tls::TlsError),
+    /// No answer.
+    #[error("ask manager at {address}")]
+    Unreachable {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// An answer that says no.
+    #[error("manager at {address} answered {status}: {body}")]
+    Refused {
+        /// Which.
+        address: SocketAddr,
+        /// HTTP status.
+        status: u16,
+        /// The beginning of the body.
+        body: String,
+    },
+}
+
+/// A client that knows the managers.
+pub struct ManagerClient {
+    http: reqwest::Client,
+    managers: Mutex<Vec<SocketAddr>>,
+}
+
+/// A client for this TLS configuration: HTTP/2 only, no proxy, no redirects.
+pub(crate) fn http_client(mut tls: rustls::ClientConfig) -> Result<reqwest::Client, reqwest::Error> {
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .http2_prior_knowledge()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .build()
+}
+
+pub(crate) async fn refusal(address: SocketAddr, response: reqwest::Response) -> ClientError {
+    let status = response.status().as_u16();
+    let mut body = response.text().await.unwrap_or_else(|error| format!("(no body: {error})"));
+    let end = (0..=REFUSAL_BYTES.min(body.len())).rev().find(|i| body.is_char_boundary(*i)).expect("0 is a boundary");
+    body.truncate(end);
+    ClientError::Refused { address, status, body }
+}
+
+impl ManagerClient {
+    /// A client that shows `identity`.
+    pub fn new(identity: &Identity) -> Result<Self, ClientError> {
+        let tls = weir_net::tls::client_config(&identity.ca, Some((&identity.certificate, &identity.key)))?;
+        let http = http_client(tls).map_err(|source| ClientError::Unreachable { address: identity.manager, source })?;
+        Ok(Self { http, managers: Mutex::new(vec![identity.manager]) })
+    }
+
+    /// Takes the managers a configuration lists; an empty list changes nothing.
+    pub fn set_managers(&self, managers: &[ManagerEntry]) {
+        if !managers.is_empty() {
+            let mut known = self.managers.lock().expect("no panic while held");
+            let current = known[0];
+            *known = managers.iter().map(|m| m.device).collect();
+            if let Some(at) = known.iter().position(|a| *a == current) {
+                known.rotate_left(at);
+            }
+        }
+    }
+
+    fn current(&self) -> SocketAddr {
+        self.managers.lock().expect("no panic while held")[0]
+    }
+
+    /// Moves on to the next manager.
+    fn fail_over(&self, from: SocketAddr) {
+        let mut known = self.managers.lock().expect("no panic while held");
+        if known[0] == from {
+            known.rotate_left(1);
+        }
+    }
+
+    async fn send(&self, request: impl FnOnce(&reqwest::Client, String) -> reqwest::RequestBuilder, path: &str, wait: Duration) -> Result<reqwest::Response, ClientError> {
+        let address = self.current();
+        let url = format!("https://{address}{path}");
+        let sent = request(&self.http, url).timeout(wait + ANSWER_TIMEOUT).send().await;
+        match sent {
+            Ok(response) if response.status().is_success() => Ok(response),
+            Ok(response) => {
+                let error = refusal(address, response).await;
+                self.fail_over(address);
+                Err(error)
+            }
+            Err(source) => {
+                self.fail_over(address);
+                Err(ClientError::Unreachable { address, source })
+            }
+        }
+    }
+
+    async fn json<T: serde::de::DeserializeOwned>(&self, response: reqwest::Response) -> Result<T, ClientError> {
+        let address = self.current();
+        response.json().await.map_err(|source| ClientError::Unreachable { address, source })
+    }
+
+    /// Reports.
+    pub async fn report(&self, report: &Report) -> Result<ReportAnswer, ClientError> {
+        let response = self.send(|http, url| http.post(url).json(report), paths::REPORT, Duration::ZERO).await?;
+        self.json(response).await
+    }
+
+    /// Waits at most `wait` for a configuration newer than `stamp`, or a question.
+    pub async fn poll(&self, stamp: Stamp, wait: Duration) -> Result<Poll, ClientError> {
+        let path =
+            format!("{}?term={}&generation={}&wait_ms={}", paths::CONFIGURATION, stamp.term, stamp.generation, wait.as_millis());
+        let response = self.send(|http, url| http.get(url), &path, wait).await?;
+        self.json(response).await
+    }
+
+    /// Answers a question.
+    pub async fn answer(&self, id: u64, answer: &Answer) -> Result<(), ClientError> {
+        let path = format!("{}/{id}", paths::ANSWERS);
+        self.send(|http, url| http.post(url).json(answer), &path, Duration::ZERO).await.map(|_| ())
+    }
+}

@@ -1,0 +1,200 @@
+//! What a device keeps on disk under `state/<role>/`: identity, last good configuration, boot counter.
+
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::DirBuilder,
+    io,
+    net::SocketAddr,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+use weir_model::{DeviceConfiguration, DeviceName, Role};
+
+/// Permission bits of everything here: identities and keepalive keys are nobody else's business.
+const PRIVATE_DIR: u32 = 0o700;
+const PRIVATE_FILE: u32 = 0o600;
+
+/// Why a device's state could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The file system refused.
+    #[error("{action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// A file that is not what it should be.
+    #[error("{} is damaged; remove it to start without it", path.display())]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A file of another device.
+    #[error("{} belongs to {found}, not to {expected}; each device needs its own data directory", path.display())]
+    Foreign {
+        /// Which.
+        path: PathBuf,
+        /// Who it names.
+        found: DeviceName,
+        /// Who this is.
+        expected: DeviceName,
+    },
+}
+
+/// A device's identity: its certificate, its key, whom it trusts and where the managers are.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Identity {
+    /// Its name.
+    pub device: DeviceName,
+    /// Its role.
+    pub role: Role,
+    /// Certificate, PEM.
+    pub certificate: String,
+    /// Private key, PEM.
+    pub key: String,
+    /// The network CA, PEM.
+    pub ca: String,
+    /// The manager it enrolled with: where to ask before a configuration lists the managers.
+    pub manager: SocketAddr,
+}
+
+/// The directory `state/<role>/` of one device.
+#[derive(Debug, Clone)]
+pub struct DeviceState {
+    dir: PathBuf,
+    device: DeviceName,
+}
+
+impl DeviceState {
+    /// Opens, and makes when absent, the directory below a data directory.
+    pub fn open(data: &Path, device: DeviceName, role: Role) -> Result<Self, StateError> {
+        let dir = data.join("state").join(role.as_str());
+        for path in [dir.join("identity"), dir.clone()] {
+            DirBuilder::new().recursive(true).mode(PRIVATE_DIR).create(&path).map_err(|source| StateError::Io {
+                action: "create",
+                path: path.clone(),
+                source,
+            })?;
+        }
+        Ok(Self { dir, device })
+    }
+
+    /// The directory itself.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, StateError> {
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(StateError::Io { action: "read", path: path.to_owned(), source }),
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(|source| StateError::Damaged { path: path.to_owned(), source })
+    }
+
+    fn write(&self, path: &Path, value: &impl Serialize) -> Result<(), StateError> {
+        let bytes = serde_json::to_vec_pretty(value).expect("our own types are JSON");
+        let fail = |source| StateError::Io { action: "write", path: path.to_owned(), source };
+        weir_slots::durable_write(path, &bytes).map_err(fail)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(PRIVATE_FILE)).map_err(fail)
+    }
+
+    fn owned<T>(&self, path: PathBuf, value: Option<T>, device: impl Fn(&T) -> &DeviceName) -> Result<Option<T>, StateError> {
+        match value {
+            Some(value) if *device(&value) != self.device => {
+                Err(StateError::Foreign { path, found: device(&value).clone(), expected: self.device.clone() })
+            }
+            value => Ok(value),
+        }
+    }
+
+    fn identity_path(&self) -> PathBuf {
+        self.dir.join("identity/identity.json")
+    }
+
+    fn configuration_path(&self) -> PathBuf {
+        self.dir.join("configuration.json")
+    }
+
+    /// The identity, once enrolled.
+    pub fn identity(&self) -> Result<Option<Identity>, StateError> {
+        let path = self.identity_path();
+        let identity = self.read(&path)?;
+        self.owned(path, identity, |i: &Identity| &i.device)
+    }
+
+    /// Keeps the identity.
+    pub fn keep_identity(&self, identity: &Identity) -> Result<(), StateError> {
+        self.write(&self.identity_path(), identity)
+    }
+
+    /// The last good configuration.
+    pub fn configuration(&self) -> Result<Option<DeviceConfiguration>, StateError> {
+        let path = self.configuration_path();
+        let configuration = self.read(&path)?;
+        self.owned(path, configuration, |c: &DeviceConfiguration| &c.device)
+    }
+
+    /// Keeps a configuration as the last good one.
+    pub fn keep_configuration(&self, configuration: &DeviceConfiguration) -> Result<(), StateError> {
+        self.write(&self.configuration_path(), configuration)
+    }
+
+    /// Raises the boot counter by one, durably, and returns it. A damaged counter starts again from the wall clock's
+    /// seconds, which lie above any counter that rises once a start.
+    pub fn next_boot(&self) -> Result<u64, StateError> {
+        let path = self.dir.join("boot.json");
+        let last: u64 = match self.read(&path) {
+            Ok(last) => last.unwrap_or(0),
+            Err(StateError::Damaged { .. }) => weir_clock::wall_seconds(),
+            Err(error) => return Err(error),
+        };
+        let boot = last + 1;
+        self.write(&path, &boot)?;
+        Ok(boot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(dir: &Path, name: &str) -> DeviceState {
+        DeviceState::open(dir, name.parse().expect("name"), Role::Engine).expect("open")
+    }
+
+    #[test]
+    fn the_boot_counter_rises_over_restarts_and_damage() {
+        let dir = tempfile::tempdir().expect("dir");
+        assert_eq!(open(dir.path(), "east-1").next_boot().expect("boot"), 1);
+        assert_eq!(open(dir.path(), "east-1").next_boot().expect("boot"), 2);
+        std::fs::write(dir.path().join("state/engine/boot.json"), b"{torn").expect("damage");
+        assert!(open(dir.path(), "east-1").next_boot().expect("boot") > 2);
+    }
+
+    #[test]
+    fn another_devices_identity_is_refused_and_files_are_private() {
+        let dir = tempfile::tempdir().expect("dir");
+        let identity = Identity {
+            device: "east-1".parse().expect("name"),
+            role: Role::Engine,
+            certificate: String::new(),
+            key: "secret".into(),
+            ca: String::new(),
+            manager: "127.0.0.1:1".parse().expect("address"),
+        };
+        open(dir.path(), "east-1").keep_identity(&identity).expect("keep");
+        assert!(matches!(open(dir.path(), "west-1").identity(), Err(StateError::Foreign { .. })));
+        let mode = std::fs::metadata(dir.path().join("state/engine/identity/identity.json")).expect("file").permissions().mode();
+        assert_eq!(mode & 0o777, PRIVATE_FILE);
+    }
+}

@@ -1,0 +1,67 @@
+//! Enrolment: a token for a certificate. Repeating it with the same key and token is harmless.
+
+use crate::{
+    client::{ANSWER_TIMEOUT, ClientError, http_client, refusal},
+    device_state::{DeviceState, Identity, StateError},
+};
+use std::net::SocketAddr;
+use weir_device_api::{EnrolAnswer, EnrolRequest, EnrolToken, Hello, Listeners, hello, paths};
+use weir_model::{DeviceName, Role, Stamp, VERSION};
+use weir_net::identity::{CertificateRequest, IdentityError, Subject};
+
+/// Why a device could not enrol.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// Its state directory.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Its key or request.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The manager cannot be reached, is not the one the token names, or said no.
+    #[error("enrol {device}")]
+    Manager {
+        /// Who wanted in.
+        device: DeviceName,
+        /// Why not.
+        #[source]
+        source: ClientError,
+    },
+}
+
+/// Enrols a device with the manager at `manager` and keeps the identity in `state`.
+pub async fn enrol(state: &DeviceState, device: &DeviceName, role: Role, manager: SocketAddr, token: &EnrolToken, listeners: Listeners) -> Result<EnrolAnswer, EnrolError> {
+    let subject = Subject { device: device.to_string(), role: role.to_string() };
+    let request = match state.identity()? {
+        Some(known) => CertificateRequest::with_key(&subject, &known.key)?,
+        None => CertificateRequest::create(&subject)?,
+    };
+    let body = EnrolRequest {
+        hello: Hello { protocol: hello::PROTOCOL, version: VERSION.to_owned(), device: device.clone(), role, stamp: Stamp::default() },
+        token: token.to_string(),
+        certificate_request: request.request_pem,
+        listeners,
+    };
+    let failed = |source| EnrolError::Manager { device: device.clone(), source };
+    let answer = ask(manager, token, &body).await.map_err(failed)?;
+    state.keep_identity(&Identity {
+        device: device.clone(),
+        role,
+        certificate: answer.certificate.clone(),
+        key: request.key_pem,
+        ca: answer.ca.clone(),
+        manager,
+    })?;
+    Ok(answer)
+}
+
+async fn ask(manager: SocketAddr, token: &EnrolToken, body: &EnrolRequest) -> Result<EnrolAnswer, ClientError> {
+    let unreachable = |source| ClientError::Unreachable { address: manager, source };
+    let http = http_client(weir_net::tls::pinned_client_config(token.ca)?).map_err(unreachable)?;
+    let url = format!("https://{manager}{}", paths::ENROL);
+    let response = http.post(url).timeout(ANSWER_TIMEOUT).json(body).send().await.map_err(unreachable)?;
+    if !response.status().is_success() {
+        return Err(refusal(manager, response).await);
+    }
+    response.json().await.map_err(unreachable)
+}
