@@ -56,11 +56,15 @@ fn judge(name: &str, manifest: &toml::Table, open: bool) -> Option<String> {
         return None;
     }
     if !open {
-        return Some(format!("{name} does not take the workspace's lints: add `[lints] workspace = true` (unsafe is fenced, see layers.toml)"));
+        return Some(format!(
+            "{name} does not take the workspace's lints: add `[lints] workspace = true` (unsafe is fenced, see layers.toml)"
+        ));
     }
     match lint(manifest, &["lints", "rust", "unsafe_code"]) {
         Some("deny") => None,
-        _ => Some(format!("{name} may hold unsafe code but must set unsafe_code = \"deny\", so that each block is allowed by name and reason")),
+        _ => Some(format!(
+            "{name} may hold unsafe code but must set unsafe_code = \"deny\", so that each block is allowed by name and reason"
+        )),
     }
 }
 
@@ -74,7 +78,14 @@ mod tests {
         let loose: toml::Table = "[lints.rust]\nunsafe_code = { level = \"allow\" }".parse().unwrap();
         let inherited: toml::Table = "[lints]\nworkspace = true".parse().unwrap();
         let none: toml::Table = "[package]\nname = \"a\"".parse().unwrap();
-        let cases = [(&own, false, true), (&own, true, false), (&loose, true, true), (&inherited, false, false), (&none, false, true), (&none, true, true)];
+        let cases = [
+            (&own, false, true),
+            (&own, true, false),
+            (&loose, true, true),
+            (&inherited, false, false),
+            (&none, false, true),
+            (&none, true, true),
+        ];
         for (manifest, open, bad) in cases {
             assert_eq!(judge("a", manifest, open).is_some(), bad, "{manifest} open={open}");
         }

@@ -149,9 +149,8 @@ fn switched_on(package: &RawPackage, node: &Node, declared: &Declared) -> bool {
     let name = declared.rename.as_deref().unwrap_or(&declared.name);
     node.features.iter().any(|feature| {
         let asks = package.features.get(feature).map(Vec::as_slice).unwrap_or_default();
-        asks.iter().any(|ask| {
-            ask.strip_prefix("dep:") == Some(name) || ask.split_once('/').is_some_and(|(dependency, _)| dependency == name)
-        })
+        asks.iter()
+            .any(|ask| ask.strip_prefix("dep:") == Some(name) || ask.split_once('/').is_some_and(|(dependency, _)| dependency == name))
     })
 }
 

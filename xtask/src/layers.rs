@@ -104,7 +104,10 @@ fn edges(graph: &Graph, layers: &Layers, findings: &mut Findings) {
         if below.number > above.number {
             findings.add(format!("{from} ({}) depends upward on {to} ({}): move the shared part below both", above.folder, below.folder));
         } else if above.closed {
-            findings.add(format!("{from} depends on {to} inside {}: these never depend on each other, they meet in crates/contract", above.folder));
+            findings.add(format!(
+                "{from} depends on {to} inside {}: these never depend on each other, they meet in crates/contract",
+                above.folder
+            ));
         } else if let Some(index) = layers.edge.iter().position(|allowed| allowed.from == *from && allowed.to == *to) {
             used.insert(index);
         } else {
@@ -201,7 +204,10 @@ mod tests {
         ];
         for (from, to, need, word) in cases {
             let lines = findings(&[(from, to, need)]);
-            assert!(lines.len() == 1 && lines[0].contains(from) && lines[0].contains(to) && lines[0].contains(word), "{from} -> {to}: {lines:?}");
+            assert!(
+                lines.len() == 1 && lines[0].contains(from) && lines[0].contains(to) && lines[0].contains(word),
+                "{from} -> {to}: {lines:?}"
+            );
         }
     }
 

@@ -1,1 +1,74 @@
-fn main() {}
+//! Checks, tests and media of the workspace: `cargo xtask --help`.
+#![allow(clippy::print_stdout, reason = "what it prints is its output")]
+
+mod command;
+mod deny;
+mod fence;
+mod findings;
+mod graph;
+mod layers;
+mod license;
+mod media;
+mod prerequisites;
+mod suite;
+mod tally;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{Command, run};
+use crate::suite::Extent;
+
+const HELP: &str = "\
+Usage: cargo xtask COMMAND
+
+  test [--quick]  every check and every test, installing what they need where that is allowed
+                  --quick: format, clippy, layers, tidy and unit tests only
+  layers          the dependency graph against layers.toml, deny.toml and the unsafe fence
+  tidy            house rules on every tracked file
+  bench [ARGS]    side by side with nginx (bench/run.sh); ARGS are passed on
+  soak            long runs of the fuzz targets
+  media           make the demo stream again with ffmpeg
+
+Environment:
+  WEIR_SKIP          test: prerequisites to go on without (nginx, ffmpeg, chromium, hls.js), separated by commas
+  WEIR_SOAK_SECONDS  soak: seconds per fuzz target, 300 if not given
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match dispatch(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[&str]) -> Result<bool> {
+    let root = root()?;
+    match arguments {
+        ["test"] => return suite::test(&root, Extent::Full),
+        ["test", "--quick"] => return suite::test(&root, Extent::Quick),
+        ["layers"] => suite::report(layers::check(&root)?)?,
+        ["tidy"] => suite::report(tidy::check(&root)?)?,
+        ["bench", rest @ ..] => run(&Command::new("bench/run.sh", rest).directory(&root))?,
+        ["soak"] => suite::soak(&root)?,
+        ["media"] => media::make(&root)?,
+        [] | ["--help" | "-h" | "help"] => print!("{HELP}"),
+        other => bail!("unknown command {:?}; `cargo xtask --help` lists them", other.join(" ")),
+    }
+    Ok(true)
+}
+
+/// The workspace's folder.
+fn root() -> Result<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map(Path::to_owned).context("xtask lies in the workspace")
+}

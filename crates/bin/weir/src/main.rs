@@ -1,1 +1,45 @@
-fn main() {}
+//! `weir`: every role, every command, and a whole network on one machine.
+//!
+//! `weir up` runs a network; `weir --network DIR COMMAND` talks to it; `weir keeper` and `weir worker` are what a
+//! device's processes are.
+
+mod api_client;
+mod cli;
+mod commands;
+mod output;
+mod up;
+mod worker;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// The command line cannot be understood.
+const EXIT_USAGE: u8 = 64;
+/// Something outside must be changed first: a taken port, a directory of another version.
+pub(crate) const EXIT_CONFIGURATION: u8 = 78;
+
+fn main() -> ExitCode {
+    let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    if arguments.get(1).is_some_and(|a| a == "keeper") {
+        // The keeper runs before any runtime or TLS provider exists.
+        return weir_keeper::main(arguments.into_iter().skip(2));
+    }
+    let cli = match cli::Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let usage = error.use_stderr();
+            // Nothing is left to tell when the terminal is gone.
+            let _ = error.print();
+            return ExitCode::from(if usage { EXIT_USAGE } else { 0 });
+        }
+    };
+    weir_net::tls::install_provider();
+    match commands::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let (line, code) = commands::describe(&error);
+            eprintln!("weir: {line}");
+            ExitCode::from(code)
+        }
+    }
+}

@@ -4,9 +4,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_model::{DeviceName, Domain, OriginUrl, ServiceName, service::CachePolicy};
 
-/// Most delivery services of a network.
-pub const DELIVERY_SERVICES_MAX: usize = 100_000;
-
 /// A delivery service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeliveryService {

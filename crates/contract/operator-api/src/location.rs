@@ -4,9 +4,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_model::LocationName;
 
-/// Most locations of a network.
-pub const LOCATIONS_MAX: usize = 10_000;
-
 /// A location.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Location {

@@ -133,6 +133,8 @@ reasons! {
     LocationCycle, "location_cycle", 422, "Location cycle", "choose a parent that is not below this location";
     /// Something still refers to the location.
     LocationInUse, "location_in_use", 409, "Location in use", "move or delete what uses it first";
+    /// Routers and engines could not load what this change compiles to.
+    DoesNotCompile, "does_not_compile", 422, "Configuration does not compile", "correct the object the detail names";
     /// The origin is a manager of this network.
     OriginIsManager, "origin_is_manager", 422, "Origin is a manager", "name the content owner's server";
     /// Two zones for the same network.
@@ -143,6 +145,8 @@ reasons! {
     LastRouter, "last_router", 409, "Last active router", "activate another router first";
     /// Without this engine the engines below have no way to fill.
     SoleRootEngine, "sole_root_engine", 409, "Sole engine of a root location", "activate another engine in that location first";
+    /// Delivery services name the device.
+    DeviceInUse, "device_in_use", 409, "Device in use", "take it out of the delivery services first";
     /// The primary manager itself.
     IsPrimary, "is_primary", 409, "This is the primary manager", "the primary is always active and cannot be deleted";
     /// The device did not answer in time.

@@ -6,10 +6,6 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use weir_model::LocationName;
 
-/// Most coverage zones of a network.
-pub const ZONES_MAX: usize = 1_000_000;
-/// Most locations one zone names.
-pub const ZONE_LOCATIONS_MAX: usize = 64;
 /// Largest body that replaces the set, in bytes: a million entries of one location each fit.
 pub const ZONES_BODY_BYTES: usize = 64 * 1024 * 1024;
 

@@ -5,5 +5,7 @@
 //! - [`identity`]: the network's certificate authority and device certificates.
 //! - [`tls`]: rustls configurations; one provider, installed once.
 
+pub mod cores;
+pub mod http1;
 pub mod identity;
 pub mod tls;

@@ -1,1 +1,15 @@
 //! Bind, pass and adopt listening sockets; no async.
+//!
+//! The keeper side binds ([`bind`]) and passes over a [`ControlSocket`]; the worker side adopts through
+//! [`WorkerControl`]. Sockets are bound non-blocking and close-on-exec, and stay bound as long as the keeper lives.
+
+mod bind;
+mod control;
+mod holder;
+mod worker;
+
+pub use bind::{BACKLOG, BindError, bind};
+pub use control::{ControlError, ControlSocket, Received, SEND_PATIENCE};
+pub use holder::{Holder, holder};
+pub use weir_keeper_api::{ListenerName, ListenerSpec, Proto};
+pub use worker::{Adopted, AdoptedSockets, BIND_PATIENCE, ControlSender, Event, WorkerControl};

@@ -28,6 +28,9 @@ pub enum StateError {
         #[source]
         source: io::Error,
     },
+    /// A durable write failed.
+    #[error(transparent)]
+    Write(#[from] weir_slots::DiskError),
     /// A file that is not what it should be.
     #[error("{} is damaged; remove it to start without it", path.display())]
     Damaged {
@@ -104,7 +107,7 @@ impl DeviceState {
     fn write(&self, path: &Path, value: &impl Serialize) -> Result<(), StateError> {
         let bytes = serde_json::to_vec_pretty(value).expect("our own types are JSON");
         let fail = |source| StateError::Io { action: "write", path: path.to_owned(), source };
-        weir_slots::durable_write(path, &bytes).map_err(fail)?;
+        weir_slots::durable_write(path, &bytes)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(PRIVATE_FILE)).map_err(fail)
     }
 

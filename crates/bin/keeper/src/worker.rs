@@ -1,0 +1,193 @@
+//! One worker process: its start, its control socket and its end.
+
+use crate::account::{Account, append_as};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::{
+    fs::{self, File},
+    io,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::process::{CommandExt, ExitStatusExt},
+    },
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+use weir_slots::{DataDirectory, VerifiedSlot};
+use weir_sockets::ControlSocket;
+
+/// `log/worker.stderr` longer than this, in bytes, is renamed to `.1` before the next worker starts.
+const STDERR_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Tells the worker how often workers ended unexpectedly since this keeper started.
+const CRASHES_VARIABLE: &str = "WEIR_WORKER_CRASHES";
+
+/// Tells the worker how the one before it ended: `signal 9`, `code 1`.
+const LAST_EXIT_VARIABLE: &str = "WEIR_LAST_EXIT";
+
+/// What a worker is told of those before it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct History {
+    /// Unexpected exits since the keeper started.
+    pub(crate) crashes: u32,
+    /// How the last one ended.
+    pub(crate) last_exit: Option<String>,
+}
+
+/// Why the keeper ends a worker's process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KillReason {
+    /// It was not ready in time.
+    NotReady,
+    /// It did not end in time after STOP and DRAIN, or EXIT.
+    StopOverdue,
+    /// It closed its control socket and did not end.
+    ControlClosed,
+    /// It does not read its control socket, or speaks another protocol over it.
+    ControlBroken,
+    /// A second signal asked for haste.
+    SecondSignal,
+}
+
+impl KillReason {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            KillReason::NotReady => "not_ready",
+            KillReason::StopOverdue => "stop_overdue",
+            KillReason::ControlClosed => "control_closed",
+            KillReason::ControlBroken => "control_broken",
+            KillReason::SecondSignal => "second_signal",
+        }
+    }
+}
+
+/// How far a worker has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Started, not READY.
+    Starting,
+    /// Told to ACCEPT.
+    Accepting,
+}
+
+/// A running worker.
+pub(crate) struct Worker {
+    child: Child,
+    pidfd: OwnedFd,
+    /// `None` once it is closed.
+    pub(crate) control: Option<ControlSocket>,
+    pub(crate) stage: Stage,
+    started: Instant,
+    /// When the process is ended, and why.
+    pub(crate) end: Option<(Instant, KillReason)>,
+}
+
+impl Worker {
+    /// Starts the worker of a slot. It is killed unless it is accepting within `ready`.
+    pub(crate) fn start(
+        data: &DataDirectory,
+        slot: &VerifiedSlot,
+        user: Option<Account>,
+        history: &History,
+        ready: Duration,
+    ) -> io::Result<Self> {
+        let (control, end) = ControlSocket::pair()?;
+        let mut command = Command::new(&slot.program);
+        command.arg("worker").arg("--data").arg(data.root());
+        command.stdin(Stdio::from(end)).stdout(Stdio::null()).stderr(stderr_file(data, user)?);
+        command.env(CRASHES_VARIABLE, history.crashes.to_string());
+        match &history.last_exit {
+            Some(text) => command.env(LAST_EXIT_VARIABLE, text),
+            None => command.env_remove(LAST_EXIT_VARIABLE),
+        };
+        // Its own group: Ctrl-C at a terminal reaches the keeper alone, which then drains the worker.
+        command.process_group(0);
+        if let Some(user) = user {
+            command.uid(user.uid).gid(user.gid);
+        }
+        let mut child = command.spawn()?;
+        match pidfd(&child) {
+            Ok(pidfd) => {
+                let started = weir_clock::monotonic();
+                let end = Some((started + ready, KillReason::NotReady));
+                Ok(Self { child, pidfd, control: Some(control), stage: Stage::Starting, started, end })
+            }
+            Err(error) => {
+                // A process that cannot be watched is not kept.
+                child.kill()?;
+                child.wait()?;
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Readable when the process has ended.
+    pub(crate) fn process(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    pub(crate) fn ran(&self) -> Duration {
+        weir_clock::monotonic().saturating_duration_since(self.started)
+    }
+
+    /// How the process ended, once it has.
+    pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// Sets the moment the process is ended, unless an earlier one is set.
+    pub(crate) fn end_by(&mut self, moment: Instant, reason: KillReason) {
+        if self.end.is_none_or(|(set, _)| moment < set) {
+            self.end = Some((moment, reason));
+        }
+    }
+
+    /// Ends the process if its moment has come; the reason when it did.
+    pub(crate) fn end_if_due(&mut self) -> io::Result<Option<KillReason>> {
+        match self.end {
+            Some((moment, reason)) if moment <= weir_clock::monotonic() => {
+                self.end = None;
+                self.child.kill()?;
+                Ok(Some(reason))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+fn pidfd(child: &Child) -> io::Result<OwnedFd> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+fn stderr_file(data: &DataDirectory, user: Option<Account>) -> io::Result<File> {
+    let path = data.worker_stderr();
+    if fs::metadata(&path).is_ok_and(|file| file.len() > STDERR_BYTES_MAX) {
+        fs::rename(&path, path.with_extension("stderr.1"))?;
+    }
+    append_as(&path, user)
+}
+
+/// `signal 9` or `code 1`.
+pub(crate) fn exit_text(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "unknown".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exits_as_text() {
+        // Wait statuses of wait(2): the signal in the low byte, the code in the next.
+        assert_eq!(exit_text(ExitStatus::from_raw(9)), "signal 9");
+        assert_eq!(exit_text(ExitStatus::from_raw(78 << 8)), "code 78");
+    }
+}

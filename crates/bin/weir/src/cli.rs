@@ -1,0 +1,302 @@
+//! What may be typed.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::{net::IpAddr, path::PathBuf};
+
+/// An open content delivery system for streaming.
+#[derive(Parser)]
+#[command(name = "weir", version = weir_model::VERSION, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// How to reach a network.
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Which network a command talks to, and how it prints.
+#[derive(Args, Clone)]
+pub(crate) struct Target {
+    /// Directory of a network started by `weir up` (its network.json says the rest)
+    #[arg(long, global = true, env = "WEIR_NETWORK", value_name = "DIR")]
+    pub(crate) network: Option<PathBuf>,
+    /// The manager's API, such as https://10.0.0.2:8443 (instead of --network); for `enrol` its device address
+    #[arg(long, global = true, env = "WEIR_MANAGER", value_name = "URL", conflicts_with = "network")]
+    pub(crate) manager: Option<String>,
+    /// PEM file of the network's CA (with --manager)
+    #[arg(long, global = true, env = "WEIR_CA", value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// API token (with --manager); better in the environment than in the process list
+    #[arg(long, global = true, env = "WEIR_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+    /// How answers are printed
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+}
+
+/// How answers are printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// For programs: the API's own JSON.
+    Json,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run a whole network on this machine: managers, routers, engines, a demo origin
+    Up(UpArgs),
+    /// Run a device: bind its listeners, start and restart its worker
+    #[command(disable_help_flag = true)]
+    Keeper {
+        /// See `weir keeper --help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
+    /// The process a keeper starts
+    #[command(hide = true)]
+    Worker {
+        /// The device's data directory
+        #[arg(long)]
+        data: PathBuf,
+    },
+    /// Enrol this box as a device: --manager https://ADDRESS:PORT (the manager's device address) --token TOKEN
+    Enrol(EnrolArgs),
+    /// The manager's own status
+    Status,
+    /// Devices, their status, location and load
+    Devices,
+    /// One device: show, activate, deactivate, delete
+    Device {
+        #[command(subcommand)]
+        verb: DeviceVerb,
+    },
+    /// Locations: the tree of sites
+    Location {
+        #[command(subcommand)]
+        verb: LocationVerb,
+    },
+    /// Delivery services: what is delivered
+    Service {
+        #[command(subcommand)]
+        verb: ServiceVerb,
+    },
+    /// Coverage zones: which client networks are near which locations
+    Zones {
+        #[command(subcommand)]
+        verb: ZonesVerb,
+    },
+    /// Where a client would be sent
+    Route {
+        #[command(subcommand)]
+        verb: RouteVerb,
+    },
+    /// The last lines of a device's log
+    Logs {
+        /// Device name
+        device: String,
+        /// How many lines
+        #[arg(long, default_value_t = 100)]
+        lines: u32,
+    },
+    /// Alarms that stand; with --all also those cleared
+    Alarms {
+        /// Cleared ones too
+        #[arg(long)]
+        all: bool,
+        /// Acknowledge the alarm of this id
+        #[arg(long, value_name = "ID")]
+        acknowledge: Option<i64>,
+    },
+    /// Who changed what, newest last
+    Audit {
+        /// How many entries
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Enrolment tokens and API tokens
+    Token {
+        #[command(subcommand)]
+        verb: TokenVerb,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct UpArgs {
+    /// Where the network keeps everything; made when absent, resumed when present
+    #[arg(long, value_name = "DIR", default_value = "weir-network")]
+    pub(crate) dir: PathBuf,
+    /// Number of engines, dealt to core, east and west in turn
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub(crate) engines: Option<u16>,
+    /// Deliver this origin instead of the demo origin
+    #[arg(long, value_name = "URL")]
+    pub(crate) origin: Option<String>,
+    /// Loopback /24 to use, such as 127.77.0.0, or `auto` for a free one
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) base: Option<String>,
+    /// Do not open a browser (no browser is opened yet: the pages come with a later release)
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct EnrolArgs {
+    /// The device's data directory, with its device.toml
+    #[arg(long)]
+    pub(crate) data: PathBuf,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum DeviceVerb {
+    /// Everything the manager knows of it
+    Show { device: String },
+    /// Give it its work in a location
+    Activate {
+        device: String,
+        /// Where it is
+        #[arg(long)]
+        location: String,
+        /// Share of new viewers relative to its peers, 0 to 100
+        #[arg(long)]
+        weight: Option<u8>,
+    },
+    /// Take it out of service
+    Deactivate { device: String },
+    /// Remove it; its certificate is worth nothing afterwards
+    Delete { device: String },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum LocationVerb {
+    /// All of them
+    List,
+    /// Add one
+    Create {
+        name: String,
+        /// The location nearer the origin; absent for a root
+        #[arg(long)]
+        parent: Option<String>,
+    },
+    /// Remove one that nothing uses
+    Delete { name: String },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ServiceVerb {
+    /// All of them
+    List,
+    /// One of them
+    Show { name: String },
+    /// Add one
+    Create(ServiceArgs),
+    /// Replace one
+    Set(ServiceArgs),
+    /// Stop delivering it
+    Delete { name: String },
+}
+
+#[derive(Args)]
+pub(crate) struct ServiceArgs {
+    pub(crate) name: String,
+    /// The domain viewers ask for
+    #[arg(long)]
+    pub(crate) domain: String,
+    /// Where content comes from, http://host[:port][/prefix]
+    #[arg(long)]
+    pub(crate) origin: String,
+    /// Engines that carry it, comma separated; absent: every active engine
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) engines: Option<Vec<String>>,
+    /// Freshness of responses whose origin says nothing of it, in seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) default_ttl: Option<u32>,
+    /// Upper bound on any freshness, in seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) max_ttl: Option<u32>,
+    /// Leave the query out of the cache key
+    #[arg(long)]
+    pub(crate) ignore_query: bool,
+    /// Store responses that set cookies
+    #[arg(long)]
+    pub(crate) store_set_cookie: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ZonesVerb {
+    /// All of them
+    Show,
+    /// Replace all of them by a JSON file: {"zones": [{"network": "...", "locations": {"name": metric}}]}
+    Set {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum RouteVerb {
+    /// Every step of the decision, with its reason
+    Explain {
+        /// The client's address
+        client: IpAddr,
+        /// What it asks for, such as http://video.example.com/a.m3u8
+        url: String,
+        /// Ask this router; absent: any that is online
+        #[arg(long)]
+        router: Option<String>,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum TokenVerb {
+    /// Tokens that let a device in
+    Enrolment {
+        #[command(subcommand)]
+        verb: EnrolmentTokenVerb,
+    },
+    /// Tokens that let a program use the API
+    Api {
+        #[command(subcommand)]
+        verb: ApiTokenVerb,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum EnrolmentTokenVerb {
+    /// Those that still work
+    List,
+    /// Make one; it is shown once
+    Create {
+        /// manager, router or engine
+        #[arg(long)]
+        role: String,
+        /// How many devices may use it
+        #[arg(long, default_value_t = 1)]
+        uses: u32,
+        /// How long it works, in seconds
+        #[arg(long, default_value_t = 3600)]
+        expires_in: u64,
+        /// Activate the device into this location at once
+        #[arg(long)]
+        activate_into: Option<String>,
+    },
+    /// Make one worthless
+    Delete { id: String },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ApiTokenVerb {
+    /// All of them
+    List,
+    /// Make one; it is shown once
+    Create {
+        name: String,
+        /// How long it works, in seconds; absent: until deleted
+        #[arg(long)]
+        expires_in: Option<u64>,
+    },
+    /// Make one worthless
+    Delete { id: String },
+}

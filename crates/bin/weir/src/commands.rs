@@ -1,0 +1,67 @@
+//! What the commands do.
+
+mod alarms;
+mod audit;
+mod delivery_services;
+mod devices;
+mod enrol;
+mod locations;
+mod route;
+mod status;
+mod tokens;
+mod zones;
+
+use crate::{
+    api_client::ApiClient,
+    cli::{Cli, Command, Target},
+    up, worker,
+};
+use anyhow::Context;
+
+/// Something outside must be changed before this can work; the exit code says so.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Misconfigured(pub(crate) String);
+
+/// Runs one command to its end.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Up(arguments) => up::run(&arguments),
+        Command::Worker { data } => worker::run(&data),
+        Command::Keeper { .. } => unreachable!("main calls the keeper before the command line is parsed"),
+        command => runtime()?.block_on(ask(&cli.target, command)),
+    }
+}
+
+/// A small runtime for commands that talk to the manager.
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("start the async runtime")
+}
+
+async fn ask(target: &Target, command: Command) -> anyhow::Result<()> {
+    let format = target.output;
+    if let Command::Enrol(arguments) = command {
+        return enrol::run(target, &arguments).await;
+    }
+    let api = ApiClient::for_target(target)?;
+    match command {
+        Command::Status => status::show(&api, format).await,
+        Command::Devices => devices::list(&api, format).await,
+        Command::Device { verb } => devices::run(&api, format, verb).await,
+        Command::Logs { device, lines } => devices::logs(&api, format, &device, lines).await,
+        Command::Location { verb } => locations::run(&api, format, verb).await,
+        Command::Service { verb } => delivery_services::run(&api, format, verb).await,
+        Command::Zones { verb } => zones::run(&api, format, verb).await,
+        Command::Route { verb } => route::run(&api, format, verb).await,
+        Command::Alarms { all, acknowledge } => alarms::run(&api, format, all, acknowledge).await,
+        Command::Audit { limit } => audit::list(&api, format, limit).await,
+        Command::Token { verb } => tokens::run(&api, format, verb).await,
+        Command::Up(_) | Command::Keeper { .. } | Command::Worker { .. } | Command::Enrol(_) => unreachable!("run and ask take these"),
+    }
+}
+
+/// The line and the exit code for an error: 78 when something outside must be changed first, else 1.
+pub(crate) fn describe(error: &anyhow::Error) -> (String, u8) {
+    let code = if error.chain().any(|e| e.is::<Misconfigured>()) { crate::EXIT_CONFIGURATION } else { 1 };
+    (format!("{error:#}"), code)
+}

@@ -1,0 +1,64 @@
+//! How answers are printed: the API's JSON, or a table.
+
+use crate::cli::Format;
+use comfy_table::{Table, presets};
+use serde::Serialize;
+use std::io::Write;
+
+/// Writes to standard output; a closed pipe (`weir devices | head`) ends the command quietly.
+pub(crate) fn line(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// Prints `value` as JSON, or as the table `rows` makes of it.
+pub(crate) fn print<T: Serialize>(format: Format, value: &T, rows: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
+    match format {
+        Format::Json => line(&serde_json::to_string_pretty(value)?),
+        Format::Table => line(rows(value).trim_end()),
+    }
+}
+
+/// A table with these columns.
+pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    table.lines().map(|l| l.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// What is shown for something absent.
+pub(crate) fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |v| v.to_string())
+}
+
+/// Wall-clock milliseconds as UTC text.
+pub(crate) fn time(clock_ms: u64) -> String {
+    let ms = i64::try_from(clock_ms).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| "-".to_owned(), |t| t.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+}
+
+/// Bytes in the largest unit that keeps one digit before the point.
+pub(crate) fn bytes(count: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match UNITS.iter().find(|(size, _)| count >= *size) {
+        Some((size, unit)) => format!("{}.{} {unit}", count / size, count % size * 10 / size),
+        None => format!("{count} B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (count, text) in [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB"), (5 << 30, "5.0 GiB")] {
+            assert_eq!(bytes(count), text);
+        }
+    }
+}

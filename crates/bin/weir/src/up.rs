@@ -1,0 +1,269 @@
+//! `weir up`: a whole network on this machine, with the same processes as anywhere else.
+
+mod announce;
+mod base;
+mod bootstrap;
+mod demo_origin;
+mod directory;
+mod keepers;
+pub(crate) mod network;
+mod plan;
+mod progress;
+mod service;
+
+use crate::{
+    api_client::ApiClient,
+    cli::UpArgs,
+    commands::{self, Misconfigured},
+};
+use anyhow::Context;
+use base::{Base, Wanted};
+use demo_origin::DemoOrigin;
+use directory::{Directory, Made};
+use keepers::Keepers;
+use network::{EngineEntry, ManagerEntry, NetworkFile, RouterEntry, ServiceEntry};
+use plan::{DOMAIN, Plan, SERVICE};
+use progress::Progress;
+use std::{net::SocketAddr, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
+use weir_model::{OriginUrl, Role, VERSION};
+use weir_net::http1::{Gate, Limits, serve};
+use weir_slots::Installed;
+use weir_telemetry::Tasks;
+
+/// Patience for the manager to answer its local socket.
+const MANAGER_PATIENCE: Duration = Duration::from_secs(30);
+/// Patience for every device to be online and every router to send viewers on.
+const SERVICE_PATIENCE: Duration = Duration::from_secs(60);
+/// Threads, and so sockets, of each engine and router.
+const DATA_THREADS: u16 = 2;
+
+/// Runs a network until SIGINT or SIGTERM.
+pub(crate) fn run(arguments: &UpArgs) -> anyhow::Result<()> {
+    let started = weir_clock::monotonic();
+    raise_open_files();
+    let directory = Directory::open(&arguments.dir)?;
+    let (made, base) = settle(&directory, arguments)?;
+    let plan = Plan::new(made.base, made.engines);
+    commands::runtime()?.block_on(async {
+        let up = Up { directory, made, plan, _base: base };
+        up.run(started).await
+    })
+}
+
+/// What this network is: as it was made, or as the command line says now. A difference is refused by name.
+fn settle(directory: &Directory, arguments: &UpArgs) -> anyhow::Result<(Made, Base)> {
+    let wanted = arguments.base.as_deref().map(Wanted::parse).transpose()?;
+    if let Some(origin) = &arguments.origin {
+        let _: OriginUrl = origin.parse().map_err(|e| Misconfigured(format!("--origin {origin} {e}")))?;
+    }
+    let Some(made) = directory.made()? else {
+        let base = Base::take(wanted.unwrap_or(Wanted::This(base::DEFAULT)))?;
+        let engines = arguments.engines.unwrap_or(plan::ENGINES);
+        let made = Made { version: VERSION.into(), base: base.network, engines, origin: arguments.origin.clone() };
+        directory.keep(&made)?;
+        return Ok((made, base));
+    };
+    let differs = |what: &str, was: String| {
+        Err(Misconfigured(format!(
+            "the network in {} was made with {what} {was}; start it without {what}, or choose another --dir",
+            directory.root().display()
+        ))
+        .into())
+    };
+    match wanted {
+        Some(Wanted::This(network)) if network != made.base => return differs("--base", made.base.to_string()),
+        _ => {}
+    }
+    if arguments.engines.is_some_and(|n| n != made.engines) {
+        return differs("--engines", made.engines.to_string());
+    }
+    if arguments.origin.is_some() && arguments.origin != made.origin {
+        return differs("--origin", made.origin.unwrap_or_else(|| "of the demo".into()));
+    }
+    let base = Base::take(Wanted::This(made.base))?;
+    Ok((made, base))
+}
+
+/// Every device inherits the limit; engines need a file descriptor per viewer.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // A smaller limit only means fewer viewers.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+struct Up {
+    directory: Directory,
+    made: Made,
+    plan: Plan,
+    _base: Base,
+}
+
+impl Up {
+    async fn run(&self, started: std::time::Instant) -> anyhow::Result<()> {
+        let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+        let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+        let progress = Progress::new();
+        self.directory.forget_network()?;
+        progress.step("preparing data directories");
+        let program = self.prepare(&progress)?;
+        let tasks = Tasks::new();
+        let mut keepers = Keepers::new(program);
+        let begin = tokio::select! {
+            begun = self.begin(&mut keepers, &tasks, &progress) => begun.map(Some),
+            _ = interrupt.recv() => Ok(None),
+            _ = terminate.recv() => Ok(None),
+        };
+        let outcome = match begin {
+            Ok(Some(network)) => {
+                let demo = self.made.origin.is_none();
+                progress.finish(&announce::text(&network, &self.plan, self.directory.root(), started.elapsed(), demo))?;
+                tokio::select! {
+                    () = watch(&mut keepers) => {}
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                Ok(())
+            }
+            Ok(None) => progress.finish("stopped before the network was in service"),
+            Err(error) => Err(error),
+        };
+        self.directory.forget_network()?;
+        eprintln!("weir: stopping every device");
+        if !keepers.stop().await {
+            eprintln!("weir: some keepers were ended by force");
+        }
+        tasks.cancel();
+        outcome
+    }
+
+    /// Data directories and slots of every device; the program they all run.
+    fn prepare(&self, progress: &Progress) -> anyhow::Result<std::path::PathBuf> {
+        let (image, program) = self.directory.image()?;
+        let mut replaced = false;
+        for device in &self.plan.devices {
+            let installed = self.directory.prepare(&device.name, &device.device_file(DATA_THREADS), &image)?;
+            replaced |= matches!(installed, Installed::Replaced { .. });
+        }
+        if replaced {
+            progress.note(&format!("development build replaced: version {VERSION} is the same, its digest is another"));
+        }
+        Ok(program)
+    }
+
+    fn data(&self, device: &str) -> std::path::PathBuf {
+        self.directory.device(device)
+    }
+
+    /// Starts everything; returns once all is in service.
+    async fn begin(&self, keepers: &mut Keepers, tasks: &Tasks, progress: &Progress) -> anyhow::Result<NetworkFile> {
+        let origin = match &self.made.origin {
+            Some(origin) => origin.clone(),
+            None => start_demo_origin(self.plan.demo_origin(), tasks)?,
+        };
+        let primary = self.plan.primary();
+        progress.step("starting the manager");
+        let data = self.data(&primary.name);
+        keepers.start(&primary.name, &data);
+        let local = ApiClient::local(&data)?;
+        service::wait("the manager", MANAGER_PATIENCE, &mut keepers.ended, || async {
+            local.get::<serde_json::Value>(weir_operator_api::paths::STATUS).await.map(Some)
+        })
+        .await?;
+        let ca = std::fs::read_to_string(data.join("state/manager/ca.pem")).context("read the network's CA")?;
+        std::fs::write(self.directory.ca(), &ca).context("write ca.pem")?;
+        let token = bootstrap::admin_token(&self.directory, &local).await?;
+        let url = format!("https://{}", primary.listeners.https.expect("the primary has an API listener"));
+        let api = ApiClient::over_tls(&url, &ca, &token)?;
+        progress.step("configuring locations, coverage zones and the delivery service");
+        bootstrap::configure(&api, &origin).await?;
+        progress.step("enrolling devices");
+        bootstrap::enrol(&self.directory, &api, &self.plan).await?;
+        for device in self.plan.devices.iter().skip(1) {
+            keepers.start(&device.name, &self.data(&device.name));
+        }
+        progress.step("waiting for every device to be online");
+        service::wait("bringing every device online", SERVICE_PATIENCE, &mut keepers.ended, || service::all_online(&api, &self.plan)).await?;
+        progress.step("waiting for routers to send viewers on");
+        for router in self.plan.of(Role::Router) {
+            let address = router.listeners.http.expect("routers have an HTTP listener");
+            service::wait("routing the first viewer", SERVICE_PATIENCE, &mut keepers.ended, || service::answers(address)).await?;
+        }
+        let network = self.network_file(url, token, origin);
+        network.write(self.directory.root())?;
+        Ok(network)
+    }
+
+    fn network_file(&self, url: String, token: String, origin: String) -> NetworkFile {
+        let managers: Vec<ManagerEntry> = self
+            .plan
+            .of(Role::Manager)
+            .map(|d| ManagerEntry {
+                name: d.name.clone(),
+                url: d.listeners.https.map(|a| format!("https://{a}")),
+                ca: Some(self.directory.ca()),
+                token: (d.name == self.plan.primary().name).then(|| token.clone()),
+                device: d.listeners.device,
+                admin: d.listeners.admin,
+                dir: self.data(&d.name),
+            })
+            .collect();
+        let [primary, standby] = managers.try_into().expect("the plan has two managers");
+        let path = if self.made.origin.is_none() { "vod/index.m3u8" } else { "" };
+        NetworkFile {
+            version: VERSION.into(),
+            manager: ManagerEntry { url: Some(url), ..primary },
+            standby,
+            routers: self
+                .plan
+                .of(Role::Router)
+                .map(|d| RouterEntry {
+                    name: d.name.clone(),
+                    dns: d.listeners.dns,
+                    http: d.listeners.http,
+                    https: d.listeners.https,
+                    admin: d.listeners.admin,
+                    dir: self.data(&d.name),
+                })
+                .collect(),
+            engines: self
+                .plan
+                .of(Role::Engine)
+                .map(|d| EngineEntry {
+                    name: d.name.clone(),
+                    location: d.location.into(),
+                    http: d.listeners.http,
+                    https: d.listeners.https,
+                    admin: d.listeners.admin,
+                    dir: self.data(&d.name),
+                })
+                .collect(),
+            services: vec![ServiceEntry { name: SERVICE.into(), domain: DOMAIN.into(), origin, sample: format!("/{DOMAIN}/{path}") }],
+            release_keys: None,
+        }
+    }
+}
+
+/// Says what becomes of keepers that end by themselves; they are restarted.
+async fn watch(keepers: &mut Keepers) {
+    while let Some(end) = keepers.ended.recv().await {
+        let said = if end.said.is_empty() { String::new() } else { format!(": {}", end.said) };
+        eprintln!("weir: the keeper of {} ended ({}){said}; starting it again", end.device, end.status);
+    }
+}
+
+/// Serves the demo origin from this process; returns its URL.
+fn start_demo_origin(address: SocketAddr, tasks: &Tasks) -> anyhow::Result<String> {
+    let listener = std::net::TcpListener::bind(address)
+        .map_err(|error| Misconfigured(format!("the demo origin cannot listen on {address}: {error}; free the port, or choose another --base")))?;
+    listener.set_nonblocking(true).context("set the demo origin's socket up")?;
+    let gate = Gate::new();
+    gate.accept();
+    tasks.spawn("demo origin", async move {
+        if let Err(error) = serve(listener, DemoOrigin::new(), Limits::default(), gate).await {
+            eprintln!("weir: the demo origin ended: {error}");
+        }
+    });
+    Ok(format!("http://{address}"))
+}

@@ -1,0 +1,178 @@
+//! The directory of a network: its lock, what it was made with, its image, its devices' data directories.
+
+use crate::commands::Misconfigured;
+use anyhow::Context;
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{DirBuilder, File, OpenOptions},
+    io::{self, Write},
+    net::Ipv4Addr,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+use weir_model::VERSION;
+use weir_slots::{DataDirectory, FileSystem, Image, ImageFile, Installed};
+
+/// What a network was made with; read again by each later start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Made {
+    /// Version of the network.
+    pub(crate) version: String,
+    /// Its /24.
+    pub(crate) base: Ipv4Addr,
+    /// Number of engines.
+    pub(crate) engines: u16,
+    /// Its origin; absent: the demo origin.
+    pub(crate) origin: Option<String>,
+}
+
+/// An opened directory; its lock is held as long as this lives.
+pub(crate) struct Directory {
+    root: PathBuf,
+    _lock: File,
+}
+
+/// Writes a file its owner alone can read, in one step.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut temporary = path.to_owned().into_os_string();
+    temporary.push(".new");
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)
+}
+
+fn remove_if_present(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+impl Directory {
+    /// Opens, and makes when absent, a network's directory, for this process alone.
+    pub(crate) fn open(dir: &Path) -> anyhow::Result<Self> {
+        let refused = |error: &io::Error, what: &str| match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                Misconfigured(format!("no permission to {what} {}; choose another --dir or change its owner", dir.display()))
+            }
+            _ => Misconfigured(format!("cannot {what} {}: {error}; choose another --dir", dir.display())),
+        };
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| refused(&e, "create"))?;
+        let root = std::fs::canonicalize(dir).map_err(|e| refused(&e, "open"))?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(root.join("lock"))
+            .map_err(|e| refused(&e, "write into"))?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Err(Misconfigured(format!("another `weir up` runs in {}; stop it, or choose another --dir", root.display())).into());
+        }
+        Ok(Self { root, _lock: lock })
+    }
+
+    /// Its path, absolute.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What it was made with, if it was made before.
+    pub(crate) fn made(&self) -> anyhow::Result<Option<Made>> {
+        let path = self.root.join("made.json");
+        let text = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.with_context(|| format!("read {}", path.display()))?,
+        };
+        let made: Made = serde_json::from_str(&text)
+            .map_err(|e| Misconfigured(format!("{} is damaged ({e}); choose another --dir", path.display())))?;
+        if made.version != VERSION {
+            return Err(Misconfigured(format!(
+                "{} is a network of version {}, this is {VERSION}; a network changes version by its own software update, which this version does not have yet: \
+                 run the {} program on it, or choose another --dir",
+                self.root.display(),
+                made.version,
+                made.version
+            ))
+            .into());
+        }
+        Ok(Some(made))
+    }
+
+    /// Remembers what it was made with.
+    pub(crate) fn keep(&self, made: &Made) -> anyhow::Result<()> {
+        write_private(&self.root.join("made.json"), &serde_json::to_vec_pretty(made)?).context("write made.json")
+    }
+
+    /// Forgets the network.json of a run that has ended.
+    pub(crate) fn forget_network(&self) -> anyhow::Result<()> {
+        remove_if_present(&super::network::NetworkFile::path(&self.root)).context("remove the network.json of the run before")
+    }
+
+    /// The data directory of a device.
+    pub(crate) fn device(&self, name: &str) -> PathBuf {
+        self.root.join("devices").join(name)
+    }
+
+    /// Where the network's CA certificate is kept for clients.
+    pub(crate) fn ca(&self) -> PathBuf {
+        self.root.join("ca.pem")
+    }
+
+    /// The administrator's API token, if one was made.
+    pub(crate) fn admin_token(&self) -> Option<String> {
+        std::fs::read_to_string(self.root.join("admin.token")).ok().map(|t| t.trim().to_owned())
+    }
+
+    /// Keeps the administrator's API token.
+    pub(crate) fn keep_admin_token(&self, token: &str) -> anyhow::Result<()> {
+        write_private(&self.root.join("admin.token"), token.as_bytes()).context("write admin.token")
+    }
+
+    /// This very program as an image that slots are linked from: one copy in the directory, whatever happens to the original.
+    pub(crate) fn image(&self) -> anyhow::Result<(Image, PathBuf)> {
+        let program = std::env::current_exe().context("find this program's file")?;
+        let (digest, _) = weir_slots::digest_of_file(&program).with_context(|| format!("read {}", program.display()))?;
+        let images = self.root.join("images");
+        let copy = images.join(format!("{VERSION}-{}", digest.short())).join(weir_slots::PROGRAM);
+        if !copy.exists() {
+            std::fs::create_dir_all(copy.parent().expect("it has one")).context("make the image directory")?;
+            let temporary = images.join("new");
+            std::fs::copy(&program, &temporary).with_context(|| format!("copy this program to {}", temporary.display()))?;
+            File::open(&temporary).and_then(|f| f.sync_all()).context("write the image to disk")?;
+            std::fs::rename(&temporary, &copy).context("place the image")?;
+        }
+        let files = vec![ImageFile { path: weir_slots::PROGRAM.into(), source: copy.clone() }];
+        Ok((Image::measure(VERSION, files)?, copy))
+    }
+
+    /// Makes a device's data directory: device.toml and a slot of `image`. Says what became of the slot.
+    pub(crate) fn prepare(&self, name: &str, device_file: &str, image: &Image) -> anyhow::Result<Installed> {
+        let data = self.device(name);
+        std::fs::create_dir_all(&data).with_context(|| format!("create {}", data.display()))?;
+        write_private(&data.join("device.toml"), device_file.as_bytes()).with_context(|| format!("write device.toml of {name}"))?;
+        weir_slots::install(&mut FileSystem, &DataDirectory::new(&data), image).with_context(|| format!("install the slot of {name}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_network_a_directory_and_one_version() {
+        let dir = tempfile::tempdir().expect("dir");
+        let directory = Directory::open(dir.path()).expect("open");
+        let second = Directory::open(dir.path()).err().expect("refused").to_string();
+        assert!(second.contains("another `weir up` runs"), "{second}");
+        let mut made = Made { version: VERSION.into(), base: Ipv4Addr::new(127, 77, 0, 0), engines: 6, origin: None };
+        directory.keep(&made).expect("keep");
+        assert_eq!(directory.made().expect("made"), Some(made.clone()));
+        made.version = "0.9.0-b1".into();
+        directory.keep(&made).expect("keep");
+        let refused = directory.made().expect_err("another version").to_string();
+        assert!(refused.contains("0.9.0-b1") && refused.contains("--dir"), "{refused}");
+    }
+}

@@ -1,0 +1,56 @@
+//! Wires an engine to its agent and its sockets.
+
+use super::{
+    Start,
+    life::{self, DataPlane, State},
+};
+use anyhow::{Context, anyhow};
+use weir_agent::{Agent, Hooks};
+use weir_engine::{Engine, EngineSettings};
+use weir_net::{
+    cores,
+    http1::{Gate, Limits},
+};
+use weir_telemetry::Tasks;
+
+/// Runs an engine until its keeper ends it.
+pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
+    let (device_state, identity) = start.identity()?;
+    let mut sockets = life::split(&mut start);
+    let tasks = Tasks::new();
+    let gate = Gate::new();
+    let settings = EngineSettings {
+        name: start.device.name.clone(),
+        store_bytes: start.device.store_bytes,
+        state: device_state.dir().to_owned(),
+    };
+    let engine = Engine::new(settings, &start.metrics).context("make the engine")?;
+    let hooks = Hooks {
+        apply: Box::new({
+            let engine = engine.clone();
+            move |c| engine.apply(c.clone()).map_err(|e| e.to_string())
+        }),
+        load: Box::new({
+            let engine = engine.clone();
+            let gate = gate.clone();
+            move || {
+                let mut load = engine.load();
+                load.active_requests = u32::try_from(gate.active_requests()).unwrap_or(u32::MAX);
+                load
+            }
+        }),
+        conditions: Box::new({
+            let engine = engine.clone();
+            move || engine.conditions()
+        }),
+        explain: None,
+    };
+    let agent = Agent::open(start.agent_settings(device_state, identity), hooks)?;
+    let state = State::default();
+    life::admin(&mut sockets, &start.metrics, (start.device.name.clone(), start.device.role), &state, life::stamp_of(&agent), &tasks);
+    engine.self_test().map_err(|reason| anyhow!("self-test: {reason}"))?;
+    let threads = cores::spawn("engine", sockets.tcp("http"), &engine, &Limits::default(), &gate).context("start engine threads")?;
+    DataPlane { gate, agent, state, tasks }.live(start.control).await?;
+    engine.stop().await;
+    threads.join().context("end engine threads")
+}

@@ -1,0 +1,53 @@
+//! Wires a router to its agent and its sockets.
+
+use super::{
+    Start,
+    life::{self, DataPlane, State},
+};
+use anyhow::Context;
+use weir_agent::{Agent, Hooks};
+use weir_net::{
+    cores,
+    http1::{Gate, Limits},
+};
+use weir_router::{Router, RouterSettings};
+use weir_telemetry::Tasks;
+
+/// Runs a router until its keeper ends it.
+pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
+    let (device_state, identity) = start.identity()?;
+    let mut sockets = life::split(&mut start);
+    let tasks = Tasks::new();
+    let gate = Gate::new();
+    let settings = RouterSettings { name: start.device.name.clone(), state: device_state.dir().to_owned() };
+    let router = Router::new(settings, &start.metrics, gate.clone()).context("make the router")?;
+    let hooks = Hooks {
+        apply: Box::new({
+            let router = router.clone();
+            move |c| router.apply(c.clone()).map_err(|e| e.to_string())
+        }),
+        load: Box::new({
+            let router = router.clone();
+            move || router.load()
+        }),
+        conditions: Box::new({
+            let router = router.clone();
+            move || router.conditions()
+        }),
+        explain: Some(Box::new({
+            let router = router.clone();
+            move |client, url| {
+                let decision = router.explain(client, url)?;
+                serde_json::to_value(decision).map_err(|e| e.to_string())
+            }
+        })),
+    };
+    let agent = Agent::open(start.agent_settings(device_state, identity), hooks)?;
+    let state = State::default();
+    life::admin(&mut sockets, &start.metrics, (start.device.name.clone(), start.device.role), &state, life::stamp_of(&agent), &tasks);
+    let threads = cores::spawn("router", sockets.tcp("http"), &router, &Limits::default(), &gate).context("start router threads")?;
+    router.listen(sockets.udp("keepalive"), sockets.tcp("lifeline"), &tasks).context("listen for keepalives")?;
+    DataPlane { gate, agent, state, tasks }.live(start.control).await?;
+    router.keep_health();
+    threads.join().context("end router threads")
+}

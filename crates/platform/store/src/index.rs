@@ -1,0 +1,118 @@
+//! The index: 64 shards from key hash to the variants of a key. A shard's lock is held for a map operation, never across an await.
+
+use crate::{VARIANTS_MAX, object::Object};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Shards: enough that 64 cores seldom meet on one.
+const SHARDS: usize = 64;
+
+/// The key of a shard's map is already a keyed hash.
+#[derive(Default)]
+struct Identity(u64);
+
+impl Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|b| self.0 = self.0.rotate_left(8) ^ u64::from(*b));
+    }
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+struct Entry<H> {
+    key: Arc<str>,
+    /// Newest first.
+    variants: Vec<Arc<Object<H>>>,
+}
+
+type Shard<H> = HashMap<u64, Entry<H>, BuildHasherDefault<Identity>>;
+
+pub(crate) struct Index<H> {
+    shards: Box<[Mutex<Shard<H>>]>,
+    hasher: RandomState,
+}
+
+impl<H> Index<H> {
+    pub(crate) fn new() -> Self {
+        Self { shards: (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect(), hasher: RandomState::new() }
+    }
+
+    /// Keyed per process, so that nobody outside can aim at one shard or make keys collide.
+    pub(crate) fn hash(&self, key: &str) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard<H>> {
+        let index = usize::try_from(hash >> 58).expect("six bits");
+        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest variant `wanted` accepts.
+    pub(crate) fn find(&self, key: &str, wanted: impl Fn(&H) -> bool) -> Option<Arc<Object<H>>> {
+        let hash = self.hash(key);
+        let shard = self.shard(hash);
+        let entry = shard.get(&hash).filter(|e| &*e.key == key)?;
+        entry.variants.iter().find(|o| wanted(o.head())).cloned()
+    }
+
+    /// Adds a variant before the others; returns those it displaced. Two keys of one hash displace each other.
+    pub(crate) fn insert(&self, object: Arc<Object<H>>, replaces: impl Fn(&Object<H>) -> bool) -> Vec<Arc<Object<H>>> {
+        let mut shard = self.shard(object.hash());
+        let entry = shard.entry(object.hash()).or_insert_with(|| Entry { key: object.shared_key(), variants: Vec::new() });
+        let mut gone = Vec::new();
+        if entry.key != object.shared_key() {
+            entry.key = object.shared_key();
+            gone.append(&mut entry.variants);
+        }
+        gone.extend(entry.variants.extract_if(.., |o| replaces(o)));
+        entry.variants.insert(0, object);
+        while entry.variants.len() > VARIANTS_MAX {
+            gone.extend(entry.variants.pop());
+        }
+        gone
+    }
+
+    /// Removes this very object, if it is still there.
+    pub(crate) fn unlink(&self, object: &Arc<Object<H>>) -> bool {
+        let mut shard = self.shard(object.hash());
+        let Some(entry) = shard.get_mut(&object.hash()) else { return false };
+        let before = entry.variants.len();
+        entry.variants.retain(|o| !Arc::ptr_eq(o, object));
+        let removed = entry.variants.len() < before;
+        if entry.variants.is_empty() {
+            shard.remove(&object.hash());
+        }
+        removed
+    }
+
+    /// Whether this very object is there.
+    pub(crate) fn holds(&self, object: &Arc<Object<H>>) -> bool {
+        self.shard(object.hash()).get(&object.hash()).is_some_and(|e| e.variants.iter().any(|o| Arc::ptr_eq(o, object)))
+    }
+
+    /// Removes every variant of a key.
+    pub(crate) fn remove(&self, key: &str) -> Vec<Arc<Object<H>>> {
+        let hash = self.hash(key);
+        let mut shard = self.shard(hash);
+        if shard.get(&hash).is_some_and(|e| &*e.key == key) {
+            shard.remove(&hash).map_or_else(Vec::new, |e| e.variants)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Objects in all shards.
+    pub(crate) fn count(&self) -> u64 {
+        self.shards
+            .iter()
+            .map(|s| s.lock().unwrap_or_else(PoisonError::into_inner).values().map(|e| e.variants.len() as u64).sum::<u64>())
+            .sum()
+    }
+}

@@ -1,0 +1,105 @@
+//! An object: a head that does not change and the body it belongs to.
+
+use crate::{
+    account::Charge,
+    body::{AbortReason, Body, End},
+    reader::{Aborted, Reader},
+};
+use bytes::Bytes;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, AtomicU64, Ordering},
+};
+
+/// Highest count S3-FIFO keeps of an object's uses.
+const USES_MAX: u8 = 3;
+
+/// A stored, or still filling, response.
+pub struct Object<H> {
+    key: Arc<str>,
+    hash: u64,
+    head: H,
+    announced: Option<u64>,
+    pub(crate) body: Arc<Body>,
+    uses: AtomicU8,
+    /// Bytes the eviction queues count for it.
+    pub(crate) weight: AtomicU64,
+    pub(crate) place: AtomicU8,
+    _charge: Charge,
+}
+
+impl<H> Object<H> {
+    pub(crate) fn new(key: Arc<str>, hash: u64, head: H, announced: Option<u64>, body: Arc<Body>, charge: Charge) -> Self {
+        let weight = AtomicU64::new(announced.unwrap_or(0));
+        Self { key, hash, head, announced, body, uses: AtomicU8::new(0), weight, place: AtomicU8::new(0), _charge: charge }
+    }
+
+    /// Its key.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    pub(crate) fn shared_key(&self) -> Arc<str> {
+        self.key.clone()
+    }
+
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// What came before the body.
+    pub fn head(&self) -> &H {
+        &self.head
+    }
+
+    /// Length of the body in bytes, when it is known: announced, or complete.
+    pub fn length(&self) -> Option<u64> {
+        match self.body.whole() {
+            Some(slices) => Some(slices.iter().map(|s| s.len() as u64).sum()),
+            None => self.announced,
+        }
+    }
+
+    pub(crate) fn announced(&self) -> Option<u64> {
+        self.announced
+    }
+
+    /// The body's slices once all are here.
+    pub fn whole(&self) -> Option<&Arc<[Bytes]>> {
+        self.body.whole()
+    }
+
+    /// Why its fill ended early, if it did.
+    pub fn aborted(&self) -> Option<AbortReason> {
+        match self.body.end() {
+            End::Aborted(reason) => Some(reason),
+            End::Filling | End::Complete => None,
+        }
+    }
+
+    /// Bytes of the body in memory now.
+    pub fn held_bytes(&self) -> u64 {
+        self.body.held_bytes()
+    }
+
+    /// Reads the body from byte `from` to before byte `until` (`u64::MAX`: to the end).
+    ///
+    /// Refused with [`AbortReason::Passed`] when the object passes through and byte `from` is gone.
+    pub fn read(&self, from: u64, until: u64) -> Result<Reader, Aborted> {
+        Reader::new(self.body.clone(), from, until)
+    }
+
+    pub(crate) fn used(&self) {
+        if self.uses.load(Ordering::Relaxed) < USES_MAX {
+            self.uses.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn uses(&self) -> u8 {
+        self.uses.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_uses(&self, uses: u8) {
+        self.uses.store(uses, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,215 @@
+//! The agent of one device: its shared state and its life.
+
+use crate::{
+    client::{ClientError, ManagerClient},
+    device_state::{DeviceState, Identity, StateError},
+    follow, keepalive, report,
+};
+use std::{
+    net::IpAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+use tokio::sync::watch;
+use weir_device_api::{
+    Condition, Hello, Listeners, Load,
+    hello::PROTOCOL,
+    keepalive::EngineState,
+    report::Rejected,
+};
+use weir_model::{AlarmReason, DeviceConfiguration, DeviceName, Profile, Role, Stamp, VERSION};
+use weir_telemetry::{Chain, Tasks};
+
+/// What a router's crate answers to "where would this client be sent, and why".
+pub type Explain = Box<dyn Fn(IpAddr, &str) -> Result<serde_json::Value, String> + Send + Sync>;
+
+/// What a role gives its agent.
+pub struct Hooks {
+    /// Runs a configuration from now on, or says why not and keeps the one before.
+    pub apply: Box<dyn Fn(&Arc<DeviceConfiguration>) -> Result<(), String> + Send + Sync>,
+    /// Work in hand and done.
+    pub load: Box<dyn Fn() -> Load + Send + Sync>,
+    /// What is wrong.
+    pub conditions: Box<dyn Fn() -> Vec<Condition> + Send + Sync>,
+    /// Routers only.
+    pub explain: Option<Explain>,
+}
+
+/// Who the device is and where its things are.
+pub struct AgentSettings {
+    /// Its name.
+    pub device: DeviceName,
+    /// Its role.
+    pub role: Role,
+    /// Its state directory.
+    pub state: DeviceState,
+    /// Its identity.
+    pub identity: Identity,
+    /// Where it listens.
+    pub listeners: Listeners,
+    /// Its log file.
+    pub log: PathBuf,
+    /// Crashed workers before this one, as the keeper counts them.
+    pub worker_crashes: u32,
+}
+
+pub(crate) struct Shared {
+    pub(crate) settings: AgentSettings,
+    pub(crate) hooks: Hooks,
+    pub(crate) client: ManagerClient,
+    pub(crate) running: watch::Sender<Option<Arc<DeviceConfiguration>>>,
+    pub(crate) rejected: Mutex<Option<Rejected>>,
+    pub(crate) engine_state: watch::Sender<EngineState>,
+    pub(crate) boot: u64,
+    pub(crate) started: Instant,
+    disk_error: Mutex<Option<String>>,
+}
+
+/// The agent of one device. Clones share it.
+#[derive(Clone)]
+pub struct Agent {
+    shared: Arc<Shared>,
+}
+
+/// Why an agent could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The device's state.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Its client.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+impl Agent {
+    /// Reads the last good configuration and hands it to the role: a device serves without any manager.
+    pub fn open(settings: AgentSettings, hooks: Hooks) -> Result<Self, AgentError> {
+        let boot = settings.state.next_boot()?;
+        let client = ManagerClient::new(&settings.identity)?;
+        let last_good = match settings.state.configuration() {
+            Ok(last_good) => last_good,
+            Err(error @ StateError::Damaged { .. }) => {
+                tracing::error!(error = %Chain(&error), "last good configuration lost; waiting for the manager");
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let shared = Arc::new(Shared {
+            settings,
+            hooks,
+            client,
+            running: watch::Sender::new(None),
+            rejected: Mutex::default(),
+            engine_state: watch::Sender::new(EngineState::Serving),
+            boot,
+            started: weir_clock::monotonic(),
+            disk_error: Mutex::default(),
+        });
+        if let Some(configuration) = last_good {
+            shared.run(configuration);
+        }
+        Ok(Self { shared })
+    }
+
+    /// Follows the manager, reports, and, on an engine, keeps routers informed.
+    pub fn start(&self, tasks: &Tasks) {
+        tasks.spawn("follow", follow::run(self.shared.clone()));
+        tasks.spawn("report", report::run(self.shared.clone()));
+        if self.shared.settings.role == Role::Engine {
+            tasks.spawn("keepalive", keepalive::run(self.shared.clone()));
+            tasks.spawn("lifelines", keepalive::hold_lifelines(self.shared.clone()));
+        }
+    }
+
+    /// Tells routers to send nothing new: called before an engine stops accepting.
+    pub async fn leave(&self) {
+        self.shared.engine_state.send_replace(EngineState::Leaving);
+        keepalive::send_now(&self.shared).await;
+    }
+
+    /// The configuration in force.
+    pub fn configuration(&self) -> Option<Arc<DeviceConfiguration>> {
+        self.shared.running.borrow().clone()
+    }
+
+    /// Waits until a configuration is in force, at most `deadline`.
+    pub async fn configured(&self, deadline: Duration) -> bool {
+        let mut running = self.shared.running.subscribe();
+        let wait = running.wait_for(Option::is_some);
+        matches!(tokio::time::timeout(deadline, wait).await, Ok(Ok(_)))
+    }
+}
+
+impl Shared {
+    /// What this device says of itself.
+    pub(crate) fn hello(&self) -> Hello {
+        Hello {
+            protocol: PROTOCOL,
+            version: VERSION.to_owned(),
+            device: self.settings.device.clone(),
+            role: self.settings.role,
+            stamp: self.stamp(),
+        }
+    }
+
+    /// The stamp in force; zero before the first configuration.
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.running.borrow().as_ref().map_or_else(Stamp::default, |c| c.stamp)
+    }
+
+    pub(crate) fn profile(&self) -> Profile {
+        self.running.borrow().as_ref().map_or_else(Profile::standard, |c| c.profile.clone())
+    }
+
+    /// Takes a configuration from the manager: refuses what is not newer or not ours, runs it, keeps it.
+    pub(crate) fn take(&self, configuration: DeviceConfiguration) {
+        if configuration.stamp <= self.stamp() {
+            tracing::warn!(offered = %configuration.stamp, "configuration refused: not newer than the one in force");
+            return;
+        }
+        if configuration.device != self.settings.device || configuration.role != self.settings.role {
+            tracing::error!(named = %configuration.device, "configuration refused: it is another device's");
+            return;
+        }
+        if let Some(kept) = self.run(configuration) {
+            let written = self.settings.state.keep_configuration(&kept);
+            let text = written.err().map(|error| Chain(&error).to_string());
+            if let Some(text) = &text {
+                tracing::error!(error = text, "configuration runs but is not kept on disk");
+            }
+            *self.disk_error.lock().expect("no panic while held") = text;
+        }
+    }
+
+    /// Hands a configuration to the role; returns it when the role runs it.
+    fn run(&self, configuration: DeviceConfiguration) -> Option<Arc<DeviceConfiguration>> {
+        let configuration = Arc::new(configuration);
+        let stamp = configuration.stamp;
+        match (self.hooks.apply)(&configuration) {
+            Ok(()) => {
+                *self.rejected.lock().expect("no panic while held") = None;
+                self.client.set_managers(&configuration.managers);
+                weir_telemetry::log::set_stamp(stamp.term, stamp.generation);
+                tracing::info!("configuration in force");
+                self.running.send_replace(Some(configuration.clone()));
+                Some(configuration)
+            }
+            Err(reason) => {
+                tracing::error!(refused = %stamp, reason, "configuration refused; the last good one stays in force");
+                *self.rejected.lock().expect("no panic while held") = Some(Rejected { stamp, reason });
+                None
+            }
+        }
+    }
+
+    /// The role's conditions and the agent's own.
+    pub(crate) fn conditions(&self) -> Vec<Condition> {
+        let mut conditions = (self.hooks.conditions)();
+        if let Some(text) = self.disk_error.lock().expect("no panic while held").clone() {
+            conditions.push(Condition { reason: AlarmReason::DiskFull, object: String::new(), text });
+        }
+        conditions
+    }
+}

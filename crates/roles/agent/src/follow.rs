@@ -1,0 +1,87 @@
+//! The configuration poll: newer configurations are applied and kept; questions are answered.
+
+use crate::{agent::Shared, answer};
+use std::{
+    sync::Arc,
+    time::Duration,
+};
+use weir_device_api::Question;
+use weir_model::Stamp;
+use weir_telemetry::{Chain, Tasks};
+
+/// Shortest and longest pause after a failed call.
+const PAUSE_MIN: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Pause after a poll that came back early and empty: a manager that does not wait must not be hammered.
+const EMPTY_PAUSE: Duration = Duration::from_millis(100);
+/// Questions answered at the same time; more wait in the manager.
+const ANSWERS_MAX: usize = 8;
+
+/// Follows the manager for as long as the task lives.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let answers = Tasks::new();
+    let mut pause = PAUSE_MIN;
+    loop {
+        let asked = weir_clock::monotonic();
+        let wait = Duration::from_millis(shared.profile().poll_ms);
+        match shared.client.poll(known(&shared), wait).await {
+            Ok(poll) => {
+                pause = PAUSE_MIN;
+                let empty = poll.configuration.is_none() && poll.questions.is_empty();
+                if let Some(configuration) = poll.configuration {
+                    shared.take(configuration);
+                }
+                for question in poll.questions {
+                    reply(&shared, &answers, question);
+                }
+                if empty && asked.elapsed() < EMPTY_PAUSE {
+                    tokio::time::sleep(EMPTY_PAUSE).await;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = %Chain(&error), "no configuration from the manager; serving from the last good one");
+                tokio::time::sleep(jittered(pause, shared.boot ^ weir_clock::monotonic_ms())).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+        }
+    }
+}
+
+/// What the manager need not send again: what runs, or a newer one this device has refused.
+fn known(shared: &Shared) -> Stamp {
+    let rejected = shared.rejected.lock().expect("no panic while held").as_ref().map(|r| r.stamp);
+    rejected.into_iter().chain([shared.stamp()]).max().expect("one element at least")
+}
+
+fn reply(shared: &Arc<Shared>, answers: &Tasks, question: Question) {
+    if answers.len() >= ANSWERS_MAX {
+        tracing::warn!(question = question.id, "question dropped: too many at once");
+        return;
+    }
+    let shared = shared.clone();
+    answers.spawn("answer", async move {
+        let answer = answer::to(&shared, question.ask).await;
+        if let Err(error) = shared.client.answer(question.id, &answer).await {
+            tracing::warn!(error = %Chain(&error), "answer not delivered");
+        }
+    });
+}
+
+/// A pause between half and all of `pause`, so that devices do not come back in step.
+fn jittered(pause: Duration, seed: u64) -> Duration {
+    let spread = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
+    pause / 2 + pause / 2 * u32::try_from(spread).expect("16 bits") / 0x1_0000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_stays_between_half_and_all() {
+        for seed in 0..10_000 {
+            let pause = jittered(PAUSE_MAX, seed);
+            assert!(pause >= PAUSE_MAX / 2 && pause < PAUSE_MAX, "{pause:?}");
+        }
+    }
+}

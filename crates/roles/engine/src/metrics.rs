@@ -1,0 +1,150 @@
+//! What the engine counts.
+
+use prometheus_client::{
+    encoding::{EncodeMetric, MetricEncoder},
+    metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge},
+};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use weir_caching::CacheOutcome;
+use weir_telemetry::Metrics;
+
+/// Upper bounds of the duration histogram's buckets, microseconds.
+const BOUNDS_US: [u64; 12] = [50, 100, 250, 500, 1_000, 5_000, 25_000, 100_000, 500_000, 2_000_000, 10_000_000, 60_000_000];
+
+type Labelled = Family<[(&'static str, &'static str); 1], Counter>;
+
+/// Requests to and bytes from one kind of upstream.
+#[derive(Default, Clone)]
+pub(crate) struct Side {
+    pub(crate) requests: Counter,
+    pub(crate) bytes: Counter,
+}
+
+/// Every counter of the engine; shared with the registry.
+pub(crate) struct Counters {
+    requests: Vec<(CacheOutcome, Counter)>,
+    pub(crate) refused: Counter,
+    pub(crate) client_bytes: Counter,
+    pub(crate) upstream_parent: Side,
+    pub(crate) upstream_origin: Side,
+    pub(crate) fills_active: Gauge,
+    pub(crate) active_requests: Gauge,
+    pub(crate) records_dropped: Counter,
+    pub(crate) durations: Arc<Durations>,
+    store_bytes: Gauge,
+    store_objects: Gauge,
+    sessions: Gauge,
+}
+
+/// Values read when metrics are asked for.
+pub(crate) struct Levels {
+    pub(crate) store_bytes: u64,
+    pub(crate) store_objects: u64,
+    pub(crate) sessions: u32,
+}
+
+impl Counters {
+    /// Makes and registers them.
+    pub(crate) fn new(metrics: &Metrics) -> Arc<Self> {
+        let (requests, upstream_requests, upstream_bytes) = (Labelled::default(), Labelled::default(), Labelled::default());
+        let side = |from: &'static str| Side {
+            requests: upstream_requests.get_or_create(&[("from", from)]).clone(),
+            bytes: upstream_bytes.get_or_create(&[("from", from)]).clone(),
+        };
+        let counters = Self {
+            requests: CacheOutcome::ALL.iter().map(|o| (*o, requests.get_or_create(&[("outcome", o.as_str())]).clone())).collect(),
+            refused: requests.get_or_create(&[("outcome", "refused")]).clone(),
+            client_bytes: Counter::default(),
+            upstream_parent: side("parent"),
+            upstream_origin: side("origin"),
+            fills_active: Gauge::default(),
+            active_requests: Gauge::default(),
+            records_dropped: Counter::default(),
+            durations: Arc::new(Durations::default()),
+            store_bytes: Gauge::default(),
+            store_objects: Gauge::default(),
+            sessions: Gauge::default(),
+        };
+        metrics.register(|registry| {
+            registry.register("engine_requests", "Requests answered, by what the cache did", requests);
+            registry.register("engine_client_bytes", "Body bytes given to clients", counters.client_bytes.clone());
+            registry.register("engine_upstream_requests", "Requests sent to parents and origins", upstream_requests);
+            registry.register("engine_upstream_bytes", "Body bytes received from parents and origins", upstream_bytes);
+            registry.register("engine_fills_active", "Fills under way", counters.fills_active.clone());
+            registry.register("engine_active_requests", "Requests being answered", counters.active_requests.clone());
+            registry.register("engine_access_records_dropped", "Access records lost to a full buffer", counters.records_dropped.clone());
+            registry.register(
+                "engine_request_duration_seconds",
+                "From the request's head to the end of the response, or to its head for answers from memory",
+                Histogram(counters.durations.clone()),
+            );
+            registry.register("engine_store_bytes", "Bytes of content held", counters.store_bytes.clone());
+            registry.register("engine_store_objects", "Objects held", counters.store_objects.clone());
+            registry.register("engine_sessions", "Viewer sessions now", counters.sessions.clone());
+        });
+        Arc::new(counters)
+    }
+
+    /// Counts a request by its outcome; `None` for one refused before the cache was asked.
+    pub(crate) fn request(&self, outcome: Option<CacheOutcome>, duration: Duration) {
+        let counter = outcome.and_then(|o| self.requests.iter().find(|(known, _)| *known == o)).map_or(&self.refused, |(_, counter)| counter);
+        counter.inc();
+        self.durations.observe(duration);
+    }
+
+    /// Requests answered since the start.
+    pub(crate) fn requests_total(&self) -> u64 {
+        self.requests.iter().map(|(_, counter)| counter.get()).sum::<u64>() + self.refused.get()
+    }
+
+    /// Copies the levels into their gauges.
+    pub(crate) fn set(&self, levels: &Levels) {
+        let clamp = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        self.store_bytes.set(clamp(levels.store_bytes));
+        self.store_objects.set(clamp(levels.store_objects));
+        self.sessions.set(i64::from(levels.sessions));
+    }
+}
+
+/// A histogram of atomics: the library's own takes a lock for each observation.
+#[derive(Debug, Default)]
+pub(crate) struct Durations {
+    buckets: [AtomicU64; BOUNDS_US.len() + 1],
+    sum_us: AtomicU64,
+}
+
+impl Durations {
+    fn observe(&self, duration: Duration) {
+        let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let index = BOUNDS_US.iter().position(|bound| us <= *bound).unwrap_or(BOUNDS_US.len());
+        self.buckets[index].fetch_add(1, Ordering::Relaxed);
+        self.sum_us.fetch_add(us, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug)]
+struct Histogram(Arc<Durations>);
+
+fn seconds(us: u64) -> f64 {
+    Duration::from_micros(us).as_secs_f64()
+}
+
+impl EncodeMetric for Histogram {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
+        let counts: Vec<u64> = self.0.buckets.iter().map(|b| b.load(Ordering::Relaxed)).collect();
+        let bounds = BOUNDS_US.iter().map(|us| seconds(*us)).chain([f64::MAX]);
+        let buckets: Vec<(f64, u64)> = bounds.zip(counts.iter().copied()).collect();
+        encoder.encode_histogram::<()>(seconds(self.0.sum_us.load(Ordering::Relaxed)), counts.iter().sum(), &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}

@@ -1,0 +1,106 @@
+//! Viewer sessions: who is watching what, as far as an engine can tell without cookies.
+//!
+//! A session is a client address, a user agent and a directory of a delivery service. It lasts as long as media bytes were
+//! served to it within the profile's session window. Requests of other engines never count.
+
+use std::{
+    collections::{HashMap, hash_map::DefaultHasher},
+    hash::{Hash, Hasher},
+    net::IpAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// Sessions remembered at once; viewers beyond it are served but not counted.
+const SESSIONS_MAX: usize = 100_000;
+/// Shards, so that cores seldom meet.
+const SHARDS: usize = 16;
+
+/// Sessions and when each was last served, monotonic milliseconds.
+pub(crate) struct Sessions {
+    shards: [Mutex<HashMap<u64, u64>>; SHARDS],
+}
+
+impl Sessions {
+    pub(crate) fn new() -> Self {
+        Self { shards: std::array::from_fn(|_| Mutex::default()) }
+    }
+
+    fn shard(&self, index: usize) -> MutexGuard<'_, HashMap<u64, u64>> {
+        self.shards[index % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Media bytes were served to a session.
+    pub(crate) fn served(&self, session: u64, now_ms: u64, window_ms: u64) {
+        // The low bits choose the shard; the map hashes the whole number again.
+        let mut shard = self.shard(usize::try_from(session % SHARDS as u64).expect("fewer than 16"));
+        if shard.len() >= SESSIONS_MAX / SHARDS && !shard.contains_key(&session) {
+            shard.retain(|_, at| now_ms.saturating_sub(*at) < window_ms);
+            if shard.len() >= SESSIONS_MAX / SHARDS {
+                return;
+            }
+        }
+        shard.insert(session, now_ms);
+    }
+
+    /// Sessions within the window; forgets the others.
+    pub(crate) fn count(&self, now_ms: u64, window_ms: u64) -> u32 {
+        let count = (0..SHARDS).map(|index| {
+            let mut shard = self.shard(index);
+            shard.retain(|_, at| now_ms.saturating_sub(*at) < window_ms);
+            shard.len()
+        });
+        u32::try_from(count.sum::<usize>()).unwrap_or(u32::MAX)
+    }
+}
+
+/// The session a request belongs to. The same number for the same viewer and stream in every process, so that records of
+/// several engines can be joined.
+pub(crate) fn session_of(client: IpAddr, user_agent: &[u8], domain: &str, path: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    client.hash(&mut hasher);
+    user_agent.hash(&mut hasher);
+    domain.hash(&mut hasher);
+    path[..=path.rfind('/').unwrap_or(0)].hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: u64 = 5_000;
+
+    fn session(client: u8, agent: &str, path: &str) -> u64 {
+        session_of(IpAddr::from([127, 0, 0, client]), agent.as_bytes(), "demo.weir.test", path)
+    }
+
+    #[test]
+    fn one_viewer_of_one_stream_is_one_session() {
+        let sessions = Sessions::new();
+        for (client, agent, path) in [(1, "a", "/s/1.ts"), (1, "a", "/s/2.ts"), (2, "a", "/s/1.ts"), (1, "b", "/s/1.ts"), (1, "a", "/t/1.ts")] {
+            sessions.served(session(client, agent, path), 1_000, WINDOW);
+        }
+        assert_eq!(sessions.count(1_000, WINDOW), 4);
+    }
+
+    #[test]
+    fn a_session_ends_after_its_window() {
+        let sessions = Sessions::new();
+        sessions.served(1, 1_000, WINDOW);
+        sessions.served(2, 4_000, WINDOW);
+        assert_eq!(sessions.count(5_999, WINDOW), 2);
+        assert_eq!(sessions.count(6_000, WINDOW), 1);
+        assert_eq!(sessions.count(9_000, WINDOW), 0);
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_makes_room_for_the_living() {
+        let sessions = Sessions::new();
+        for session in 0..u64::try_from(SESSIONS_MAX).expect("small") + 1_000 {
+            sessions.served(session, 0, WINDOW);
+        }
+        assert_eq!(sessions.count(0, WINDOW), u32::try_from(SESSIONS_MAX).expect("small"));
+        sessions.served(u64::MAX, WINDOW, WINDOW);
+        assert_eq!(sessions.count(WINDOW, WINDOW), 1);
+    }
+}

@@ -1,0 +1,158 @@
+//! A change: one write transaction, its audit rows, and the next generation if it changes configuration.
+
+use crate::{
+    snapshot::Snapshot,
+    tables::{audit, settings},
+};
+use rusqlite::Transaction;
+use serde::Serialize;
+use serde_json::Value;
+use std::{cell::Cell, fmt};
+use weir_database::DatabaseError;
+use weir_operator_api::{AuditEntry, Problem, Reason};
+
+/// Who asks for a change, and from where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Caller {
+    pub(crate) actor: Actor,
+    /// Address, or `local`.
+    pub(crate) source: String,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Actor {
+    /// Whoever may open the manager's own socket.
+    Local,
+    /// An API token, by name.
+    Token(String),
+    /// A device, by name.
+    Device(String),
+    /// A device that enrols, by the token's id.
+    EnrolmentToken(String),
+    /// The manager itself.
+    Manager,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Actor::Local => f.write_str("local"),
+            Actor::Token(name) => write!(f, "token:{name}"),
+            Actor::Device(name) => write!(f, "device:{name}"),
+            Actor::EnrolmentToken(id) => write!(f, "enrolment-token:{id}"),
+            Actor::Manager => f.write_str("manager"),
+        }
+    }
+}
+
+impl Caller {
+    /// The manager's own doing.
+    pub(crate) fn manager() -> Self {
+        Self { actor: Actor::Manager, source: "local".to_owned() }
+    }
+}
+
+/// Why a change was not made. Nothing of it is kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// A rule says no.
+    #[error(transparent)]
+    Problem(Box<Problem>),
+    /// The database does.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Refusal::Problem(Box::new(problem))
+    }
+}
+impl From<rusqlite::Error> for Refusal {
+    fn from(error: rusqlite::Error) -> Self {
+        Refusal::Database(error.into())
+    }
+}
+
+impl Refusal {
+    /// As the caller is told; a fault of ours is logged with its causes.
+    pub(crate) fn into_problem(self) -> Problem {
+        match self {
+            Refusal::Problem(problem) => *problem,
+            Refusal::Database(DatabaseError::DiskFull) => Problem::new(Reason::DiskFull, "the write was not kept"),
+            Refusal::Database(DatabaseError::Closed) => Problem::new(Reason::Unavailable, "the manager is stopping"),
+            Refusal::Database(error) => {
+                tracing::error!(error = %weir_telemetry::Chain(&error), "database refused");
+                Problem::new(Reason::Internal, "the database refused; the log has the particulars")
+            }
+        }
+    }
+}
+
+/// A change under way.
+pub(crate) struct Change<'a> {
+    pub(crate) tx: &'a Transaction<'a>,
+    /// The network before the change; changes are made one at a time, so this is exact.
+    pub(crate) before: &'a Snapshot,
+    pub(crate) now_ms: u64,
+    caller: &'a Caller,
+    configures: Cell<bool>,
+}
+
+impl<'a> Change<'a> {
+    pub(crate) fn new(tx: &'a Transaction<'a>, before: &'a Snapshot, caller: &'a Caller, now_ms: u64) -> Self {
+        Self { tx, before, now_ms, caller, configures: Cell::new(false) }
+    }
+
+    /// Who makes it.
+    pub(crate) fn actor(&self) -> &Actor {
+        &self.caller.actor
+    }
+
+    /// The generation this change's configuration carries. Asking makes the change one of configuration.
+    pub(crate) fn revision(&self) -> u64 {
+        self.configures.set(true);
+        self.before.stamp.generation + 1
+    }
+
+    /// Notes that the coverage zones, or a name they use, are new.
+    pub(crate) fn zones_changed(&self) -> rusqlite::Result<()> {
+        settings::set_number(self.tx, settings::ZONES_REVISION, self.revision())
+    }
+
+    /// Writes the audit row of one object. Neither `before` nor `after` may hold a secret.
+    pub(crate) fn audit(
+        &self,
+        verb: &str,
+        object: impl fmt::Display,
+        before: Option<&impl Serialize>,
+        after: Option<&impl Serialize>,
+    ) -> rusqlite::Result<()> {
+        let json = |value: serde_json::Result<Value>| value.expect("records are JSON");
+        let entry = AuditEntry {
+            id: 0,
+            at_ms: self.now_ms,
+            actor: self.caller.actor.to_string(),
+            source: self.caller.source.clone(),
+            verb: verb.to_owned(),
+            object: object.to_string(),
+            before: before.map(|b| json(serde_json::to_value(b))),
+            after: after.map(|a| json(serde_json::to_value(a))),
+            generation: self.before.stamp.generation + u64::from(self.configures.get()),
+        };
+        audit::insert(self.tx, &entry)
+    }
+
+    /// Raises the generation if configuration changed, and reads the network after the change.
+    pub(crate) fn finish(self) -> rusqlite::Result<Option<Snapshot>> {
+        if !self.configures.get() {
+            return Ok(None);
+        }
+        settings::set_number(self.tx, settings::GENERATION, self.before.stamp.generation + 1)?;
+        Snapshot::load(self.tx, Some(self.before)).map(Some)
+    }
+}
+
+/// For [`Change::audit`]: there is no such side.
+pub(crate) const NOTHING: Option<&Value> = None;

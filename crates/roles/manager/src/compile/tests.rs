@@ -1,0 +1,120 @@
+use super::*;
+use std::{collections::BTreeMap, sync::Arc};
+use weir_model::{LocationName, Profile, Stamp, configuration::{KeepaliveKey, ZoneEntry}};
+use weir_operator_api::{Addresses, Caching, Location};
+
+fn location(id: i64, name: &str, parent: Option<&str>) -> (LocationName, Location) {
+    let label = |t: &str| t.parse::<LocationName>().expect("name");
+    (label(name), Location { id, name: label(name), parent: parent.map(label), revision: 1 })
+}
+
+fn device(id: i64, name: &str, role: Role, at: Option<&str>) -> (DeviceName, DeviceRecord) {
+    let address = |port: u16| Some(format!("127.0.0.{id}:{port}").parse().expect("address"));
+    let addresses = match role {
+        Role::Manager => Addresses { https: address(8443), device: address(9443), ..Addresses::default() },
+        Role::Router => Addresses { http: address(8080), keepalive: address(7000), ..Addresses::default() },
+        Role::Engine => Addresses { http: address(8080), ..Addresses::default() },
+    };
+    let record = DeviceRecord {
+        id,
+        name: name.parse().expect("name"),
+        role,
+        active: at.is_some() || name == "manager-2",
+        location: at.map(|l| l.parse().expect("name")),
+        weight: 100,
+        activated_generation: 1,
+        addresses,
+        public_key_sha256: String::new(),
+        certificate_sha256: String::new(),
+        enrolled_with: String::new(),
+        enrolled_ms: 1,
+        revision: 1,
+    };
+    (record.name.clone(), record)
+}
+
+fn service(id: i64, name: &str, engines: Option<&[&str]>) -> weir_operator_api::DeliveryService {
+    weir_operator_api::DeliveryService {
+        id,
+        name: name.parse().expect("name"),
+        domain: format!("{name}.weir.test").parse().expect("domain"),
+        origin: "http://origin.example.com".parse().expect("origin"),
+        engines: engines.map(|e| e.iter().map(|n| n.parse().expect("name")).collect()),
+        caching: Caching::default(),
+        revision: 1,
+    }
+}
+
+/// A small network: core with two engines, east with one and one that is not activated, a router, two managers.
+pub(crate) fn network() -> Snapshot {
+    Snapshot {
+        stamp: Stamp { term: 1, generation: 42 },
+        network: "test".into(),
+        profile: Profile::rehearsal(),
+        primary: "manager-2".parse().expect("name"),
+        keepalive_keys: vec![KeepaliveKey { id: 1, secret: "ab".repeat(32) }],
+        locations: BTreeMap::from([location(1, "core", None), location(2, "east", Some("core"))]),
+        devices: BTreeMap::from([
+            device(1, "manager-1", Role::Manager, Some("core")),
+            device(2, "manager-2", Role::Manager, None),
+            device(3, "router-1", Role::Router, Some("core")),
+            device(4, "core-1", Role::Engine, Some("core")),
+            device(5, "core-2", Role::Engine, Some("core")),
+            device(6, "east-1", Role::Engine, Some("east")),
+            device(7, "east-2", Role::Engine, None),
+        ]),
+        services: vec![service(1, "demo", None), service(2, "films", Some(&["east-1", "east-2"]))],
+        zones_revision: 1,
+        zones: Arc::new(vec![ZoneEntry {
+            network: "127.0.0.0/8".parse().expect("network"),
+            locations: BTreeMap::from([("east".parse().expect("name"), 1)]),
+        }]),
+    }
+}
+
+fn compiled(network: &Snapshot, device: &str) -> DeviceConfiguration {
+    document(network, &network.devices[device])
+}
+
+#[test]
+fn who_learns_what() {
+    let network = network();
+    // device: locations, engines, routers, services, zones, keys
+    for (device, expected) in [
+        ("manager-1", [2, 3, 1, 0, 0, 0]),
+        ("router-1", [2, 3, 1, 2, 1, 1]),
+        ("east-1", [2, 3, 1, 2, 0, 1]),
+        ("east-2", [0, 0, 0, 0, 0, 0]),
+    ] {
+        let d = compiled(&network, device);
+        let counts = [d.locations.len(), d.engines.len(), d.routers.len(), d.services.len(), d.zones.len(), d.keepalive_keys.len()];
+        assert_eq!(counts, expected, "{device}");
+        let managers: Vec<_> = d.managers.iter().map(|m| m.name.as_str()).collect();
+        assert_eq!(managers, ["manager-2", "manager-1"], "the primary comes first, for {device}");
+        assert_eq!(d.stamp, network.stamp);
+    }
+}
+
+#[test]
+fn a_service_is_carried_by_active_engines_only() {
+    let document = compiled(&network(), "router-1");
+    let engines = |at: usize| document.services[at].engines.iter().map(DeviceName::as_str).collect::<Vec<_>>();
+    assert_eq!(engines(0), ["core-1", "core-2", "east-1"]);
+    assert_eq!(engines(1), ["east-1"]);
+}
+
+#[test]
+fn equal_networks_compile_to_equal_bytes() {
+    let json = |n: &Snapshot| n.devices.values().map(|d| serde_json::to_string(&document(n, d)).expect("json")).collect::<Vec<_>>();
+    assert_eq!(json(&network()), json(&network()));
+}
+
+/// What the manager hands out, routers and engines can load.
+#[test]
+fn every_active_device_can_load_its_document() {
+    let network = network();
+    for device in ["router-1", "core-1", "east-1"] {
+        let loaded = weir_routing::Network::compile(&compiled(&network, device));
+        assert!(loaded.is_ok(), "{device}");
+    }
+}

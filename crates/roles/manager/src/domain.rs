@@ -1,0 +1,13 @@
+//! The rules of the network, one file per noun: what may be written, by whom, and what it changes.
+//!
+//! Each function takes a [`Change`](crate::change::Change), checks the request against the network before it, and writes
+//! through `tables`. Every caller that reached this far may do everything: tokens have no scopes yet, and devices reach
+//! only `enrolment` and `devices::listen_at`.
+
+pub(crate) mod delivery_services;
+pub(crate) mod devices;
+pub(crate) mod enrolment;
+pub(crate) mod fields;
+pub(crate) mod locations;
+pub(crate) mod tokens;
+pub(crate) mod zones;

@@ -1,0 +1,115 @@
+//! Delivery services: a name and a domain of their own, an origin that is no manager, engines that exist.
+
+use super::fields;
+use crate::{
+    change::{Change, NOTHING, Refusal},
+    snapshot::Snapshot,
+    tables,
+};
+use std::{collections::BTreeMap, net::IpAddr};
+use weir_model::{DeviceName, Domain, OriginUrl, Role, ServiceName, service::TTL_SECONDS_MAX};
+use weir_operator_api::{Caching, DeliveryService, DeliveryServiceRequest, Problem, Reason};
+use weir_routing::compile::SERVICES_MAX;
+
+pub(crate) fn find<'a>(network: &'a Snapshot, name: &str) -> Result<&'a DeliveryService, Problem> {
+    network.service(name).ok_or_else(|| fields::absent("delivery service", name))
+}
+
+/// A request whose fields are right and collide with nothing but `known`, the service it replaces.
+struct Checked {
+    service: DeliveryService,
+    engine_ids: Option<Vec<i64>>,
+}
+
+fn check(network: &Snapshot, request: &DeliveryServiceRequest, known: Option<&DeliveryService>) -> Result<Checked, Problem> {
+    let name: ServiceName = fields::read("name", &request.name)?;
+    let domain: Domain = fields::read("domain", &request.domain)?;
+    let origin = origin(network, &request.origin)?;
+    let engines = request.engines.as_deref().map(|e| engines(network, e)).transpose()?;
+    check_caching(&request.caching)?;
+    let id = known.map(|k| k.id);
+    if network.service(name.as_str()).is_some_and(|s| Some(s.id) != id) {
+        return Err(Problem::new(Reason::NameTaken, format!("there is a delivery service {name}")).at("name"));
+    }
+    if let Some(other) = network.services.iter().find(|s| s.domain == domain && Some(s.id) != id) {
+        return Err(Problem::new(Reason::DomainTaken, format!("delivery service {} is published under {domain}", other.name)).at("domain"));
+    }
+    let service = DeliveryService {
+        id: id.unwrap_or(0),
+        name,
+        domain,
+        origin,
+        engines: engines.as_ref().map(|e| e.keys().cloned().collect()),
+        caching: request.caching.clone(),
+        revision: known.map_or(0, |k| k.revision),
+    };
+    Ok(Checked { service, engine_ids: engines.map(|e| e.into_values().collect()) })
+}
+
+fn origin(network: &Snapshot, text: &str) -> Result<OriginUrl, Problem> {
+    let origin: OriginUrl = fields::read("origin", text)?;
+    let address = origin.host().parse::<IpAddr>().ok().map(|a| a.to_canonical());
+    if address.is_some_and(|a| network.manager_addresses().contains(&a)) {
+        return Err(Problem::new(Reason::OriginIsManager, format!("{} is an address of a manager", origin.host())).at("origin"));
+    }
+    Ok(origin)
+}
+
+/// The named engines with their ids, by name.
+fn engines(network: &Snapshot, names: &[String]) -> Result<BTreeMap<DeviceName, i64>, Problem> {
+    let mut engines = BTreeMap::new();
+    for (at, text) in names.iter().enumerate() {
+        let field = format!("engines[{at}]");
+        let name: DeviceName = fields::read(&field, text)?;
+        let unknown = || Problem::new(Reason::UnknownEngine, format!("there is no engine {name}")).at(&field);
+        let engine = network.devices.get(&name).filter(|d| d.role == Role::Engine).ok_or_else(unknown)?;
+        if engines.insert(name, engine.id).is_some() {
+            return Err(Problem::new(Reason::InvalidField, format!("{text} is there twice")).at(field));
+        }
+    }
+    if engines.is_empty() {
+        let next = "name at least one engine, or leave `engines` null for every active one";
+        return Err(Problem::new(Reason::InvalidField, "the list is empty").at("engines").next_step(next));
+    }
+    Ok(engines)
+}
+
+fn check_caching(caching: &Caching) -> Result<(), Problem> {
+    for (field, seconds) in [("default_ttl_seconds", caching.default_ttl_seconds), ("max_ttl_seconds", caching.max_ttl_seconds)] {
+        if let Some(seconds) = seconds {
+            fields::between(&format!("caching.{field}"), seconds.into(), 0, TTL_SECONDS_MAX.into())?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn create(change: &Change<'_>, request: &DeliveryServiceRequest) -> Result<DeliveryService, Refusal> {
+    let Checked { mut service, engine_ids } = check(change.before, request, None)?;
+    if change.before.services.len() >= SERVICES_MAX {
+        return Err(fields::too_many("delivery services", SERVICES_MAX).into());
+    }
+    service.revision = change.revision();
+    service.id = tables::delivery_services::insert(change.tx, &service, engine_ids.as_deref())?;
+    change.audit("create", format_args!("delivery service {}", service.name), NOTHING, Some(&service))?;
+    Ok(service)
+}
+
+pub(crate) fn replace(change: &Change<'_>, name: &str, request: &DeliveryServiceRequest) -> Result<DeliveryService, Refusal> {
+    let before = find(change.before, name)?;
+    let Checked { mut service, engine_ids } = check(change.before, request, Some(before))?;
+    if service == *before {
+        return Ok(service);
+    }
+    service.revision = change.revision();
+    tables::delivery_services::update(change.tx, &service, engine_ids.as_deref())?;
+    change.audit("change", format_args!("delivery service {name}"), Some(before), Some(&service))?;
+    Ok(service)
+}
+
+pub(crate) fn delete(change: &Change<'_>, name: &str) -> Result<(), Refusal> {
+    let before = find(change.before, name)?;
+    change.revision();
+    tables::delivery_services::delete(change.tx, before.id)?;
+    change.audit("delete", format_args!("delivery service {name}"), Some(before), NOTHING)?;
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! Devices: activated into a location, deactivated, deleted, unless viewers would be left without a way.
+
+use super::fields;
+use crate::{
+    change::{Change, NOTHING, Refusal},
+    snapshot::{DeviceRecord, Snapshot},
+    tables,
+};
+use weir_model::{LocationName, Role};
+use weir_operator_api::{Activation, Addresses, Problem, Reason, device::WEIGHT_MAX};
+
+pub(crate) fn find<'a>(network: &'a Snapshot, name: &str) -> Result<&'a DeviceRecord, Problem> {
+    network.devices.get(name).ok_or_else(|| fields::absent("device", name))
+}
+
+pub(crate) fn location_id(network: &Snapshot, name: Option<&LocationName>) -> Option<i64> {
+    network.locations.get(name?).map(|l| l.id)
+}
+
+/// Refuses to take an active device out of its location when delivery services would lose their way.
+fn may_leave(network: &Snapshot, device: &DeviceRecord) -> Result<(), Problem> {
+    if !device.active || network.services.is_empty() {
+        return Ok(());
+    }
+    match device.role {
+        Role::Manager => Ok(()),
+        Role::Router => last_router(network, device),
+        Role::Engine => sole_root_engine(network, device),
+    }
+}
+
+fn last_router(network: &Snapshot, device: &DeviceRecord) -> Result<(), Problem> {
+    if network.active(Role::Router).any(|r| r.id != device.id) {
+        return Ok(());
+    }
+    let detail = format!("{} is the last active router, and there are delivery services", device.name);
+    Err(Problem::new(Reason::LastRouter, detail))
+}
+
+fn sole_root_engine(network: &Snapshot, device: &DeviceRecord) -> Result<(), Problem> {
+    let Some(location) = device.location.as_ref().and_then(|l| network.locations.get(l)) else { return Ok(()) };
+    let peer = |e: &DeviceRecord| e.id != device.id && e.location.as_ref() == Some(&location.name);
+    if location.parent.is_some() || network.active(Role::Engine).any(peer) {
+        return Ok(());
+    }
+    let below = |e: &&DeviceRecord| e.id != device.id && e.location.as_ref().is_some_and(|l| network.is_under(l, &location.name));
+    match network.active(Role::Engine).find(below) {
+        None => Ok(()),
+        Some(other) => {
+            let detail = format!("{} is the sole engine of root location {}, which {} fills through", device.name, location.name, other.name);
+            Err(Problem::new(Reason::SoleRootEngine, detail))
+        }
+    }
+}
+
+/// Activates a device, or moves an active one.
+pub(crate) fn activate(change: &Change<'_>, name: &str, request: &Activation) -> Result<DeviceRecord, Refusal> {
+    let network = change.before;
+    let before = find(network, name)?;
+    let location = fields::location(network, "location", &request.location)?;
+    let weight = match request.weight {
+        Some(weight) => fields::between("weight", weight.into(), 0, WEIGHT_MAX.into()).map(|_| weight)?,
+        None => before.weight,
+    };
+    let same_place = before.location.as_ref() == Some(&location.name);
+    if before.active && same_place && before.weight == weight {
+        return Ok(before.clone());
+    }
+    if !same_place {
+        may_leave(network, before)?;
+    }
+    let revision = change.revision();
+    let after = DeviceRecord {
+        active: true,
+        location: Some(location.name.clone()),
+        weight,
+        activated_generation: if before.active { before.activated_generation } else { revision },
+        revision,
+        ..before.clone()
+    };
+    tables::devices::update(change.tx, &after, Some(location.id))?;
+    let verb = if before.active { "change" } else { "activate" };
+    change.audit(verb, format_args!("device {name}"), Some(before), Some(&after))?;
+    Ok(after)
+}
+
+pub(crate) fn deactivate(change: &Change<'_>, name: &str) -> Result<DeviceRecord, Refusal> {
+    let before = find(change.before, name)?;
+    if !before.active {
+        return Ok(before.clone());
+    }
+    removable(change.before, before)?;
+    let after = DeviceRecord { active: false, location: None, revision: change.revision(), ..before.clone() };
+    tables::devices::update(change.tx, &after, None)?;
+    change.audit("deactivate", format_args!("device {name}"), Some(before), Some(&after))?;
+    Ok(after)
+}
+
+fn removable(network: &Snapshot, device: &DeviceRecord) -> Result<(), Problem> {
+    if device.name == network.primary {
+        return Err(Problem::new(Reason::IsPrimary, format!("{} is the primary manager", device.name)));
+    }
+    may_leave(network, device)
+}
+
+/// Deletes a device: its certificate is worth nothing from then on.
+pub(crate) fn delete(change: &Change<'_>, name: &str) -> Result<DeviceRecord, Refusal> {
+    let network = change.before;
+    let before = find(network, name)?;
+    removable(network, before)?;
+    let names_it = |s: &&weir_operator_api::DeliveryService| s.engines.as_ref().is_some_and(|e| e.contains(&before.name));
+    if let Some(service) = network.services.iter().find(names_it) {
+        return Err(Problem::new(Reason::DeviceInUse, format!("delivery service {} names {name}", service.name)).into());
+    }
+    change.revision();
+    tables::devices::delete(change.tx, before.id)?;
+    change.audit("delete", format_args!("device {name}"), Some(before), NOTHING)?;
+    Ok(before.clone())
+}
+
+/// Notes where a device says it listens. Documents change with it only while the device is active.
+pub(crate) fn listen_at(change: &Change<'_>, name: &str, addresses: Addresses) -> Result<(), Refusal> {
+    let before = find(change.before, name)?;
+    if before.addresses == addresses {
+        return Ok(());
+    }
+    let after = DeviceRecord { addresses, revision: change.revision(), ..before.clone() };
+    tables::devices::update(change.tx, &after, location_id(change.before, after.location.as_ref()))?;
+    change.audit("change addresses", format_args!("device {name}"), Some(before), Some(&after))?;
+    Ok(())
+}

@@ -1,0 +1,16 @@
+//! Every statement of SQL, one file per noun.
+//!
+//! `config.db` holds what operators and enrolments decide; `state.db` holds what devices say, and may be deleted any time.
+//! Column names are the field names of the API.
+
+pub(crate) mod alarms;
+pub(crate) mod audit;
+pub(crate) mod columns;
+pub(crate) mod delivery_services;
+pub(crate) mod devices;
+pub(crate) mod locations;
+pub(crate) mod migrations;
+pub(crate) mod reports;
+pub(crate) mod settings;
+pub(crate) mod tokens;
+pub(crate) mod zones;

@@ -1,0 +1,49 @@
+//! The audit: one row per write.
+
+use super::columns::{signed, unsigned};
+use rusqlite::{Result, Row, Transaction, params};
+use serde_json::Value;
+use weir_operator_api::AuditEntry;
+
+/// Writes a row; its id is given by the database.
+pub(crate) fn insert(tx: &Transaction<'_>, entry: &AuditEntry) -> Result<()> {
+    let sql = "INSERT INTO audit (at_ms, actor, source, verb, object, before, after, generation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let text = |value: &Option<Value>| value.as_ref().map(Value::to_string);
+    tx.prepare_cached(sql)?.execute(params![
+        signed(entry.at_ms),
+        entry.actor,
+        entry.source,
+        entry.verb,
+        entry.object,
+        text(&entry.before),
+        text(&entry.after),
+        signed(entry.generation),
+    ])?;
+    Ok(())
+}
+
+/// Entries after `after`, oldest first.
+pub(crate) fn page(tx: &Transaction<'_>, after: i64, limit: u32) -> Result<Vec<AuditEntry>> {
+    let mut statement = tx.prepare_cached("SELECT * FROM audit WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+    let rows = statement.query_map(params![after, limit], |row| {
+        Ok(AuditEntry {
+            id: row.get("id")?,
+            at_ms: unsigned(row, "at_ms")?,
+            actor: row.get("actor")?,
+            source: row.get("source")?,
+            verb: row.get("verb")?,
+            object: row.get("object")?,
+            before: value(row, "before")?,
+            after: value(row, "after")?,
+            generation: unsigned(row, "generation")?,
+        })
+    })?;
+    rows.collect()
+}
+
+fn value(row: &Row<'_>, column: &str) -> Result<Option<Value>> {
+    match row.get::<_, Option<String>>(column)? {
+        None => Ok(None),
+        Some(_) => super::columns::json(row, column).map(Some),
+    }
+}

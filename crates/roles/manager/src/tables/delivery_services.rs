@@ -1,0 +1,103 @@
+//! Delivery services and the engines they name.
+
+use super::columns::{parsed, signed, unsigned};
+use rusqlite::{Result, Transaction, params};
+use std::collections::BTreeMap;
+use weir_model::DeviceName;
+use weir_operator_api::{Caching, DeliveryService};
+
+/// By name.
+pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<DeliveryService>> {
+    let mut engines = engines(tx)?;
+    let mut statement = tx.prepare_cached("SELECT * FROM delivery_service ORDER BY name")?;
+    let rows = statement.query_map([], |row| {
+        let id: i64 = row.get("id")?;
+        let every_engine: bool = row.get("every_engine")?;
+        Ok(DeliveryService {
+            id,
+            name: parsed(row, "name")?,
+            domain: parsed(row, "domain")?,
+            origin: parsed(row, "origin")?,
+            engines: (!every_engine).then(|| engines.remove(&id).unwrap_or_default()),
+            caching: Caching {
+                default_ttl_seconds: row.get("default_ttl_seconds")?,
+                max_ttl_seconds: row.get("max_ttl_seconds")?,
+                ignore_query: row.get("ignore_query")?,
+                store_set_cookie: row.get("store_set_cookie")?,
+            },
+            revision: unsigned(row, "revision")?,
+        })
+    })?;
+    rows.collect()
+}
+
+fn engines(tx: &Transaction<'_>) -> Result<BTreeMap<i64, Vec<DeviceName>>> {
+    let sql = "SELECT e.delivery_service, d.name FROM delivery_service_engine e JOIN device d ON d.id = e.engine ORDER BY d.name";
+    let mut statement = tx.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    let mut engines: BTreeMap<i64, Vec<DeviceName>> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        engines.entry(row.get("delivery_service")?).or_default().push(parsed(row, "name")?);
+    }
+    Ok(engines)
+}
+
+/// Writes a new one; its id is returned. `engines` are ids of devices, absent for every engine.
+pub(crate) fn insert(tx: &Transaction<'_>, service: &DeliveryService, engines: Option<&[i64]>) -> Result<i64> {
+    let sql = "INSERT INTO delivery_service (name, domain, origin, every_engine, default_ttl_seconds, max_ttl_seconds, ignore_query,
+        store_set_cookie, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let caching = &service.caching;
+    tx.execute(
+        sql,
+        params![
+            service.name.as_str(),
+            service.domain.as_str(),
+            service.origin.to_string(),
+            engines.is_none(),
+            caching.default_ttl_seconds,
+            caching.max_ttl_seconds,
+            caching.ignore_query,
+            caching.store_set_cookie,
+            signed(service.revision),
+        ],
+    )?;
+    let id = tx.last_insert_rowid();
+    name_engines(tx, id, engines)?;
+    Ok(id)
+}
+
+pub(crate) fn update(tx: &Transaction<'_>, service: &DeliveryService, engines: Option<&[i64]>) -> Result<()> {
+    let sql = "UPDATE delivery_service SET name = ?2, domain = ?3, origin = ?4, every_engine = ?5, default_ttl_seconds = ?6,
+        max_ttl_seconds = ?7, ignore_query = ?8, store_set_cookie = ?9, revision = ?10 WHERE id = ?1";
+    let caching = &service.caching;
+    tx.execute(
+        sql,
+        params![
+            service.id,
+            service.name.as_str(),
+            service.domain.as_str(),
+            service.origin.to_string(),
+            engines.is_none(),
+            caching.default_ttl_seconds,
+            caching.max_ttl_seconds,
+            caching.ignore_query,
+            caching.store_set_cookie,
+            signed(service.revision),
+        ],
+    )?;
+    name_engines(tx, service.id, engines)
+}
+
+fn name_engines(tx: &Transaction<'_>, id: i64, engines: Option<&[i64]>) -> Result<()> {
+    tx.execute("DELETE FROM delivery_service_engine WHERE delivery_service = ?1", [id])?;
+    let mut statement = tx.prepare_cached("INSERT INTO delivery_service_engine (delivery_service, engine) VALUES (?1, ?2)")?;
+    for engine in engines.unwrap_or_default() {
+        statement.execute([id, *engine])?;
+    }
+    Ok(())
+}
+
+pub(crate) fn delete(tx: &Transaction<'_>, id: i64) -> Result<()> {
+    tx.execute("DELETE FROM delivery_service WHERE id = ?1", [id])?;
+    Ok(())
+}

@@ -1,0 +1,269 @@
+//! The health table: fed by the keepalive tasks, published to the data path, kept on disk.
+//!
+//! Only the control runtime takes the lock. The data path reads a published copy: a change of who is live is published at
+//! once, a mere renewal with the next [`Vitals::publish`], at most [`PUBLISH_MS`] later.
+
+use arc_swap::ArcSwap;
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+use weir_model::DeviceName;
+use weir_routing::{
+    HealthTable, Network,
+    health::{Beat, LifelineId, Replayed, SavedHealth},
+};
+use weir_telemetry::Chain;
+
+/// How often renewals are published, in milliseconds: well inside the half period of grace of any profile, and it bounds
+/// the copies of the table that a large network's keepalives cost.
+pub(crate) const PUBLISH_MS: u64 = 50;
+/// How often the table is looked at for writing, in milliseconds: a change of who is live is on disk this soon.
+pub(crate) const SAVE_MS: u64 = 1_000;
+/// How often mere renewals are written, in milliseconds: after a crash, replays this old at most are not known as such.
+const RENEWALS_SAVE_MS: u64 = 5_000;
+/// Largest health file read, in bytes: 10,000 engines need a quarter of it.
+const HEALTH_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Who is alive, as the router knows it.
+pub(crate) struct Vitals {
+    file: PathBuf,
+    table: Mutex<Table>,
+    published: ArcSwap<HealthTable>,
+    unsaved: Unsaved,
+    save_error: Mutex<Option<String>>,
+}
+
+/// What the file does not have yet.
+#[derive(Default)]
+struct Unsaved {
+    change: AtomicBool,
+    renewal: AtomicBool,
+    saved_ms: AtomicU64,
+}
+
+impl Unsaved {
+    fn is_due(&self, now_ms: u64) -> bool {
+        let renewals_due = now_ms.saturating_sub(self.saved_ms.load(Ordering::Relaxed)) >= RENEWALS_SAVE_MS;
+        self.change.load(Ordering::Relaxed) || (renewals_due && self.renewal.load(Ordering::Relaxed))
+    }
+}
+
+#[derive(Default)]
+struct Table {
+    health: HealthTable,
+    lifelines: u64,
+    stale: bool,
+}
+
+impl Vitals {
+    /// Starts from the file; without one, or with one that cannot be read, nobody is known.
+    pub(crate) fn load(file: PathBuf, now_ms: u64) -> Self {
+        let health = match read(&file) {
+            Ok(saved) => HealthTable::restore(&saved, now_ms),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => HealthTable::default(),
+            Err(error) => {
+                tracing::warn!(file = %file.display(), error = %Chain(&error), "health on disk not read; engines count once they are heard");
+                HealthTable::default()
+            }
+        };
+        Self {
+            file,
+            published: ArcSwap::from_pointee(health.clone()),
+            table: Mutex::new(Table { health, ..Table::default() }),
+            unsaved: Unsaved::default(),
+            save_error: Mutex::default(),
+        }
+    }
+
+    /// The table the data path reads.
+    pub(crate) fn published(&self) -> arc_swap::Guard<Arc<HealthTable>> {
+        self.published.load()
+    }
+
+    /// A keepalive whose mac was right, from an engine of the configuration.
+    pub(crate) fn hear(&self, beat: &Beat, patience_ms: u64) -> Result<(), Replayed> {
+        self.accept(&mut self.lock(), beat, patience_ms)
+    }
+
+    /// A lifeline that opened with such a keepalive.
+    pub(crate) fn open_lifeline(&self, beat: &Beat, patience_ms: u64) -> Result<LifelineId, Replayed> {
+        let mut table = self.lock();
+        self.accept(&mut table, beat, patience_ms)?;
+        table.lifelines += 1;
+        let id = LifelineId(table.lifelines);
+        table.health.lifeline_up(&beat.engine, id);
+        self.publish_now(&mut table);
+        Ok(id)
+    }
+
+    /// A lifeline ended. Returns whether that says that the engine's worker is gone.
+    pub(crate) fn lose_lifeline(&self, engine: &DeviceName, id: LifelineId) -> bool {
+        let mut table = self.lock();
+        let gone = table.health.lifeline_lost(engine, id);
+        if gone {
+            self.unsaved.change.store(true, Ordering::Relaxed);
+            self.publish_now(&mut table);
+        }
+        gone
+    }
+
+    /// Whether no other lifeline of the engine has taken this one's place.
+    pub(crate) fn holds_lifeline(&self, engine: &DeviceName, id: LifelineId) -> bool {
+        self.lock().health.holds_lifeline(engine, id)
+    }
+
+    /// Forgets engines the network does not have.
+    pub(crate) fn retain(&self, network: &Network) {
+        let mut table = self.lock();
+        table.health.retain(network);
+        self.publish_now(&mut table);
+    }
+
+    /// Publishes what was renewed since the last time.
+    pub(crate) fn publish(&self) {
+        let mut table = self.lock();
+        if table.stale {
+            self.publish_now(&mut table);
+        }
+    }
+
+    /// Writes the table when that is due. Blocks on the disk.
+    pub(crate) fn save_when_due(&self, now_ms: u64, patience_ms: u64) {
+        if self.unsaved.is_due(now_ms) {
+            self.save(now_ms, patience_ms);
+        }
+    }
+
+    /// Writes the table. Blocks on the disk.
+    pub(crate) fn save(&self, now_ms: u64, patience_ms: u64) {
+        self.unsaved.change.store(false, Ordering::Relaxed);
+        self.unsaved.renewal.store(false, Ordering::Relaxed);
+        self.unsaved.saved_ms.store(now_ms, Ordering::Relaxed);
+        let saved = self.lock().health.save(now_ms, patience_ms);
+        let bytes = serde_json::to_vec(&saved).expect("names and numbers are JSON");
+        let failure = weir_slots::durable_write(&self.file, &bytes).err().map(|error| Chain(&error).to_string());
+        if let Some(error) = &failure {
+            self.unsaved.change.store(true, Ordering::Relaxed);
+            tracing::warn!(file = %self.file.display(), error, "health not written");
+        }
+        *self.save_error.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    }
+
+    /// Why the last write failed, if it did.
+    pub(crate) fn save_error(&self) -> Option<String> {
+        self.save_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn accept(&self, table: &mut Table, beat: &Beat, patience_ms: u64) -> Result<(), Replayed> {
+        let live = |table: &Table| table.health.check(&beat.engine, beat.at_ms, patience_ms).is_ok();
+        let before = live(table);
+        table.health.accept(beat)?;
+        self.unsaved.renewal.store(true, Ordering::Relaxed);
+        if live(table) == before {
+            table.stale = true;
+        } else {
+            self.unsaved.change.store(true, Ordering::Relaxed);
+            self.publish_now(table);
+        }
+        Ok(())
+    }
+
+    fn publish_now(&self, table: &mut Table) {
+        table.stale = false;
+        self.published.store(Arc::new(table.health.clone()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read(file: &Path) -> io::Result<Vec<SavedHealth>> {
+    if std::fs::metadata(file)?.len() > HEALTH_BYTES_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "larger than any health table"));
+    }
+    Ok(serde_json::from_slice(&std::fs::read(file)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_model::Stamp;
+    use weir_routing::health::EngineState;
+
+    const PATIENCE_MS: u64 = 875;
+
+    fn beat(sequence: u64, at_ms: u64) -> Beat {
+        let engine = "east-1".parse().expect("name");
+        Beat { engine, state: EngineState::Serving, boot: 1, sequence, stamp: Stamp::default(), at_ms }
+    }
+
+    fn live(vitals: &Vitals, now_ms: u64) -> bool {
+        vitals.published().check(&"east-1".parse().expect("name"), now_ms, PATIENCE_MS).is_ok()
+    }
+
+    #[test]
+    fn a_change_is_published_at_once_and_a_renewal_with_the_next_publication() {
+        let dir = tempfile::tempdir().expect("dir");
+        let vitals = Vitals::load(dir.path().join("health.json"), 0);
+        vitals.hear(&beat(1, 0), PATIENCE_MS).expect("first");
+        assert!(live(&vitals, 0));
+        vitals.hear(&beat(2, 800), PATIENCE_MS).expect("rises");
+        assert!(!live(&vitals, 900), "a renewal waits for the next publication");
+        vitals.publish();
+        assert!(live(&vitals, 900));
+        let leaving = Beat { state: EngineState::Leaving, ..beat(3, 900) };
+        vitals.hear(&leaving, PATIENCE_MS).expect("rises");
+        assert!(!live(&vitals, 900), "leaving does not wait");
+    }
+
+    #[test]
+    fn a_restarted_router_knows_who_was_live() {
+        let dir = tempfile::tempdir().expect("dir");
+        let file = dir.path().join("health.json");
+        let vitals = Vitals::load(file.clone(), 0);
+        vitals.hear(&beat(7, 1000), PATIENCE_MS).expect("first");
+        vitals.save(1000, PATIENCE_MS);
+        assert_eq!(vitals.save_error(), None);
+        let again = Vitals::load(file.clone(), 3);
+        assert!(live(&again, 3 + PATIENCE_MS));
+        assert!(!live(&again, 4 + PATIENCE_MS));
+        assert_eq!(again.hear(&beat(7, 5), PATIENCE_MS), Err(Replayed));
+        std::fs::write(&file, b"[{]").expect("write");
+        assert!(!live(&Vitals::load(file, 3), 3), "a torn file is nobody's health");
+    }
+
+    #[test]
+    fn a_change_is_on_disk_soon_and_renewals_later() {
+        let dir = tempfile::tempdir().expect("dir");
+        let file = dir.path().join("health.json");
+        let vitals = Vitals::load(file.clone(), 0);
+        let on_disk = || read(&file).ok().map(|saved| saved[0].sequence);
+        vitals.save_when_due(0, PATIENCE_MS);
+        assert_eq!(on_disk(), None, "nothing to write");
+        for (sequence, at_ms, expected) in [(1, 1000, 1), (2, 1250, 1), (3, 5999, 3), (4, 6100, 3)] {
+            vitals.hear(&beat(sequence, at_ms), PATIENCE_MS).expect("rises");
+            vitals.save_when_due(at_ms, PATIENCE_MS);
+            assert_eq!(on_disk(), Some(expected), "{at_ms}");
+        }
+    }
+
+    #[test]
+    fn a_disk_that_does_not_take_it_is_reported_until_it_does() {
+        let dir = tempfile::tempdir().expect("dir");
+        let state = dir.path().join("missing");
+        let vitals = Vitals::load(state.join("health.json"), 0);
+        vitals.hear(&beat(1, 0), PATIENCE_MS).expect("first");
+        vitals.save(0, PATIENCE_MS);
+        assert!(vitals.save_error().is_some());
+        std::fs::create_dir(&state).expect("dir");
+        vitals.save(0, PATIENCE_MS);
+        assert_eq!(vitals.save_error(), None);
+        assert!(state.join("health.json").exists());
+    }
+}

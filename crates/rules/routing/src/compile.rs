@@ -1,0 +1,342 @@
+//! From a configuration to a [`Network`]: every name is looked up once, here, and a wrong one is refused by its place.
+//!
+//! The manager, routers and engines load configurations through this function, so a document one of them accepts is one
+//! the others accept.
+
+use crate::{
+    network::{Engine, EngineIndex, FixedMap, Location, LocationIndex, Network, Service, ServiceIndex},
+    zones::{Nearness, Reach, Tier, Zones},
+};
+use ipnet::IpNet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+use weir_model::{
+    DeviceConfiguration, DeviceName, Domain, LocationName, ServiceName,
+    configuration::{LocationEntry, ZoneEntry},
+};
+
+/// Most locations of a network.
+pub const LOCATIONS_MAX: usize = 10_000;
+/// Most active engines of a network.
+pub const ENGINES_MAX: usize = 10_000;
+/// Most delivery services of a network.
+pub const SERVICES_MAX: usize = 10_000;
+/// Most coverage-zone networks.
+pub const ZONES_MAX: usize = 1_000_000;
+/// Most locations one coverage zone may name.
+pub const ZONE_LOCATIONS_MAX: usize = 64;
+/// Most steps from a location to its root; also what ends the walk through a cycle.
+pub const TREE_DEPTH_MAX: u32 = 16;
+/// Largest weight of an engine.
+pub const WEIGHT_MAX: u8 = 100;
+
+/// The object of a configuration an error is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A location.
+    Location(LocationName),
+    /// An engine.
+    Engine(DeviceName),
+    /// A delivery service.
+    Service(ServiceName),
+    /// A coverage zone.
+    Zone(IpNet),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Location(name) => write!(f, "location {name}"),
+            Place::Engine(name) => write!(f, "engine {name}"),
+            Place::Service(name) => write!(f, "delivery service {name}"),
+            Place::Zone(network) => write!(f, "coverage zone {network}"),
+        }
+    }
+}
+
+/// Why a configuration is not a network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// Over a limit.
+    #[error("has {count} {what}, more than {max}")]
+    TooMany {
+        /// Which objects.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The object is there twice.
+    #[error("{0} is there twice")]
+    Duplicate(Place),
+    /// Two services publish one domain.
+    #[error("{service} is published under {domain}, which another delivery service has")]
+    DuplicateDomain {
+        /// The second one.
+        service: Place,
+        /// The domain.
+        domain: Domain,
+    },
+    /// A location that does not exist.
+    #[error("{place} names location {name}, which does not exist")]
+    UnknownLocation {
+        /// Who names it.
+        place: Place,
+        /// The name.
+        name: LocationName,
+    },
+    /// An engine that is not in the configuration.
+    #[error("{place} names engine {name}, which is not an active engine")]
+    UnknownEngine {
+        /// Who names it.
+        place: Place,
+        /// The name.
+        name: DeviceName,
+    },
+    /// The way to the root is a circle, or longer than the limit.
+    #[error("{0} has no root within {TREE_DEPTH_MAX} steps: its parents form a circle or the tree is too deep")]
+    NoRoot(Place),
+    /// A weight over [`WEIGHT_MAX`].
+    #[error("{place} has weight {weight}, more than {WEIGHT_MAX}")]
+    Weight {
+        /// The engine.
+        place: Place,
+        /// Its weight.
+        weight: u8,
+    },
+}
+
+impl Network {
+    /// Checks a configuration and builds its indexes.
+    ///
+    /// # Errors
+    /// [`CompileError`] names the first object that is wrong.
+    pub fn compile(configuration: &DeviceConfiguration) -> Result<Network, CompileError> {
+        limit("locations", configuration.locations.len(), LOCATIONS_MAX)?;
+        limit("engines", configuration.engines.len(), ENGINES_MAX)?;
+        limit("delivery services", configuration.services.len(), SERVICES_MAX)?;
+        limit("coverage zones", configuration.zones.len(), ZONES_MAX)?;
+        let names = location_names(&configuration.locations)?;
+        let locations = locations(&configuration.locations, &names)?;
+        let (engines, engines_by_name) = engines(configuration, &names)?;
+        let (services, services_by_domain) = services(configuration, &engines, &engines_by_name)?;
+        let zones = zones(&configuration.zones, &names, &locations)?;
+        let (stamp, profile) = (configuration.stamp, configuration.profile.clone());
+        Ok(Network { stamp, profile, locations, engines, engines_by_name, services, services_by_domain, zones })
+    }
+}
+
+type LocationNames<'a> = FixedMap<&'a LocationName, LocationIndex>;
+
+fn limit(what: &'static str, count: usize, max: usize) -> Result<(), CompileError> {
+    if count > max { Err(CompileError::TooMany { what, count, max }) } else { Ok(()) }
+}
+
+fn known(names: &LocationNames<'_>, name: &LocationName, place: impl FnOnce() -> Place) -> Result<LocationIndex, CompileError> {
+    names.get(name).copied().ok_or_else(|| CompileError::UnknownLocation { place: place(), name: name.clone() })
+}
+
+fn location_names(entries: &[LocationEntry]) -> Result<LocationNames<'_>, CompileError> {
+    let mut names = LocationNames::default();
+    for (index, entry) in (0..).zip(entries) {
+        if names.insert(&entry.name, LocationIndex(index)).is_some() {
+            return Err(CompileError::Duplicate(Place::Location(entry.name.clone())));
+        }
+    }
+    Ok(names)
+}
+
+fn locations(entries: &[LocationEntry], names: &LocationNames<'_>) -> Result<Vec<Location>, CompileError> {
+    let mut locations = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let place = || Place::Location(entry.name.clone());
+        let parent = entry.parent.as_ref().map(|parent| known(names, parent, place)).transpose()?;
+        locations.push(Location { name: entry.name.clone(), parent });
+    }
+    for location in &locations {
+        let (mut at, mut steps) = (location.parent, 0);
+        while let Some(parent) = at {
+            steps += 1;
+            if steps > TREE_DEPTH_MAX {
+                return Err(CompileError::NoRoot(Place::Location(location.name.clone())));
+            }
+            at = locations[parent.0 as usize].parent;
+        }
+    }
+    Ok(locations)
+}
+
+type Engines = (Vec<Engine>, FixedMap<DeviceName, EngineIndex>);
+
+fn engines(configuration: &DeviceConfiguration, names: &LocationNames<'_>) -> Result<Engines, CompileError> {
+    let mut engines = Vec::with_capacity(configuration.engines.len());
+    let mut by_name = FixedMap::default();
+    for (index, entry) in (0..).zip(&configuration.engines) {
+        let place = || Place::Engine(entry.name.clone());
+        let location = known(names, &entry.location, place)?;
+        if entry.weight > WEIGHT_MAX {
+            return Err(CompileError::Weight { place: place(), weight: entry.weight });
+        }
+        if by_name.insert(entry.name.clone(), EngineIndex(index)).is_some() {
+            return Err(CompileError::Duplicate(place()));
+        }
+        engines.push(Engine { name: entry.name.clone(), location, http: entry.http, weight: entry.weight });
+    }
+    Ok((engines, by_name))
+}
+
+type Services = (Vec<Service>, FixedMap<Domain, ServiceIndex>);
+
+fn services(
+    configuration: &DeviceConfiguration,
+    engines: &[Engine],
+    by_name: &FixedMap<DeviceName, EngineIndex>,
+) -> Result<Services, CompileError> {
+    let mut services = Vec::with_capacity(configuration.services.len());
+    let mut by_domain = FixedMap::default();
+    let mut seen = BTreeSet::new();
+    for (index, service) in (0..).zip(&configuration.services) {
+        let place = || Place::Service(service.name.clone());
+        if !seen.insert(&service.name) {
+            return Err(CompileError::Duplicate(place()));
+        }
+        if by_domain.insert(service.domain.clone(), ServiceIndex(index)).is_some() {
+            return Err(CompileError::DuplicateDomain { service: place(), domain: service.domain.clone() });
+        }
+        let mut engines_at: BTreeMap<LocationIndex, Vec<EngineIndex>> = BTreeMap::new();
+        let carriers: BTreeSet<&DeviceName> = service.engines.iter().collect();
+        for name in carriers {
+            let index = *by_name.get(name).ok_or_else(|| CompileError::UnknownEngine { place: place(), name: name.clone() })?;
+            engines_at.entry(engines[index.0 as usize].location).or_default().push(index);
+        }
+        services.push(Service { service: service.clone(), engines_at });
+    }
+    Ok((services, by_domain))
+}
+
+fn zones(entries: &[ZoneEntry], names: &LocationNames<'_>, locations: &[Location]) -> Result<Zones, CompileError> {
+    let mut zones = Zones::default();
+    let mut reaches: BTreeMap<&BTreeMap<LocationName, u32>, u32> = BTreeMap::new();
+    for zone in entries {
+        let index = match reaches.get(&zone.locations) {
+            Some(index) => *index,
+            None => {
+                let index = u32::try_from(zones.reaches.len()).expect("at most ZONES_MAX reaches");
+                zones.reaches.push(reach(zone, names, locations)?);
+                reaches.insert(&zone.locations, index);
+                index
+            }
+        };
+        if !zones.insert(zone.network, index) {
+            return Err(CompileError::Duplicate(Place::Zone(zone.network.trunc())));
+        }
+    }
+    Ok(zones)
+}
+
+/// The zone's locations by metric, then their ancestors one step at a time; a location counts where it is nearest.
+fn reach(zone: &ZoneEntry, names: &LocationNames<'_>, locations: &[Location]) -> Result<Reach, CompileError> {
+    limit("locations in a coverage zone", zone.locations.len(), ZONE_LOCATIONS_MAX)?;
+    let mut by_metric: BTreeMap<u32, Vec<LocationIndex>> = BTreeMap::new();
+    for (name, metric) in &zone.locations {
+        by_metric.entry(*metric).or_default().push(known(names, name, || Place::Zone(zone.network))?);
+    }
+    let mut seen: BTreeSet<LocationIndex> = by_metric.values().flatten().copied().collect();
+    let mut level: Vec<LocationIndex> = by_metric.values().flatten().copied().collect();
+    let mut reach: Reach =
+        by_metric.into_iter().map(|(metric, locations)| Tier { nearness: Nearness::Metric(metric), locations }).collect();
+    for steps in 1..=TREE_DEPTH_MAX {
+        level = level.iter().filter_map(|at| locations[at.0 as usize].parent).collect();
+        let fresh: Vec<LocationIndex> = level.iter().copied().filter(|at| seen.insert(*at)).collect();
+        if !fresh.is_empty() {
+            reach.push(Tier { nearness: Nearness::Ancestor(steps), locations: fresh });
+        }
+    }
+    Ok(reach)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    fn refused(change: impl FnOnce(&mut DeviceConfiguration)) -> String {
+        let mut configuration = sample::configuration();
+        change(&mut configuration);
+        Network::compile(&configuration).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn a_wrong_name_is_refused_by_its_place() {
+        assert_eq!(
+            refused(|c| c.engines[0].location = sample::name("nowhere")),
+            "engine core-1 names location nowhere, which does not exist"
+        );
+        assert_eq!(
+            refused(|c| c.services[0].engines.push(sample::name("ghost"))),
+            "delivery service demo names engine ghost, which is not an active engine"
+        );
+        assert_eq!(
+            refused(|c| c.locations[1].parent = Some(sample::name("nowhere"))),
+            "location east names location nowhere, which does not exist"
+        );
+        assert_eq!(
+            refused(|c| {
+                c.zones[0].locations.insert(sample::name("nowhere"), 1);
+            }),
+            "coverage zone 127.0.0.0/8 names location nowhere, which does not exist"
+        );
+    }
+
+    #[test]
+    fn twice_is_refused() {
+        assert_eq!(refused(|c| c.engines.push(c.engines[0].clone())), "engine core-1 is there twice");
+        assert_eq!(refused(|c| c.locations.push(c.locations[0].clone())), "location core is there twice");
+        assert_eq!(refused(|c| c.services.push(c.services[0].clone())), "delivery service demo is there twice");
+        assert_eq!(refused(|c| c.zones.push(c.zones[0].clone())), "coverage zone 127.0.0.0/8 is there twice");
+        let second = refused(|c| {
+            let mut other = c.services[0].clone();
+            other.name = sample::name("other");
+            c.services.push(other);
+        });
+        assert_eq!(second, "delivery service other is published under demo.weir.test, which another delivery service has");
+    }
+
+    #[test]
+    fn a_circle_of_locations_and_a_heavy_engine_are_refused() {
+        assert!(refused(|c| c.locations[0].parent = Some(sample::name("east"))).contains("no root within 16 steps"));
+        assert_eq!(refused(|c| c.engines[0].weight = 101), "engine core-1 has weight 101, more than 100");
+        let many = refused(|c| {
+            c.zones[0].locations = (0..65).map(|n| (sample::name(&format!("l{n}")), n)).collect();
+        });
+        assert_eq!(many, "has 65 locations in a coverage zone, more than 64");
+    }
+
+    #[test]
+    fn reach_is_metrics_then_ancestors_each_location_once() {
+        let network = sample::network();
+        let (_, tiers) = network.zones().nearest("127.0.0.1".parse().expect("address")).expect("zone");
+        let shown: Vec<(Nearness, Vec<&str>)> =
+            tiers.iter().map(|t| (t.nearness, t.locations.iter().map(|l| network.location(*l).name.as_str()).collect())).collect();
+        assert_eq!(
+            shown,
+            [(Nearness::Metric(0), vec!["east"]), (Nearness::Metric(10), vec!["west"]), (Nearness::Ancestor(1), vec!["core"]),]
+        );
+    }
+
+    #[test]
+    fn zones_with_the_same_locations_share_a_reach() {
+        let mut configuration = sample::configuration();
+        let template = configuration.zones[0].clone();
+        configuration.zones.extend((0..1000u32).map(|n| ZoneEntry {
+            network: IpNet::new(std::net::Ipv4Addr::from(0x0a00_0000 + n * 256).into(), 24).expect("length"),
+            ..template.clone()
+        }));
+        let network = Network::compile(&configuration).expect("valid");
+        assert_eq!(network.zones().len(), 1002);
+        assert_eq!(network.zones.reaches.len(), 2);
+    }
+}

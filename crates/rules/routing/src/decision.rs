@@ -1,0 +1,340 @@
+//! The router's decision: which engine a client is sent to, and every step on the way.
+//!
+//! [`route`] is the fast path and allocates nothing; [`explain`] is the same function with its steps recorded.
+
+use crate::{
+    health::HealthTable,
+    network::{Engine, Network, Service},
+    placement::{self, Key},
+    reason::{DropReason, Reason, RefusalReason},
+    redirect,
+    url_form::{self, UrlForm},
+    zones::Tier,
+};
+use serde::Serialize;
+use std::net::{IpAddr, SocketAddr};
+use weir_model::{DeliveryService, DeviceName, ServiceName};
+
+/// What a decision is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct RouteRequest<'r> {
+    /// The client.
+    pub client: IpAddr,
+    /// `host[:port]` of the request.
+    pub host: &'r str,
+    /// Its path, as sent.
+    pub path: &'r str,
+    /// Its query, without `?`.
+    pub query: Option<&'r str>,
+    /// Monotonic milliseconds, the clock of the health table.
+    pub now_ms: u64,
+}
+
+/// Where a client is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Route<'n, 'r> {
+    /// The engine.
+    pub engine: &'n Engine,
+    /// The service.
+    pub service: &'n Service,
+    /// How the URL named the service; the answer keeps the form.
+    pub form: UrlForm,
+    /// The content's path.
+    pub path: &'r str,
+    /// Its query, without `?`.
+    pub query: Option<&'r str>,
+}
+
+impl Route<'_, '_> {
+    /// Appends the URL of the content at the chosen engine.
+    pub fn push_location(&self, out: &mut String) {
+        redirect::push_location(out, self.engine, &self.service.service.domain, self.form, self.path, self.query);
+    }
+}
+
+/// A decision as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    /// The outcome.
+    pub answer: Answer,
+    /// Every step, in order.
+    pub reasons: Vec<Reason>,
+}
+
+/// The outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Answer {
+    /// The client is sent to an engine.
+    Engine {
+        /// Which.
+        engine: DeviceName,
+        /// Where it listens.
+        address: SocketAddr,
+        /// For which service.
+        service: ServiceName,
+        /// In which URL form.
+        form: UrlForm,
+        /// The URL it is sent to.
+        location: String,
+    },
+    /// It is sent nowhere.
+    Refused {
+        /// Why.
+        reason: RefusalReason,
+        /// The same as a sentence.
+        text: String,
+    },
+}
+
+/// Where a client is sent.
+///
+/// # Errors
+/// [`RefusalReason`] when there is no engine for it.
+pub fn route<'n, 'r>(network: &'n Network, health: &HealthTable, request: &RouteRequest<'r>) -> Result<Route<'n, 'r>, RefusalReason> {
+    decide(network, health, request, &mut Unrecorded)
+}
+
+/// The same decision with its reasons.
+pub fn explain(network: &Network, health: &HealthTable, request: &RouteRequest<'_>) -> Decision {
+    let mut reasons = Vec::new();
+    let answer = match decide(network, health, request, &mut reasons) {
+        Ok(route) => {
+            let mut location = String::new();
+            route.push_location(&mut location);
+            Answer::Engine {
+                engine: route.engine.name.clone(),
+                address: route.engine.http,
+                service: route.service.service.name.clone(),
+                form: route.form,
+                location,
+            }
+        }
+        Err(reason) => {
+            reasons.push(Reason::Refused(reason));
+            Answer::Refused { reason, text: reason.to_string() }
+        }
+    };
+    Decision { answer, reasons }
+}
+
+/// Where steps go. Reasons are built only when somebody reads them.
+trait Recorder {
+    fn note(&mut self, reason: impl FnOnce() -> Reason);
+}
+
+struct Unrecorded;
+
+impl Recorder for Unrecorded {
+    fn note(&mut self, _: impl FnOnce() -> Reason) {}
+}
+
+impl Recorder for Vec<Reason> {
+    fn note(&mut self, reason: impl FnOnce() -> Reason) {
+        self.push(reason());
+    }
+}
+
+fn decide<'n, 'r>(
+    network: &'n Network,
+    health: &HealthTable,
+    request: &RouteRequest<'r>,
+    recorder: &mut impl Recorder,
+) -> Result<Route<'n, 'r>, RefusalReason> {
+    let resolved = url_form::resolve(network, request.host, request.path).map_err(RefusalReason::Unresolved)?;
+    let service = network.service(resolved.service);
+    let DeliveryService { name, domain, .. } = &service.service;
+    recorder.note(|| Reason::Service { service: name.clone(), domain: domain.clone(), form: resolved.form });
+
+    let (zone, tiers) = network.zones().nearest(request.client).ok_or(RefusalReason::NoCoverageZone)?;
+    recorder.note(|| Reason::Zone { client: request.client, network: zone });
+
+    let key = Key::of(domain, resolved.path);
+    for tier in tiers {
+        recorder.note(|| Reason::locations(network, tier));
+        let candidates = candidates(network, health, service, tier, request.now_ms, recorder);
+        if let Some(engine) = placement::first(key, candidates) {
+            recorder.note(|| Reason::Chosen { engine: engine.name.clone(), key: key.to_string() });
+            return Ok(Route { engine, service, form: resolved.form, path: resolved.path, query: request.query });
+        }
+    }
+    Err(RefusalReason::NoLiveEngine)
+}
+
+/// The service's engines of a tier that may be chosen now.
+fn candidates<'n>(
+    network: &'n Network,
+    health: &HealthTable,
+    service: &'n Service,
+    tier: &Tier,
+    now_ms: u64,
+    recorder: &mut impl Recorder,
+) -> impl Iterator<Item = &'n Engine> {
+    let patience_ms = network.profile().keepalive_patience_ms();
+    let engines = tier.locations.iter().flat_map(move |at| network.engines_of(service, *at));
+    engines.filter(move |engine| {
+        let location = || network.location(engine.location).name.clone();
+        let check = match engine.weight {
+            0 => Err(DropReason::WeightZero),
+            _ => health.check(&engine.name, now_ms, patience_ms),
+        };
+        recorder.note(|| match check {
+            Ok(()) => Reason::Candidate { engine: engine.name.clone(), location: location(), weight: engine.weight },
+            Err(why) => Reason::Dropped { engine: engine.name.clone(), location: location(), why },
+        });
+        check.is_ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{health::Beat, health::EngineState, health::LifelineId, sample, url_form::Unresolved};
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    const EAST: &str = "127.0.0.9";
+    const WEST: &str = "127.200.0.9";
+
+    fn request<'r>(client: &str, host: &'r str, path: &'r str) -> RouteRequest<'r> {
+        RouteRequest { client: client.parse().expect(client), host, path, query: None, now_ms: 1000 }
+    }
+
+    fn engine_for(network: &Network, health: &HealthTable, client: &str, path: &str) -> Result<String, RefusalReason> {
+        route(network, health, &request(client, "demo.weir.test", path)).map(|route| route.engine.name.to_string())
+    }
+
+    fn winners(network: &Network, health: &HealthTable, client: &str) -> BTreeSet<String> {
+        (0..64).map(|n| engine_for(network, health, client, &format!("/s{n}/x.ts")).expect("an engine")).collect()
+    }
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|n| (*n).to_owned()).collect()
+    }
+
+    fn leaving(engine: &str) -> Beat {
+        Beat { state: EngineState::Leaving, ..sample::beat(engine, 1, 2, 1000) }
+    }
+
+    #[test]
+    fn the_zone_and_then_the_metric_decide_who_is_near() {
+        let (network, mut health) = (sample::network(), sample::heard(&sample::ENGINES));
+        assert_eq!(winners(&network, &health, EAST), set(&["east-1", "east-2"]));
+        assert_eq!(winners(&network, &health, WEST), set(&["west-1", "west-2"]));
+        health.accept(&leaving("east-1")).expect("rises");
+        assert_eq!(winners(&network, &health, EAST), set(&["east-2"]));
+        health.lifeline_up(&sample::name("east-2"), LifelineId(1));
+        health.lifeline_lost(&sample::name("east-2"), LifelineId(1));
+        assert_eq!(winners(&network, &health, EAST), set(&["west-1", "west-2"]), "the next metric");
+        assert_eq!(winners(&network, &sample::heard(&["core-1"]), EAST), set(&["core-1"]), "up the tree");
+        assert_eq!(engine_for(&network, &HealthTable::default(), EAST, "/"), Err(RefusalReason::NoLiveEngine));
+    }
+
+    #[test]
+    fn a_stream_stays_on_one_engine() {
+        let (network, health) = (sample::network(), sample::heard(&sample::ENGINES));
+        let playlist = engine_for(&network, &health, EAST, "/vod/film/index.m3u8");
+        for segment in 0..50 {
+            assert_eq!(engine_for(&network, &health, EAST, &format!("/vod/film/{segment}.ts")), playlist);
+        }
+    }
+
+    #[test]
+    fn refusals() {
+        let (network, health) = (sample::network(), sample::heard(&sample::ENGINES));
+        let refused = |client, host, path| route(&network, &health, &request(client, host, path)).map(|_| ()).expect_err("refused");
+        assert_eq!(refused(EAST, "other.test", "/"), RefusalReason::Unresolved(Unresolved::UnknownDomain));
+        assert_eq!(refused(EAST, "127.0.0.1", "/x"), RefusalReason::Unresolved(Unresolved::NoDomainInPath));
+        assert_eq!(refused("192.0.2.1", "demo.weir.test", "/"), RefusalReason::NoCoverageZone);
+        let mut configuration = sample::configuration();
+        configuration.services[0].engines.clear();
+        let network = Network::compile(&configuration).expect("valid");
+        let nobody = route(&network, &health, &request(EAST, "demo.weir.test", "/")).map(|_| ());
+        assert_eq!(nobody.expect_err("refused"), RefusalReason::NoLiveEngine);
+    }
+
+    #[test]
+    fn a_default_zone_takes_the_rest() {
+        let mut configuration = sample::configuration();
+        let mut default = configuration.zones[1].clone();
+        default.network = "0.0.0.0/0".parse().expect("network");
+        configuration.zones.push(default);
+        let network = Network::compile(&configuration).expect("valid");
+        let found = winners(&network, &sample::heard(&sample::ENGINES), "192.0.2.1");
+        assert_eq!(found, set(&["west-1", "west-2"]));
+    }
+
+    #[test]
+    fn explain_names_every_step() {
+        let mut configuration = sample::configuration();
+        configuration.engines[4].weight = 0;
+        let network = Network::compile(&configuration).expect("valid");
+        let mut health = sample::heard(&["east-1", "west-1", "west-2"]);
+        health.accept(&leaving("east-1")).expect("rises");
+        let mut request = request(EAST, "127.0.7.9:8080", "/demo.weir.test/vod/index.m3u8");
+        request.query = Some("t=1");
+        let decision = serde_json::to_value(explain(&network, &health, &request)).expect("json");
+        let reasons = decision["reasons"].as_array().expect("reasons");
+        let steps: Vec<String> =
+            reasons.iter().map(|r| format!("{} {} {}", r["step"], r["reason"], r["object"]).replace('"', "")).collect();
+        let expected = [
+            "service address_form demo",
+            "zone longest_prefix 127.0.0.0/8",
+            "locations metric east",
+            "engine leaving east-1",
+            "engine never_heard east-2",
+            "locations metric west",
+            "engine weight_zero west-1",
+            "engine live west-2",
+            "answer content_hash west-2",
+        ];
+        assert_eq!(steps, expected);
+        assert_eq!(reasons[3]["text"], "east-1 in east is passed over: it said that it is about to stop");
+        let answer = serde_json::json!({
+            "kind": "engine", "engine": "west-2", "address": "127.0.7.25:8080", "service": "demo", "form": "address",
+            "location": "http://127.0.7.25:8080/demo.weir.test/vod/index.m3u8?t=1",
+        });
+        assert_eq!(decision["answer"], answer);
+    }
+
+    #[test]
+    fn a_refusal_is_explained_too() {
+        let (network, health) = (sample::network(), HealthTable::default());
+        let decision = explain(&network, &health, &request("192.0.2.1", "demo.weir.test", "/"));
+        let reason = RefusalReason::NoCoverageZone;
+        assert_eq!(decision.answer, Answer::Refused { reason, text: "no coverage zone holds the client".into() });
+        assert_eq!(decision.reasons.last(), Some(&Reason::Refused(reason)));
+        let up_the_tree = explain(&network, &health, &request(EAST, "demo.weir.test", "/"));
+        let text: Vec<String> = up_the_tree.reasons.iter().map(ToString::to_string).collect();
+        assert!(text.contains(&"no engine nearer; 1 step up the tree: core".to_owned()), "{text:?}");
+    }
+
+    #[test]
+    fn words_differ() {
+        let words: BTreeSet<&str> = RefusalReason::ALL.iter().map(|r| r.as_str()).collect();
+        assert_eq!(words.len(), RefusalReason::ALL.len());
+    }
+
+    proptest! {
+        #[test]
+        fn any_request_is_decided_and_explained_alike(
+            client in prop_oneof![any::<IpAddr>(), Just(EAST.parse().expect("address")), Just(WEST.parse().expect("address"))],
+            host in prop_oneof!["\\PC{0,40}", Just("demo.weir.test".to_owned()), Just("127.0.0.1:8080".to_owned())],
+            path in prop_oneof!["\\PC{0,40}", "/demo\\.weir\\.test/[a-z/]{0,9}"],
+            live in prop::sample::subsequence(sample::ENGINES.to_vec(), 0..=6),
+            now_ms in 0u64..4000,
+        ) {
+            let (network, health) = (sample::network(), sample::heard(&live));
+            let request = RouteRequest { client, host: &host, path: &path, query: None, now_ms };
+            let decision = explain(&network, &health, &request);
+            match (route(&network, &health, &request), decision.answer) {
+                (Ok(route), Answer::Engine { engine, .. }) => {
+                    prop_assert_eq!(&route.engine.name, &engine);
+                    prop_assert!(live.contains(&engine.as_str()));
+                }
+                (Err(reason), Answer::Refused { reason: explained, .. }) => prop_assert_eq!(reason, explained),
+                (route, answer) => prop_assert!(false, "{route:?} {answer:?}"),
+            }
+        }
+    }
+}

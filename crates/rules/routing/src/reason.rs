@@ -1,0 +1,254 @@
+//! Reasons of a decision: one enum per kind, one word each, and a sentence for the operator.
+
+use crate::{
+    network::Network,
+    url_form::{Unresolved, UrlForm},
+    zones::{Nearness, Tier},
+};
+use ipnet::IpNet;
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+use std::{fmt, net::IpAddr};
+use weir_model::{DeviceName, Domain, LocationName, ServiceName};
+
+/// Why a request gets no engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RefusalReason {
+    /// It is for no delivery service.
+    Unresolved(Unresolved),
+    /// No coverage zone holds the client.
+    NoCoverageZone,
+    /// No engine that carries the service is live and may be chosen.
+    NoLiveEngine,
+}
+
+impl RefusalReason {
+    /// Every reason.
+    pub const ALL: [RefusalReason; 6] = [
+        RefusalReason::Unresolved(Unresolved::BadHost),
+        RefusalReason::Unresolved(Unresolved::UnknownDomain),
+        RefusalReason::Unresolved(Unresolved::NoDomainInPath),
+        RefusalReason::Unresolved(Unresolved::NotAPath),
+        RefusalReason::NoCoverageZone,
+        RefusalReason::NoLiveEngine,
+    ];
+
+    /// The word used in JSON, response fields, logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RefusalReason::Unresolved(why) => why.as_str(),
+            RefusalReason::NoCoverageZone => "no_coverage_zone",
+            RefusalReason::NoLiveEngine => "no_live_engine",
+        }
+    }
+}
+
+impl Serialize for RefusalReason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl fmt::Display for RefusalReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RefusalReason::Unresolved(Unresolved::BadHost) => "the Host is neither a name nor an address",
+            RefusalReason::Unresolved(Unresolved::UnknownDomain) => "no delivery service is published under this domain",
+            RefusalReason::Unresolved(Unresolved::NoDomainInPath) => {
+                "the Host is an address, so the path must begin with a delivery service's domain: /DOMAIN/PATH"
+            }
+            RefusalReason::Unresolved(Unresolved::NotAPath) => "the request target is not a path",
+            RefusalReason::NoCoverageZone => "no coverage zone holds the client",
+            RefusalReason::NoLiveEngine => "no engine that carries the delivery service is live",
+        })
+    }
+}
+
+/// Why an engine is passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DropReason {
+    /// This router has not heard it since it started.
+    NeverHeard,
+    /// Its keepalives stopped.
+    Silent {
+        /// Milliseconds since the last one.
+        silent_ms: u64,
+    },
+    /// It said that it is about to stop.
+    Leaving,
+    /// Its lifeline ended: its worker is gone or the network between is cut.
+    LifelineLost,
+    /// Its weight is 0.
+    WeightZero,
+}
+
+impl DropReason {
+    /// The word used in JSON and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DropReason::NeverHeard => "never_heard",
+            DropReason::Silent { .. } => "silent",
+            DropReason::Leaving => "leaving",
+            DropReason::LifelineLost => "lifeline_lost",
+            DropReason::WeightZero => "weight_zero",
+        }
+    }
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DropReason::NeverHeard => f.write_str("this router has not heard it"),
+            DropReason::Silent { silent_ms } => write!(f, "it has been silent for {silent_ms} ms"),
+            DropReason::Leaving => f.write_str("it said that it is about to stop"),
+            DropReason::LifelineLost => f.write_str("its lifeline ended"),
+            DropReason::WeightZero => f.write_str("its weight is 0"),
+        }
+    }
+}
+
+/// One step of a decision. JSON: `{"step", "reason", "object", "text"}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// The delivery service was found.
+    Service {
+        /// Its name.
+        service: ServiceName,
+        /// Its domain.
+        domain: Domain,
+        /// How the URL named it.
+        form: UrlForm,
+    },
+    /// The client's zone was found.
+    Zone {
+        /// The client.
+        client: IpAddr,
+        /// The longest prefix that holds it.
+        network: IpNet,
+    },
+    /// These locations are looked at next.
+    Locations {
+        /// Why now.
+        nearness: Nearness,
+        /// Which.
+        locations: Vec<LocationName>,
+    },
+    /// An engine is passed over.
+    Dropped {
+        /// Which.
+        engine: DeviceName,
+        /// Where it is.
+        location: LocationName,
+        /// Why.
+        why: DropReason,
+    },
+    /// An engine may be chosen.
+    Candidate {
+        /// Which.
+        engine: DeviceName,
+        /// Where it is.
+        location: LocationName,
+        /// Its weight.
+        weight: u8,
+    },
+    /// The content hash chose an engine.
+    Chosen {
+        /// Which.
+        engine: DeviceName,
+        /// The content's placement key.
+        key: String,
+    },
+    /// There is no engine.
+    Refused(RefusalReason),
+}
+
+impl Reason {
+    pub(crate) fn locations(network: &Network, tier: &Tier) -> Self {
+        let locations = tier.locations.iter().map(|at| network.location(*at).name.clone()).collect();
+        Reason::Locations { nearness: tier.nearness, locations }
+    }
+
+    /// Which step of the decision this is.
+    pub fn step(&self) -> &'static str {
+        match self {
+            Reason::Service { .. } => "service",
+            Reason::Zone { .. } => "zone",
+            Reason::Locations { .. } => "locations",
+            Reason::Dropped { .. } | Reason::Candidate { .. } => "engine",
+            Reason::Chosen { .. } | Reason::Refused(_) => "answer",
+        }
+    }
+
+    /// The word.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Reason::Service { form: UrlForm::Name, .. } => "name_form",
+            Reason::Service { form: UrlForm::Address, .. } => "address_form",
+            Reason::Zone { .. } => "longest_prefix",
+            Reason::Locations { nearness: Nearness::Metric(_), .. } => "metric",
+            Reason::Locations { nearness: Nearness::Ancestor(_), .. } => "up_the_tree",
+            Reason::Dropped { why, .. } => why.as_str(),
+            Reason::Candidate { .. } => "live",
+            Reason::Chosen { .. } => "content_hash",
+            Reason::Refused(why) => why.as_str(),
+        }
+    }
+
+    /// What it is about; empty when the step is about nothing that has a name.
+    pub fn object(&self) -> String {
+        match self {
+            Reason::Service { service, .. } => service.to_string(),
+            Reason::Zone { network, .. } => network.to_string(),
+            Reason::Locations { locations, .. } => joined(locations),
+            Reason::Dropped { engine, .. } | Reason::Candidate { engine, .. } | Reason::Chosen { engine, .. } => engine.to_string(),
+            Reason::Refused(_) => String::new(),
+        }
+    }
+}
+
+fn joined(names: &[LocationName]) -> String {
+    names.iter().map(LocationName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Service { service, domain, form: UrlForm::Name } => {
+                write!(f, "the Host belongs to {domain}, the domain of delivery service {service}")
+            }
+            Reason::Service { service, domain, form: UrlForm::Address } => {
+                write!(f, "the path begins with {domain}, the domain of delivery service {service}")
+            }
+            Reason::Zone { client, network } => write!(f, "{network} is the longest coverage-zone prefix that holds {client}"),
+            Reason::Locations { nearness: Nearness::Metric(metric), locations } => {
+                write!(f, "the zone names {} with metric {metric}", joined(locations))
+            }
+            Reason::Locations { nearness: Nearness::Ancestor(steps), locations } => {
+                write!(f, "no engine nearer; {} up the tree: {}", Steps(*steps), joined(locations))
+            }
+            Reason::Dropped { engine, location, why } => write!(f, "{engine} in {location} is passed over: {why}"),
+            Reason::Candidate { engine, location, weight } => write!(f, "{engine} in {location} is live, weight {weight}"),
+            Reason::Chosen { engine, key } => write!(f, "{engine} is first for content key {key}"),
+            Reason::Refused(why) => why.fmt(f),
+        }
+    }
+}
+
+struct Steps(u32);
+
+impl fmt::Display for Steps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Steps(steps) = self;
+        write!(f, "{steps} {}", if *steps == 1 { "step" } else { "steps" })
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_struct("Reason", 4)?;
+        out.serialize_field("step", self.step())?;
+        out.serialize_field("reason", self.reason())?;
+        out.serialize_field("object", &self.object())?;
+        out.serialize_field("text", &self.to_string())?;
+        out.end()
+    }
+}

@@ -1,0 +1,234 @@
+//! `cargo xtask test`: every check and every test, in order, one failure hiding no other.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{Command, run, stream};
+use crate::findings::Findings;
+use crate::graph::{self, Graph};
+use crate::tally::Tally;
+use crate::{layers, prerequisites, tidy};
+
+/// The crate of the system tests.
+const SYSTEM_TESTS: &str = "weir-tests";
+
+/// How much of the suite runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Everything.
+    Full,
+    /// Checks and unit tests; nothing is installed and no process is started.
+    Quick,
+}
+
+/// How a step ended.
+#[derive(Debug)]
+enum Outcome {
+    Ok,
+    Failed(String),
+    /// An earlier step that it builds on failed.
+    NotRun(&'static str),
+}
+
+#[derive(Debug)]
+struct Step {
+    name: &'static str,
+    outcome: Outcome,
+    took: Duration,
+    tally: Tally,
+}
+
+/// The steps that ran, and what later ones need to know of them.
+struct Suite {
+    root: PathBuf,
+    target: PathBuf,
+    steps: Vec<Step>,
+    skipped: Vec<String>,
+}
+
+/// Runs the suite on the workspace at `root`; true when everything passed.
+pub(crate) fn test(root: &Path, extent: Extent) -> Result<bool> {
+    let skip = std::env::var("WEIR_SKIP").unwrap_or_default();
+    let skip = prerequisites::skip_list(&skip)?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder));
+    let mut suite = Suite { root: root.to_owned(), target, steps: Vec::new(), skipped: Vec::new() };
+    if extent == Extent::Full {
+        suite.prerequisites(&skip);
+    }
+    suite.checks();
+    let built = suite.step("build", |suite, _| suite.cargo(&["build", "--workspace", "--all-targets"]));
+    if built {
+        suite.step("unit tests", |suite, tally| suite.unit(tally));
+        suite.step("documentation tests", |suite, tally| suite.stream(&["test", "--workspace", "--doc", "--no-fail-fast"], tally));
+    } else {
+        suite.not_run("unit tests");
+        suite.not_run("documentation tests");
+    }
+    if extent == Extent::Full && built {
+        suite.step("system tests", |suite, tally| suite.system(tally));
+    } else if extent == Extent::Full {
+        suite.not_run("system tests");
+    }
+    Ok(suite.summary())
+}
+
+/// Prints what a check found; an error when it found something.
+pub(crate) fn report(findings: Findings) -> Result<()> {
+    let lines = findings.into_lines();
+    for line in &lines {
+        println!("{line}");
+    }
+    if lines.is_empty() { Ok(()) } else { bail!("{} found", lines.len()) }
+}
+
+impl Suite {
+    fn step(&mut self, name: &'static str, act: impl FnOnce(&mut Self, &mut Tally) -> Result<()>) -> bool {
+        println!("\n== {name}");
+        let start: Instant = weir_clock::monotonic();
+        let mut tally = Tally::default();
+        let outcome = match act(self, &mut tally) {
+            Ok(()) => Outcome::Ok,
+            Err(error) => Outcome::Failed(format!("{error:#}")),
+        };
+        let took = start.elapsed();
+        let passed = matches!(outcome, Outcome::Ok);
+        if let Outcome::Failed(reason) = &outcome {
+            println!("{name}: FAILED: {reason}");
+            tally.failed = tally.failed.max(1);
+        }
+        println!("-- {name}: {:.1} s", took.as_secs_f64());
+        self.steps.push(Step { name, outcome, took, tally });
+        passed
+    }
+
+    fn not_run(&mut self, name: &'static str) {
+        self.steps.push(Step { name, outcome: Outcome::NotRun("the build failed"), took: Duration::ZERO, tally: Tally::default() });
+    }
+
+    fn prerequisites(&mut self, skip: &BTreeSet<&str>) {
+        self.step("prerequisites", |suite, tally| {
+            let ready = prerequisites::ensure(&suite.root, &suite.tools(), skip)?;
+            for name in &ready.skipped {
+                println!("skipped by WEIR_SKIP: {name}");
+            }
+            tally.skipped += ready.skipped.len() as u64;
+            suite.skipped = ready.skipped;
+            Ok(())
+        });
+    }
+
+    fn checks(&mut self) {
+        self.step("format", |suite, _| suite.cargo(&["fmt", "--all", "--check"]));
+        self.step("clippy", |suite, _| suite.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]));
+        self.step("layers", |suite, _| report(layers::check(&suite.root)?));
+        self.step("tidy", |suite, _| report(tidy::check(&suite.root)?));
+    }
+
+    fn tools(&self) -> PathBuf {
+        self.target.join("tools")
+    }
+
+    fn cargo(&self, arguments: &[&str]) -> Result<()> {
+        run(&Command::new("cargo", arguments).directory(&self.root))
+    }
+
+    fn stream(&self, arguments: &[&str], tally: &mut Tally) -> Result<()> {
+        stream(&Command::new("cargo", arguments).directory(&self.root), |line| tally.line(line))
+    }
+
+    /// Everything but the system tests. Targets are chosen by name and the packages stay the whole workspace: with another
+    /// choice of packages cargo would unify features differently and build the dependencies again.
+    fn unit(&self, tally: &mut Tally) -> Result<()> {
+        let graph = graph::load(&self.root)?;
+        let mut command = Command::new("cargo", &["test", "--workspace", "--no-fail-fast", "--lib", "--bins"]).directory(&self.root);
+        for name in test_targets(&graph, |package| package != SYSTEM_TESTS) {
+            command = command.argument("--test").argument(name);
+        }
+        stream(&command, |line| tally.line(line))
+    }
+
+    fn system(&self, tally: &mut Tally) -> Result<()> {
+        let names = test_targets(&graph::load(&self.root)?, |package| package == SYSTEM_TESTS);
+        if names.is_empty() {
+            bail!("{SYSTEM_TESTS} has no test target");
+        }
+        let mut command = Command::new("cargo", &["test", "--workspace", "--no-fail-fast"])
+            .directory(&self.root)
+            .environment("WEIR_BIN", self.target.join("debug/weir"))
+            .environment("WEIR_TOOLS", self.tools())
+            .environment("WEIR_SKIP", self.skipped.join(","));
+        for name in names {
+            command = command.argument("--test").argument(name);
+        }
+        // One network at a time: the tests share two cores and the 127.x.y.0/24 pool.
+        stream(&command.argument("--").argument("--test-threads=1"), |line| tally.line(line))
+    }
+
+    /// Prints the steps, the runner's own last line and the closing line.
+    fn summary(&self) -> bool {
+        let mut total = Tally::default();
+        println!("\n== summary");
+        for step in &self.steps {
+            total.add(&step.tally);
+            let seconds = step.took.as_secs_f64();
+            match &step.outcome {
+                Outcome::Ok => println!("ok       {:<20} {seconds:>7.1} s", step.name),
+                Outcome::Failed(reason) => println!("FAILED   {:<20} {seconds:>7.1} s  {reason}", step.name),
+                Outcome::NotRun(reason) => println!("not run  {:<20}            {reason}", step.name),
+            }
+        }
+        if !self.skipped.is_empty() {
+            println!("skipped by WEIR_SKIP: {}", self.skipped.join(", "));
+        }
+        if let Some(last) = &total.last {
+            println!("{last}");
+        }
+        println!("{}", total.closing());
+        total.failed == 0
+    }
+}
+
+/// Names of the integration test targets of the packages that `wanted` takes.
+fn test_targets(graph: &Graph, wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    let members = graph.packages.iter().filter(|package| package.folder.is_some() && wanted(&package.name));
+    members.flat_map(|package| package.tests.iter().cloned()).collect()
+}
+
+/// `cargo xtask soak`: cargo-fuzz where it is installed, the same functions over many random inputs where it is not.
+pub(crate) fn soak(root: &Path) -> Result<()> {
+    let seconds = std::env::var("WEIR_SOAK_SECONDS").unwrap_or_else(|_| "300".to_owned());
+    let seconds: u32 = seconds.parse().context("WEIR_SOAK_SECONDS is a number of seconds")?;
+    if !crate::command::succeeds(&Command::new("cargo", &["fuzz", "--version"])) {
+        println!(
+            "cargo-fuzz is not installed (`cargo install cargo-fuzz`, with a nightly toolchain): running the property tests long instead"
+        );
+        let long = Command::new("cargo", &["test", "-p", "weir-fuzz"]).directory(root);
+        return run(&long.environment("PROPTEST_CASES", (u64::from(seconds) * 200).to_string()));
+    }
+    let mut failed: Vec<String> = Vec::new();
+    for target in fuzz_targets(root)? {
+        println!("\n== fuzz {target}: {seconds} s");
+        let corpus = format!("fuzz/corpus/{target}");
+        let limit = format!("-max_total_time={seconds}");
+        let fuzz = Command::new("cargo", &["+nightly", "fuzz", "run", "--fuzz-dir", "fuzz/cargo-fuzz", &target, &corpus, "--", &limit]);
+        if let Err(error) = run(&fuzz.directory(root)) {
+            println!("{error:#}");
+            failed.push(target);
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { bail!("fuzz targets that found something: {}", failed.join(", ")) }
+}
+
+fn fuzz_targets(root: &Path) -> Result<Vec<String>> {
+    let folder = root.join("fuzz/fuzz_targets");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))? {
+        let path = entry.with_context(|| format!("reading {}", folder.display()))?.path();
+        names.extend(path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned));
+    }
+    names.sort();
+    Ok(names)
+}
