@@ -1,1 +1,32 @@
-//! Fuzz targets for every parser, as plain functions.
+//! Fuzz targets for every parser of outside input, as plain functions over bytes.
+//!
+//! Each function is total: it says whether the parser took the bytes, and it panics when the parser breaks a promise that can be checked without
+//! knowing the right answer (the same bytes cut differently, a round trip, what an accepted input can never hold). The seeds in
+//! `corpus/` and random bytes run in the unit tests; `cargo xtask soak` runs them under cargo-fuzz.
+
+pub mod caching;
+pub mod device;
+pub mod http;
+pub mod names;
+pub mod routing;
+pub mod slots;
+
+/// A fuzz target: true when the parser took the bytes.
+pub type Target = fn(&[u8]) -> bool;
+
+/// Every target by the name of its corpus folder and of its file in `fuzz_targets/`.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("boot_record", slots::boot_record),
+    ("cache_control", caching::cache_control),
+    ("chunked", http::chunked),
+    ("conditional", caching::conditional),
+    ("keepalive", device::keepalive),
+    ("keeper_message", device::keeper_message),
+    ("manifest", slots::manifest),
+    ("names", names::names),
+    ("origin_url", names::origin_url),
+    ("range", caching::range),
+    ("request_head", http::request_head),
+    ("url_form", routing::url_form),
+    ("version", names::version),
+];

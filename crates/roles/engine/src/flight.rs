@@ -73,6 +73,15 @@ impl Flights {
         lock(&self.uncacheable).get(key).is_some_and(|until| *until > now)
     }
 
+    /// Remembers what a verdict says of its key.
+    pub(crate) fn learn(&self, key: &str, verdict: &Verdict) {
+        match verdict {
+            Verdict::Uncacheable => self.remember_uncacheable(key.into(), weir_clock::monotonic()),
+            Verdict::Stored(_) | Verdict::Freshened(_) => drop(lock(&self.uncacheable).remove(key)),
+            Verdict::Stale(_) | Verdict::Failed(_) => {}
+        }
+    }
+
     fn remember_uncacheable(&self, key: Arc<str>, now: Instant) {
         let mut uncacheable = lock(&self.uncacheable);
         if uncacheable.len() >= HIT_FOR_MISS_KEYS {
@@ -94,12 +103,7 @@ pub(crate) struct Flight {
 impl Flight {
     /// Tells everyone and ends the flight: who asks from now on finds the store.
     pub(crate) fn land(self, verdict: Verdict) {
-        let now = weir_clock::monotonic();
-        match verdict {
-            Verdict::Uncacheable => self.flights.remember_uncacheable(self.key.clone(), now),
-            Verdict::Stored(_) | Verdict::Freshened(_) => drop(lock(&self.flights.uncacheable).remove(&self.key)),
-            Verdict::Stale(_) | Verdict::Failed(_) => {}
-        }
+        self.flights.learn(&self.key, &verdict);
         self.verdict.send_replace(Some(verdict));
     }
 }

@@ -1,15 +1,19 @@
 //! A change: one write transaction, its audit rows, and the next generation if it changes configuration.
 
 use crate::{
+    compile,
     snapshot::Snapshot,
-    tables::{audit, settings},
+    tables::{
+        audit, settings,
+        tokens::{self, Kept},
+    },
 };
 use rusqlite::Transaction;
 use serde::Serialize;
 use serde_json::Value;
 use std::{cell::Cell, fmt};
 use weir_database::DatabaseError;
-use weir_operator_api::{AuditEntry, Problem, Reason};
+use weir_operator_api::{ApiToken, AuditEntry, Problem, Reason};
 
 /// Who asks for a change, and from where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,11 +102,20 @@ pub(crate) struct Change<'a> {
     pub(crate) now_ms: u64,
     caller: &'a Caller,
     configures: Cell<bool>,
+    enrols: Cell<bool>,
+    changes_tokens: Cell<bool>,
+}
+
+/// What others must learn once a change is committed.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    pub(crate) network: Option<Snapshot>,
+    pub(crate) api_tokens: Option<Vec<Kept<ApiToken>>>,
 }
 
 impl<'a> Change<'a> {
     pub(crate) fn new(tx: &'a Transaction<'a>, before: &'a Snapshot, caller: &'a Caller, now_ms: u64) -> Self {
-        Self { tx, before, now_ms, caller, configures: Cell::new(false) }
+        Self { tx, before, now_ms, caller, configures: Cell::new(false), enrols: Cell::new(false), changes_tokens: Cell::new(false) }
     }
 
     /// Who makes it.
@@ -119,6 +132,16 @@ impl<'a> Change<'a> {
     /// Notes that the coverage zones, or a name they use, are new.
     pub(crate) fn zones_changed(&self) -> rusqlite::Result<()> {
         settings::set_number(self.tx, settings::ZONES_REVISION, self.revision())
+    }
+
+    /// Notes that a device's record is new, although no document may have changed.
+    pub(crate) fn enrolled(&self) {
+        self.enrols.set(true);
+    }
+
+    /// Notes that API tokens are new.
+    pub(crate) fn api_tokens_changed(&self) {
+        self.changes_tokens.set(true);
     }
 
     /// Writes the audit row of one object. Neither `before` nor `after` may hold a secret.
@@ -144,13 +167,21 @@ impl<'a> Change<'a> {
         audit::insert(self.tx, &entry)
     }
 
-    /// Raises the generation if configuration changed, and reads the network after the change.
-    pub(crate) fn finish(self) -> rusqlite::Result<Option<Snapshot>> {
-        if !self.configures.get() {
-            return Ok(None);
+    /// Raises the generation if configuration changed, and refuses what devices could not load.
+    pub(crate) fn finish(self) -> Result<Outcome, Refusal> {
+        let mut outcome = Outcome::default();
+        if self.configures.get() {
+            settings::set_number(self.tx, settings::GENERATION, self.before.stamp.generation + 1)?;
         }
-        settings::set_number(self.tx, settings::GENERATION, self.before.stamp.generation + 1)?;
-        Snapshot::load(self.tx, Some(self.before)).map(Some)
+        if self.configures.get() || self.enrols.get() {
+            let network = Snapshot::load(self.tx, Some(self.before))?;
+            compile::check(&network).map_err(|error| Problem::new(Reason::DoesNotCompile, error.to_string()))?;
+            outcome.network = Some(network);
+        }
+        if self.changes_tokens.get() {
+            outcome.api_tokens = Some(tokens::api_all(self.tx)?);
+        }
+        Ok(outcome)
     }
 }
 

@@ -1,1 +1,38 @@
-//! CDSM: configuration, API, devices, alarms.
+//! CDSM: holds the configuration, registers and watches devices, answers the operator API.
+//!
+//! ```text
+//! operator ── api ──┐                                    ┌── device_api ── devices
+//!                   ├─> domain ─> tables (config.db) ─> snapshot ─> compile ─> documents
+//! reports ── device_api ─> reports ─> status, alarms ─> tables (state.db)
+//! ```
+//!
+//! - `domain`: rules, one file per noun; every write is one [`change`] with its audit row.
+//! - `tables`: every statement of SQL.
+//! - `api`, `device_api`: thin handlers. `ask`: questions for devices.
+//! - `compile`: what each device runs from; equal stamps mean equal bytes.
+//! - [`standby`]: the other manager of the pair, which refuses all but its status.
+
+mod alarms;
+mod api;
+mod app;
+mod ask;
+mod change;
+mod compile;
+mod device_api;
+mod device_view;
+mod domain;
+mod keep;
+mod manager;
+mod metrics;
+mod reports;
+mod server;
+mod snapshot;
+mod socket;
+pub mod standby;
+mod status;
+mod tables;
+mod watch;
+
+pub use api::document as openapi;
+pub use manager::{Manager, ManagerError, ManagerListeners, ManagerSettings, OwnAnswers};
+pub use standby::{StandbyApi, StandbySettings};

@@ -14,14 +14,16 @@ pub(super) async fn run(api: &ApiClient, format: Format, verb: RouteVerb) -> any
         path = format!("{path}&router={}", escape(&router));
     }
     let explanation: RouteExplanation = api.get(&path).await?;
-    output::print(format, &explanation, |e| match serde_json::from_value::<weir_routing::Decision>(e.decision.clone()) {
-        Ok(decision) => format!("{} decides:\n{}", e.router, steps(&decision)),
-        Err(_) => format!("{} decides (in words this build does not know):\n{:#}", e.router, e.decision),
-    })
+    output::print(format, &explanation, |e| format!("{} decides:\n{}", e.router, steps(&e.decision)))
 }
 
-fn steps(decision: &weir_routing::Decision) -> String {
-    let mut lines: Vec<String> = decision.reasons.iter().enumerate().map(|(i, reason)| format!("{:>3}. {reason}", i + 1)).collect();
-    lines.push(format!("   = {}", decision.answer));
+/// The decision's own sentences, numbered; a decision of another shape as it is.
+fn steps(decision: &serde_json::Value) -> String {
+    let text = |value: &serde_json::Value| value["text"].as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut lines: Vec<String> =
+        decision["reasons"].as_array().into_iter().flatten().enumerate().map(|(i, reason)| format!("{:>3}. {}", i + 1, text(reason))).collect();
+    let answer = &decision["answer"];
+    let end = answer["location"].as_str().map_or_else(|| text(answer), |l| format!("302 {l}"));
+    lines.push(format!("   = {end}"));
     lines.join("\n")
 }

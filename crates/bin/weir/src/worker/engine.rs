@@ -33,11 +33,7 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
         load: Box::new({
             let engine = engine.clone();
             let gate = gate.clone();
-            move || {
-                let mut load = engine.load();
-                load.active_requests = u32::try_from(gate.active_requests()).unwrap_or(u32::MAX);
-                load
-            }
+            move || life::with_gate(engine.load(), &gate)
         }),
         conditions: Box::new({
             let engine = engine.clone();

@@ -16,6 +16,7 @@ use weir_agent::{
     admin::{Admin, Health},
     control::Control,
 };
+use weir_device_api::Load;
 use weir_model::{DeviceName, Role, VERSION};
 use weir_net::http1::{Gate, Limits, serve};
 use weir_sockets::{Adopted, AdoptedSockets, ControlSender, Event};
@@ -196,6 +197,16 @@ impl DataPlane {
 pub(super) fn stamp_of(agent: &Agent) -> impl Fn() -> (u64, u64) + Send + Sync + 'static {
     let agent = agent.clone();
     move || agent.configuration().map_or((0, 0), |c| (c.stamp.term, c.stamp.generation))
+}
+
+/// A role's load with what only the server loop knows.
+pub(super) fn with_gate(load: Load, gate: &Gate) -> Load {
+    let counters = gate.counters();
+    Load {
+        active_requests: u32::try_from(gate.active_requests()).unwrap_or(u32::MAX),
+        client_bytes: load.client_bytes.max(counters.bytes_written),
+        ..load
+    }
 }
 
 /// Takes the control socket and its sockets out of a start.

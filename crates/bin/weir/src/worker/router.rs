@@ -10,7 +10,7 @@ use weir_net::{
     cores,
     http1::{Gate, Limits},
 };
-use weir_router::{Router, RouterSettings};
+use weir_router::{Router, RouterSettings, keepalive};
 use weir_telemetry::Tasks;
 
 /// Runs a router until its keeper ends it.
@@ -20,15 +20,16 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     let tasks = Tasks::new();
     let gate = Gate::new();
     let settings = RouterSettings { name: start.device.name.clone(), state: device_state.dir().to_owned() };
-    let router = Router::new(settings, &start.metrics, gate.clone()).context("make the router")?;
+    let router = Router::new(settings, &start.metrics);
     let hooks = Hooks {
         apply: Box::new({
             let router = router.clone();
-            move |c| router.apply(c.clone()).map_err(|e| e.to_string())
+            move |c| router.apply(c).map_err(|e| e.to_string())
         }),
         load: Box::new({
             let router = router.clone();
-            move || router.load()
+            let gate = gate.clone();
+            move || life::with_gate(router.load(), &gate)
         }),
         conditions: Box::new({
             let router = router.clone();
@@ -37,7 +38,7 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
         explain: Some(Box::new({
             let router = router.clone();
             move |client, url| {
-                let decision = router.explain(client, url)?;
+                let decision = router.explain(client, url).map_err(|e| e.to_string())?;
                 serde_json::to_value(decision).map_err(|e| e.to_string())
             }
         })),
@@ -46,8 +47,8 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     let state = State::default();
     life::admin(&mut sockets, &start.metrics, (start.device.name.clone(), start.device.role), &state, life::stamp_of(&agent), &tasks);
     let threads = cores::spawn("router", sockets.tcp("http"), &router, &Limits::default(), &gate).context("start router threads")?;
-    router.listen(sockets.udp("keepalive"), sockets.tcp("lifeline"), &tasks).context("listen for keepalives")?;
+    keepalive::run(&router, sockets.udp("keepalive"), sockets.tcp("lifeline"), &tasks).context("listen for keepalives")?;
     DataPlane { gate, agent, state, tasks }.live(start.control).await?;
-    router.keep_health();
+    router.save();
     threads.join().context("end router threads")
 }

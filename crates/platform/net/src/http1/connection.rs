@@ -13,6 +13,7 @@ use super::{
 use bytes::Bytes;
 use std::{
     future::{Future, poll_fn},
+    mem::MaybeUninit,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -36,12 +37,19 @@ const BODY_FIRST_BYTES: u64 = 64 * 1024;
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Makes the coming close a reset, so that a broken body cannot be taken for a whole one.
     fn reset_on_close(&self);
+
+    /// Whether bytes have arrived that were not read: asked of the system, which may know more than the runtime.
+    fn has_unread(&self) -> bool;
 }
 
 impl Transport for TcpStream {
     fn reset_on_close(&self) {
         // A failure leaves an ordinary close, which still lacks the promised bytes or the last chunk.
         let _ = socket2::SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
+
+    fn has_unread(&self) -> bool {
+        matches!(socket2::SockRef::from(self).peek(&mut [MaybeUninit::uninit()]), Ok(count) if count > 0)
     }
 }
 
@@ -170,7 +178,8 @@ impl<S: Service, T: Transport> Connection<S, T> {
                     idle = true;
                     self.timer.set(limits.idle_time);
                 }
-                if !begun && !first && watch.poll_stopping(cx) {
+                // Closing over a request that just arrived would lose it; the runtime is about to learn of its bytes.
+                if !begun && !first && watch.poll_stopping(cx) && !self.stream.has_unread() {
                     return Poll::Ready(Err(Stop::Gone));
                 }
                 ready!(self.timer.poll_due(cx));

@@ -48,6 +48,22 @@ fn stop_ends_idle_connections_and_finishes_requests_under_way() {
 }
 
 #[test]
+fn a_request_that_arrived_unseen_is_answered_after_stop() {
+    let server = Server::start();
+    let (mut first, mut second) = (server.connect(), server.connect());
+    second.send(get("/hello"));
+    second.response();
+    let held = server.probe.turnstile.lock().expect("not poisoned");
+    first.send(get("/block"));
+    eventually("the data thread is busy", || server.probe.waiting.load(Ordering::SeqCst) == 1);
+    second.send(get("/hello"));
+    server.gate.stop();
+    drop(held);
+    assert_eq!(field(&second.response().0, "connection"), Some("close"));
+    assert_eq!(field(&first.response().0, "connection"), Some("close"));
+}
+
+#[test]
 fn a_connection_never_answered_gets_its_answer_after_stop() {
     let server = Server::start();
     let mut client = server.connect();

@@ -4,7 +4,7 @@ use crate::server::{Server, eventually, field, status};
 use std::time::Duration;
 use weir_net::http1::{Limits, Refusal};
 
-const SHORT: Duration = Duration::from_millis(100);
+const SHORT: Duration = Duration::from_millis(400);
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -5,7 +5,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -31,6 +31,8 @@ pub(crate) struct Probe {
     /// Requests that wait for a permit.
     pub(crate) waiting: Arc<AtomicUsize>,
     pub(crate) permits: Arc<Permits>,
+    /// Held by a test to keep a data thread from doing anything.
+    pub(crate) turnstile: Arc<Mutex<()>>,
 }
 
 pub(crate) struct Permits(tokio::sync::Semaphore);
@@ -127,6 +129,11 @@ impl Service for Probe {
             "/wait" => {
                 self.wait().await;
                 Body::bytes("waited")
+            }
+            "/block" => {
+                self.waiting.fetch_add(1, Ordering::SeqCst);
+                drop(self.turnstile.lock().expect("not poisoned"));
+                Body::Empty
             }
             _ => {
                 head.status(404);

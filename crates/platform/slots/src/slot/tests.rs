@@ -77,7 +77,8 @@ fn an_image_without_a_worker_is_refused() {
 
 #[test]
 fn a_changed_slot_is_not_started() {
-    let cases: [(&str, &str, fn(&VerifyError) -> bool); 5] = [
+    type Expected = fn(&VerifyError) -> bool;
+    let cases: [(&str, &str, Expected); 5] = [
         ("weir", "fIrst", |e| matches!(e, VerifyError::OtherFile { .. })),
         ("weir", "first and more", |e| matches!(e, VerifyError::OtherFile { .. })),
         ("share/pages/page", "", |e| matches!(e, VerifyError::OtherFile { .. })),

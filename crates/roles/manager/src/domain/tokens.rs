@@ -110,6 +110,7 @@ pub(crate) fn create_api(change: &Change<'_>, request: &ApiTokenRequest) -> Resu
     };
     let kept = Kept { secret_sha256: digest(&token.secret), record };
     tables::tokens::insert_api(change.tx, &kept)?;
+    change.api_tokens_changed();
     change.audit("create", format_args!("API token {}", kept.record.id), NOTHING, Some(&kept.record))?;
     let text = format!("{API_TOKEN_PREFIX}{}.{}", kept.record.id, hex::encode(token.secret));
     Ok(NewApiToken { token: text, record: kept.record })
@@ -119,6 +120,7 @@ pub(crate) fn delete_api(change: &Change<'_>, id: &str) -> Result<(), Refusal> {
     let tokens = tables::tokens::api_all(change.tx)?;
     let Some(token) = tokens.iter().find(|t| t.record.id == id) else { return Err(fields::absent("API token", id).into()) };
     tables::tokens::delete_api(change.tx, id)?;
+    change.api_tokens_changed();
     change.audit("delete", format_args!("API token {id}"), Some(&token.record), NOTHING)?;
     Ok(())
 }

@@ -1,0 +1,195 @@
+//! What the parts of a running manager share.
+
+use crate::{
+    ask::Asks,
+    change::{Caller, Change, Outcome, Refusal},
+    manager::OwnAnswers,
+    metrics::ManagerMetrics,
+    reports::Reports,
+    snapshot::Snapshot,
+    tables::tokens::Kept,
+};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+};
+use tokio::sync::{oneshot, watch};
+use weir_database::{Database, DatabaseError};
+use weir_device_api::{Hello, hello::PROTOCOL};
+use weir_model::{DeviceName, Role, VERSION};
+use weir_net::identity::Authority;
+use weir_operator_api::{ApiToken, Problem, Reason};
+use weir_telemetry::Tasks;
+
+/// The shared state of a manager.
+pub(crate) struct App {
+    pub(crate) name: DeviceName,
+    pub(crate) config: Database,
+    pub(crate) state: Database,
+    pub(crate) authority: Authority,
+    /// SHA-256 of the certificate this manager shows, hex.
+    pub(crate) certificate_sha256: String,
+    pub(crate) reports: Reports,
+    pub(crate) asks: Asks,
+    pub(crate) own: OwnAnswers,
+    pub(crate) metrics: ManagerMetrics,
+    /// Monotonic milliseconds when it began to listen to devices.
+    pub(crate) started_ms: u64,
+    /// Requests answered, and being answered.
+    pub(crate) requests: AtomicU64,
+    pub(crate) active_requests: AtomicU32,
+    network: watch::Sender<Arc<Snapshot>>,
+    api_tokens: Mutex<Arc<Vec<Kept<ApiToken>>>>,
+    /// Held from the beginning of a change until everybody has learnt of it.
+    changing: tokio::sync::Mutex<()>,
+    disk_full: AtomicBool,
+    stopping: watch::Sender<bool>,
+    changes: Tasks,
+}
+
+/// What an [`App`] is made of.
+pub(crate) struct Parts {
+    pub(crate) name: DeviceName,
+    pub(crate) config: Database,
+    pub(crate) state: Database,
+    pub(crate) authority: Authority,
+    pub(crate) certificate_sha256: String,
+    pub(crate) reports: Reports,
+    pub(crate) own: OwnAnswers,
+    pub(crate) metrics: ManagerMetrics,
+    pub(crate) network: Snapshot,
+    pub(crate) api_tokens: Vec<Kept<ApiToken>>,
+}
+
+impl App {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { name, config, state, authority, certificate_sha256, reports, own, metrics, network, api_tokens } = parts;
+        weir_telemetry::log::set_stamp(network.stamp.term, network.stamp.generation);
+        Self {
+            name,
+            config,
+            state,
+            authority,
+            certificate_sha256,
+            reports,
+            asks: Asks::new(weir_clock::wall_ms()),
+            own,
+            metrics,
+            started_ms: weir_clock::monotonic_ms(),
+            requests: AtomicU64::new(0),
+            active_requests: AtomicU32::new(0),
+            network: watch::Sender::new(Arc::new(network)),
+            api_tokens: Mutex::new(Arc::new(api_tokens)),
+            changing: tokio::sync::Mutex::new(()),
+            disk_full: AtomicBool::new(false),
+            stopping: watch::Sender::new(false),
+            changes: Tasks::new(),
+        }
+    }
+
+    /// The network now.
+    pub(crate) fn network(&self) -> Arc<Snapshot> {
+        self.network.borrow().clone()
+    }
+
+    /// Told when the stamp rises.
+    pub(crate) fn watch_network(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.network.subscribe()
+    }
+
+    pub(crate) fn api_tokens(&self) -> Arc<Vec<Kept<ApiToken>>> {
+        Arc::clone(&self.api_tokens.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What this manager says of itself.
+    pub(crate) fn hello(&self) -> Hello {
+        Hello {
+            protocol: PROTOCOL,
+            version: VERSION.to_owned(),
+            device: self.name.clone(),
+            role: Role::Manager,
+            stamp: self.network.borrow().stamp,
+        }
+    }
+
+    /// Whether the last write found the disk full.
+    pub(crate) fn disk_full(&self) -> bool {
+        self.disk_full.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_disk(&self, error: Option<&DatabaseError>) {
+        self.disk_full.store(matches!(error, Some(DatabaseError::DiskFull)), Ordering::Relaxed);
+    }
+
+    /// Becomes true when the manager stops.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+
+    pub(crate) fn begin_stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Waits for the changes under way.
+    pub(crate) async fn finish_changes(&self, deadline: std::time::Duration) -> bool {
+        self.changes.join(deadline).await
+    }
+
+    /// Makes a change: all of it, durable and known to everybody when this returns `Ok`, or nothing. It runs to its end
+    /// even when the caller stops waiting.
+    pub(crate) async fn change<T, F>(self: &Arc<Self>, caller: Caller, f: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Change<'_>) -> Result<T, Refusal> + Send + 'static,
+    {
+        let (done, wait) = oneshot::channel();
+        let app = Arc::clone(self);
+        self.changes.spawn("change", async move {
+            // Nobody waits any more when the request was dropped.
+            let _ = done.send(app.change_now(caller, f).await);
+        });
+        match wait.await {
+            Ok(result) => result.map_err(Refusal::into_problem),
+            Err(_) => Err(Problem::new(Reason::Unavailable, "the manager is stopping")),
+        }
+    }
+
+    async fn change_now<T, F>(&self, caller: Caller, f: F) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Change<'_>) -> Result<T, Refusal> + Send + 'static,
+    {
+        let _one_at_a_time = self.changing.lock().await;
+        let before = self.network();
+        let now_ms = weir_clock::wall_ms();
+        let written = self
+            .config
+            .write(move |tx| {
+                let change = Change::new(tx, &before, &caller, now_ms);
+                let value = f(&change)?;
+                Ok::<_, Refusal>((value, change.finish()?))
+            })
+            .await;
+        match &written {
+            Ok(_) => self.note_disk(None),
+            Err(Refusal::Database(error)) => self.note_disk(Some(error)),
+            Err(Refusal::Problem(_)) => {}
+        }
+        let (value, outcome) = written?;
+        self.publish(outcome);
+        Ok(value)
+    }
+
+    fn publish(&self, outcome: Outcome) {
+        if let Some(tokens) = outcome.api_tokens {
+            *self.api_tokens.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
+        }
+        let Some(network) = outcome.network else { return };
+        weir_telemetry::log::set_stamp(network.stamp.term, network.stamp.generation);
+        self.network.send_if_modified(|current| {
+            let rises = network.stamp > current.stamp;
+            *current = Arc::new(network);
+            rises
+        });
+    }
+}

@@ -1,0 +1,30 @@
+//! What crosses processes and devices: the keepalive datagram and the keeper's control messages.
+
+use aws_lc_rs::hmac;
+use weir_device_api::keepalive::Keepalive;
+use weir_model::configuration::KeepaliveKey;
+
+/// Where a datagram names its key.
+const KEY_AT: std::ops::Range<usize> = 6..10;
+
+/// A keepalive: bytes nobody signed are refused, signed ones are read or refused, and what was read is spelled as it came.
+pub fn keepalive(bytes: &[u8]) -> bool {
+    let key = KeepaliveKey { id: 1, secret: "5a".repeat(32) };
+    assert!(Keepalive::decode(bytes, std::slice::from_ref(&key)).is_err(), "unsigned bytes were taken");
+    let mut body = bytes.to_vec();
+    if let Some(id) = body.get_mut(KEY_AT) {
+        id.copy_from_slice(&key.id.to_be_bytes());
+    }
+    let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &[0x5a; 32]), &body);
+    body.extend_from_slice(mac.as_ref());
+    let Ok(keepalive) = Keepalive::decode(&body, std::slice::from_ref(&key)) else { return false };
+    assert_eq!(keepalive.encode(&key).as_deref(), Some(body.as_slice()), "another spelling was taken");
+    true
+}
+
+/// A control message: one spelling only.
+pub fn keeper_message(bytes: &[u8]) -> bool {
+    let Ok(message) = weir_keeper_api::decode(bytes) else { return false };
+    assert_eq!(weir_keeper_api::encode(&message), bytes, "another spelling was taken");
+    true
+}
