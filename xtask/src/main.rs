@@ -30,6 +30,7 @@ Usage: cargo xtask COMMAND
   layers          the dependency graph against layers.toml, deny.toml and the unsafe fence
   tidy            house rules on every tracked file
   bench [ARGS]    side by side with nginx (bench/run.sh); ARGS are passed on
+  tools           what the tests need besides Rust: installed, or named
   soak            long runs of the fuzz targets
   media           make the demo stream again with ffmpeg
 
@@ -59,6 +60,7 @@ fn dispatch(arguments: &[&str]) -> Result<bool> {
         ["layers"] => suite::report(layers::check(&root)?)?,
         ["tidy"] => suite::report(tidy::check(&root)?)?,
         ["bench", rest @ ..] => run(&Command::new("bench/run.sh", rest).directory(&root))?,
+        ["tools"] => suite::tools(&root)?,
         ["soak"] => suite::soak(&root)?,
         ["media"] => media::make(&root)?,
         [] | ["--help" | "-h" | "help"] => print!("{HELP}"),

@@ -53,8 +53,7 @@ struct Suite {
 pub(crate) fn test(root: &Path, extent: Extent) -> Result<bool> {
     let skip = std::env::var("WEIR_SKIP").unwrap_or_default();
     let skip = prerequisites::skip_list(&skip)?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder));
-    let mut suite = Suite { root: root.to_owned(), target, steps: Vec::new(), skipped: Vec::new() };
+    let mut suite = Suite { root: root.to_owned(), target: target(root), steps: Vec::new(), skipped: Vec::new() };
     if extent == Extent::Full {
         suite.prerequisites(&skip);
     }
@@ -73,6 +72,22 @@ pub(crate) fn test(root: &Path, extent: Extent) -> Result<bool> {
         suite.not_run("system tests");
     }
     Ok(suite.summary())
+}
+
+/// `cargo xtask tools`: the prerequisites of the full suite alone.
+pub(crate) fn tools(root: &Path) -> Result<()> {
+    let skip = std::env::var("WEIR_SKIP").unwrap_or_default();
+    let folder = target(root).join("tools");
+    let ready = prerequisites::ensure(root, &folder, &prerequisites::skip_list(&skip)?)?;
+    println!("WEIR_TOOLS={}", folder.display());
+    for name in &ready.skipped {
+        println!("skipped by WEIR_SKIP: {name}");
+    }
+    Ok(())
+}
+
+fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder))
 }
 
 /// Prints what a check found; an error when it found something.

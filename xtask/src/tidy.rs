@@ -71,7 +71,8 @@ pub(crate) fn check(root: &Path) -> Result<Findings> {
 fn judge(name: &str, text: &str, findings: &mut Findings) {
     let path = Path::new(name);
     let rust = path.extension().is_some_and(|extension| extension == "rs");
-    let test_file = path.components().any(|part| part.as_os_str() == "tests");
+    let test_module = path.file_name().is_some_and(|name| name == "tests.rs");
+    let test_file = test_module || path.components().any(|part| part.as_os_str() == "tests");
     let tests_from = if test_file { 0 } else { first_test_line(text) };
     words(name, text, rust, tests_from, findings);
     if rust {
@@ -82,7 +83,7 @@ fn judge(name: &str, text: &str, findings: &mut Findings) {
             ));
         }
         let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        if !first.starts_with("//!") {
+        if !test_module && !first.starts_with("//!") {
             findings.add(format!("{name}:1: the first line is a module doc that says what the file is for (`//! ..`)"));
         }
     }
@@ -158,6 +159,7 @@ mod tests {
         assert_eq!(found("a/src/a.rs", &long(499, 900)).len(), 0);
         assert_eq!(found("a/src/a.rs", &long(500, 0)).len(), 1);
         assert_eq!(found("a/tests/a.rs", &long(900, 0)).len(), 0);
+        assert_eq!(found("a/src/a/tests.rs", &"x\n".repeat(900)).len(), 0);
     }
 
     #[test]

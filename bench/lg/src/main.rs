@@ -1,6 +1,8 @@
 //! Load generator: one thread, epoll, a fixed number of keep-alive connections, each asking again as soon as it has its
 //! answer. Bodies are dropped inside the kernel, so that the client's core is not the limit. Prints one JSON object.
 
+#![allow(clippy::disallowed_methods, reason = "the product's clock crate is not linked here")]
+
 mod connection;
 mod histogram;
 mod load;

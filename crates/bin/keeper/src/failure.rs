@@ -14,7 +14,7 @@ pub(crate) enum Failure {
     DeviceFile(#[from] DeviceFileError),
     #[error("the active slot may not be started")]
     Slot(#[from] VerifyError),
-    #[error("listener {}", .0)]
+    #[error(transparent)]
     Bind(#[from] BindError),
     #[error("another keeper{} runs on {data}: stop it first", .pid.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
     Claimed { data: String, pid: Option<u32> },

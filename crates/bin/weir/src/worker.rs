@@ -2,6 +2,7 @@
 
 pub(crate) mod device;
 mod engine;
+mod gate_metrics;
 mod life;
 mod manager;
 mod router;

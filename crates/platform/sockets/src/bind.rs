@@ -12,7 +12,7 @@ pub const BACKLOG: i32 = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Another process holds the address.
-    #[error("{listener}: the address is in use{}", .holder.as_ref().map(|holder| format!(" by {holder}")).unwrap_or_default())]
+    #[error("listener {listener}: the address is in use{}: stop what holds it or choose another", .holder.as_ref().map(|holder| format!(" by {holder}")).unwrap_or_default())]
     InUse {
         /// What was to be bound.
         listener: ListenerSpec,
@@ -20,19 +20,19 @@ pub enum BindError {
         holder: Option<Holder>,
     },
     /// The process may not bind the address.
-    #[error("{listener}: permission denied, a port below 1024 needs root or CAP_NET_BIND_SERVICE")]
+    #[error("listener {listener}: permission denied, a port below 1024 needs root or CAP_NET_BIND_SERVICE")]
     Permission {
         /// What was to be bound.
         listener: ListenerSpec,
     },
     /// No interface of the machine has the address.
-    #[error("{listener}: no interface of this machine has the address")]
+    #[error("listener {listener}: no interface of this machine has the address: add it or choose another")]
     NotAvailable {
         /// What was to be bound.
         listener: ListenerSpec,
     },
     /// The operating system refused for another reason.
-    #[error("{listener}: cannot bind")]
+    #[error("listener {listener}: cannot bind")]
     Io {
         /// What was to be bound.
         listener: ListenerSpec,

@@ -1,7 +1,7 @@
 //! Wires an engine to its agent and its sockets.
 
 use super::{
-    Start,
+    Start, gate_metrics,
     life::{self, DataPlane, State},
 };
 use anyhow::{Context, anyhow};
@@ -19,6 +19,7 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     let mut sockets = life::split(&mut start);
     let tasks = Tasks::new();
     let gate = Gate::new();
+    gate_metrics::register(&start.metrics, &gate);
     let settings = EngineSettings {
         name: start.device.name.clone(),
         store_bytes: start.device.store_bytes,

@@ -1,7 +1,7 @@
 //! Wires a router to its agent and its sockets.
 
 use super::{
-    Start,
+    Start, gate_metrics,
     life::{self, DataPlane, State},
 };
 use anyhow::Context;
@@ -19,6 +19,7 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     let mut sockets = life::split(&mut start);
     let tasks = Tasks::new();
     let gate = Gate::new();
+    gate_metrics::register(&start.metrics, &gate);
     let settings = RouterSettings { name: start.device.name.clone(), state: device_state.dir().to_owned() };
     let router = Router::new(settings, &start.metrics);
     let hooks = Hooks {
