@@ -9,11 +9,11 @@ def main() -> None:
     path = sys.argv[1]
     with open(path, encoding="utf-8") as file:
         network = json.load(file)
-    engines = [device for device in network["devices"] if device["role"] == "engine"]
-    edges = [device for device in engines if device["location"] != "core"]
-    engine = (edges or engines)[0]
-    data = os.path.join(os.path.dirname(path), engine["data"])
-    print(engine["http"], network["services"][0]["domain"], data)
+    edges = [engine for engine in network["engines"] if engine["location"] != "core" and engine["http"]]
+    if not edges:
+        sys.exit(f"{path}: no edge engine with an HTTP listener")
+    data = os.path.join(os.path.dirname(path), edges[0]["dir"])
+    print(edges[0]["http"], network["services"][0]["domain"], data)
 
 
 main()

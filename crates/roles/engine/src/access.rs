@@ -122,8 +122,7 @@ fn write_on(shared: &Shared, files: &mut Files) {
     let mut lines = Vec::new();
     loop {
         let waiting = shared.lock();
-        let (mut waiting, _) =
-            shared.wake.wait_timeout_while(waiting, WRITE_EVERY, |w| !w.stop).unwrap_or_else(PoisonError::into_inner);
+        let (mut waiting, _) = shared.wake.wait_timeout_while(waiting, WRITE_EVERY, |w| !w.stop).unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(&mut waiting.lines, &mut lines);
         let stop = waiting.stop;
         drop(waiting);

@@ -1,1 +1,25 @@
-//! Service Engine: caches and streams.
+//! Service Engine: caches and streams content, fills from other engines up the location tree, then from the origin.
+//!
+//! The life of a request is [`serve`](self)'s: the server loop parses it, `place` finds its delivery service, `serve` looks
+//! into the store and asks the caching rules, `answer` writes what is held. What is not held goes through a `flight` (one
+//! fetch per key however many wait) to a `fill`, which fetches from `upstream` and pours into the store while everyone
+//! reads; what may not be stored is passed on by `relay`. `exchange` accounts for every request: record, metrics, session.
+
+mod access;
+mod answer;
+mod engine;
+mod exchange;
+mod fields;
+mod fill;
+mod flight;
+mod head;
+mod metrics;
+mod origins;
+mod place;
+mod refusal;
+mod relay;
+mod serve;
+mod session;
+mod upstream;
+
+pub use engine::{Engine, EngineError, EngineSettings, Rejection, STORE_BYTES_MIN};

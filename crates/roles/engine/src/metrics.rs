@@ -94,7 +94,8 @@ impl Counters {
 
     /// Counts a request by its outcome; `None` for one refused before the cache was asked.
     pub(crate) fn request(&self, outcome: Option<CacheOutcome>, duration: Duration) {
-        let counter = outcome.and_then(|o| self.requests.iter().find(|(known, _)| *known == o)).map_or(&self.refused, |(_, counter)| counter);
+        let counter =
+            outcome.and_then(|o| self.requests.iter().find(|(known, _)| *known == o)).map_or(&self.refused, |(_, counter)| counter);
         counter.inc();
         self.durations.observe(duration);
     }
@@ -141,7 +142,7 @@ impl EncodeMetric for Histogram {
         let counts: Vec<u64> = self.0.buckets.iter().map(|b| b.load(Ordering::Relaxed)).collect();
         let bounds = BOUNDS_US.iter().map(|us| seconds(*us)).chain([f64::MAX]);
         let buckets: Vec<(f64, u64)> = bounds.zip(counts.iter().copied()).collect();
-        encoder.encode_histogram::<()>(seconds(self.0.sum_us.load(Ordering::Relaxed)), counts.iter().sum(), &buckets, None)
+        encoder.encode_histogram::<[(&str, &str); 0]>(seconds(self.0.sum_us.load(Ordering::Relaxed)), counts.iter().sum(), &buckets, None)
     }
 
     fn metric_type(&self) -> MetricType {

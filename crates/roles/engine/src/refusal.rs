@@ -2,6 +2,7 @@
 
 use crate::upstream::failure::Failure;
 use bytes::Bytes;
+use weir_caching::{CacheOutcome, CacheStatus};
 use weir_net::http1::{Body, ResponseHead};
 use weir_routing::Unresolved;
 
@@ -58,11 +59,15 @@ impl Refusal {
     }
 
     /// Writes the answer. Nobody may store it: it says something of this moment and this engine only.
-    pub(crate) fn write(self, engine: &str, head: &mut ResponseHead<'_>) -> Body {
+    pub(crate) fn write(self, engine: &str, outcome: Option<CacheOutcome>, head: &mut ResponseHead<'_>) -> Body {
         head.status(self.status());
         head.field("Content-Type", "text/plain; charset=utf-8");
         head.field("Cache-Control", "no-store");
-        head.field("Cache-Status", format!("{engine}; detail={}", self.as_str()));
+        let detail = Some(self.as_str());
+        match outcome {
+            Some(outcome) => head.field("Cache-Status", CacheStatus { detail, ..CacheStatus::new(engine, outcome) }.to_string()),
+            None => head.field("Cache-Status", format!("{engine}; detail={}", self.as_str())),
+        }
         head.field("Weir-Reason", self.as_str());
         if self.status() == 503 {
             head.field("Retry-After", "1");

@@ -77,7 +77,9 @@ mod tests {
     #[test]
     fn one_viewer_of_one_stream_is_one_session() {
         let sessions = Sessions::new();
-        for (client, agent, path) in [(1, "a", "/s/1.ts"), (1, "a", "/s/2.ts"), (2, "a", "/s/1.ts"), (1, "b", "/s/1.ts"), (1, "a", "/t/1.ts")] {
+        for (client, agent, path) in
+            [(1, "a", "/s/1.ts"), (1, "a", "/s/2.ts"), (2, "a", "/s/1.ts"), (1, "b", "/s/1.ts"), (1, "a", "/t/1.ts")]
+        {
             sessions.served(session(client, agent, path), 1_000, WINDOW);
         }
         assert_eq!(sessions.count(1_000, WINDOW), 4);

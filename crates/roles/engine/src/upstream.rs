@@ -23,11 +23,7 @@ use failure::Failure;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use http_body_util::Full;
 use pool::{Pool, Sender};
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use weir_model::{DeviceName, OriginUrl};
 use weir_telemetry::Tasks;
 
@@ -49,6 +45,16 @@ pub(crate) enum Source {
     Parent(DeviceName),
     /// The origin.
     Origin,
+}
+
+impl Source {
+    /// The engine's name, or `origin`.
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Source::Parent(name) => name.as_str(),
+            Source::Origin => "origin",
+        }
+    }
 }
 
 /// An engine that may be asked.
@@ -156,7 +162,13 @@ impl Upstream {
     }
 
     /// Sends one request to one address, on a kept connection if there is one.
-    async fn exchange(&self, address: SocketAddr, request: Request<Full<Bytes>>, patience: Duration, source: Source) -> Result<Fetched, Failure> {
+    async fn exchange(
+        &self,
+        address: SocketAddr,
+        request: Request<Full<Bytes>>,
+        patience: Duration,
+        source: Source,
+    ) -> Result<Fetched, Failure> {
         let repeatable = matches!(*request.method(), Method::GET | Method::HEAD);
         let mut kept = self.pool.take(address);
         loop {
@@ -165,7 +177,8 @@ impl Upstream {
                 None => (connect::connect(address, &self.tasks).await?, None),
             };
             match self.send(sender, address, request.clone(), patience, &source).await {
-                Err(Unanswered { failure: Failure::Broken, sent }) if rested.is_some_and(|rested| !sent || (repeatable && rested >= STALE_AFTER)) => {}
+                Err(Unanswered { failure: Failure::Broken, sent })
+                    if rested.is_some_and(|rested| !sent || (repeatable && rested >= STALE_AFTER)) => {}
                 Err(Unanswered { failure, .. }) => return Err(failure),
                 Ok(fetched) => return Ok(fetched),
             }
@@ -223,11 +236,8 @@ fn declines(fetched: &Fetched) -> bool {
 }
 
 fn build(ask: &Ask, target: &str, host: &str) -> Result<Request<Full<Bytes>>, Failure> {
-    let mut request = Request::builder()
-        .method(ask.method.clone())
-        .uri(target)
-        .body(Full::new(ask.body.clone()))
-        .map_err(|_| Failure::Unsendable)?;
+    let mut request =
+        Request::builder().method(ask.method.clone()).uri(target).body(Full::new(ask.body.clone())).map_err(|_| Failure::Unsendable)?;
     *request.headers_mut() = ask.fields.clone();
     let host = HeaderValue::from_str(host).map_err(|_| Failure::Unsendable)?;
     request.headers_mut().insert(header::HOST, host);

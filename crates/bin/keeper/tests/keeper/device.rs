@@ -4,15 +4,19 @@ use serde_json::Value;
 use std::{
     fs,
     io::Read,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU8, Ordering},
     time::Duration,
 };
 use weir_slots::{DataDirectory, FileSystem, Image, ImageFile, install, verify_active};
 
 /// How long any condition may take; several times what a loaded machine needs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The port of every listener: below the range outgoing connections take theirs from.
+const PORT: u16 = 20473;
 
 /// One device.
 pub(crate) struct Device {
@@ -87,6 +91,9 @@ impl Device {
 
     /// A connection to the device, as soon as it listens.
     pub(crate) fn connect(&self) -> TcpStream {
+        // Before that a connection could reach a copy of another listener's socket that a test running beside this one
+        // carries between fork and exec.
+        self.wait_log("listeners bound", 1);
         self.connect_to(self.address)
     }
 
@@ -196,9 +203,13 @@ impl Drop for Keeper {
     }
 }
 
-/// An address nobody listens on.
+/// An address no other test uses: a loopback address of its own per process and call, so that tests beside this one
+/// neither take it nor carry a copy of its socket between fork and exec.
 pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let ip = [127, 100 + high % 64, low, NEXT.fetch_add(1, Ordering::Relaxed)];
+    SocketAddr::from((ip, PORT))
 }
 
 pub(crate) fn kill(pid: u32, signal: &str) {

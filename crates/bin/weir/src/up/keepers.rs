@@ -121,7 +121,7 @@ impl Keeper {
         std::fs::create_dir_all(path.parent().expect("a file has a directory")).context("make the log directory")?;
         let stderr = std::fs::File::create(&path).with_context(|| format!("open {}", path.display()))?;
         Command::new(&self.program)
-            .args(["keeper", "--lifeline", "--drain-ms", DRAIN_MS, "--data"])
+            .args(["keeper", "--lifeline", "--same-user", "--drain-ms", DRAIN_MS, "--data"])
             .arg(&self.data)
             .process_group(0)
             .stdin(Stdio::piped())

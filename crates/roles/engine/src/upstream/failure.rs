@@ -70,7 +70,9 @@ mod tests {
 
     #[test]
     fn time_is_504_and_the_rest_of_the_upstream_502() {
-        for (failure, status) in [(Failure::HeadTimeout, 504), (Failure::ConnectTimeout, 504), (Failure::Connect, 502), (Failure::Broken, 502)] {
+        for (failure, status) in
+            [(Failure::HeadTimeout, 504), (Failure::ConnectTimeout, 504), (Failure::Connect, 502), (Failure::Broken, 502)]
+        {
             assert_eq!(failure.status(), status, "{}", failure.as_str());
             assert!(failure.blames_upstream());
         }

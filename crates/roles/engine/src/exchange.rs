@@ -1,0 +1,242 @@
+//! One request and its answer, as the engine accounts for them: record, metrics, session.
+
+use crate::{
+    access::Record,
+    engine::Inner,
+    fields::{Asked, asks_for_part, hops},
+    session::session_of,
+    upstream::Source,
+};
+use bytes::Bytes;
+use std::{
+    borrow::Cow,
+    net::IpAddr,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+use weir_caching::{CacheOutcome, RequestFacts};
+use weir_net::http1::{Body, BodyError, BodySource, Request};
+
+/// What the record says of a request besides what was sent.
+#[derive(Clone)]
+struct Entry<'r> {
+    client: IpAddr,
+    method: Cow<'r, str>,
+    host: Cow<'r, str>,
+    service: Option<Cow<'r, str>>,
+    path: Cow<'r, str>,
+    query: Option<Cow<'r, str>>,
+    range: Option<Cow<'r, str>>,
+    source: Option<Source>,
+    outcome: Option<CacheOutcome>,
+    detail: Option<&'static str>,
+    hops: u32,
+    session: Option<u64>,
+    window_ms: u64,
+    status: u16,
+    started: Instant,
+}
+
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
+}
+
+impl Entry<'_> {
+    fn into_owned(self) -> Entry<'static> {
+        Entry {
+            method: owned(self.method),
+            host: owned(self.host),
+            service: self.service.map(owned),
+            path: owned(self.path),
+            query: self.query.map(owned),
+            range: self.range.map(owned),
+            source: self.source,
+            client: self.client,
+            outcome: self.outcome,
+            detail: self.detail,
+            hops: self.hops,
+            session: self.session,
+            window_ms: self.window_ms,
+            status: self.status,
+            started: self.started,
+        }
+    }
+
+    fn finish(&self, engine: &Inner, bytes: u64, complete: bool) {
+        let duration = weir_clock::monotonic().saturating_duration_since(self.started);
+        engine.counters.request(self.outcome, duration);
+        engine.access.record(&Record {
+            clock_ms: weir_clock::wall_ms(),
+            client: self.client,
+            method: &self.method,
+            host: &self.host,
+            service: self.service.as_deref(),
+            path: &self.path,
+            query: self.query.as_deref(),
+            status: self.status,
+            bytes,
+            duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
+            range: self.range.as_deref(),
+            outcome: self.outcome.map_or("refused", CacheOutcome::as_str),
+            detail: self.detail,
+            parent: self.source.as_ref().map(Source::as_str),
+            hops: self.hops,
+            session: self.session.map(|id| format!("{id:016x}")),
+            complete,
+        });
+    }
+
+    /// Counts bytes given to the client, and the session they belong to.
+    fn gave(&self, engine: &Inner, bytes: u64) {
+        engine.counters.client_bytes.inc_by(bytes);
+        if let Some(session) = self.session.filter(|_| bytes > 0 && matches!(self.status, 200 | 206)) {
+            engine.sessions.served(session, weir_clock::monotonic_ms(), self.window_ms);
+        }
+    }
+}
+
+/// A request being answered. Dropped before [`Exchange::close`] (the client left while it waited) it is recorded with
+/// status 0.
+pub(crate) struct Exchange<'r> {
+    engine: &'r Arc<Inner>,
+    pub(crate) request: &'r Request<'r>,
+    pub(crate) asked: Asked<'r>,
+    /// Whether it carries a range or precondition.
+    pub(crate) asks_for_part: bool,
+    /// Seconds since 1970 when it came.
+    pub(crate) now: u64,
+    pub(crate) hops: u32,
+    entry: Option<Entry<'r>>,
+}
+
+impl<'r> Exchange<'r> {
+    pub(crate) fn open(engine: &'r Arc<Inner>, request: &'r Request<'r>) -> Self {
+        engine.counters.active_requests.inc();
+        let hops = hops(request);
+        let entry = Entry {
+            client: request.peer.ip(),
+            method: request.method.into(),
+            host: request.authority.into(),
+            service: None,
+            path: request.target.path.into(),
+            query: request.target.query.map(Cow::from),
+            range: request.fields.text("range").map(Cow::from),
+            source: None,
+            outcome: None,
+            detail: None,
+            hops,
+            session: None,
+            window_ms: 0,
+            status: 0,
+            started: weir_clock::monotonic(),
+        };
+        let (asked, asks_for_part) = (Asked(request.fields), asks_for_part(request));
+        Self { engine, request, asked, asks_for_part, now: weir_clock::wall_seconds(), hops, entry: Some(entry) }
+    }
+
+    fn entry(&mut self) -> &mut Entry<'r> {
+        self.entry.as_mut().expect("taken by close, which consumes the exchange")
+    }
+
+    /// The request as the caching rules see it.
+    pub(crate) fn facts(&self) -> RequestFacts<'_, Asked<'r>> {
+        RequestFacts { method: self.request.method, fields: &self.asked, has_content: !self.request.body.is_empty() }
+    }
+
+    /// It is for this service and content path. Only a viewer's GET belongs to a session, never another engine's.
+    pub(crate) fn placed(&mut self, service: &'r str, domain: &str, path: &str, window_ms: u64) {
+        let viewer = self.hops == 0 && self.request.method == "GET";
+        let agent = self.request.fields.get("user-agent").unwrap_or_default();
+        let session = viewer.then(|| session_of(self.request.peer.ip(), agent, domain, path));
+        let entry = self.entry();
+        entry.service = Some(service.into());
+        entry.session = session;
+        entry.window_ms = window_ms;
+    }
+
+    /// What the cache did, for record and metrics.
+    pub(crate) fn went(&mut self, outcome: CacheOutcome, detail: Option<&'static str>) {
+        let entry = self.entry();
+        entry.outcome = Some(outcome);
+        entry.detail = detail;
+    }
+
+    /// Why it was refused.
+    pub(crate) fn refused(&mut self, detail: &'static str) {
+        self.entry().detail = Some(detail);
+    }
+
+    pub(crate) fn outcome(&self) -> Option<CacheOutcome> {
+        self.entry.as_ref().and_then(|e| e.outcome)
+    }
+
+    /// Where the answer came from.
+    pub(crate) fn came_from(&mut self, source: Option<Source>) {
+        self.entry().source = source;
+    }
+
+    /// Accounts for the answer: bodies in memory at once, streams when they end.
+    pub(crate) fn close(mut self, status: u16, body: Body) -> Body {
+        let mut entry = self.entry.take().expect("closed once");
+        entry.status = status;
+        let bytes = match &body {
+            Body::Slices(slices) if self.request.method != "HEAD" => slices.len(),
+            Body::Stream { .. } | Body::Slices(_) | Body::Empty | Body::Omitted(_) => 0,
+        };
+        match body {
+            Body::Stream { length, source } => {
+                self.engine.counters.active_requests.inc();
+                let counting = Counting { source, engine: self.engine.clone(), entry: entry.into_owned(), length, bytes: 0, ended: false };
+                Body::Stream { length, source: Box::new(counting) }
+            }
+            body => {
+                entry.gave(self.engine, bytes);
+                entry.finish(self.engine, bytes, true);
+                body
+            }
+        }
+    }
+}
+
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        self.engine.counters.active_requests.dec();
+        if let Some(entry) = self.entry.take() {
+            entry.finish(self.engine, 0, false);
+        }
+    }
+}
+
+/// A streamed body, counted as it is read; recorded when it ends or is dropped.
+struct Counting {
+    source: Box<dyn BodySource>,
+    engine: Arc<Inner>,
+    entry: Entry<'static>,
+    length: Option<u64>,
+    bytes: u64,
+    ended: bool,
+}
+
+impl BodySource for Counting {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        let next = self.source.poll_next(cx);
+        match &next {
+            Poll::Ready(Ok(Some(bytes))) => {
+                self.bytes += bytes.len() as u64;
+                self.entry.gave(&self.engine, bytes.len() as u64);
+            }
+            Poll::Ready(Ok(None)) => self.ended = true,
+            Poll::Ready(Err(_)) | Poll::Pending => {}
+        }
+        next
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        self.engine.counters.active_requests.dec();
+        let complete = self.ended || self.length == Some(self.bytes);
+        self.entry.finish(&self.engine, self.bytes, complete);
+    }
+}

@@ -1,0 +1,112 @@
+//! Which service, key and upstreams a request stands for.
+
+use crate::{
+    engine::{Here, Inner},
+    exchange::Exchange,
+    fields::{Forward, HOPS_MAX, hops, outgoing},
+    refusal::{Refusal, climbs},
+    upstream::{Ask, Parent, failure::Failure},
+};
+use http::Method;
+use weir_caching::{Policy, key::write_primary_key};
+use weir_model::DeliveryService;
+use weir_net::http1::Request;
+use weir_routing::{Key, Service, parents, url_form};
+
+/// A request's place in the network.
+pub(crate) struct Place<'n> {
+    here: &'n Here,
+    carried: &'n Service,
+    pub(crate) service: &'n DeliveryService,
+    /// Content path.
+    pub(crate) path: &'n str,
+    pub(crate) query: Option<&'n str>,
+    pub(crate) policy: Policy,
+}
+
+/// Whether a request goes up the tree or straight to the origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Parents first.
+    Tree,
+    /// The origin only: what changes content there, or is about the origin itself.
+    Origin,
+}
+
+impl<'n> Place<'n> {
+    /// The place of a request, if this engine serves it.
+    pub(crate) fn of(here: &'n Here, request: &'n Request<'n>) -> Result<Self, Refusal> {
+        let resolved = url_form::resolve(&here.network, request.authority, request.target.path).map_err(Refusal::Unresolved)?;
+        let carried = here.network.service(resolved.service);
+        let service = &carried.service;
+        if service.engines.binary_search(&here.name).is_err() {
+            return Err(Refusal::NotCarried);
+        }
+        if climbs(resolved.path) {
+            return Err(Refusal::DotSegments);
+        }
+        if hops(request) >= HOPS_MAX {
+            return Err(Refusal::Loop);
+        }
+        let caching = &service.caching;
+        let policy = Policy {
+            default_ttl_s: caching.default_ttl_seconds,
+            max_ttl_s: caching.max_ttl_seconds,
+            ignore_query: caching.ignore_query,
+            store_set_cookie: caching.store_set_cookie,
+        };
+        Ok(Self { here, carried, service, path: resolved.path, query: request.target.query, policy })
+    }
+
+    /// Writes the cache key into a buffer.
+    pub(crate) fn write_key(&self, key: &mut String) {
+        self.write_key_of(key, self.path, self.query);
+    }
+
+    /// Writes the cache key of another path of the same service.
+    pub(crate) fn write_key_of(&self, key: &mut String, path: &str, query: Option<&str>) {
+        write_primary_key(key, self.service.domain.as_str(), path, query, &self.policy);
+    }
+
+    pub(crate) fn key(&self) -> String {
+        let mut key = String::new();
+        self.write_key(&mut key);
+        key
+    }
+
+    /// The viewers' session window, milliseconds.
+    pub(crate) fn window_ms(&self) -> u64 {
+        self.here.network.profile().session_window_ms
+    }
+
+    /// The request as it goes upstream.
+    pub(crate) fn ask(&self, engine: &Inner, exchange: &Exchange<'_>, forward: Forward, way: Way) -> Result<Ask, Refusal> {
+        let request = exchange.request;
+        let parents = match way {
+            Way::Tree => self.parents(engine),
+            Way::Origin => Vec::new(),
+        };
+        let target = match self.query {
+            Some(query) => format!("{}?{query}", self.path),
+            None => self.path.to_owned(),
+        };
+        Ok(Ask {
+            method: Method::from_bytes(request.method.as_bytes()).map_err(|_| Refusal::Upstream(Failure::Unsendable))?,
+            domain: self.service.domain.to_string(),
+            target,
+            fields: outgoing(request, forward),
+            body: request.body.clone(),
+            hops: exchange.hops,
+            parents,
+            origin: self.service.origin.clone(),
+        })
+    }
+
+    fn parents(&self, engine: &Inner) -> Vec<Parent> {
+        let network = &self.here.network;
+        let key = Key::of(&self.service.domain, self.path);
+        let up = |name: &_| network.engine(name).is_some_and(|e| !engine.upstream.is_down(e.http));
+        let path = parents(network, &self.here.name, self.carried, key, up);
+        path.engines.into_iter().map(|e| Parent { name: e.name.clone(), address: e.http }).collect()
+    }
+}

@@ -1,0 +1,99 @@
+//! The operator API: thin handlers, one file per noun, and the OpenAPI document generated from them.
+
+mod alarms;
+mod audit;
+mod authentication;
+mod body;
+mod coverage_zones;
+mod delivery_services;
+mod devices;
+mod locations;
+mod pages;
+mod problems;
+mod route;
+mod status;
+mod tokens;
+
+pub(crate) use body::{JsonBody, QueryOf};
+pub(crate) use problems::{Refused, not_allowed, not_found};
+
+use crate::app::App;
+use axum::{Router, extract::DefaultBodyLimit, http::header::CONTENT_TYPE, middleware, routing::get};
+use std::sync::Arc;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use weir_operator_api::paths;
+
+/// Largest body of a request, in bytes; coverage zones have a limit of their own.
+pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Weir operator API", version = "v1", description = "REST API of the Weir manager. Every refusal is a problem (RFC 9457) with a reason word and the next legal step."),
+    modifiers(&Bearer),
+    security(("bearer" = []))
+)]
+struct Description;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let components = api.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+fn routes() -> OpenApiRouter<Arc<App>> {
+    let zones = OpenApiRouter::new()
+        .routes(routes!(coverage_zones::show, coverage_zones::replace))
+        .layer(DefaultBodyLimit::max(weir_operator_api::zone::ZONES_BODY_BYTES));
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(status::status))
+        .routes(routes!(locations::list, locations::create))
+        .routes(routes!(locations::show, locations::replace, locations::delete))
+        .routes(routes!(devices::list))
+        .routes(routes!(devices::show, devices::delete))
+        .routes(routes!(devices::activate))
+        .routes(routes!(devices::deactivate))
+        .routes(routes!(devices::logs))
+        .routes(routes!(delivery_services::list, delivery_services::create))
+        .routes(routes!(delivery_services::show, delivery_services::replace, delivery_services::delete))
+        .routes(routes!(tokens::list_enrolment, tokens::create_enrolment))
+        .routes(routes!(tokens::delete_enrolment))
+        .routes(routes!(tokens::list_api, tokens::create_api))
+        .routes(routes!(tokens::delete_api))
+        .routes(routes!(alarms::list))
+        .routes(routes!(alarms::acknowledge))
+        .routes(routes!(audit::list))
+        .routes(routes!(route::explain))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .merge(zones)
+}
+
+/// The OpenAPI 3.1 document of the operator API, as JSON with a line feed at its end.
+pub fn document() -> String {
+    let mut text = routes().into_openapi().to_pretty_json().expect("the document is JSON");
+    text.push('\n');
+    text
+}
+
+/// The operator API's routes, behind authentication.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let (router, _) = routes().split_for_parts();
+    let shown = document();
+    let openapi = get(move || {
+        let shown = shown.clone();
+        async move { ([(CONTENT_TYPE, "application/json")], shown) }
+    });
+    router
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), authentication::authenticate))
+        .route(paths::OPENAPI, openapi)
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), problems::measure))
+        .with_state(app)
+}

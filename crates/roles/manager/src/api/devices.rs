@@ -1,0 +1,97 @@
+//! `/devices`.
+
+use super::{JsonBody, QueryOf, Refused, pages, route::ask};
+use crate::{
+    app::App,
+    change::{Caller, Refusal},
+    device_view::view,
+    domain::devices,
+    snapshot::DeviceRecord,
+    tables,
+};
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use serde::Deserialize;
+use std::sync::Arc;
+use utoipa::IntoParams;
+use weir_device_api::{Answer, Ask, poll::LOG_LINES_MAX};
+use weir_operator_api::{Activation, Device, DeviceLogs, Listing, PageQuery, Problem, Reason, device::LOG_LINES};
+
+/// Devices, by name.
+#[utoipa::path(get, path = "/api/v1/devices", tag = "devices", params(PageQuery), responses((status = 200, body = Listing<Device>), (status = "4XX", body = Problem)))]
+pub(super) async fn list(State(app): State<Arc<App>>, QueryOf(query): QueryOf<PageQuery>) -> Result<Json<Listing<Device>>, Refused> {
+    let network = app.network();
+    Ok(Json(pages::by_name(&query, network.devices.values(), |d| d.name.as_str(), |d| view(&app, &network, d))?))
+}
+
+/// One device.
+#[utoipa::path(get, path = "/api/v1/devices/{name}", tag = "devices", params(("name" = String, Path)), responses((status = 200, body = Device), (status = "4XX", body = Problem)))]
+pub(super) async fn show(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<Device>, Refused> {
+    let network = app.network();
+    let record = devices::find(&network, &name)?;
+    Ok(Json(view(&app, &network, record)))
+}
+
+/// The device as it is after a change.
+fn changed(app: &App, record: &DeviceRecord) -> Json<Device> {
+    Json(view(app, &app.network(), record))
+}
+
+/// Puts a device into a location, or moves it.
+#[utoipa::path(post, path = "/api/v1/devices/{name}/activate", tag = "devices", params(("name" = String, Path)), request_body = Activation, responses((status = 200, body = Device), (status = "4XX", body = Problem)))]
+pub(super) async fn activate(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(name): Path<String>,
+    JsonBody(request): JsonBody<Activation>,
+) -> Result<Json<Device>, Refused> {
+    let record = app.change(caller, move |change| devices::activate(change, &name, &request)).await?;
+    Ok(changed(&app, &record))
+}
+
+/// Takes a device out of service; it stays enrolled.
+#[utoipa::path(post, path = "/api/v1/devices/{name}/deactivate", tag = "devices", params(("name" = String, Path)), responses((status = 200, body = Device), (status = "4XX", body = Problem)))]
+pub(super) async fn deactivate(State(app): State<Arc<App>>, caller: Caller, Path(name): Path<String>) -> Result<Json<Device>, Refused> {
+    let record = app.change(caller, move |change| devices::deactivate(change, &name)).await?;
+    Ok(changed(&app, &record))
+}
+
+/// Deletes a device and revokes its certificate.
+#[utoipa::path(delete, path = "/api/v1/devices/{name}", tag = "devices", params(("name" = String, Path)), responses((status = 204), (status = "4XX", body = Problem)))]
+pub(super) async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(name): Path<String>) -> Result<StatusCode, Refused> {
+    let record = app.change(caller, move |change| devices::delete(change, &name)).await?;
+    app.reports.forget(&record.name);
+    app.asks.forget(&record.name);
+    let forget = app.state.write(move |tx| Ok::<_, Refusal>(tables::reports::forget(tx, &record.name)?));
+    forget.await.map_err(Refusal::into_problem)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// How much of a log.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LogQuery {
+    /// Last lines wanted, 1 to 10,000; 100 when absent.
+    #[param(required = false)]
+    lines: Option<u32>,
+}
+
+/// The last lines of a device's log, as the device itself reads them.
+#[utoipa::path(get, path = "/api/v1/devices/{name}/logs", tag = "devices", params(("name" = String, Path), LogQuery), responses((status = 200, body = DeviceLogs), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+pub(super) async fn logs(State(app): State<Arc<App>>, Path(name): Path<String>, QueryOf(query): QueryOf<LogQuery>) -> Result<Json<DeviceLogs>, Refused> {
+    let lines = query.lines.unwrap_or(LOG_LINES);
+    if !(1..=LOG_LINES_MAX).contains(&lines) {
+        return Err(Problem::new(Reason::InvalidQuery, format!("{lines} is not between 1 and {LOG_LINES_MAX}")).at("lines").into());
+    }
+    let network = app.network();
+    let device = devices::find(&network, &name)?.name.clone();
+    match ask(&app, &device, Ask::Logs { lines }).await? {
+        Answer::Logs { lines } => Ok(Json(DeviceLogs { device, lines })),
+        Answer::Refused { reason } => Err(Problem::new(Reason::DeviceRefused, format!("{device}: {reason}")).into()),
+        Answer::Explain { .. } => Err(Problem::new(Reason::DeviceRefused, format!("{device} answered another question")).into()),
+    }
+}

@@ -1,0 +1,35 @@
+//! The device API: enrolment, reports, the configuration poll, answers. Mutual TLS; only enrolment does without a certificate.
+
+mod answers;
+mod enrol;
+mod peer;
+mod poll;
+mod report;
+
+use crate::{
+    api::{not_allowed, not_found},
+    app::App,
+};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    routing::{get, post},
+};
+use std::sync::Arc;
+use weir_device_api::paths;
+
+/// Largest body of the device API, in bytes: an answer with a megabyte of log lines, each byte escaped.
+const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The device API's routes.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route(paths::ENROL, post(enrol::enrol))
+        .route(paths::REPORT, post(report::report))
+        .route(paths::CONFIGURATION, get(poll::poll))
+        .route(&format!("{}/{{id}}", paths::ANSWERS), post(answers::answer))
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(app)
+}

@@ -1,0 +1,50 @@
+//! GET `/device/v1/configuration`: waits for a newer document or a question.
+
+use super::peer::DevicePeer;
+use crate::{
+    api::{QueryOf, Refused},
+    app::App,
+    compile,
+};
+use axum::{Json, extract::State};
+use serde::Deserialize;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep_until};
+use weir_device_api::Poll;
+use weir_model::Stamp;
+
+/// What the device runs, and how long it is willing to wait.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PollQuery {
+    term: u64,
+    generation: u64,
+    wait_ms: u64,
+}
+
+pub(super) async fn poll(State(app): State<Arc<App>>, peer: DevicePeer, QueryOf(query): QueryOf<PollQuery>) -> Result<Json<Poll>, Refused> {
+    let known = Stamp { term: query.term, generation: query.generation };
+    let mut network = app.watch_network();
+    let mut stopping = app.stopping();
+    let arrivals = app.asks.arrivals(&peer.record.name);
+    let wait = Duration::from_millis(query.wait_ms.min(network.borrow().profile.poll_ms));
+    let deadline = Instant::from_std(weir_clock::monotonic() + wait);
+    loop {
+        // Registered before looking, so that nothing that comes in between is missed.
+        let mut arrived = std::pin::pin!(arrivals.notified());
+        arrived.as_mut().enable();
+        let now = network.borrow_and_update().clone();
+        let record = peer.still_known(&app)?;
+        let configuration = (now.stamp > known).then(|| compile::document(&now, &record));
+        let questions = app.asks.take(&peer.record.name);
+        if configuration.is_some() || !questions.is_empty() {
+            return Ok(Json(Poll { configuration, questions }));
+        }
+        tokio::select! {
+            changed = network.changed() => if changed.is_err() { return Ok(Json(Poll::default())) },
+            () = arrived => {}
+            () = sleep_until(deadline) => return Ok(Json(Poll::default())),
+            _ = stopping.wait_for(|s| *s) => return Ok(Json(Poll::default())),
+        }
+    }
+}

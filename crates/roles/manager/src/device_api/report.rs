@@ -1,0 +1,48 @@
+//! POST `/device/v1/report`.
+
+use super::peer::DevicePeer;
+use crate::{
+    api::{JsonBody, Refused},
+    app::App,
+    domain::{devices, enrolment},
+};
+use axum::{Json, extract::State};
+use std::sync::Arc;
+use weir_device_api::{Report, ReportAnswer};
+use weir_operator_api::{Problem, Reason};
+
+/// Conditions one report may carry.
+const CONDITIONS_MAX: usize = 64;
+/// Longest text, object or reason of a report, in bytes.
+const TEXT_BYTES_MAX: usize = 1024;
+
+pub(super) async fn report(
+    State(app): State<Arc<App>>,
+    peer: DevicePeer,
+    JsonBody(report): JsonBody<Report>,
+) -> Result<Json<ReportAnswer>, Refused> {
+    peer.check(&report.hello)?;
+    bounded(&report)?;
+    let addresses = enrolment::addresses(&report.listeners);
+    if peer.record.addresses != addresses {
+        let name = peer.record.name.clone();
+        app.change(peer.caller, move |change| devices::listen_at(change, name.as_str(), addresses)).await?;
+    }
+    let clock_ms = weir_clock::wall_ms();
+    app.reports.take(report, weir_clock::monotonic_ms(), clock_ms);
+    app.metrics.reports.inc();
+    Ok(Json(ReportAnswer { hello: app.hello(), clock_ms }))
+}
+
+fn bounded(report: &Report) -> Result<(), Problem> {
+    if report.conditions.len() > CONDITIONS_MAX {
+        let detail = format!("{} conditions, more than {CONDITIONS_MAX}", report.conditions.len());
+        return Err(Problem::new(Reason::LimitExceeded, detail).at("conditions"));
+    }
+    let texts = report.conditions.iter().flat_map(|c| [&c.object, &c.text]);
+    let texts = texts.chain(report.rejected.iter().map(|r| &r.reason)).chain([&report.hello.version]);
+    if texts.into_iter().any(|t| t.len() > TEXT_BYTES_MAX) {
+        return Err(Problem::new(Reason::LimitExceeded, format!("a text is longer than {TEXT_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
