@@ -2,7 +2,7 @@
 
 use crate::{Hello, Listeners};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{fmt, net::SocketAddr, str::FromStr};
 
 /// What an operator hands to a new device: `weir-enrol.<id>.<secret>.<ca>`, all lower-case hex.
 /// `ca` is the SHA-256 of the network CA certificate (DER), so the device knows whom it talks to before it trusts anybody.
@@ -70,6 +70,9 @@ pub struct EnrolAnswer {
     pub ca: String,
     /// Whether the token activated the device at once.
     pub activated: bool,
+    /// Where the manager's operator API is: what a standby tells those who ask it.
+    #[serde(default)]
+    pub api: Option<SocketAddr>,
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub(crate) async fn to(shared: &Arc<Shared>, ask: Ask) -> Answer {
 }
 
 /// The last `count` lines of a file, oldest first, reading at most [`LOG_ANSWER_BYTES`] of it.
-fn last_lines(path: &Path, count: usize) -> io::Result<Vec<String>> {
+pub fn last_lines(path: &Path, count: usize) -> io::Result<Vec<String>> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     let from = length.saturating_sub(LOG_ANSWER_BYTES);

@@ -67,6 +67,10 @@ pub struct Identity {
     pub ca: String,
     /// The manager it enrolled with: where to ask before a configuration lists the managers.
     pub manager: SocketAddr,
+    /// That manager's name.
+    pub manager_name: DeviceName,
+    /// Its operator API.
+    pub manager_api: Option<SocketAddr>,
 }
 
 /// The directory `state/<role>/` of one device.
@@ -195,6 +199,8 @@ mod tests {
             key: "secret".into(),
             ca: String::new(),
             manager: "127.0.0.1:1".parse().expect("address"),
+            manager_name: "manager-1".parse().expect("name"),
+            manager_api: None,
         };
         open(dir.path(), "east-1").keep_identity(&identity).expect("keep");
         assert!(matches!(open(dir.path(), "west-1").identity(), Err(StateError::Foreign { .. })));

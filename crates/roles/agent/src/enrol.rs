@@ -51,6 +51,8 @@ pub async fn enrol(state: &DeviceState, device: &DeviceName, role: Role, manager
         key: request.key_pem,
         ca: answer.ca.clone(),
         manager,
+        manager_name: answer.hello.device.clone(),
+        manager_api: answer.api,
     })?;
     Ok(answer)
 }

@@ -187,7 +187,7 @@ impl Engine {
         let store: Store<u32> = Store::new(STORE_BYTES_MIN);
         let body = Bytes::from_static(b"weir");
         let mut fill = store.begin("self-test", 1, 0, Some(4), |_| true).map_err(|(_, refused)| refused.to_string())?;
-        drop(fill.append(body.clone()));
+        fill.append(body.clone());
         fill.finish().map_err(|reason| reason.to_string())?;
         let object = store.find("self-test", |_| true).ok_or("the store loses what is stored")?;
         match object.whole() {

@@ -250,7 +250,9 @@ async fn pour(mut fill: Fill<StoredHead>, mut body: UpstreamBody, wanted: bool) 
             return fill.abort(reason);
         }
         match body.next().await {
-            Ok(Some(bytes)) => drop(fill.append(bytes)),
+            Ok(Some(bytes)) => {
+                fill.append(bytes);
+            }
             Ok(None) => {
                 if let Err(reason) = fill.finish() {
                     tracing::debug!(reason = %reason, "fill not stored");

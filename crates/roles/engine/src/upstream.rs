@@ -124,7 +124,7 @@ impl Upstream {
             if self.is_down(parent.address) {
                 continue;
             }
-            match self.from_parent(ask, parent).await {
+            match self.ask_parent(ask, parent).await {
                 Ok(fetched) if !declines(&fetched) => return Ok(fetched),
                 Ok(fetched) => tracing::debug!(parent = %parent.name, status = fetched.status, "parent declines"),
                 Err(Failure::Unsendable) => return Err(Failure::Unsendable),
@@ -134,10 +134,10 @@ impl Upstream {
                 }
             }
         }
-        self.from_origin(ask).await
+        self.ask_origin(ask).await
     }
 
-    async fn from_parent(&self, ask: &Ask, parent: &Parent) -> Result<Fetched, Failure> {
+    async fn ask_parent(&self, ask: &Ask, parent: &Parent) -> Result<Fetched, Failure> {
         self.counters.upstream_parent.requests.inc();
         let target = format!("/{}{}", ask.domain, ask.target);
         let mut request = build(ask, &target, &parent.address.to_string())?;
@@ -145,7 +145,7 @@ impl Upstream {
         self.exchange(parent.address, request, PARENT_HEAD_TIME, Source::Parent(parent.name.clone())).await
     }
 
-    async fn from_origin(&self, ask: &Ask) -> Result<Fetched, Failure> {
+    async fn ask_origin(&self, ask: &Ask) -> Result<Fetched, Failure> {
         let addresses = self.names.resolve(&ask.origin).await?;
         self.counters.upstream_origin.requests.inc();
         let target = format!("{}{}", ask.origin.prefix(), ask.target);

@@ -36,5 +36,6 @@ pub(super) async fn enrol(
     })?;
     tracing::info!(about = device.as_str(), activated = enrolled.activated, "device enrolled");
     let ca = app.authority.certificate_pem().to_owned();
-    Ok(Json(EnrolAnswer { hello: app.hello(), certificate: enrolled.certificate_pem, ca, activated: enrolled.activated }))
+    let api = app.network().devices.get(&app.name).and_then(|own| own.addresses.https);
+    Ok(Json(EnrolAnswer { hello: app.hello(), certificate: enrolled.certificate_pem, ca, activated: enrolled.activated, api }))
 }

@@ -1,0 +1,27 @@
+//! The engine through real sockets, before an origin that does as the test says.
+
+mod caching;
+mod client;
+mod collapsing;
+mod failure;
+mod network;
+mod origin;
+mod serving;
+mod tree;
+
+use std::time::Duration;
+
+/// Bytes that differ from place to place.
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|i| u8::try_from((i * 7 + i / 253) % 256).expect("a byte")).collect()
+}
+
+/// Waits until something holds, looking every few milliseconds.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(client::PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+}

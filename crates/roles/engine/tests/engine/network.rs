@@ -1,0 +1,146 @@
+//! Engines on real sockets, each with threads and runtimes of its own, as in a worker.
+
+use crate::origin::Origin;
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
+use tempfile::TempDir;
+use weir_engine::{Engine, EngineSettings};
+use weir_model::{
+    DeliveryService, DeviceConfiguration, Profile, Role, Stamp,
+    configuration::{EngineEntry, LocationEntry},
+    service::CachePolicy,
+};
+use weir_net::{
+    cores,
+    http1::{Gate, Limits},
+};
+use weir_telemetry::Metrics;
+
+/// Threads of each engine.
+const THREADS: usize = 2;
+pub(crate) const MIB: u64 = 1024 * 1024;
+
+/// An engine that serves.
+pub(crate) struct Node {
+    pub(crate) engine: Engine,
+    pub(crate) address: SocketAddr,
+    pub(crate) metrics: Metrics,
+    pub(crate) directory: TempDir,
+    gate: Gate,
+}
+
+impl Node {
+    /// Stops listening and answering, as a dead worker without a keeper would.
+    pub(crate) fn kill(&self) {
+        self.gate.close();
+    }
+
+    /// The value of one metric line.
+    pub(crate) fn metric(&self, line: &str) -> u64 {
+        let text = self.metrics.text();
+        let found = text.lines().find_map(|l| l.strip_prefix(line)).unwrap_or_else(|| panic!("no {line} in {text}"));
+        found.trim().parse().expect("a number")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.gate.close();
+    }
+}
+
+/// A network to be: engines by (name, location), locations by (name, parent).
+pub(crate) struct Plan<'a> {
+    pub(crate) locations: &'a [(&'a str, Option<&'a str>)],
+    pub(crate) engines: &'a [(&'a str, &'a str)],
+    pub(crate) store_bytes: u64,
+    pub(crate) caching: CachePolicy,
+}
+
+impl Default for Plan<'_> {
+    fn default() -> Self {
+        Self {
+            locations: &[("core", None), ("east", Some("core"))],
+            engines: &[("core-1", "core")],
+            store_bytes: 64 * MIB,
+            caching: CachePolicy::default(),
+        }
+    }
+}
+
+/// The configuration of one of the engines, listening at `addresses` in the plan's order.
+fn configuration(plan: &Plan<'_>, device: &str, origin: &str, addresses: &[SocketAddr]) -> DeviceConfiguration {
+    let name = |text: &str| text.parse().expect("a name");
+    let mut engines: Vec<_> = plan.engines.iter().map(|(engine, _)| name(engine)).collect();
+    engines.sort();
+    DeviceConfiguration {
+        stamp: Stamp { term: 1, generation: 1 },
+        device: name(device),
+        role: Role::Engine,
+        location: None,
+        managers: Vec::new(),
+        profile: Profile::rehearsal(),
+        keepalive_keys: Vec::new(),
+        locations: plan
+            .locations
+            .iter()
+            .map(|(location, parent)| LocationEntry {
+                name: location.parse().expect("a name"),
+                parent: parent.map(|p| p.parse().expect("a name")),
+            })
+            .collect(),
+        engines: plan
+            .engines
+            .iter()
+            .zip(addresses)
+            .map(|((engine, location), http)| EngineEntry {
+                name: name(engine),
+                location: location.parse().expect("a name"),
+                http: *http,
+                weight: 100,
+            })
+            .collect(),
+        routers: Vec::new(),
+        services: vec![DeliveryService {
+            name: "demo".parse().expect("a name"),
+            domain: "demo.weir.test".parse().expect("a domain"),
+            origin: origin.parse().expect("a URL"),
+            engines,
+            caching: plan.caching.clone(),
+        }],
+        zones: Vec::new(),
+    }
+}
+
+/// Starts every engine of a plan.
+pub(crate) fn start(plan: &Plan<'_>, origin_url: &str) -> Vec<Node> {
+    let listeners: Vec<TcpListener> = plan.engines.iter().map(|_| TcpListener::bind("127.0.0.1:0").expect("bind")).collect();
+    let addresses: Vec<SocketAddr> = listeners.iter().map(|l| l.local_addr().expect("address")).collect();
+    let nodes = plan.engines.iter().zip(listeners).map(|((name, _), listener)| {
+        let directory = tempfile::tempdir().expect("directory");
+        let metrics = Metrics::new("1.0.0", "engine", name);
+        let settings =
+            EngineSettings { name: name.parse().expect("a name"), store_bytes: plan.store_bytes, state: directory.path().to_owned() };
+        let engine = Engine::new(settings, &metrics).expect("engine");
+        engine.apply(Arc::new(configuration(plan, name, origin_url, &addresses))).expect("applies");
+        let gate = Gate::new();
+        let address = listener.local_addr().expect("address");
+        let sockets = (0..THREADS).map(|_| listener.try_clone().expect("clone")).collect();
+        drop(cores::spawn(name, sockets, &engine, &Limits::default(), &gate).expect("threads"));
+        gate.accept();
+        Node { engine, address, metrics, directory, gate }
+    });
+    nodes.collect()
+}
+
+/// One engine before an origin.
+pub(crate) fn one(origin: &Origin) -> Node {
+    start(&Plan::default(), &format!("http://{}", origin.address)).remove(0)
+}
+
+/// An edge engine (first) below a core engine.
+pub(crate) fn two_levels(origin_url: &str) -> Vec<Node> {
+    start(&Plan { engines: &[("east-1", "east"), ("core-1", "core")], ..Plan::default() }, origin_url)
+}
