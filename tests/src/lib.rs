@@ -1,1 +1,37 @@
-//! System tests: real processes on loopback.
+//! The harness of the system tests: real processes on loopback, seen from outside only.
+//!
+//! [`Network`] runs `weir up` in a directory of its own and ends it again; what it knows of the network it reads from
+//! `network.json`, as any other program would. Traffic comes from [`Client`] (one request on one connection, from a
+//! chosen loopback address, so that a test picks the coverage zone), from players ([`player`]) and from clients that
+//! keep starting streams ([`starts`]). Origins are Debian's nginx ([`Nginx`]) or a scripted server ([`Origin`]).
+//!
+//! The tests run one network at a time (`--test-threads=1`). `WEIR_BIN` names the binary under test, `WEIR_TOOLS` the
+//! folder of installed node tools, `WEIR_SKIP` prerequisites whose absence skips a test instead of failing it.
+
+pub mod api;
+pub mod browser;
+pub mod client;
+pub mod contract;
+pub mod network;
+pub mod nginx;
+pub mod origin;
+pub mod player;
+pub mod playlist;
+pub mod prerequisite;
+pub mod process;
+pub mod starts;
+pub mod wait;
+
+pub use api::Api;
+pub use client::{Answer, Ask, Client};
+pub use network::{Network, Part};
+pub use nginx::Nginx;
+pub use origin::Origin;
+pub use wait::{wait_for, wait_until};
+
+use sha2::Digest;
+
+/// SHA-256 of `bytes`, as lower-case hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex::encode(sha2::Sha256::digest(bytes))
+}

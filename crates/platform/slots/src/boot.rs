@@ -191,7 +191,9 @@ fn parse(bytes: &[u8]) -> Half {
     if format != "1" {
         return Err(HalfError::Format);
     }
-    let seq: u64 = seq.strip_prefix("seq=").and_then(|n| n.parse().ok()).ok_or(HalfError::Header)?;
+    // The last number is never written: a writer could not go past it.
+    let seq = seq.strip_prefix("seq=").filter(|n| n.bytes().all(|b| b.is_ascii_digit())).and_then(|n| n.parse().ok());
+    let seq: u64 = seq.filter(|n| *n < u64::MAX).ok_or(HalfError::Header)?;
     let crc = crc.strip_prefix("crc32c=").and_then(|n| u32::from_str_radix(n, 16).ok()).ok_or(HalfError::Header)?;
     let length: usize = length.strip_prefix("bytes=").and_then(|n| n.parse().ok()).ok_or(HalfError::Header)?;
     if length != body.len() {

@@ -24,7 +24,7 @@ use weir_caching::{
     update::{Freshened, freshen},
 };
 use weir_model::ServiceName;
-use weir_store::{AbortReason, Fill, Object, Refused};
+use weir_store::{AbortReason, Fill, Object, Reader, Refused};
 
 /// How long a fill may go on without a reader before it is judged abandoned.
 const ABANDONED_TIME: Duration = Duration::from_secs(1);
@@ -65,7 +65,14 @@ impl Unstored {
 /// What the client that leads is told.
 pub(crate) enum Lead {
     /// Answer from the store: what, how it came to be usable, and the status upstream gave.
-    Stored { object: Arc<Object<StoredHead>>, how: How, upstream_status: Option<u16>, source: Option<Source> },
+    Stored {
+        object: Arc<Object<StoredHead>>,
+        how: How,
+        upstream_status: Option<u16>,
+        source: Option<Source>,
+        /// Keeps the first bytes, should the object begin to pass through, until the client has a reader of its own.
+        hold: Option<Reader>,
+    },
     /// Pass the response on.
     Relay(Box<Fetched>, Unstored),
     /// Nothing came.
@@ -100,7 +107,8 @@ pub(crate) async fn run(engine: Arc<Inner>, mut order: Order, flight: Option<Fli
         Judged::Answer(lead) => (lead, None),
         Judged::Filling(fill, body, source) => {
             let (object, status) = (fill.object().clone(), fill.object().head().status);
-            (Lead::Stored { object, how: How::New, upstream_status: Some(status), source: Some(source) }, Some((fill, body)))
+            let hold = object.read(0, u64::MAX).ok();
+            (Lead::Stored { object, how: How::New, upstream_status: Some(status), source: Some(source), hold }, Some((fill, body)))
         }
     };
     land(&engine, &order.key, flight, &lead);
@@ -129,11 +137,12 @@ impl Drop for Counted {
 fn land(engine: &Inner, key: &str, flight: Option<Flight>, lead: &Lead) {
     let now = weir_clock::wall_seconds();
     let verdict = match lead {
-        Lead::Relay(..) => Verdict::Uncacheable,
+        // An error or a full store passes: the next response may well be stored.
+        Lead::Relay(fetched, why) => Verdict::Uncacheable { remember: fetched.status < 400 && *why != Unstored::Store(Refused::Full) },
         Lead::Failed(failure) => Verdict::Failed(*failure),
         Lead::Stored { object, how: How::StandsIn, .. } => Verdict::Stale(object.clone()),
         Lead::Stored { object, .. } if !matches!(object.head().freshness.state(now), State::Fresh | State::StaleServable) => {
-            Verdict::Uncacheable
+            Verdict::Uncacheable { remember: true }
         }
         Lead::Stored { object, how: How::Confirmed, .. } => Verdict::Freshened(object.clone()),
         Lead::Stored { object, how: How::New, .. } => Verdict::Stored(object.clone()),
@@ -194,7 +203,7 @@ fn confirm(engine: &Inner, order: &Order, object: &Arc<Object<StoredHead>>, fetc
     if !kept {
         engine.store.remove(&order.key);
     }
-    Some(Lead::Stored { object, how: How::Confirmed, upstream_status: Some(304), source: Some(fetched.source.clone()) })
+    Some(Lead::Stored { object, how: How::Confirmed, upstream_status: Some(304), source: Some(fetched.source.clone()), hold: None })
 }
 
 fn judge(engine: &Inner, order: &Order, fetched: Result<Fetched, Failure>) -> Judged {
@@ -204,7 +213,7 @@ fn judge(engine: &Inner, order: &Order, fetched: Result<Fetched, Failure>) -> Ju
         Ok(fetched) => fetched,
         Err(failure) => {
             return Judged::Answer(match stands_in(UpstreamFailure::Disconnected) {
-                Some(object) => Lead::Stored { object, how: How::StandsIn, upstream_status: None, source: None },
+                Some(object) => Lead::Stored { object, how: How::StandsIn, upstream_status: None, source: None, hold: None },
                 None => Lead::Failed(failure),
             });
         }
@@ -213,7 +222,7 @@ fn judge(engine: &Inner, order: &Order, fetched: Result<Fetched, Failure>) -> Ju
         && let Some(object) = stands_in(UpstreamFailure::Status(fetched.status))
     {
         let (upstream_status, source) = (Some(fetched.status), Some(fetched.source));
-        return Judged::Answer(Lead::Stored { object, how: How::StandsIn, upstream_status, source });
+        return Judged::Answer(Lead::Stored { object, how: How::StandsIn, upstream_status, source, hold: None });
     }
     store(engine, order, fetched)
 }

@@ -28,8 +28,11 @@ pub(crate) enum Verdict {
     Freshened(Arc<Object<StoredHead>>),
     /// The fetch failed and what is held may be served although stale (RFC 5861 section 4).
     Stale(Arc<Object<StoredHead>>),
-    /// The response may not be stored: everyone fetches for themselves.
-    Uncacheable,
+    /// The response is not stored: everyone fetches for themselves, from now on without waiting if `remember`.
+    Uncacheable {
+        /// Whether the next response will be uncacheable too, as far as one can tell.
+        remember: bool,
+    },
     /// Nothing came.
     Failed(Failure),
 }
@@ -76,9 +79,9 @@ impl Flights {
     /// Remembers what a verdict says of its key.
     pub(crate) fn learn(&self, key: &str, verdict: &Verdict) {
         match verdict {
-            Verdict::Uncacheable => self.remember_uncacheable(key.into(), weir_clock::monotonic()),
+            Verdict::Uncacheable { remember: true } => self.remember_uncacheable(key.into(), weir_clock::monotonic()),
             Verdict::Stored(_) | Verdict::Freshened(_) => drop(lock(&self.uncacheable).remove(key)),
-            Verdict::Stale(_) | Verdict::Failed(_) => {}
+            Verdict::Uncacheable { remember: false } | Verdict::Stale(_) | Verdict::Failed(_) => {}
         }
     }
 
@@ -175,10 +178,12 @@ mod tests {
     #[test]
     fn an_uncacheable_key_is_remembered_for_its_time() {
         let flights = Arc::new(Flights::default());
-        lead(&flights).land(Verdict::Uncacheable);
         let now = weir_clock::monotonic();
+        lead(&flights).land(Verdict::Uncacheable { remember: false });
+        assert!(!flights.is_uncacheable("k", now));
+        lead(&flights).land(Verdict::Uncacheable { remember: true });
         assert!(flights.is_uncacheable("k", now));
         assert!(!flights.is_uncacheable("other", now));
-        assert!(!flights.is_uncacheable("k", now + HIT_FOR_MISS));
+        assert!(!flights.is_uncacheable("k", now + 2 * HIT_FOR_MISS));
     }
 }

@@ -35,9 +35,9 @@ thread_local! {
 impl Service for Engine {
     async fn respond(&self, request: &Request<'_>, head: &mut ResponseHead<'_>) -> Body {
         let inner = self.inner();
-        let here = inner.here.load_full();
+        let here = inner.here.load();
         let mut exchange = Exchange::open(inner, request);
-        let body = match &here {
+        let body = match &*here {
             None => refuse(inner, &mut exchange, Refusal::NoConfiguration, head),
             Some(here) => match Place::of(here, request) {
                 Err(refusal) => refuse(inner, &mut exchange, refusal, head),
@@ -141,7 +141,7 @@ async fn through(
             Verdict::Stored(object) => (object, outcome),
             Verdict::Freshened(object) => (object, CacheOutcome::Revalidated),
             Verdict::Stale(object) => (object, CacheOutcome::StaleOnError),
-            Verdict::Uncacheable => break,
+            Verdict::Uncacheable { .. } => break,
             Verdict::Failed(failure) => return refuse(engine, exchange, Refusal::Upstream(failure), head),
         };
         if object.head().answers(&exchange.asked) {
@@ -175,7 +175,7 @@ async fn lead(
     let (client, told) = oneshot::channel();
     engine.tasks.spawn("fill", fill::run(engine.clone(), order, flight, Audience::Client(client)));
     match told.await {
-        Ok(Lead::Stored { object, how, upstream_status, source }) => {
+        Ok(Lead::Stored { object, how, upstream_status, source, hold }) => {
             let outcome = match how {
                 How::New => outcome,
                 How::Confirmed => CacheOutcome::Revalidated,
@@ -183,7 +183,9 @@ async fn lead(
             };
             let found = Found { object, outcome, upstream_status, stored: how == How::New, collapsed: false };
             exchange.came_from(source);
-            match answer(engine.name.as_str(), exchange, &found, head) {
+            let answered = answer(engine.name.as_str(), exchange, &found, head);
+            drop(hold);
+            match answered {
                 Ok(body) => body,
                 Err(_) => pass(engine, place, exchange, Way::Tree, outcome, head).await,
             }

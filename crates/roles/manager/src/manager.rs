@@ -153,6 +153,13 @@ pub struct Manager {
     _lock: File,
 }
 
+impl Drop for Manager {
+    fn drop(&mut self) {
+        // Its tasks hold the set they belong to: without this they would outlive a manager that was not stopped.
+        self.tasks.cancel();
+    }
+}
+
 fn at<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> ManagerError + 'a {
     move |source| ManagerError::File { what, path: path.to_owned(), source }
 }

@@ -74,7 +74,7 @@ pub(crate) fn serve_tls(listener: std::net::TcpListener, tls: Arc<rustls::Server
         while let Some(slot) = slot(&slots, &mut stopping).await {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                _ = stopping.wait_for(|s| *s) => break,
+                () = stopped(&mut stopping) => break,
             };
             match accepted {
                 Ok((stream, address)) => {
@@ -98,7 +98,7 @@ pub(crate) fn serve_local<K: Send + 'static>(listener: UnixListener, keep: K, se
         while let Some(slot) = slot(&slots, &mut stopping).await {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                _ = stopping.wait_for(|s| *s) => break,
+                () = stopped(&mut stopping) => break,
             };
             match accepted {
                 Ok((stream, _)) => {
@@ -118,8 +118,14 @@ pub(crate) fn serve_local<K: Send + 'static>(listener: UnixListener, keep: K, se
 async fn slot(slots: &Arc<Semaphore>, stopping: &mut watch::Receiver<bool>) -> Option<OwnedSemaphorePermit> {
     tokio::select! {
         permit = Arc::clone(slots).acquire_owned() => permit.ok(),
-        _ = stopping.wait_for(|s| *s) => None,
+        () = stopped(stopping) => None,
     }
+}
+
+/// Waits for the stop.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // An error means that whoever would stop it is gone, which is a stop.
+    let _ = stopping.wait_for(|s| *s).await;
 }
 
 async fn pause(error: &io::Error) {
@@ -161,7 +167,7 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static
     let mut served = pin!(builder.serve_connection(TokioIo::new(stream), answer));
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
-        _ = stopping.wait_for(|s| *s) => {
+        () = async { drop(stopping.wait_for(|s| *s).await) } => {
             served.as_mut().graceful_shutdown();
             served.await
         }

@@ -91,6 +91,12 @@ impl StandbyApi {
     }
 }
 
+impl Drop for StandbyApi {
+    fn drop(&mut self) {
+        self.tasks.cancel();
+    }
+}
+
 async fn status(State(shown): State<Arc<Shown>>) -> Json<NetworkStatus> {
     Json(NetworkStatus {
         name: shown.name.clone(),

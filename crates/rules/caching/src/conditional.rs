@@ -1,7 +1,6 @@
 //! Conditional requests: answering them from what is stored, and asking upstream (RFC 9110 section 13, RFC 9111 section 4.3).
 
-use crate::fields::list_members;
-use crate::{EntityTag, Fields, RequestFacts, date};
+use crate::{EntityTag, Fields, RequestFacts, date, entity_tag::tags};
 
 /// Seconds `Date` must be past `Last-Modified` for the latter to be a strong validator (RFC 9110 section 8.8.2.2).
 const STRONG_DATE_SECONDS: u64 = 1;
@@ -86,7 +85,7 @@ fn matches_any<F: Fields + ?Sized>(
         return true;
     }
     let Some(etag) = stored.etag else { return false };
-    request.values(name).flat_map(list_members).filter_map(EntityTag::parse).any(|tag| equals(&tag, &etag))
+    request.values(name).flat_map(tags).any(|tag| equals(&tag, &etag))
 }
 
 /// Whether `If-Range` lets `Range` count: absent, or exactly and strongly what is stored (RFC 9110 section 13.1.5).

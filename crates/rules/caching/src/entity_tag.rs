@@ -33,6 +33,25 @@ impl<'a> EntityTag<'a> {
     }
 }
 
+/// The well-formed tags of a list field. Between its quotes a tag has no escapes, and a backslash or comma there is part
+/// of it; a member that is no tag is passed over up to the next comma.
+pub(crate) fn tags(list: &[u8]) -> impl Iterator<Item = EntityTag<'_>> {
+    let mut rest = list;
+    std::iter::from_fn(move || {
+        (!rest.is_empty()).then(|| {
+            let mut quoted = false;
+            let end = rest.iter().position(|byte| {
+                quoted ^= *byte == b'"';
+                *byte == b',' && !quoted
+            });
+            let member = &rest[..end.unwrap_or(rest.len())];
+            rest = end.map_or(&[][..], |end| &rest[end + 1..]);
+            EntityTag::parse(member)
+        })
+    })
+    .flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +67,15 @@ mod tests {
         for bad in ["", "xyzzy", "w/\"x\"", "W\"x\"", "W\\\"x\"", "W/ \"x\"", "\"x", "x\"", "\"", "\"a\"b\"", "\"a b\"", "\"a\x7f\"", "*"] {
             assert_eq!(EntityTag::parse(bad.as_bytes()), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_backslash_in_a_list_escapes_nothing() {
+        let read = |list: &'static [u8]| tags(list).map(|tag| tag.opaque).collect::<Vec<_>>();
+        assert_eq!(read(b"\"a\\\", \"b\""), [&b"a\\"[..], b"b"]);
+        assert_eq!(read(b"\"a,\\\""), [b"a,\\"]);
+        assert_eq!(read(b"junk, W/\"x\" ,, \"y\""), [b"x", b"y"]);
+        assert!(read(b"\"open, \"").is_empty());
     }
 
     #[test]

@@ -60,6 +60,16 @@ fn a_damaged_half_costs_only_itself_and_two_are_told() {
     assert!(error.contains("another format; wrong checksum") && error.contains("backup"), "{error}");
 }
 
+#[test]
+fn a_sequence_number_nobody_could_follow_is_refused() {
+    let (_dir, data) = home();
+    write(&mut FileSystem, &data, &BootRecord::first(slot("1.0.0-b1"))).expect("write");
+    fs::write(data.boot_half(1), spell(u64::MAX, &BootRecord::first(slot("9.0.0-b1")))).expect("damage");
+    assert_eq!(read(&data).expect("the other half").seq, 1);
+    write(&mut FileSystem, &data, &BootRecord::first(slot("1.0.0-b2"))).expect("goes on from it");
+    assert_eq!(read(&data).expect("read").record.active.version, "1.0.0-b2");
+}
+
 /// Every prefix of the write that replaces a record leaves a readable one: the old or the new.
 #[test]
 fn every_torn_length_is_survived() {

@@ -1,7 +1,7 @@
 //! Many clients and one key.
 
 use crate::{
-    client::{Incoming, PATIENCE, get},
+    client::{Incoming, PATIENCE, ask, get},
     network::{MIB, Plan, one, start},
     origin::{Origin, Then},
     pattern, until,
@@ -125,10 +125,57 @@ async fn what_is_too_large_passes_through_within_bounded_memory() {
         }
         assert!(node.engine.load().store_bytes <= 8 * MIB, "{}", node.engine.load().store_bytes);
         assert!(incoming.rest().await.expect("whole").body == *body);
-        assert_eq!(node.metric("engine_store_objects"), 0);
+        assert_eq!((node.metric("engine_store_objects"), origin.seen().len()), (0, 1));
         if announced {
-            let reply = crate::client::ask(node.address, "GET", "/huge2", "Range: bytes=5-9\r\n").await;
+            let reply = ask(node.address, "GET", "/huge2", "Range: bytes=5-9\r\n").await;
             assert_eq!((reply.status, reply.body.as_slice()), (206, &body[5..10]));
         }
     }
+}
+
+#[tokio::test]
+async fn an_error_is_not_remembered_as_uncacheable() {
+    let gate = Arc::new(Semaphore::new(0));
+    let (opened, turn) = (gate.clone(), Arc::new(AtomicUsize::new(0)));
+    let origin = Origin::start(move |_, mut out| {
+        let (gate, turn) = (opened.clone(), turn.fetch_add(1, Ordering::SeqCst));
+        async move {
+            if turn == 0 {
+                out.answer(404, "Cache-Control: no-store\r\n", "not yet").await;
+            } else {
+                drop(gate.acquire().await.expect("open"));
+                out.answer(200, "Cache-Control: max-age=60\r\n", "segment").await;
+            }
+            (out, Then::Keep)
+        }
+    })
+    .await;
+    let node = one(&origin);
+    assert_eq!(get(node.address, "/live-9.ts").await.status, 404);
+    let tasks = Tasks::new();
+    for _ in 0..20 {
+        let at = node.address;
+        tasks.spawn("client", async move { assert_eq!(get(at, "/live-9.ts").await.text(), "segment") });
+    }
+    until("all wait", || node.engine.load().active_requests == 20).await;
+    gate.add_permits(20);
+    assert!(tasks.join(PATIENCE).await);
+    assert_eq!(origin.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn of_an_uncacheable_key_a_range_is_asked_for_as_it_is() {
+    let origin = Origin::start(|seen, mut out| async move {
+        match seen.field("range") {
+            Some("bytes=1-2") => out.answer(206, "Cache-Control: no-store\r\nContent-Range: bytes 1-2/4\r\n", "bc").await,
+            _ => out.answer(200, "Cache-Control: no-store\r\n", "abcd").await,
+        }
+        (out, Then::Keep)
+    })
+    .await;
+    let node = one(&origin);
+    let range = "Range: bytes=1-2\r\n";
+    assert_eq!(ask(node.address, "GET", "/u", range).await.text(), "abcd", "not yet known: the whole was asked for");
+    let reply = ask(node.address, "GET", "/u", range).await;
+    assert_eq!((reply.status, reply.text(), reply.field("content-range")), (206, "bc", Some("bytes 1-2/4")));
 }

@@ -10,6 +10,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
+use weir_engine::{Engine, EngineError, EngineSettings, Rejection};
 use weir_model::AlarmReason;
 
 /// An address where nobody listens.
@@ -96,10 +97,24 @@ async fn stale_stands_in_for_an_error_where_the_origin_allows_it() {
 }
 
 #[tokio::test]
-async fn an_engine_without_configuration_says_so() {
-    use weir_engine::{Engine, EngineSettings};
+async fn an_engine_without_configuration_says_so_and_another_devices_is_refused() {
+    use crate::network::bare;
+    let node = bare("core-1");
+    let reply = get(node.address, "/a").await;
+    assert_eq!((reply.status, reply.field("weir-reason"), reply.field("retry-after")), (503, Some("no_configuration"), Some("1")));
+    let other = bare("core-2");
+    let configuration =
+        std::sync::Arc::new(crate::network::configuration(&Plan::default(), "core-1", "http://127.0.0.1:9", &[node.address]));
+    assert!(matches!(other.engine.apply(configuration.clone()), Err(Rejection::OtherDevice(_))));
+    assert_eq!(get(other.address, "/a").await.status, 503);
+    node.engine.apply(configuration).expect("its own");
+    assert_eq!(get(node.address, "/a").await.status, 502);
+}
+
+#[test]
+fn a_store_of_one_byte_is_refused() {
     let directory = tempfile::tempdir().expect("directory");
     let settings = EngineSettings { name: "core-1".parse().expect("a name"), store_bytes: 1, state: directory.path().to_owned() };
     let metrics = weir_telemetry::Metrics::new("1", "engine", "core-1");
-    assert!(Engine::new(settings, &metrics).is_err(), "a store of one byte");
+    assert!(matches!(Engine::new(settings, &metrics), Err(EngineError::StoreTooSmall(1))));
 }

@@ -71,7 +71,7 @@ impl Default for Plan<'_> {
 }
 
 /// The configuration of one of the engines, listening at `addresses` in the plan's order.
-fn configuration(plan: &Plan<'_>, device: &str, origin: &str, addresses: &[SocketAddr]) -> DeviceConfiguration {
+pub(crate) fn configuration(plan: &Plan<'_>, device: &str, origin: &str, addresses: &[SocketAddr]) -> DeviceConfiguration {
     let name = |text: &str| text.parse().expect("a name");
     let mut engines: Vec<_> = plan.engines.iter().map(|(engine, _)| name(engine)).collect();
     engines.sort();
@@ -119,20 +119,29 @@ pub(crate) fn start(plan: &Plan<'_>, origin_url: &str) -> Vec<Node> {
     let listeners: Vec<TcpListener> = plan.engines.iter().map(|_| TcpListener::bind("127.0.0.1:0").expect("bind")).collect();
     let addresses: Vec<SocketAddr> = listeners.iter().map(|l| l.local_addr().expect("address")).collect();
     let nodes = plan.engines.iter().zip(listeners).map(|((name, _), listener)| {
-        let directory = tempfile::tempdir().expect("directory");
-        let metrics = Metrics::new("1.0.0", "engine", name);
-        let settings =
-            EngineSettings { name: name.parse().expect("a name"), store_bytes: plan.store_bytes, state: directory.path().to_owned() };
-        let engine = Engine::new(settings, &metrics).expect("engine");
-        engine.apply(Arc::new(configuration(plan, name, origin_url, &addresses))).expect("applies");
-        let gate = Gate::new();
-        let address = listener.local_addr().expect("address");
-        let sockets = (0..THREADS).map(|_| listener.try_clone().expect("clone")).collect();
-        drop(cores::spawn(name, sockets, &engine, &Limits::default(), &gate).expect("threads"));
-        gate.accept();
-        Node { engine, address, metrics, directory, gate }
+        let node = serve(name, listener, plan.store_bytes);
+        node.engine.apply(Arc::new(configuration(plan, name, origin_url, &addresses))).expect("applies");
+        node
     });
     nodes.collect()
+}
+
+/// An engine without configuration.
+pub(crate) fn bare(name: &str) -> Node {
+    serve(name, TcpListener::bind("127.0.0.1:0").expect("bind"), Plan::default().store_bytes)
+}
+
+fn serve(name: &str, listener: TcpListener, store_bytes: u64) -> Node {
+    let directory = tempfile::tempdir().expect("directory");
+    let metrics = Metrics::new("1.0.0", "engine", name);
+    let settings = EngineSettings { name: name.parse().expect("a name"), store_bytes, state: directory.path().to_owned() };
+    let engine = Engine::new(settings, &metrics).expect("engine");
+    let gate = Gate::new();
+    let address = listener.local_addr().expect("address");
+    let sockets = (0..THREADS).map(|_| listener.try_clone().expect("clone")).collect();
+    drop(cores::spawn(name, sockets, &engine, &Limits::default(), &gate).expect("threads"));
+    gate.accept();
+    Node { engine, address, metrics, directory, gate }
 }
 
 /// One engine before an origin.
