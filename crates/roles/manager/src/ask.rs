@@ -119,7 +119,8 @@ mod tests {
     #[tokio::test]
     async fn a_question_is_handed_out_once_and_answered_by_its_device_only() {
         let asks = Asks::new(7);
-        let (outcome, ()) = tokio::join!(asks.ask(&device(), Ask::Logs { lines: 1 }, Duration::from_secs(5)), async {
+        let name = device();
+        let (outcome, ()) = tokio::join!(asks.ask(&name, Ask::Logs { lines: 1 }, Duration::from_secs(5)), async {
             let questions = asks.take(&device());
             assert_eq!(questions, [Question { id: 7, ask: Ask::Logs { lines: 1 } }]);
             assert_eq!(asks.take(&device()), []);

@@ -108,7 +108,10 @@ fn readable(line: &str) -> String {
     let clock = time(take("clock_ms").as_u64().unwrap_or_default());
     let text = |value: serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let (level, process, message) = (text(take("level")), text(take("process")), text(take("message")));
-    let stamp = format!("{}.{}", take("term"), take("generation"));
+    let stamp = match (take("term"), take("generation")) {
+        (serde_json::Value::Null, _) => "-".to_owned(),
+        (term, generation) => format!("{term}.{generation}"),
+    };
     for known in ["device", "role", "version", "target"] {
         take(known);
     }
