@@ -8,6 +8,7 @@ mod directory;
 mod keepers;
 pub(crate) mod network;
 mod plan;
+mod ports;
 mod progress;
 mod service;
 
@@ -107,6 +108,7 @@ impl Up {
         let progress = Progress::new();
         self.directory.forget_network()?;
         progress.step("preparing data directories");
+        ports::free(&self.plan, self.directory.root(), self.made.origin.is_none()).await?;
         let program = self.prepare(&progress)?;
         let tasks = Tasks::new();
         let mut keepers = Keepers::new(program);
@@ -184,7 +186,8 @@ impl Up {
             keepers.start(&device.name, &self.data(&device.name));
         }
         progress.step("waiting for every device to be online");
-        service::wait("bringing every device online", SERVICE_PATIENCE, &mut keepers.ended, || service::all_online(&api, &self.plan)).await?;
+        service::wait("bringing every device online", SERVICE_PATIENCE, &mut keepers.ended, || service::all_online(&api, &self.plan))
+            .await?;
         progress.step("waiting for routers to send viewers on");
         for router in self.plan.of(Role::Router) {
             let address = router.listeners.http.expect("routers have an HTTP listener");
@@ -255,8 +258,9 @@ async fn watch(keepers: &mut Keepers) {
 
 /// Serves the demo origin from this process; returns its URL.
 fn start_demo_origin(address: SocketAddr, tasks: &Tasks) -> anyhow::Result<String> {
-    let listener = std::net::TcpListener::bind(address)
-        .map_err(|error| Misconfigured(format!("the demo origin cannot listen on {address}: {error}; free the port, or choose another --base")))?;
+    let listener = std::net::TcpListener::bind(address).map_err(|error| {
+        Misconfigured(format!("the demo origin cannot listen on {address}: {error}; free the port, or choose another --base"))
+    })?;
     listener.set_nonblocking(true).context("set the demo origin's socket up")?;
     let gate = Gate::new();
     gate.accept();

@@ -30,7 +30,8 @@ pub(crate) struct Start {
 pub(crate) fn run(data: &Path) -> anyhow::Result<()> {
     let device = Device::read(data)?;
     let log = device.directory.device_log();
-    std::fs::create_dir_all(log.parent().expect("a file has a directory")).with_context(|| format!("create the directory of {}", log.display()))?;
+    std::fs::create_dir_all(log.parent().expect("a file has a directory"))
+        .with_context(|| format!("create the directory of {}", log.display()))?;
     let speaker = Speaker { process: "worker", device: device.name.to_string(), role: device.role.to_string(), version: VERSION };
     log::init(log.clone(), speaker).with_context(|| format!("open {}", log.display()))?;
     let outcome = start(device);

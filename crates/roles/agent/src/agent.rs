@@ -12,22 +12,20 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
-use weir_device_api::{
-    Condition, Hello, Listeners, Load,
-    hello::PROTOCOL,
-    keepalive::EngineState,
-    report::Rejected,
-};
+use weir_device_api::{Condition, Hello, Listeners, Load, hello::PROTOCOL, keepalive::EngineState, report::Rejected};
 use weir_model::{AlarmReason, DeviceConfiguration, DeviceName, Profile, Role, Stamp, VERSION};
 use weir_telemetry::{Chain, Tasks};
 
 /// What a router's crate answers to "where would this client be sent, and why".
 pub type Explain = Box<dyn Fn(IpAddr, &str) -> Result<serde_json::Value, String> + Send + Sync>;
 
+/// How a role runs a configuration: from now on, or it says why not and keeps the one before.
+pub type Apply = Box<dyn Fn(&Arc<DeviceConfiguration>) -> Result<(), String> + Send + Sync>;
+
 /// What a role gives its agent.
 pub struct Hooks {
-    /// Runs a configuration from now on, or says why not and keeps the one before.
-    pub apply: Box<dyn Fn(&Arc<DeviceConfiguration>) -> Result<(), String> + Send + Sync>,
+    /// Runs a configuration.
+    pub apply: Apply,
     /// Work in hand and done.
     pub load: Box<dyn Fn() -> Load + Send + Sync>,
     /// What is wrong.

@@ -97,7 +97,12 @@ impl ManagerClient {
         }
     }
 
-    async fn send(&self, request: impl FnOnce(&reqwest::Client, String) -> reqwest::RequestBuilder, path: &str, wait: Duration) -> Result<reqwest::Response, ClientError> {
+    async fn send(
+        &self,
+        request: impl FnOnce(&reqwest::Client, String) -> reqwest::RequestBuilder,
+        path: &str,
+        wait: Duration,
+    ) -> Result<reqwest::Response, ClientError> {
         let address = self.current();
         let url = format!("https://{address}{path}");
         let sent = request(&self.http, url).timeout(wait + ANSWER_TIMEOUT).send().await;
@@ -128,8 +133,7 @@ impl ManagerClient {
 
     /// Waits at most `wait` for a configuration newer than `stamp`, or a question.
     pub async fn poll(&self, stamp: Stamp, wait: Duration) -> Result<Poll, ClientError> {
-        let path =
-            format!("{}?term={}&generation={}&wait_ms={}", paths::CONFIGURATION, stamp.term, stamp.generation, wait.as_millis());
+        let path = format!("{}?term={}&generation={}&wait_ms={}", paths::CONFIGURATION, stamp.term, stamp.generation, wait.as_millis());
         let response = self.send(|http, url| http.get(url), &path, wait).await?;
         self.json(response).await
     }

@@ -30,7 +30,14 @@ pub enum EnrolError {
 }
 
 /// Enrols a device with the manager at `manager` and keeps the identity in `state`.
-pub async fn enrol(state: &DeviceState, device: &DeviceName, role: Role, manager: SocketAddr, token: &EnrolToken, listeners: Listeners) -> Result<EnrolAnswer, EnrolError> {
+pub async fn enrol(
+    state: &DeviceState,
+    device: &DeviceName,
+    role: Role,
+    manager: SocketAddr,
+    token: &EnrolToken,
+    listeners: Listeners,
+) -> Result<EnrolAnswer, EnrolError> {
     let subject = Subject { device: device.to_string(), role: role.to_string() };
     let request = match state.identity()? {
         Some(known) => CertificateRequest::with_key(&subject, &known.key)?,

@@ -1,10 +1,7 @@
 //! The configuration poll: newer configurations are applied and kept; questions are answered.
 
 use crate::{agent::Shared, answer};
-use std::{
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use weir_device_api::Question;
 use weir_model::Stamp;
 use weir_telemetry::{Chain, Tasks};

@@ -77,8 +77,7 @@ pub(crate) async fn hold_lifelines(shared: Arc<Shared>) {
     let mut running = shared.running.subscribe();
     let mut lifelines: HashMap<SocketAddr, Tasks> = HashMap::new();
     loop {
-        let routers: Vec<SocketAddr> =
-            running.borrow_and_update().as_ref().map(|c| c.routers.iter().map(|r| r.keepalive).collect()).unwrap_or_else(Vec::new);
+        let routers: Vec<SocketAddr> = running.borrow_and_update().iter().flat_map(|c| c.routers.iter().map(|r| r.keepalive)).collect();
         lifelines.retain(|address, _| routers.contains(address));
         for address in routers {
             lifelines.entry(address).or_insert_with(|| {

@@ -70,9 +70,13 @@ fn show(device: &Device) -> String {
         ["enrolled".to_owned(), time(device.enrolled_ms)],
     ];
     let addresses = &device.addresses;
-    for (name, address) in
-        [("dns", addresses.dns), ("http", addresses.http), ("https", addresses.https), ("device", addresses.device), ("admin", addresses.admin)]
-    {
+    for (name, address) in [
+        ("dns", addresses.dns),
+        ("http", addresses.http),
+        ("https", addresses.https),
+        ("device", addresses.device),
+        ("admin", addresses.admin),
+    ] {
         if let Some(address) = address {
             rows.push([format!("{name} address"), address.to_string()]);
         }

@@ -21,7 +21,9 @@ pub(super) async fn run(target: &Target, arguments: &EnrolArgs) -> anyhow::Resul
     let answer = weir_agent::enrol::enrol(&state, &device.name, device.role, manager, &token, device.listeners).await?;
     let what = if answer.activated { "enrolled and activated" } else { "enrolled; an operator activates it: `weir device activate`" };
     let done = serde_json::json!({ "device": device.name, "role": device.role, "activated": answer.activated });
-    output::print(target.output, &done, |_| format!("{} {what}; start it with `weir keeper --data {}`", device.name, arguments.data.display()))
+    output::print(target.output, &done, |_| {
+        format!("{} {what}; start it with `weir keeper --data {}`", device.name, arguments.data.display())
+    })
 }
 
 fn address(url: &str) -> anyhow::Result<SocketAddr> {

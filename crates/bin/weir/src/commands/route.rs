@@ -20,8 +20,13 @@ pub(super) async fn run(api: &ApiClient, format: Format, verb: RouteVerb) -> any
 /// The decision's own sentences, numbered; a decision of another shape as it is.
 fn steps(decision: &serde_json::Value) -> String {
     let text = |value: &serde_json::Value| value["text"].as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let mut lines: Vec<String> =
-        decision["reasons"].as_array().into_iter().flatten().enumerate().map(|(i, reason)| format!("{:>3}. {}", i + 1, text(reason))).collect();
+    let mut lines: Vec<String> = decision["reasons"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .enumerate()
+        .map(|(i, reason)| format!("{:>3}. {}", i + 1, text(reason)))
+        .collect();
     let answer = &decision["answer"];
     let end = answer["location"].as_str().map_or_else(|| text(answer), |l| format!("302 {l}"));
     lines.push(format!("   = {end}"));

@@ -13,7 +13,8 @@ pub(super) async fn run(api: &ApiClient, format: Format, verb: ZonesVerb) -> any
         ZonesVerb::Show => api.get(paths::COVERAGE_ZONES).await?,
         ZonesVerb::Set { file } => {
             let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
-            let request: CoverageZonesRequest = serde_json::from_str(&text).with_context(|| format!("{} is not a coverage zone set", file.display()))?;
+            let request: CoverageZonesRequest =
+                serde_json::from_str(&text).with_context(|| format!("{} is not a coverage zone set", file.display()))?;
             api.put(paths::COVERAGE_ZONES, &request).await?
         }
     };

@@ -14,8 +14,8 @@ use weir_agent::DeviceState;
 use weir_device_api::EnrolToken;
 use weir_model::Role;
 use weir_operator_api::{
-    ApiTokenRequest, Caching, CoverageZones, CoverageZonesRequest, DeliveryService, DeliveryServiceRequest, EnrolmentTokenRequest, Location,
-    LocationRequest, NewApiToken, NewEnrolmentToken, ZoneRequest, paths,
+    ApiTokenRequest, Caching, CoverageZones, CoverageZonesRequest, DeliveryService, DeliveryServiceRequest, EnrolmentTokenRequest,
+    Location, LocationRequest, NewApiToken, NewEnrolmentToken, ZoneRequest, paths,
 };
 
 /// How long an enrolment token of `weir up` works, in seconds.
@@ -102,7 +102,8 @@ type Waiting = Vec<(Planned, DeviceState)>;
 fn waiting(directory: &Directory, plan: &Plan) -> anyhow::Result<Vec<Waiting>> {
     let mut groups: BTreeMap<(Role, &str), Waiting> = BTreeMap::new();
     for device in plan.devices.iter().skip(1) {
-        let state = DeviceState::open(&directory.device(&device.name), device.name.parse().context("planned names are names")?, device.role)?;
+        let state =
+            DeviceState::open(&directory.device(&device.name), device.name.parse().context("planned names are names")?, device.role)?;
         if state.identity()?.is_none() {
             groups.entry((device.role, device.location)).or_default().push((device.clone(), state));
         }

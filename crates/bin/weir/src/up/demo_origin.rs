@@ -131,7 +131,10 @@ mod tests {
             let text = origin.live(clock_ms);
             let number = |tag: &str| text.lines().find_map(|l| l.strip_prefix(tag)).and_then(|t| t.parse::<u64>().ok()).expect("tag");
             let segments = text.lines().filter(|l| l.starts_with("segment-")).count() as u64;
-            let before_first = text.lines().position(|l| l == "#EXT-X-DISCONTINUITY").is_some_and(|d| d < text.lines().position(|l| l.starts_with("segment-")).expect("segments"));
+            let before_first = text
+                .lines()
+                .position(|l| l == "#EXT-X-DISCONTINUITY")
+                .is_some_and(|d| d < text.lines().position(|l| l.starts_with("segment-")).expect("segments"));
             (number("#EXT-X-MEDIA-SEQUENCE:"), number("#EXT-X-DISCONTINUITY-SEQUENCE:"), segments, before_first)
         };
         let (mut last, mut seen) = (read(1_000_000), 0);

@@ -86,8 +86,8 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.with_context(|| format!("read {}", path.display()))?,
         };
-        let made: Made = serde_json::from_str(&text)
-            .map_err(|e| Misconfigured(format!("{} is damaged ({e}); choose another --dir", path.display())))?;
+        let made: Made =
+            serde_json::from_str(&text).map_err(|e| Misconfigured(format!("{} is damaged ({e}); choose another --dir", path.display())))?;
         if made.version != VERSION {
             return Err(Misconfigured(format!(
                 "{} is a network of version {}, this is {VERSION}; a network changes version by its own software update, which this version does not have yet: \

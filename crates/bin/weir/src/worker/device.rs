@@ -65,7 +65,9 @@ impl Device {
         let role = file.role.parse().map_err(|error| wrong(format!("role {:?} {error}", file.role)))?;
         let store_mib = own.engine.store_mib.unwrap_or(STORE_MIB);
         if !STORE_MIB_RANGE.contains(&store_mib) {
-            return Err(wrong(format!("engine.store_mib is {store_mib}; write {} to {}", STORE_MIB_RANGE.start(), STORE_MIB_RANGE.end())).into());
+            return Err(
+                wrong(format!("engine.store_mib is {store_mib}; write {} to {}", STORE_MIB_RANGE.start(), STORE_MIB_RANGE.end())).into()
+            );
         }
         let profile = own.manager.profile.unwrap_or_else(|| "standard".into());
         if Profile::named(&profile).is_none() {
@@ -85,12 +87,5 @@ impl Device {
 
 fn listeners(file: &DeviceFile) -> Listeners {
     let at = |name: &str| -> Option<SocketAddr> { file.listeners.iter().find(|l| l.name.as_str() == name).map(|l| l.address) };
-    Listeners {
-        dns: at("dns"),
-        http: at("http"),
-        https: at("https"),
-        device: at("device"),
-        admin: at("admin"),
-        keepalive: at("keepalive"),
-    }
+    Listeners { dns: at("dns"), http: at("http"), https: at("https"), device: at("device"), admin: at("admin"), keepalive: at("keepalive") }
 }

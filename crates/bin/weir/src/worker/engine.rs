@@ -20,11 +20,8 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     let tasks = Tasks::new();
     let gate = Gate::new();
     gate_metrics::register(&start.metrics, &gate);
-    let settings = EngineSettings {
-        name: start.device.name.clone(),
-        store_bytes: start.device.store_bytes,
-        state: device_state.dir().to_owned(),
-    };
+    let settings =
+        EngineSettings { name: start.device.name.clone(), store_bytes: start.device.store_bytes, state: device_state.dir().to_owned() };
     let engine = Engine::new(settings, &start.metrics).context("make the engine")?;
     let hooks = Hooks {
         apply: Box::new({

@@ -36,13 +36,15 @@ impl Collector for GateCollector {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
         }
-        for (name, help, value) in
-            [("http_connections_open", "Connections open now", counters.open), ("http_requests_active", "Requests being answered now", counters.active)]
-        {
+        for (name, help, value) in [
+            ("http_connections_open", "Connections open now", counters.open),
+            ("http_requests_active", "Requests being answered now", counters.active),
+        ] {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
         }
-        let mut family = encoder.encode_descriptor("http_refusals", "Requests refused before any service saw them", None, MetricType::Counter)?;
+        let mut family =
+            encoder.encode_descriptor("http_refusals", "Requests refused before any service saw them", None, MetricType::Counter)?;
         for &refusal in Refusal::ALL {
             let labels = [("refusal", refusal.as_str())];
             ConstCounter::new(counters.refused(refusal)).encode(family.encode_family(&labels)?)?;

@@ -86,7 +86,14 @@ impl State {
 }
 
 /// Serves `/metrics` and `/health` on every admin socket, from now on.
-pub(super) fn admin(sockets: &mut Sockets, metrics: &Metrics, who: (DeviceName, Role), state: &State, stamp: impl Fn() -> (u64, u64) + Send + Sync + 'static, tasks: &Tasks) {
+pub(super) fn admin(
+    sockets: &mut Sockets,
+    metrics: &Metrics,
+    who: (DeviceName, Role),
+    state: &State,
+    stamp: impl Fn() -> (u64, u64) + Send + Sync + 'static,
+    tasks: &Tasks,
+) {
     let state = state.clone();
     let (device, role) = (who.0.to_string(), who.1.to_string());
     let health = Arc::new(move || {

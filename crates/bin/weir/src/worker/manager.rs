@@ -30,7 +30,9 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
 }
 
 fn logs(path: PathBuf) -> Arc<dyn Fn(u32) -> Result<Vec<String>, String> + Send + Sync> {
-    Arc::new(move |lines| last_lines(&path, usize::try_from(lines).unwrap_or(usize::MAX)).map_err(|error| format!("cannot read its log: {error}")))
+    Arc::new(move |lines| {
+        last_lines(&path, usize::try_from(lines).unwrap_or(usize::MAX)).map_err(|error| format!("cannot read its log: {error}"))
+    })
 }
 
 async fn primary(start: Start, mut sockets: Sockets, state: DeviceState) -> anyhow::Result<()> {
@@ -82,12 +84,7 @@ async fn standby(start: Start, mut sockets: Sockets, state: DeviceState, identit
     })
     .context("make the standby")?;
     // A standby serves nobody from its configuration; it keeps the newest and reports.
-    let hooks = Hooks {
-        apply: Box::new(|_| Ok(())),
-        load: Box::new(Load::default),
-        conditions: Box::new(Vec::new),
-        explain: None,
-    };
+    let hooks = Hooks { apply: Box::new(|_| Ok(())), load: Box::new(Load::default), conditions: Box::new(Vec::new), explain: None };
     let agent = Agent::open(start.agent_settings(state, identity), hooks)?;
     let tasks = Tasks::new();
     let health = State::default();
