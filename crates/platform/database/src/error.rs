@@ -23,7 +23,9 @@ pub enum DatabaseError {
         detail: String,
     },
     /// A newer build has written the schema.
-    #[error("schema is ahead of this build: step {id} ({name}) is not known here; run the build that wrote it, or downgrade the database with it")]
+    #[error(
+        "schema is ahead of this build: step {id} ({name}) is not known here; run the build that wrote it, or downgrade the database with it"
+    )]
     SchemaAhead {
         /// First unknown step.
         id: u32,

@@ -154,7 +154,8 @@ fn schemas_are_refused_for_a_reason() {
 fn damage_says_restore() {
     let dir = tempfile::tempdir().expect("dir");
     let path = dir.path().join("a.db");
-    fs::write(&path, b"this is not a database, and long enough to be taken for a header.....................................").expect("file");
+    fs::write(&path, b"this is not a database, and long enough to be taken for a header.....................................")
+        .expect("file");
     let error = Database::open(&path, STEPS, 1).map(|_| ()).expect_err("refused");
     assert!(matches!(error, DatabaseError::Damaged { .. }), "{error:?}");
     assert!(error.to_string().contains("restore"));

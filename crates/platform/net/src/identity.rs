@@ -4,8 +4,8 @@
 //! the private key of a device never leaves it (it sends a PKCS#10 request).
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair as Key, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair as Key, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber,
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -181,8 +181,8 @@ impl CertificateRequest {
 /// The public key of a request, as DER (SubjectPublicKeyInfo's key bits): the same key is the same device.
 pub fn public_key_of_request(csr_pem: &str) -> Result<Vec<u8>, IdentityError> {
     use rcgen::PublicKeyData;
-    let request = CertificateSigningRequestParams::from_pem(csr_pem)
-        .map_err(|source| IdentityError::Read { what: "certificate request", source })?;
+    let request =
+        CertificateSigningRequestParams::from_pem(csr_pem).map_err(|source| IdentityError::Read { what: "certificate request", source })?;
     Ok(request.public_key.der_bytes().to_vec())
 }
 

@@ -49,7 +49,8 @@ pub fn first_certificate(pem: &str) -> Option<CertificateDer<'static>> {
 }
 
 fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|_| TlsError::Pem("certificate"))?;
+    let chain: Vec<_> =
+        CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|_| TlsError::Pem("certificate"))?;
     if chain.is_empty() { Err(TlsError::Pem("certificate")) } else { Ok(chain) }
 }
 
@@ -123,7 +124,8 @@ impl ServerCertVerifier for PinnedCa {
         let ca = intermediates.iter().find(|c| crate::identity::fingerprint_of(c) == self.fingerprint).ok_or_else(unknown)?;
         let mut store = RootCertStore::empty();
         store.add(ca.clone().into_owned())?;
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), self.provider.clone()).build().map_err(|_| unknown())?;
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(store), self.provider.clone()).build().map_err(|_| unknown())?;
         verifier.verify_server_cert(end_entity, &[], server_name, ocsp_response, now)
     }
 

@@ -146,7 +146,9 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || tracing::info!(count = 3u64, "store opened"));
         assert!(dir.path().join("device.log.1").exists());
         let line: Value = serde_json::from_str(&std::fs::read_to_string(&path).expect("log")).expect("one JSON line");
-        for (key, value) in [("device", "east-1".into()), ("generation", 42.into()), ("message", Value::from("store opened")), ("count", 3.into())] {
+        for (key, value) in
+            [("device", "east-1".into()), ("generation", 42.into()), ("message", Value::from("store opened")), ("count", 3.into())]
+        {
             assert_eq!(line[key], value, "{key}");
         }
     }

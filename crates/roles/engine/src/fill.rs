@@ -118,7 +118,11 @@ pub(crate) async fn run(engine: Arc<Inner>, mut order: Order, flight: Option<Fli
             drop(client.send(lead));
             false
         }
-        Audience::Background => true,
+        Audience::Background => {
+            // Its reader would hold back a body that passes through.
+            drop(lead);
+            true
+        }
     };
     if let Some((fill, body)) = pump {
         pour(fill, body, wanted).await;
