@@ -295,7 +295,8 @@ impl Reading {
 
     async fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
         let line = read_line(&mut self.stream).await?;
-        let size = usize::from_str_radix(line.split(';').next().unwrap_or_default(), 16).map_err(|_| bad(format!("chunk size {line:?}")))?;
+        let size =
+            usize::from_str_radix(line.split(';').next().unwrap_or_default(), 16).map_err(|_| bad(format!("chunk size {line:?}")))?;
         if size == 0 {
             while !read_line(&mut self.stream).await?.is_empty() {}
             return self.end();

@@ -11,7 +11,6 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
-    sync::watch,
     task::JoinSet,
 };
 
@@ -22,8 +21,6 @@ pub struct Asked {
     pub target: String,
     /// How often this target has been asked for, this time included.
     pub count: u64,
-    /// Follows the number of all requests so far.
-    pub total: watch::Receiver<u64>,
 }
 
 /// Writes the answer; the connection closes when it is dropped.
@@ -102,18 +99,17 @@ impl Origin {
 
 async fn accept(listener: TcpListener, counts: Arc<Counts>, script: Arc<Script>) {
     let mut connections = JoinSet::new();
-    let total = watch::Sender::new(0);
     while let Ok((stream, _)) = listener.accept().await {
-        let (counts, script, total) = (counts.clone(), script.clone(), total.clone());
+        let (counts, script) = (counts.clone(), script.clone());
         connections.spawn(async move {
             // A client that goes away is part of some tests.
-            let _ = answer(stream, &counts, &*script, &total).await;
+            let _ = answer(stream, &counts, &*script).await;
         });
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn answer(stream: TcpStream, counts: &Counts, script: &Script, total: &watch::Sender<u64>) -> io::Result<()> {
+async fn answer(stream: TcpStream, counts: &Counts, script: &Script) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     stream.read_line(&mut line).await?;
@@ -130,7 +126,6 @@ async fn answer(stream: TcpStream, counts: &Counts, script: &Script, total: &wat
         *count += 1;
         *count
     };
-    total.send_modify(|total| *total += 1);
-    let asked = Asked { target, count, total: total.subscribe() };
+    let asked = Asked { target, count };
     script(asked, Reply { stream: stream.into_inner() }).await
 }

@@ -58,8 +58,10 @@ mod tests {
 
     #[test]
     fn live_and_ended_playlists() {
-        let live = Playlist::parse("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:41\n#EXTINF:2.000,\na.ts\n#EXT-X-DISCONTINUITY\n#EXTINF:1.500,\nb.ts\n").unwrap();
-        let segment = |sequence, duration_ms, uri: &str| Segment { sequence, duration: Duration::from_millis(duration_ms), uri: uri.into() };
+        let live = Playlist::parse("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:41\n#EXTINF:2.000,\na.ts\n#EXT-X-DISCONTINUITY\n#EXTINF:1.500,\nb.ts\n")
+            .unwrap();
+        let segment =
+            |sequence, duration_ms, uri: &str| Segment { sequence, duration: Duration::from_millis(duration_ms), uri: uri.into() };
         assert_eq!(live, Playlist { segments: vec![segment(41, 2000, "a.ts"), segment(42, 1500, "b.ts")], ended: false });
         assert!(Playlist::parse("#EXTM3U\n#EXT-X-ENDLIST\n").unwrap().ended);
         assert!(Playlist::parse("<html>").is_err());

@@ -191,6 +191,8 @@ impl Up {
         progress.step("waiting for routers to send viewers on");
         for router in self.plan.of(Role::Router) {
             let address = router.listeners.http.expect("routers have an HTTP listener");
+            let (admin, engines) = (router.listeners.admin.expect("every device has one"), self.plan.of(Role::Engine).count());
+            service::wait("hearing every engine", SERVICE_PATIENCE, &mut keepers.ended, || service::hears(admin, engines)).await?;
             service::wait("routing the first viewer", SERVICE_PATIENCE, &mut keepers.ended, || service::answers(address)).await?;
         }
         let network = self.network_file(url, token, origin);

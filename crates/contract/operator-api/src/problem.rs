@@ -12,9 +12,11 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 pub struct Problem {
     /// `urn:weir:problem:` and the reason.
     #[serde(rename = "type")]
-    pub kind: String,
+    #[schema(value_type = String)]
+    pub kind: Box<str>,
     /// What kind of thing went wrong; the same for every problem of this reason.
-    pub title: String,
+    #[schema(value_type = String)]
+    pub title: Box<str>,
     /// HTTP status.
     pub status: u16,
     /// What exactly went wrong, one sentence.
@@ -32,8 +34,8 @@ impl Problem {
     /// A problem of this reason, with its particulars in one sentence and the reason's own next step.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self {
-            kind: format!("urn:weir:problem:{}", reason.as_str()),
-            title: reason.title().to_owned(),
+            kind: format!("urn:weir:problem:{}", reason.as_str()).into(),
+            title: reason.title().into(),
             status: reason.status(),
             detail: detail.into(),
             reason,

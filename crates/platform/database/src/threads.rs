@@ -126,7 +126,7 @@ fn run_writer(mut connection: Connection, mut jobs: mpsc::Receiver<Job>) {
         run(job, &mut connection);
     }
     if let Err(error) = connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)") {
-        tracing::debug!(%error, "the write-ahead log is folded in at the next start");
+        tracing::debug!(error = %weir_telemetry::Chain(&error), "the write-ahead log is folded in at the next start");
     }
 }
 

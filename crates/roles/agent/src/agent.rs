@@ -211,3 +211,6 @@ impl Shared {
         conditions
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,7 +48,11 @@ fn wanted(network: &Snapshot, view: &View<'_>, now_ms: u64, out: &mut BTreeMap<K
         want(AlarmReason::ClockSkew, "", format!("its clock is {} ms {side} the manager's", skew.unsigned_abs()));
     }
     if heard.crashed_ms.is_some_and(|crashed| now_ms.abs_diff(crashed) < CRASH_QUIET_MS) {
-        want(AlarmReason::WorkerCrashed, "", format!("its worker has crashed {} times since its keeper started", heard.report.worker_crashes));
+        want(
+            AlarmReason::WorkerCrashed,
+            "",
+            format!("its worker has crashed {} times since its keeper started", heard.report.worker_crashes),
+        );
     }
     if let Some(rejected) = &heard.report.rejected {
         want(AlarmReason::ConfigurationRejected, "", format!("it refused configuration {}: {}", rejected.stamp, rejected.reason));

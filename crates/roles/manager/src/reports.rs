@@ -46,9 +46,9 @@ struct Inner {
 
 impl Reports {
     pub(crate) fn new(kept: Vec<KeptReport>) -> Self {
-        let heard = kept.into_iter().map(|k| {
-            (k.device, Heard { at_ms: 0, received_ms: k.received_ms, crashed_ms: k.crashed_ms, report: k.report })
-        });
+        let heard = kept
+            .into_iter()
+            .map(|k| (k.device, Heard { at_ms: 0, received_ms: k.received_ms, crashed_ms: k.crashed_ms, report: k.report }));
         Self { inner: Mutex::new(Inner { heard: heard.collect(), unwritten: BTreeSet::new() }) }
     }
 

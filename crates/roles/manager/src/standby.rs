@@ -10,9 +10,7 @@ use std::{io, net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use weir_model::{DeviceName, VERSION};
 use weir_net::tls::{ClientAuth, TlsError, server_config};
-use weir_operator_api::{
-    AlarmCounts, DeviceCounts, ManagerRole, NetworkStatus, PrimaryAddress, Problem, Reason, paths,
-};
+use weir_operator_api::{AlarmCounts, DeviceCounts, ManagerRole, NetworkStatus, PrimaryAddress, Problem, Reason, paths};
 use weir_telemetry::Tasks;
 
 /// What a standby is opened with.

@@ -57,11 +57,7 @@ pub(crate) fn conditions(app: &App) -> Vec<Condition> {
 
 /// The manager's work.
 pub(crate) fn load(app: &App) -> Load {
-    Load {
-        requests: app.requests.load(Ordering::Relaxed),
-        active_requests: app.active_requests.load(Ordering::Relaxed),
-        ..Load::default()
-    }
+    Load { requests: app.requests.load(Ordering::Relaxed), active_requests: app.active_requests.load(Ordering::Relaxed), ..Load::default() }
 }
 
 fn report_about_itself(app: &App) {

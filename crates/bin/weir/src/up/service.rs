@@ -84,3 +84,12 @@ pub(crate) async fn answers(router: SocketAddr) -> anyhow::Result<Option<()>> {
     http.get(format!("http://{engine}/{DOMAIN}/")).send().await.with_context(|| format!("ask the engine at {engine}"))?;
     Ok(Some(()))
 }
+
+/// Whether the router whose metrics these are hears every engine: a viewer sent on before that may be sent too far.
+pub(crate) async fn hears(admin: SocketAddr, engines: usize) -> anyhow::Result<Option<()>> {
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let response = http.get(format!("http://{admin}/metrics")).send().await.with_context(|| format!("ask the router at {admin}"))?;
+    let metrics = response.text().await.with_context(|| format!("read the metrics of the router at {admin}"))?;
+    let live = metrics.lines().find_map(|line| line.strip_prefix("router_engines_live ")).context("router_engines_live is a metric")?;
+    if live.trim() == engines.to_string() { Ok(Some(())) } else { bail!("the router at {admin} hears {live} of {engines} engines") }
+}

@@ -1,3 +1,5 @@
+//! Alarms as a function of reports and time.
+
 use super::*;
 use crate::compile::tests::network;
 use weir_device_api::{Condition, Hello, Load, Report, hello::PROTOCOL, report::Rejected};

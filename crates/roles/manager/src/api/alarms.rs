@@ -40,7 +40,8 @@ pub(super) async fn acknowledge(State(app): State<Arc<App>>, caller: Caller, Pat
     let after = Alarm { acknowledged_ms: Some(now_ms), acknowledged_by: Some(who.clone()), ..before.clone() };
     // The audit first: an acknowledgement that is lost can be given again, one that nobody gave must not stand.
     let audited = after.clone();
-    app.change(caller, move |change| Ok(change.audit("acknowledge", format_args!("alarm {number}"), Some(&before), Some(&audited))?)).await?;
+    app.change(caller, move |change| Ok(change.audit("acknowledge", format_args!("alarm {number}"), Some(&before), Some(&audited))?))
+        .await?;
     let write = app.state.write(move |tx| Ok::<_, Refusal>(tables::alarms::acknowledge(tx, number, &who, now_ms)?));
     write.await.map_err(Refusal::into_problem)?;
     if after.reason == AlarmReason::WorkerCrashed {

@@ -25,11 +25,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
             return Err(Problem::new(Reason::UnsupportedMediaType, "the body is not said to be JSON").into());
         }
         let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
-        match Json::<T>::from_bytes(&bytes) {
-            Ok(Json(value)) => Ok(Self(value)),
-            Err(rejection) => Err(wrong(rejection).into()),
-        }
+        Ok(Self(read(&bytes)?))
     }
+}
+
+/// Reads an object. The reader would also take an array for one, field by field; that is nobody's intention.
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let first = bytes.iter().find(|b| !b.is_ascii_whitespace());
+    if first != Some(&b'{') {
+        return Err(Problem::new(Reason::InvalidJson, "the body is not a JSON object"));
+    }
+    Json::<T>::from_bytes(bytes).map(|Json(value)| value).map_err(wrong)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -112,7 +118,7 @@ mod tests {
     use weir_operator_api::{CoverageZonesRequest, DeliveryServiceRequest};
 
     fn problem<T: DeserializeOwned>(body: &str) -> (Reason, Option<String>) {
-        let problem = wrong(Json::<T>::from_bytes(body.as_bytes()).err().expect("refused"));
+        let problem = read::<T>(body.as_bytes()).err().expect("refused");
         (problem.reason, problem.field)
     }
 
@@ -123,7 +129,8 @@ mod tests {
         for (body, expected) in [
             ("nonsense".to_owned(), (Reason::InvalidJson, None)),
             ("{".to_owned(), (Reason::InvalidJson, None)),
-            ("[]".to_owned(), (Reason::InvalidField, None)),
+            ("[]".to_owned(), (Reason::InvalidJson, None)),
+            (r#"["a", "a.b", "http://o", null, {}]"#.to_owned(), (Reason::InvalidJson, None)),
             (r#"{"name":"a"}"#.to_owned(), (Reason::MissingField, at("domain"))),
             (format!("{{{service},\"extra\":1}}"), (Reason::UnknownField, at("extra"))),
             (r#"{"name":1}"#.to_owned(), (Reason::InvalidField, at("name"))),

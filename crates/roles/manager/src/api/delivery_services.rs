@@ -12,7 +12,10 @@ use weir_operator_api::{DeliveryService, DeliveryServiceRequest, Listing, PageQu
 
 /// Delivery services, by name.
 #[utoipa::path(get, path = "/api/v1/delivery-services", tag = "delivery services", params(PageQuery), responses((status = 200, body = Listing<DeliveryService>), (status = "4XX", body = Problem)))]
-pub(super) async fn list(State(app): State<Arc<App>>, QueryOf(query): QueryOf<PageQuery>) -> Result<Json<Listing<DeliveryService>>, Refused> {
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Json<Listing<DeliveryService>>, Refused> {
     let network = app.network();
     Ok(Json(pages::by_name(&query, network.services.iter(), |s| s.name.as_str(), Clone::clone)?))
 }

@@ -82,7 +82,11 @@ pub(super) struct LogQuery {
 
 /// The last lines of a device's log, as the device itself reads them.
 #[utoipa::path(get, path = "/api/v1/devices/{name}/logs", tag = "devices", params(("name" = String, Path), LogQuery), responses((status = 200, body = DeviceLogs), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
-pub(super) async fn logs(State(app): State<Arc<App>>, Path(name): Path<String>, QueryOf(query): QueryOf<LogQuery>) -> Result<Json<DeviceLogs>, Refused> {
+pub(super) async fn logs(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    QueryOf(query): QueryOf<LogQuery>,
+) -> Result<Json<DeviceLogs>, Refused> {
     let lines = query.lines.unwrap_or(LOG_LINES);
     if !(1..=LOG_LINES_MAX).contains(&lines) {
         return Err(Problem::new(Reason::InvalidQuery, format!("{lines} is not between 1 and {LOG_LINES_MAX}")).at("lines").into());

@@ -1,7 +1,11 @@
 //! `/locations`.
 
 use super::{JsonBody, QueryOf, Refused, pages};
-use crate::{app::App, change::Caller, domain::{fields::absent, locations}};
+use crate::{
+    app::App,
+    change::Caller,
+    domain::{fields::absent, locations},
+};
 use axum::{
     Json,
     extract::{Path, State},
@@ -19,7 +23,11 @@ pub(super) async fn list(State(app): State<Arc<App>>, QueryOf(query): QueryOf<Pa
 
 /// Makes a location.
 #[utoipa::path(post, path = "/api/v1/locations", tag = "locations", request_body = LocationRequest, responses((status = 201, body = Location), (status = "4XX", body = Problem)))]
-pub(super) async fn create(State(app): State<Arc<App>>, caller: Caller, JsonBody(request): JsonBody<LocationRequest>) -> Result<(StatusCode, Json<Location>), Refused> {
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    JsonBody(request): JsonBody<LocationRequest>,
+) -> Result<(StatusCode, Json<Location>), Refused> {
     let location = app.change(caller, move |change| locations::create(change, &request)).await?;
     Ok((StatusCode::CREATED, Json(location)))
 }

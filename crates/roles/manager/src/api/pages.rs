@@ -21,7 +21,12 @@ pub(super) fn after_id(after: Option<&str>) -> Result<i64, Problem> {
 }
 
 /// One page of items that are in order of their names.
-pub(super) fn by_name<I, T>(query: &PageQuery, items: I, name: impl Fn(&I::Item) -> &str, shown: impl Fn(I::Item) -> T) -> Result<Listing<T>, Problem>
+pub(super) fn by_name<I, T>(
+    query: &PageQuery,
+    items: I,
+    name: impl Fn(&I::Item) -> &str,
+    shown: impl Fn(I::Item) -> T,
+) -> Result<Listing<T>, Problem>
 where
     I: Iterator,
 {

@@ -19,7 +19,10 @@ use weir_operator_api::{
 
 /// Enrolment tokens, without their secrets.
 #[utoipa::path(get, path = "/api/v1/enrolment-tokens", tag = "tokens", params(PageQuery), responses((status = 200, body = Listing<EnrolmentToken>), (status = "4XX", body = Problem)))]
-pub(super) async fn list_enrolment(State(app): State<Arc<App>>, QueryOf(query): QueryOf<PageQuery>) -> Result<Json<Listing<EnrolmentToken>>, Refused> {
+pub(super) async fn list_enrolment(
+    State(app): State<Arc<App>>,
+    QueryOf(query): QueryOf<PageQuery>,
+) -> Result<Json<Listing<EnrolmentToken>>, Refused> {
     let tokens = app.config.read(|tx| Ok::<_, Refusal>(tables::tokens::enrolment_all(tx)?)).await.map_err(Refusal::into_problem)?;
     let mut tokens: Vec<_> = tokens.into_iter().map(|t| t.record).collect();
     tokens.sort_by(|a, b| a.id.cmp(&b.id));
@@ -56,7 +59,11 @@ pub(super) async fn list_api(State(app): State<Arc<App>>, QueryOf(query): QueryO
 
 /// Makes an API token. The answer shows its secret, once.
 #[utoipa::path(post, path = "/api/v1/tokens", tag = "tokens", request_body = ApiTokenRequest, responses((status = 201, body = NewApiToken), (status = "4XX", body = Problem)))]
-pub(super) async fn create_api(State(app): State<Arc<App>>, caller: Caller, JsonBody(request): JsonBody<ApiTokenRequest>) -> Result<(StatusCode, Json<NewApiToken>), Refused> {
+pub(super) async fn create_api(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    JsonBody(request): JsonBody<ApiTokenRequest>,
+) -> Result<(StatusCode, Json<NewApiToken>), Refused> {
     let token = app.change(caller, move |change| tokens::create_api(change, &request)).await?;
     Ok((StatusCode::CREATED, Json(token)))
 }

@@ -1,6 +1,11 @@
+//! Who learns what, and that equal networks compile to equal bytes.
+
 use super::*;
 use std::{collections::BTreeMap, sync::Arc};
-use weir_model::{LocationName, Profile, Stamp, configuration::{KeepaliveKey, ZoneEntry}};
+use weir_model::{
+    LocationName, Profile, Stamp,
+    configuration::{KeepaliveKey, ZoneEntry},
+};
 use weir_operator_api::{Addresses, Caching, Location};
 
 fn location(id: i64, name: &str, parent: Option<&str>) -> (LocationName, Location) {

@@ -28,9 +28,7 @@ pub(super) async fn enrol(
     let caller = Caller { actor: Actor::EnrolmentToken(hex::encode(token.id)), source };
     let device = request.hello.device.clone();
     let authority = Arc::clone(&app);
-    let change = app.change(caller, move |change| {
-        enrolment::enrol(change, &authority.authority, &request, &token, weir_clock::wall())
-    });
+    let change = app.change(caller, move |change| enrolment::enrol(change, &authority.authority, &request, &token, weir_clock::wall()));
     let enrolled = change.await.inspect_err(|problem| {
         tracing::warn!(about = device.as_str(), reason = problem.reason.as_str(), "enrolment refused");
     })?;

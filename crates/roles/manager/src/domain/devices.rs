@@ -47,7 +47,8 @@ fn sole_root_engine(network: &Snapshot, device: &DeviceRecord) -> Result<(), Pro
     match network.active(Role::Engine).find(below) {
         None => Ok(()),
         Some(other) => {
-            let detail = format!("{} is the sole engine of root location {}, which {} fills through", device.name, location.name, other.name);
+            let detail =
+                format!("{} is the sole engine of root location {}, which {} fills through", device.name, location.name, other.name);
             Err(Problem::new(Reason::SoleRootEngine, detail))
         }
     }
@@ -124,7 +125,13 @@ pub(crate) fn listen_at(change: &Change<'_>, name: &str, addresses: Addresses) -
     if before.addresses == addresses {
         return Ok(());
     }
-    let after = DeviceRecord { addresses, revision: change.revision(), ..before.clone() };
+    let revision = if before.active {
+        change.revision()
+    } else {
+        change.enrolled();
+        before.revision
+    };
+    let after = DeviceRecord { addresses, revision, ..before.clone() };
     tables::devices::update(change.tx, &after, location_id(change.before, after.location.as_ref()))?;
     change.audit("change addresses", format_args!("device {name}"), Some(before), Some(&after))?;
     Ok(())

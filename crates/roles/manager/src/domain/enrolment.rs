@@ -21,7 +21,13 @@ pub(crate) struct Enrolled {
     pub(crate) activated: bool,
 }
 
-pub(crate) fn enrol(change: &Change<'_>, authority: &Authority, request: &EnrolRequest, token: &EnrolToken, now: SystemTime) -> Result<Enrolled, Refusal> {
+pub(crate) fn enrol(
+    change: &Change<'_>,
+    authority: &Authority,
+    request: &EnrolRequest,
+    token: &EnrolToken,
+    now: SystemTime,
+) -> Result<Enrolled, Refusal> {
     let network = change.before;
     let hello = &request.hello;
     let kept = proven(change, authority, token)?;
@@ -29,13 +35,17 @@ pub(crate) fn enrol(change: &Change<'_>, authority: &Authority, request: &EnrolR
         let detail = format!("the token enrols a {}, {} is a {}", kept.role, hello.device, hello.role);
         return Err(Problem::new(Reason::TokenForOtherRole, detail).at("hello.role").into());
     }
-    let bad_request = |error| Problem::new(Reason::BadCertificateRequest, weir_telemetry::Chain(&error).to_string()).at("certificate_request");
+    let bad_request =
+        |error| Problem::new(Reason::BadCertificateRequest, weir_telemetry::Chain(&error).to_string()).at("certificate_request");
     let key = public_key_of_request(&request.certificate_request).map_err(bad_request)?;
     let key_sha256 = hex::encode(Sha256::digest(key));
     let known = network.devices.get(&hello.device);
     if known.is_some_and(|d| d.public_key_sha256 != key_sha256 || d.role != hello.role) {
         let next = "choose another name, or delete the old device first";
-        return Err(Problem::new(Reason::NameTaken, format!("there is a device {}", hello.device)).at("hello.device").next_step(next).into());
+        return Err(Problem::new(Reason::NameTaken, format!("there is a device {}", hello.device))
+            .at("hello.device")
+            .next_step(next)
+            .into());
     }
     spend(change, &kept, known)?;
     if known.is_none() && network.devices.len() >= DEVICES_MAX {

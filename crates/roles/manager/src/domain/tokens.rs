@@ -57,9 +57,7 @@ pub(crate) fn create_enrolment(change: &Change<'_>, request: &EnrolmentTokenRequ
     fields::between("uses", request.uses.into(), 1, ENROLMENT_USES_MAX.into())?;
     let life = fields::between("expires_in_seconds", request.expires_in_seconds, 1, ENROLMENT_SECONDS_MAX)?;
     let into = request.activate_into.as_deref().map(|l| fields::location(change.before, "activate_into", l)).transpose()?;
-    for expired in tables::tokens::enrolment_all(change.tx)?.iter().filter(|t| t.record.expires_ms <= change.now_ms) {
-        tables::tokens::delete_enrolment(change.tx, &expired.record.id)?;
-    }
+    tables::tokens::delete_expired(change.tx, change.now_ms)?;
     if tables::tokens::enrolment_all(change.tx)?.len() >= TOKENS_MAX {
         return Err(fields::too_many("enrolment tokens", TOKENS_MAX).into());
     }
@@ -123,4 +121,27 @@ pub(crate) fn delete_api(change: &Change<'_>, id: &str) -> Result<(), Refusal> {
     change.api_tokens_changed();
     change.audit("delete", format_args!("API token {id}"), Some(&token.record), NOTHING)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_token_survives_text_and_only_its_secret_proves_it(id: [u8; 8], secret: [u8; 32], bit in 0usize..256) {
+            let text = format!("{API_TOKEN_PREFIX}{}.{}", hex::encode(id), hex::encode(secret));
+            let read: ApiSecret = text.parse().expect("token");
+            prop_assert_eq!((read.id, read.secret), (id, secret));
+            prop_assert!(proves(&secret, &digest(&secret)));
+            let mut other = secret;
+            other[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(!proves(&other, &digest(&secret)));
+        }
+        #[test]
+        fn anything_else_is_refused(text in "(weir-api\\.)?\\PC{0,90}") {
+            prop_assert!(text.parse::<ApiSecret>().is_err());
+        }
+    }
 }

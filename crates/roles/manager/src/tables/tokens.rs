@@ -68,6 +68,12 @@ pub(crate) fn delete_enrolment(tx: &Transaction<'_>, id: &str) -> Result<()> {
     Ok(())
 }
 
+/// Forgets tokens whose time has passed.
+pub(crate) fn delete_expired(tx: &Transaction<'_>, now_ms: u64) -> Result<()> {
+    tx.execute("DELETE FROM enrolment_token WHERE expires_ms <= ?1", [signed(now_ms)])?;
+    Ok(())
+}
+
 /// By time of making.
 pub(crate) fn api_all(tx: &Transaction<'_>) -> Result<Vec<Kept<ApiToken>>> {
     let mut statement = tx.prepare_cached("SELECT * FROM api_token ORDER BY created_ms, id")?;

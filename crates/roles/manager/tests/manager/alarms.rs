@@ -1,3 +1,5 @@
+//! Alarms: raised once, cleared when their cause ends.
+
 use crate::harness::{Running, until};
 use hyper::Method;
 use serde_json::Value;

@@ -1,3 +1,5 @@
+//! Bad input: a problem with reason and field, and nothing changed.
+
 use crate::harness::Running;
 use hyper::Method;
 use serde_json::{Value, json};
@@ -33,11 +35,19 @@ fn cases() -> Vec<Case> {
         (post(), services, service(json!({"engines": ["nobody"]})), 422, "unknown_engine", Some("engines[0]")),
         (post(), services, service(json!({"engines": ["east-1", "router-1"]})), 422, "unknown_engine", Some("engines[1]")),
         (post(), services, service(json!({"engines": []})), 422, "invalid_field", Some("engines")),
-        (post(), services, service(json!({"caching": {"max_ttl_seconds": 4_000_000_000u32}})), 422, "invalid_field", Some("caching.max_ttl_seconds")),
+        (
+            post(),
+            services,
+            service(json!({"caching": {"max_ttl_seconds": 4_000_000_000u32}})),
+            422,
+            "invalid_field",
+            Some("caching.max_ttl_seconds"),
+        ),
         (post(), services, service(json!({"caching": {"ttl": 1}})), 422, "unknown_field", Some("caching.ttl")),
         (post(), services, service(json!({"priority": 1})), 422, "unknown_field", Some("priority")),
         (post(), services, json!({"name": "new"}), 422, "missing_field", Some("domain")),
-        (post(), services, json!([1]), 422, "invalid_field", Some("name")),
+        (post(), services, json!(["a", "a.b", "http://192.0.2.1"]), 400, "invalid_json", None),
+        (post(), services, json!({"name": 1}), 422, "invalid_field", Some("name")),
         (Method::PUT, "/api/v1/delivery-services/demo", service(json!({"domain": "films.weir.test"})), 409, "domain_taken", Some("domain")),
         (Method::PUT, "/api/v1/delivery-services/nobody", service(json!({})), 404, "not_found", None),
         (post(), locations, json!({"name": "core"}), 409, "name_taken", Some("name")),
@@ -56,10 +66,38 @@ fn cases() -> Vec<Case> {
         (Method::DELETE, "/api/v1/devices/core-1", Value::Null, 409, "sole_root_engine", None),
         (post(), "/api/v1/devices/core-1/activate", json!({"location": "east"}), 409, "sole_root_engine", None),
         (Method::DELETE, "/api/v1/devices/east-1", Value::Null, 409, "device_in_use", None),
-        (Method::PUT, coverage, zones(json!([{"network": "10.0.0.0/8", "locations": {"nowhere": 1}}])), 422, "unknown_location", Some("zones[0].locations.nowhere")),
-        (Method::PUT, coverage, zones(json!([{"network": "10.0.0.1/8", "locations": {"east": 1}}])), 422, "invalid_field", Some("zones[0].network")),
-        (Method::PUT, coverage, zones(json!([{"network": "all", "locations": {"east": 1}}])), 422, "invalid_field", Some("zones[0].network")),
-        (Method::PUT, coverage, zones(json!([{"network": "10.0.0.0/8", "locations": {}}])), 422, "invalid_field", Some("zones[0].locations")),
+        (
+            Method::PUT,
+            coverage,
+            zones(json!([{"network": "10.0.0.0/8", "locations": {"nowhere": 1}}])),
+            422,
+            "unknown_location",
+            Some("zones[0].locations.nowhere"),
+        ),
+        (
+            Method::PUT,
+            coverage,
+            zones(json!([{"network": "10.0.0.1/8", "locations": {"east": 1}}])),
+            422,
+            "invalid_field",
+            Some("zones[0].network"),
+        ),
+        (
+            Method::PUT,
+            coverage,
+            zones(json!([{"network": "all", "locations": {"east": 1}}])),
+            422,
+            "invalid_field",
+            Some("zones[0].network"),
+        ),
+        (
+            Method::PUT,
+            coverage,
+            zones(json!([{"network": "10.0.0.0/8", "locations": {}}])),
+            422,
+            "invalid_field",
+            Some("zones[0].locations"),
+        ),
         (
             Method::PUT,
             coverage,
@@ -68,12 +106,33 @@ fn cases() -> Vec<Case> {
             "duplicate_network",
             Some("zones[1].network"),
         ),
-        (post(), "/api/v1/enrolment-tokens", json!({"role": "chef", "uses": 1, "expires_in_seconds": 1}), 422, "invalid_field", Some("role")),
-        (post(), "/api/v1/enrolment-tokens", json!({"role": "engine", "uses": 0, "expires_in_seconds": 1}), 422, "invalid_field", Some("uses")),
-        (post(), "/api/v1/enrolment-tokens", json!({"role": "engine", "uses": 1, "expires_in_seconds": 0}), 422, "invalid_field", Some("expires_in_seconds")),
+        (
+            post(),
+            "/api/v1/enrolment-tokens",
+            json!({"role": "chef", "uses": 1, "expires_in_seconds": 1}),
+            422,
+            "invalid_field",
+            Some("role"),
+        ),
+        (
+            post(),
+            "/api/v1/enrolment-tokens",
+            json!({"role": "engine", "uses": 0, "expires_in_seconds": 1}),
+            422,
+            "invalid_field",
+            Some("uses"),
+        ),
+        (
+            post(),
+            "/api/v1/enrolment-tokens",
+            json!({"role": "engine", "uses": 1, "expires_in_seconds": 0}),
+            422,
+            "invalid_field",
+            Some("expires_in_seconds"),
+        ),
         (post(), "/api/v1/tokens", json!({"name": "tests"}), 409, "name_taken", Some("name")),
         (post(), "/api/v1/alarms/99/acknowledge", Value::Null, 404, "not_found", None),
-        (Method::GET, "/api/v1/alarms?state=loud", Value::Null, 400, "invalid_query", None),
+        (Method::GET, "/api/v1/alarms?state=loud", Value::Null, 400, "invalid_query", Some("state")),
         (Method::GET, "/api/v1/audit?limit=0", Value::Null, 400, "invalid_query", Some("limit")),
         (Method::GET, "/api/v1/route/explain?client=nobody&url=http://a.b/", Value::Null, 422, "invalid_field", Some("client")),
         (Method::GET, "/api/v1/route/explain?client=127.0.0.1&url=x&router=east-1", Value::Null, 409, "wrong_role", Some("router")),
@@ -108,6 +167,27 @@ async fn every_refusal_names_reason_and_field_and_changes_nothing() {
         assert_eq!(answer.refusal(), (reason.to_owned(), field.map(str::to_owned)), "{what}");
     }
     assert_eq!(running.dump().await, before);
+}
+
+#[tokio::test]
+async fn what_devices_could_not_load_is_refused() {
+    let running = Running::start().await;
+    let mut parent = Value::Null;
+    let mut depth = 0;
+    let refused = loop {
+        let before = running.generation().await;
+        let answer = running.call(Method::POST, "/api/v1/locations", Some(json!({"name": format!("l{depth}"), "parent": parent}))).await;
+        if answer.status != 201 {
+            assert_eq!(running.generation().await, before);
+            break answer;
+        }
+        parent = format!("l{depth}").into();
+        depth += 1;
+        assert!(depth < 100, "a tree has a limit");
+    };
+    assert!(refused.json["detail"].as_str().expect("detail").contains(&format!("location l{depth}")), "{}", refused.json);
+    assert_eq!((refused.status, refused.refusal().0.as_str()), (422, "does_not_compile"));
+    assert_eq!(running.get("/api/v1/locations").await["items"].as_array().expect("items").len(), depth);
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! Devices: statuses, addresses, guards, metrics.
+
 use crate::harness::Running;
 use hyper::Method;
 use serde_json::json;
@@ -61,5 +63,29 @@ async fn guards_let_go_when_nobody_needs_the_device() {
     for device in ["core-1", "router-1", "east-1"] {
         running.call(Method::DELETE, &format!("/api/v1/devices/{device}"), None).await.expect(204);
     }
+    for token in running.get("/api/v1/enrolment-tokens").await["items"].as_array().expect("items") {
+        let path = format!("/api/v1/enrolment-tokens/{}", token["id"].as_str().expect("id"));
+        running.call(Method::DELETE, &path, None).await.expect(204);
+    }
     running.call(Method::DELETE, "/api/v1/locations/east", None).await.expect(204);
+}
+
+#[tokio::test]
+async fn devices_and_requests_are_measured() {
+    let running = Running::start().await;
+    running.device("east-1", Role::Engine, None).await;
+    running.call(Method::GET, "/api/v1/nothing", None).await.refusal();
+    let wanted = [
+        "manager_devices{status=\"inactive\"} 1",
+        "manager_devices{status=\"online\"} 1",
+        "manager_configuration_generation 1",
+        "manager_alarms_raised{severity=\"critical\"} 0",
+        "manager_api_requests_total{status=\"404\"} 1",
+        "manager_reports_total 0",
+    ];
+    crate::harness::until("all is measured", || async {
+        let text = running.metrics.text();
+        wanted.iter().all(|w| text.lines().any(|l| l == *w))
+    })
+    .await;
 }

@@ -1,3 +1,5 @@
+//! Enrolment: tokens good and bad, and who may speak for whom.
+
 use crate::harness::{Running, TestDevice, until};
 use hyper::Method;
 use serde_json::json;

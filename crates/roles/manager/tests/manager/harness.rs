@@ -27,25 +27,25 @@ use weir_operator_api::Problem;
 use weir_telemetry::Metrics;
 
 /// Longest wait for anything in these tests.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// An answer: status and JSON body (null when empty).
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub content_type: String,
-    pub json: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) json: Value,
 }
 
 impl Answer {
     /// The body of a success with this status.
-    pub fn expect(self, status: u16) -> Value {
+    pub(crate) fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.json);
         self.json
     }
 
     /// The problem of a refusal: its reason word and field.
-    pub fn refusal(self) -> (String, Option<String>) {
+    pub(crate) fn refusal(self) -> (String, Option<String>) {
         assert_eq!(self.content_type, "application/problem+json", "{}", self.json);
         let problem: Problem = serde_json::from_value(self.json).expect("problem");
         assert_eq!(problem.status, self.status);
@@ -55,7 +55,7 @@ impl Answer {
 }
 
 /// One request on a connection of its own.
-pub async fn send(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, h2: bool, request: Request<Full<Bytes>>) -> Answer {
+pub(crate) async fn send(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, h2: bool, request: Request<Full<Bytes>>) -> Answer {
     let io = TokioIo::new(io);
     let tasks = weir_telemetry::Tasks::new();
     let response = if h2 {
@@ -76,7 +76,7 @@ pub async fn send(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, h2: 
 }
 
 /// One request over TLS.
-pub async fn send_tls(address: SocketAddr, mut tls: rustls::ClientConfig, request: Request<Full<Bytes>>) -> Answer {
+pub(crate) async fn send_tls(address: SocketAddr, mut tls: rustls::ClientConfig, request: Request<Full<Bytes>>) -> Answer {
     tls.alpn_protocols = vec![b"h2".to_vec()];
     let stream = TcpStream::connect(address).await.expect("connected");
     let connector = tokio_rustls::TlsConnector::from(Arc::new(tls));
@@ -84,7 +84,7 @@ pub async fn send_tls(address: SocketAddr, mut tls: rustls::ClientConfig, reques
     send(stream, true, request).await
 }
 
-pub fn request(method: Method, uri: &str, body: Option<&Value>) -> Request<Full<Bytes>> {
+pub(crate) fn request(method: Method, uri: &str, body: Option<&Value>) -> Request<Full<Bytes>> {
     let builder = Request::builder().method(method).uri(uri);
     match body {
         None => builder.body(Full::default()),
@@ -94,7 +94,7 @@ pub fn request(method: Method, uri: &str, body: Option<&Value>) -> Request<Full<
 }
 
 /// Waits until `ready` says so.
-pub async fn until<F: Future<Output = bool>>(what: &str, mut ready: impl FnMut() -> F) {
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut ready: impl FnMut() -> F) {
     let mut tries = tokio::time::interval(Duration::from_millis(20));
     let deadline = weir_clock::monotonic() + DEADLINE;
     while !ready().await {
@@ -104,15 +104,16 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut ready: impl FnMut()
 }
 
 /// A running manager.
-pub struct Running {
-    pub dir: tempfile::TempDir,
-    pub manager: Manager,
-    pub api: SocketAddr,
-    pub device: SocketAddr,
-    pub token: String,
+pub(crate) struct Running {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) manager: Manager,
+    pub(crate) metrics: Metrics,
+    pub(crate) api: SocketAddr,
+    pub(crate) device: SocketAddr,
+    pub(crate) token: String,
 }
 
-fn settings(data: PathBuf, api: SocketAddr, device: SocketAddr) -> ManagerSettings {
+fn settings(data: PathBuf, api: SocketAddr, device: SocketAddr, metrics: Metrics) -> ManagerSettings {
     ManagerSettings {
         data,
         name: "manager-1".parse().expect("name"),
@@ -120,37 +121,52 @@ fn settings(data: PathBuf, api: SocketAddr, device: SocketAddr) -> ManagerSettin
         profile: "rehearsal".into(),
         listeners: Listeners { https: Some(api), device: Some(device), ..Listeners::default() },
         addresses: vec![],
-        metrics: Metrics::new("1.0.0-b1", "manager", "manager-1"),
+        metrics,
         own: OwnAnswers { boot: 1, worker_crashes: 0, logs: Arc::new(|lines| Ok(vec![format!("last {lines}")])) },
     }
 }
 
+/// A listener; after a crash the tasks that held the one before end a moment later.
+async fn listener(address: &str) -> TcpListener {
+    let bound = std::cell::Cell::new(None);
+    until("the address is free", || async {
+        bound.set(TcpListener::bind(address).ok());
+        let taken = bound.take();
+        let free = taken.is_some();
+        bound.set(taken);
+        free
+    })
+    .await;
+    bound.into_inner().expect("bound")
+}
+
 impl Running {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_in(tempfile::tempdir().expect("dir"), ["127.0.0.1:0", "127.0.0.1:0"], None).await
     }
 
     /// The same network again, at the same addresses.
-    pub async fn restart(self) -> Self {
-        let Self { dir, manager, api, device, token } = self;
+    pub(crate) async fn restart(self) -> Self {
+        let Self { dir, manager, api, device, token, .. } = self;
         assert!(manager.stop(DEADLINE).await);
         drop(manager);
         Self::start_in(dir, [&api.to_string(), &device.to_string()], Some(token)).await
     }
 
     /// Like [`Running::restart`], after an end nobody prepared.
-    pub async fn crash_and_restart(self) -> Self {
-        let Self { dir, manager, api, device, token } = self;
+    pub(crate) async fn crash_and_restart(self) -> Self {
+        let Self { dir, manager, api, device, token, .. } = self;
         drop(manager);
         Self::start_in(dir, [&api.to_string(), &device.to_string()], Some(token)).await
     }
 
     async fn start_in(dir: tempfile::TempDir, addresses: [&str; 2], token: Option<String>) -> Self {
-        let [api_listener, device_listener] = addresses.map(|a| TcpListener::bind(a).expect("bound"));
+        let (api_listener, device_listener) = (listener(addresses[0]).await, listener(addresses[1]).await);
         let (api, device) = (api_listener.local_addr().expect("address"), device_listener.local_addr().expect("address"));
-        let manager = Manager::open(settings(dir.path().to_owned(), api, device)).await.expect("opened");
+        let metrics = Metrics::new("1.0.0-b1", "manager", "manager-1");
+        let manager = Manager::open(settings(dir.path().to_owned(), api, device, metrics.clone())).await.expect("opened");
         manager.serve(ManagerListeners { api: vec![api_listener], device: vec![device_listener] }).await.expect("serving");
-        let mut running = Self { dir, manager, api, device, token: token.unwrap_or_default() };
+        let mut running = Self { dir, manager, metrics, api, device, token: token.unwrap_or_default() };
         if running.token.is_empty() {
             let made = running.local(Method::POST, "/api/v1/tokens", Some(json!({"name": "tests"}))).await.expect(201);
             running.token = made["token"].as_str().expect("token").to_owned();
@@ -159,61 +175,61 @@ impl Running {
     }
 
     /// A request over the local socket.
-    pub async fn local(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn local(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         let stream = tokio::net::UnixStream::connect(self.dir.path().join("run/cms.sock")).await.expect("socket");
         send(stream, false, request(method, path, body.as_ref())).await
     }
 
     /// A request with the API token.
-    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         self.call_with(&format!("Bearer {}", self.token), method, path, body).await
     }
 
-    pub async fn call_with(&self, authorization: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn call_with(&self, authorization: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
         let mut request = request(method, &format!("https://{}{path}", self.api), body.as_ref());
         request.headers_mut().insert("authorization", authorization.parse().expect("header"));
         send_tls(self.api, client_config(&self.manager.ca_pem(), None).expect("client"), request).await
     }
 
-    pub async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         self.call(Method::GET, path, None).await.expect(200)
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> Value {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
         let answer = self.call(Method::POST, path, Some(body)).await;
         assert!((200..300).contains(&answer.status), "{}", answer.json);
         answer.json
     }
 
     /// An enrolment token for a role, with many uses.
-    pub async fn enrolment_token(&self, role: &str, into: Option<&str>) -> String {
+    pub(crate) async fn enrolment_token(&self, role: &str, into: Option<&str>) -> String {
         let body = json!({"role": role, "uses": 100, "expires_in_seconds": 600, "activate_into": into});
         self.post("/api/v1/enrolment-tokens", body).await["token"].as_str().expect("token").to_owned()
     }
 
     /// A device that is enrolled and, with `into`, active.
-    pub async fn device(&self, name: &str, role: Role, into: Option<&str>) -> TestDevice {
+    pub(crate) async fn device(&self, name: &str, role: Role, into: Option<&str>) -> TestDevice {
         let device = TestDevice::new(name, role);
         let token = self.enrolment_token(role.as_str(), into).await;
         device.enrol(self, &token).await
     }
 
     /// Locations core and, below it, east.
-    pub async fn two_locations(&self) {
+    pub(crate) async fn two_locations(&self) {
         self.post("/api/v1/locations", json!({"name": "core"})).await;
         self.post("/api/v1/locations", json!({"name": "east", "parent": "core"})).await;
     }
 
-    pub async fn status_of(&self, device: &str) -> String {
+    pub(crate) async fn status_of(&self, device: &str) -> String {
         self.get(&format!("/api/v1/devices/{device}")).await["status"].as_str().expect("status").to_owned()
     }
 
-    pub async fn generation(&self) -> u64 {
+    pub(crate) async fn generation(&self) -> u64 {
         self.get("/api/v1/status").await["generation"].as_u64().expect("number")
     }
 
     /// Everything configured, as lists show it, without what time alone changes.
-    pub async fn dump(&self) -> Value {
+    pub(crate) async fn dump(&self) -> Value {
         let mut dump = json!({});
         for list in ["locations", "delivery-services", "coverage-zones", "enrolment-tokens", "tokens", "audit"] {
             dump[list] = self.get(&format!("/api/v1/{list}")).await;
@@ -231,33 +247,33 @@ impl Running {
 }
 
 /// A device's side of the device API.
-pub struct TestDevice {
-    pub name: String,
-    pub role: Role,
-    pub request: CertificateRequest,
-    pub identity: Option<Identity>,
-    pub listeners: Listeners,
+pub(crate) struct TestDevice {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    pub(crate) request: CertificateRequest,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) listeners: Listeners,
 }
 
 #[derive(Clone)]
-pub struct Identity {
-    pub certificate: String,
-    pub ca: String,
+pub(crate) struct Identity {
+    pub(crate) certificate: String,
+    pub(crate) ca: String,
 }
 
 impl TestDevice {
-    pub fn new(name: &str, role: Role) -> Self {
+    pub(crate) fn new(name: &str, role: Role) -> Self {
         let request = CertificateRequest::create(&Subject { device: name.into(), role: role.to_string() }).expect("request");
         let http = Some("127.0.0.9:8080".parse().expect("address"));
         let keepalive = (role == Role::Router).then(|| "127.0.0.9:7000".parse().expect("address"));
         Self { name: name.into(), role, request, identity: None, listeners: Listeners { http, keepalive, ..Listeners::default() } }
     }
 
-    pub fn hello(&self, stamp: Stamp) -> Hello {
+    pub(crate) fn hello(&self, stamp: Stamp) -> Hello {
         Hello { protocol: PROTOCOL, version: "1.0.0-b1".into(), device: self.name.parse().expect("name"), role: self.role, stamp }
     }
 
-    pub fn enrol_request(&self, token: &str) -> EnrolRequest {
+    pub(crate) fn enrol_request(&self, token: &str) -> EnrolRequest {
         EnrolRequest {
             hello: self.hello(Stamp::default()),
             token: token.into(),
@@ -266,11 +282,11 @@ impl TestDevice {
         }
     }
 
-    pub async fn try_enrol(&self, running: &Running, token: &str) -> Answer {
+    pub(crate) async fn try_enrol(&self, running: &Running, token: &str) -> Answer {
         self.send_enrolment(running, &self.enrol_request(token), token).await
     }
 
-    pub async fn send_enrolment(&self, running: &Running, body: &EnrolRequest, token: &str) -> Answer {
+    pub(crate) async fn send_enrolment(&self, running: &Running, body: &EnrolRequest, token: &str) -> Answer {
         let uri = format!("https://{}{}", running.device, paths::ENROL);
         let body = serde_json::to_value(body).expect("JSON");
         // A token that cannot be read pins nothing: such a device would not even connect, so trust the CA here.
@@ -281,21 +297,21 @@ impl TestDevice {
         send_tls(running.device, tls, request(Method::POST, &uri, Some(&body))).await
     }
 
-    pub async fn enrol(mut self, running: &Running, token: &str) -> Self {
+    pub(crate) async fn enrol(mut self, running: &Running, token: &str) -> Self {
         let answer: weir_device_api::EnrolAnswer =
             serde_json::from_value(self.try_enrol(running, token).await.expect(200)).expect("enrolled");
         self.identity = Some(Identity { certificate: answer.certificate, ca: answer.ca });
         self
     }
 
-    pub async fn call(&self, running: &Running, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn call(&self, running: &Running, method: Method, path: &str, body: Option<Value>) -> Answer {
         let identity = self.identity.as_ref().expect("enrolled");
         let tls = client_config(&identity.ca, Some((&identity.certificate, &self.request.key_pem))).expect("client");
         let uri = format!("https://{}{path}", running.device);
         send_tls(running.device, tls, request(method, &uri, body.as_ref())).await
     }
 
-    pub fn report_of(&self, stamp: Stamp) -> Report {
+    pub(crate) fn report_of(&self, stamp: Stamp) -> Report {
         Report {
             hello: self.hello(stamp),
             boot: 1,
@@ -309,17 +325,17 @@ impl TestDevice {
         }
     }
 
-    pub async fn report(&self, running: &Running, report: &Report) -> Answer {
+    pub(crate) async fn report(&self, running: &Running, report: &Report) -> Answer {
         self.call(running, Method::POST, paths::REPORT, Some(serde_json::to_value(report).expect("JSON"))).await
     }
 
-    pub async fn poll(&self, running: &Running, known: Stamp, wait_ms: u64) -> Poll {
+    pub(crate) async fn poll(&self, running: &Running, known: Stamp, wait_ms: u64) -> Poll {
         let path = format!("{}?term={}&generation={}&wait_ms={wait_ms}", paths::CONFIGURATION, known.term, known.generation);
         serde_json::from_value(self.call(running, Method::GET, &path, None).await.expect(200)).expect("poll")
     }
 
     /// Fetches the configuration and reports that it runs.
-    pub async fn follow(&self, running: &Running) -> Stamp {
+    pub(crate) async fn follow(&self, running: &Running) -> Stamp {
         let stamp = self.poll(running, Stamp::default(), 0).await.configuration.expect("configuration").stamp;
         self.report(running, &self.report_of(stamp)).await.expect(200);
         stamp

@@ -1,3 +1,5 @@
+//! What lasts: restarts, crashes, lost state, the audit.
+
 use crate::harness::Running;
 use hyper::Method;
 use serde_json::{Value, json};
@@ -42,7 +44,8 @@ async fn state_db_may_be_deleted() {
     let before = running.dump().await;
     let state = running.dir.path().join("state/manager/state.db");
     let running = running.restart().await;
-    std::fs::write(&state, b"damaged beyond recognition, and long enough for a header, one hopes.............................").expect("written");
+    std::fs::write(&state, b"damaged beyond recognition, and long enough for a header, one hopes.............................")
+        .expect("written");
     let running = running.crash_and_restart().await;
     assert_eq!(running.dump().await, before);
 }
@@ -50,7 +53,8 @@ async fn state_db_may_be_deleted() {
 #[tokio::test]
 async fn every_write_has_one_audit_row_and_a_write_that_changes_nothing_has_none() {
     let running = Running::start().await;
-    let entries = async |after: usize| running.get(&format!("/api/v1/audit?after={after}")).await["items"].as_array().expect("items").clone();
+    let entries =
+        async |after: usize| running.get(&format!("/api/v1/audit?after={after}")).await["items"].as_array().expect("items").clone();
     let known = entries(0).await.len();
     furnish(&running).await;
     let generation = running.generation().await;

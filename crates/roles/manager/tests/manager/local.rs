@@ -1,3 +1,5 @@
+//! The local socket and the lock on the state.
+
 use crate::harness::Running;
 use hyper::Method;
 use serde_json::json;
@@ -23,7 +25,7 @@ async fn the_local_socket_needs_no_token_and_is_ours_alone() {
 }
 
 #[tokio::test]
-async fn a_second_manager_on_the_same_state_waits_and_then_says_why() {
+async fn the_state_is_locked_for_as_long_as_a_manager_runs() {
     let running = Running::start().await;
     let lock = std::fs::File::open(running.dir.path().join("state/manager/lock")).expect("lock");
     assert!(lock.try_lock().is_err(), "the running manager holds it");

@@ -1,3 +1,5 @@
+//! The OpenAPI document: committed, complete, served.
+
 use crate::harness::Running;
 use serde_json::Value;
 use std::{fs, path::Path};

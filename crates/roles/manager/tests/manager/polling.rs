@@ -1,3 +1,5 @@
+//! The long poll: configurations and questions.
+
 use crate::harness::{DEADLINE, Running};
 use hyper::Method;
 use serde_json::json;

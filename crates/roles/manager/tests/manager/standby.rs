@@ -1,3 +1,5 @@
+//! The standby: its status, and 421 for the rest.
+
 use crate::harness::{DEADLINE, Running, TestDevice, request, send_tls};
 use hyper::Method;
 use std::net::TcpListener;
