@@ -82,7 +82,11 @@ fn command(pid: u32) -> String {
     let raw = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let words = String::from_utf8_lossy(&raw).replace('\0', " ");
     let words = words.trim();
-    if words.is_empty() { "command unknown".to_owned() } else { words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(COMMAND_MAX_CHARS).collect() }
+    if words.is_empty() {
+        "command unknown".to_owned()
+    } else {
+        words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(COMMAND_MAX_CHARS).collect()
+    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ use std::{
 use weir_model::VERSION;
 use weir_slots::{DataDirectory, FileSystem, Image, ImageFile, Installed};
 
+/// Size of a Unix socket's path in the kernel, final zero included (unix(7)).
+const SOCKET_PATH_BYTES: usize = 108;
+
 /// What a network was made with; read again by each later start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Made {
@@ -61,6 +64,15 @@ impl Directory {
         };
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| refused(&e, "create"))?;
         let root = std::fs::canonicalize(dir).map_err(|e| refused(&e, "open"))?;
+        let socket = root.join("devices/manager-1").join(weir_operator_api::paths::LOCAL_SOCKET);
+        if socket.as_os_str().len() >= SOCKET_PATH_BYTES {
+            let longest = SOCKET_PATH_BYTES - 1 - (socket.as_os_str().len() - root.as_os_str().len());
+            return Err(Misconfigured(format!(
+                "the path {} is too long for a local socket below it; --dir may have {longest} bytes",
+                root.display()
+            ))
+            .into());
+        }
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -160,6 +172,15 @@ impl Directory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_too_long_for_a_socket_is_refused_before_anything_is_made() {
+        let dir = tempfile::tempdir().expect("dir");
+        let long = dir.path().join("x".repeat(90));
+        let refused = Directory::open(&long).err().expect("refused").to_string();
+        assert!(refused.contains("too long") && refused.contains("bytes"), "{refused}");
+        assert!(!long.join("lock").exists());
+    }
 
     #[test]
     fn one_network_a_directory_and_one_version() {
