@@ -37,9 +37,12 @@ impl Claim {
             }
             Err(errno) => return Err(refused(&path)(errno.into())),
         }
-        let claim = Self { data: data.clone(), _lock: lock };
-        write_pid(&data.keeper_pid(), std::process::id()).map_err(refused(&data.keeper_pid()))?;
-        Ok(claim)
+        Ok(Self { data: data.clone(), _lock: lock })
+    }
+
+    /// Writes `run/keeper.pid`. The lock is what keeps others out: a full disk must not keep a device from starting.
+    pub(crate) fn keeper_started(&self) -> io::Result<()> {
+        write_pid(&self.data.keeper_pid(), std::process::id())
     }
 
     /// Writes `run/worker.pid`.

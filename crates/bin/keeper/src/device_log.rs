@@ -5,8 +5,15 @@ use crate::{
     account::{Account, append_as},
 };
 use serde_json::{Map, Value};
-use std::{io::Write, path::PathBuf};
+use std::{
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+};
 use weir_slots::{DataDirectory, DeviceFile};
+
+/// A log longer than this is renamed to `device.log.1`, as the worker does (`weir_telemetry::log::LOG_BYTES_MAX`).
+const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// What the keeper says of one event beside its message.
 pub(crate) type Field<'a> = (&'a str, Value);
@@ -53,6 +60,20 @@ impl DeviceLog {
         bytes.push(b'\n');
         // Opened anew each time because the worker renames a long log; lines are rare here. A full disk must not stop
         // the keeper, so a line that cannot be written is lost.
-        let _ = append_as(&self.path, self.worker_user).and_then(|mut file| file.write_all(&bytes));
+        let _ = self.append(&bytes);
+    }
+
+    /// Appends, to a new file when the old one has grown long: a worker that never runs would not do it.
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut file = append_as(&self.path, self.worker_user)?;
+        if file.metadata()?.len() > LOG_BYTES_MAX {
+            let mut old = self.path.clone().into_os_string();
+            old.push(".1");
+            // A file that cannot be renamed grows on: a long log is better than none.
+            if fs::rename(&self.path, old).is_ok() {
+                file = append_as(&self.path, self.worker_user)?;
+            }
+        }
+        file.write_all(bytes)
     }
 }

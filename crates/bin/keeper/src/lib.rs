@@ -70,6 +70,9 @@ fn keep(arguments: Arguments) -> Result<(), Failure> {
     let claim = Claim::take(&data, user)?;
     let log = DeviceLog::new(&data, &device, user);
     log.info("keeper started", &[("pid", std::process::id().into())]);
+    if let Err(error) = claim.keeper_started() {
+        log.warn("keeper.pid not written", &[("error", error.to_string().into())]);
+    }
     let result = serve(&arguments, &data, &device, &claim, &log, user);
     match &result {
         Ok(()) => log.info("keeper stopped", &[]),

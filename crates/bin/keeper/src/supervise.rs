@@ -12,12 +12,13 @@ use crate::{
     worker::{History, KillReason, Stage, Worker, exit_text},
 };
 use std::{
+    io,
     os::fd::AsFd,
     process::ExitStatus,
     time::{Duration, Instant},
 };
 use weir_keeper_api::{DecodeError, Message, PROTOCOL, Reason, Verb, decode};
-use weir_slots::{DataDirectory, verify_active};
+use weir_slots::{DataDirectory, VerifyError, verify_active};
 use weir_sockets::{ControlError, ControlSocket};
 
 /// How long the worker may drain when the lifeline closes: whoever held it is gone, and nothing of it may stay.
@@ -135,7 +136,16 @@ impl<'a> Supervisor<'a> {
     /// Verifies the active slot and starts its worker. A slot that does not verify is a failure of the keeper; a
     /// process that cannot be started counts as an exit and is tried again.
     fn start(&mut self) -> Result<(), Failure> {
-        let slot = verify_active(self.data)?;
+        let slot = match verify_active(self.data) {
+            // Reading failed, which says nothing against the slot: a worker that could not be started, so far.
+            Err(VerifyError::Disk(error)) if error.source.kind() != io::ErrorKind::NotFound => {
+                let text = failure::chain(&error);
+                self.log.error("slot not read", &[("error", text.as_str().into())]);
+                self.ended_unexpectedly(Ended::Unexpectedly, Duration::ZERO, format!("not started: {text}"));
+                return Ok(());
+            }
+            verified => verified?,
+        };
         if let Some((half, why)) = slot.damaged_half {
             self.log.warn("half of the boot record is damaged", &[("half", half.into()), ("error", why.to_string().into())]);
         }

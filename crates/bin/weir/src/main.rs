@@ -6,6 +6,7 @@
 mod api_client;
 mod cli;
 mod commands;
+mod open_files;
 mod output;
 mod up;
 mod worker;

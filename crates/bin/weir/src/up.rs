@@ -16,6 +16,7 @@ use crate::{
     api_client::ApiClient,
     cli::UpArgs,
     commands::{self, Misconfigured},
+    open_files,
 };
 use anyhow::Context;
 use base::{Base, Wanted};
@@ -25,8 +26,8 @@ use keepers::Keepers;
 use network::{EngineEntry, ManagerEntry, NetworkFile, RouterEntry, ServiceEntry};
 use plan::{DOMAIN, Plan, SERVICE};
 use progress::Progress;
-use std::{net::SocketAddr, time::Duration};
-use tokio::signal::unix::{SignalKind, signal};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use weir_model::{OriginUrl, Role, VERSION};
 use weir_net::http1::{Gate, Limits, serve};
 use weir_slots::Installed;
@@ -42,14 +43,12 @@ const DATA_THREADS: u16 = 2;
 /// Runs a network until SIGINT or SIGTERM.
 pub(crate) fn run(arguments: &UpArgs) -> anyhow::Result<()> {
     let started = weir_clock::monotonic();
-    raise_open_files();
+    // Every device inherits the limit; engines need a file descriptor per viewer.
+    open_files::raise();
     let directory = Directory::open(&arguments.dir)?;
     let (made, base) = settle(&directory, arguments)?;
     let plan = Plan::new(made.base, made.engines);
-    commands::runtime()?.block_on(async {
-        let up = Up { directory, made, plan, _base: base };
-        up.run(started).await
-    })
+    commands::runtime()?.block_on(async { Arc::new(Up { directory, made, plan, _base: base }).run(started).await })
 }
 
 /// What this network is: as it was made, or as the command line says now. A difference is refused by name.
@@ -86,14 +85,6 @@ fn settle(directory: &Directory, arguments: &UpArgs) -> anyhow::Result<(Made, Ba
     Ok((made, base))
 }
 
-/// Every device inherits the limit; engines need a file descriptor per viewer.
-fn raise_open_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    // A smaller limit only means fewer viewers.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-}
-
 struct Up {
     directory: Directory,
     made: Made,
@@ -102,20 +93,20 @@ struct Up {
 }
 
 impl Up {
-    async fn run(&self, started: std::time::Instant) -> anyhow::Result<()> {
-        let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-        let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    async fn run(self: &Arc<Self>, started: std::time::Instant) -> anyhow::Result<()> {
+        let mut stop = Stop::listen()?;
         let progress = Progress::new();
         self.directory.forget_network()?;
-        progress.step("preparing data directories");
-        ports::free(&self.plan, self.directory.root(), self.made.origin.is_none()).await?;
-        let program = self.prepare(&progress)?;
+        let prepared = tokio::select! {
+            prepared = self.prepare(&progress) => prepared.map(Some),
+            () = stop.asked() => Ok(None),
+        };
+        let Some(program) = prepared? else { return progress.finish("stopped before anything was started") };
         let tasks = Tasks::new();
         let mut keepers = Keepers::new(program);
         let begin = tokio::select! {
             begun = self.begin(&mut keepers, &tasks, &progress) => begun.map(Some),
-            _ = interrupt.recv() => Ok(None),
-            _ = terminate.recv() => Ok(None),
+            () = stop.asked() => Ok(None),
         };
         let outcome = match begin {
             Ok(Some(network)) => {
@@ -123,8 +114,7 @@ impl Up {
                 progress.finish(&announce::text(&network, &self.plan, self.directory.root(), started.elapsed(), demo))?;
                 tokio::select! {
                     () = watch(&mut keepers) => {}
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
+                    () = stop.asked() => {}
                 }
                 Ok(())
             }
@@ -132,26 +122,39 @@ impl Up {
             Err(error) => Err(error),
         };
         self.directory.forget_network()?;
-        eprintln!("weir: stopping every device");
-        if !keepers.stop().await {
-            eprintln!("weir: some keepers were ended by force");
+        eprintln!("weir: stopping every device (once more to end them at once)");
+        tokio::select! {
+            orderly = keepers.stop() => if !orderly {
+                eprintln!("weir: some keepers were ended by force");
+            },
+            // Their lifelines close with this process.
+            () = stop.asked() => {}
         }
         tasks.cancel();
         outcome
     }
 
-    /// Data directories and slots of every device; the program they all run.
-    fn prepare(&self, progress: &Progress) -> anyhow::Result<std::path::PathBuf> {
+    /// Free addresses, data directories and slots of every device; the program they all run.
+    async fn prepare(self: &Arc<Self>, progress: &Progress) -> anyhow::Result<std::path::PathBuf> {
+        progress.step("preparing data directories");
+        ports::free(&self.plan, self.directory.root(), self.made.origin.is_none()).await?;
+        let up = self.clone();
+        let (program, replaced) = tokio::task::spawn_blocking(move || up.install()).await.context("prepare data directories")??;
+        if replaced {
+            progress.note(&format!("development build replaced: version {VERSION} is the same, its digest is another"));
+        }
+        Ok(program)
+    }
+
+    /// Blocks on the disk. Returns the program, and whether it replaced another build.
+    fn install(&self) -> anyhow::Result<(std::path::PathBuf, bool)> {
         let (image, program) = self.directory.image()?;
         let mut replaced = false;
         for device in &self.plan.devices {
             let installed = self.directory.prepare(&device.name, &device.device_file(DATA_THREADS), &image)?;
             replaced |= matches!(installed, Installed::Replaced { .. });
         }
-        if replaced {
-            progress.note(&format!("development build replaced: version {VERSION} is the same, its digest is another"));
-        }
-        Ok(program)
+        Ok((program, replaced))
     }
 
     fn data(&self, device: &str) -> std::path::PathBuf {
@@ -250,11 +253,33 @@ impl Up {
     }
 }
 
+/// SIGINT and SIGTERM.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("listen for SIGINT")?,
+            terminate: signal(SignalKind::terminate()).context("listen for SIGTERM")?,
+        })
+    }
+
+    /// Waits for the next of either.
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
 /// Says what becomes of keepers that end by themselves; they are restarted.
 async fn watch(keepers: &mut Keepers) {
     while let Some(end) = keepers.ended.recv().await {
-        let said = if end.said.is_empty() { String::new() } else { format!(": {}", end.said) };
-        eprintln!("weir: the keeper of {} ended ({}){said}; starting it again", end.device, end.status);
+        eprintln!("weir: the keeper of {} {}; starting it again", end.device, end.how);
     }
 }
 

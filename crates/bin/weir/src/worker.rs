@@ -7,12 +7,13 @@ mod life;
 mod manager;
 mod router;
 
-use crate::commands::Misconfigured;
+use crate::{commands::Misconfigured, open_files};
 use anyhow::Context;
 use device::Device;
 use std::path::Path;
 use weir_agent::{AgentSettings, DeviceState, Identity, control::Control};
 use weir_model::{Role, VERSION};
+use weir_net::http1::Limits;
 use weir_telemetry::{
     Metrics,
     log::{self, Speaker},
@@ -24,6 +25,9 @@ pub(crate) struct Start {
     control: Control,
     metrics: Metrics,
     worker_crashes: u32,
+    last_exit: Option<String>,
+    /// Connections each data-plane listener may hold.
+    connections: usize,
 }
 
 /// Runs the worker of the device whose data directory this is.
@@ -45,8 +49,10 @@ fn start(device: Device) -> anyhow::Result<()> {
     tracing::info!(pid = std::process::id(), "worker starts");
     let metrics = Metrics::new(VERSION, device.role.as_str(), device.name.as_str());
     let worker_crashes = std::env::var("WEIR_WORKER_CRASHES").ok().and_then(|t| t.parse().ok()).unwrap_or(0);
+    let last_exit = std::env::var("WEIR_LAST_EXIT").ok();
+    let connections = open_files::connections(open_files::raise(), Limits::default().connections);
     let control = Control::connect()?;
-    let start = Start { device, control, metrics, worker_crashes };
+    let start = Start { device, control, metrics, worker_crashes, last_exit, connections };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("control-plane")
@@ -89,6 +95,7 @@ impl Start {
             listeners: self.device.listeners,
             log: self.device.directory.device_log(),
             worker_crashes: self.worker_crashes,
+            last_exit: self.last_exit.clone(),
         }
     }
 }

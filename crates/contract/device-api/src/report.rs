@@ -69,6 +69,9 @@ pub struct Report {
     pub uptime_ms: u64,
     /// Times the keeper restarted a crashed worker since the keeper started.
     pub worker_crashes: u32,
+    /// How the last crashed one ended, such as `signal 9`.
+    #[serde(default)]
+    pub last_exit: Option<String>,
     /// Where it listens.
     pub listeners: Listeners,
     /// Work.

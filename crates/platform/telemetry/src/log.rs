@@ -72,8 +72,10 @@ impl Sink {
         if self.bytes > LOG_BYTES_MAX {
             let mut old = self.path.clone().into_os_string();
             old.push(".1");
-            std::fs::rename(&self.path, old)?;
-            *self = Self::open(self.path.clone())?;
+            // A file that cannot be renamed grows on: a long log is better than none.
+            if std::fs::rename(&self.path, old).is_ok() {
+                *self = Self::open(self.path.clone())?;
+            }
         }
         self.file.write_all(line)?;
         self.bytes += line.len() as u64;

@@ -7,11 +7,23 @@ use weir_telemetry::{Metrics, metrics::CONTENT_TYPE};
 /// What `/health` shows; asked for on each request.
 pub type HealthOf = Arc<dyn Fn() -> Health + Send + Sync>;
 
+/// What a worker does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkerState {
+    /// It tests itself or waits for the keeper.
+    Starting,
+    /// It accepts.
+    Serving,
+    /// It finishes what is in flight.
+    Stopping,
+}
+
 /// A device's own view of itself.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Health {
-    /// `starting`, `serving`, `stopping`.
-    pub state: &'static str,
+    /// What the worker does.
+    pub state: WorkerState,
     /// Device name.
     pub device: String,
     /// Role.
@@ -51,7 +63,7 @@ impl Admin {
             }
             "/health" => {
                 let health = (self.health)();
-                head.status(if health.state == "serving" { 200 } else { 503 });
+                head.status(if health.state == WorkerState::Serving { 200 } else { 503 });
                 head.field("Content-Type", "application/json");
                 Body::bytes(serde_json::to_vec(&health).expect("health is JSON"))
             }

@@ -50,6 +50,8 @@ pub struct AgentSettings {
     pub log: PathBuf,
     /// Crashed workers before this one, as the keeper counts them.
     pub worker_crashes: u32,
+    /// How the last of them ended, as the keeper says it.
+    pub last_exit: Option<String>,
 }
 
 pub(crate) struct Shared {
@@ -84,7 +86,11 @@ pub enum AgentError {
 impl Agent {
     /// Reads the last good configuration and hands it to the role: a device serves without any manager.
     pub fn open(settings: AgentSettings, hooks: Hooks) -> Result<Self, AgentError> {
-        let boot = settings.state.next_boot()?;
+        let (boot, unsaved) = settings.state.next_boot();
+        let unsaved = unsaved.map(|error| Chain(&error).to_string());
+        if let Some(error) = &unsaved {
+            tracing::error!(error, "state directory cannot be written; serving all the same");
+        }
         let client = ManagerClient::new(&settings.identity)?;
         let last_good = match settings.state.configuration() {
             Ok(last_good) => last_good,
@@ -103,7 +109,7 @@ impl Agent {
             engine_state: watch::Sender::new(EngineState::Serving),
             boot,
             started: weir_clock::monotonic(),
-            disk_error: Mutex::default(),
+            disk_error: Mutex::new(unsaved),
         });
         if let Some(configuration) = last_good {
             shared.run(configuration);
@@ -161,24 +167,34 @@ impl Shared {
         self.running.borrow().as_ref().map_or_else(Profile::standard, |c| c.profile.clone())
     }
 
-    /// Takes a configuration from the manager: refuses what is not newer or not ours, runs it, keeps it.
-    pub(crate) fn take(&self, configuration: DeviceConfiguration) {
-        if configuration.stamp <= self.stamp() {
-            tracing::warn!(offered = %configuration.stamp, "configuration refused: not newer than the one in force");
-            return;
+    /// Takes a configuration from the manager: refuses what is not newer or not ours, runs it, keeps it. Blocks on the
+    /// role and the disk. Returns whether it is in force.
+    pub(crate) fn take(&self, configuration: DeviceConfiguration) -> bool {
+        let offered = configuration.stamp;
+        if offered <= self.stamp() {
+            tracing::warn!(%offered, "configuration refused: not newer than the one in force");
+            return false;
         }
         if configuration.device != self.settings.device || configuration.role != self.settings.role {
-            tracing::error!(named = %configuration.device, "configuration refused: it is another device's");
-            return;
+            let reason = format!("it is the configuration of {} {}", configuration.role, configuration.device);
+            self.reject(Rejected { stamp: offered, reason });
+            return false;
         }
-        if let Some(kept) = self.run(configuration) {
-            let written = self.settings.state.keep_configuration(&kept);
+        let kept = self.run(configuration);
+        if let Some(kept) = &kept {
+            let written = self.settings.state.keep_configuration(kept);
             let text = written.err().map(|error| Chain(&error).to_string());
             if let Some(text) = &text {
                 tracing::error!(error = text, "configuration runs but is not kept on disk");
             }
             *self.disk_error.lock().expect("no panic while held") = text;
         }
+        kept.is_some()
+    }
+
+    fn reject(&self, rejected: Rejected) {
+        tracing::error!(refused = %rejected.stamp, reason = rejected.reason, "configuration refused; the last good one stays in force");
+        *self.rejected.lock().expect("no panic while held") = Some(rejected);
     }
 
     /// Hands a configuration to the role; returns it when the role runs it.
@@ -195,8 +211,7 @@ impl Shared {
                 Some(configuration)
             }
             Err(reason) => {
-                tracing::error!(refused = %stamp, reason, "configuration refused; the last good one stays in force");
-                *self.rejected.lock().expect("no panic while held") = Some(Rejected { stamp, reason });
+                self.reject(Rejected { stamp, reason });
                 None
             }
         }

@@ -57,6 +57,10 @@ pub(crate) fn http_client(mut tls: rustls::ClientConfig) -> Result<reqwest::Clie
         .build()
 }
 
+async fn json<T: serde::de::DeserializeOwned>((address, response): (SocketAddr, reqwest::Response)) -> Result<T, ClientError> {
+    response.json().await.map_err(|source| ClientError::Unreachable { address, source })
+}
+
 pub(crate) async fn refusal(address: SocketAddr, response: reqwest::Response) -> ClientError {
     let status = response.status().as_u16();
     let mut body = response.text().await.unwrap_or_else(|error| format!("(no body: {error})"));
@@ -89,7 +93,8 @@ impl ManagerClient {
         self.managers.lock().expect("no panic while held")[0]
     }
 
-    /// Moves on to the next manager.
+    /// Moves on to the next manager: this one is out of reach, fails, or is not the primary. A refusal of one request
+    /// says nothing against the manager.
     fn fail_over(&self, from: SocketAddr) {
         let mut known = self.managers.lock().expect("no panic while held");
         if known[0] == from {
@@ -102,16 +107,16 @@ impl ManagerClient {
         request: impl FnOnce(&reqwest::Client, String) -> reqwest::RequestBuilder,
         path: &str,
         wait: Duration,
-    ) -> Result<reqwest::Response, ClientError> {
+    ) -> Result<(SocketAddr, reqwest::Response), ClientError> {
         let address = self.current();
         let url = format!("https://{address}{path}");
-        let sent = request(&self.http, url).timeout(wait + ANSWER_TIMEOUT).send().await;
-        match sent {
-            Ok(response) if response.status().is_success() => Ok(response),
+        match request(&self.http, url).timeout(wait + ANSWER_TIMEOUT).send().await {
+            Ok(response) if response.status().is_success() => Ok((address, response)),
             Ok(response) => {
-                let error = refusal(address, response).await;
-                self.fail_over(address);
-                Err(error)
+                if response.status().is_server_error() || response.status() == reqwest::StatusCode::MISDIRECTED_REQUEST {
+                    self.fail_over(address);
+                }
+                Err(refusal(address, response).await)
             }
             Err(source) => {
                 self.fail_over(address);
@@ -120,22 +125,15 @@ impl ManagerClient {
         }
     }
 
-    async fn json<T: serde::de::DeserializeOwned>(&self, response: reqwest::Response) -> Result<T, ClientError> {
-        let address = self.current();
-        response.json().await.map_err(|source| ClientError::Unreachable { address, source })
-    }
-
     /// Reports.
     pub async fn report(&self, report: &Report) -> Result<ReportAnswer, ClientError> {
-        let response = self.send(|http, url| http.post(url).json(report), paths::REPORT, Duration::ZERO).await?;
-        self.json(response).await
+        json(self.send(|http, url| http.post(url).json(report), paths::REPORT, Duration::ZERO).await?).await
     }
 
     /// Waits at most `wait` for a configuration newer than `stamp`, or a question.
     pub async fn poll(&self, stamp: Stamp, wait: Duration) -> Result<Poll, ClientError> {
         let path = format!("{}?term={}&generation={}&wait_ms={}", paths::CONFIGURATION, stamp.term, stamp.generation, wait.as_millis());
-        let response = self.send(|http, url| http.get(url), &path, wait).await?;
-        self.json(response).await
+        json(self.send(|http, url| http.get(url), &path, wait).await?).await
     }
 
     /// Answers a question.

@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use weir_model::{DeviceConfiguration, DeviceName, Role};
+use weir_net::identity::IdentityError;
 
 /// Permission bits of everything here: identities and keepalive keys are nobody else's business.
 const PRIVATE_DIR: u32 = 0o700;
@@ -139,9 +140,15 @@ impl DeviceState {
         self.owned(path, identity, |i: &Identity| &i.device)
     }
 
-    /// Keeps the identity.
+    /// Keeps the identity; the key kept for asking is part of it from now on.
     pub fn keep_identity(&self, identity: &Identity) -> Result<(), StateError> {
-        self.write(&self.identity_path(), identity)
+        self.write(&self.identity_path(), identity)?;
+        match std::fs::remove_file(self.new_key_path()) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(StateError::Io { action: "remove", path: self.new_key_path(), source })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The last good configuration.
@@ -158,18 +165,50 @@ impl DeviceState {
 
     /// Raises the boot counter by one, durably, and returns it. A counter that is damaged, or absent because the device
     /// was installed anew, starts from the wall clock's seconds, which lie above any counter that rises once a start:
-    /// routers refuse keepalives of a lower boot.
-    pub fn next_boot(&self) -> Result<u64, StateError> {
+    /// routers refuse keepalives of a lower boot. One that cannot be written is taken from the wall clock too, and the
+    /// error goes with it: a full disk must not keep a device from starting.
+    pub fn next_boot(&self) -> (u64, Option<StateError>) {
         let path = self.dir.join("boot.json");
         let last: u64 = match self.read(&path) {
             Ok(Some(last)) => last,
-            Ok(None) | Err(StateError::Damaged { .. }) => weir_clock::wall_seconds(),
-            Err(error) => return Err(error),
+            Ok(None) | Err(_) => weir_clock::wall_seconds(),
         };
         let boot = last + 1;
-        self.write(&path, &boot)?;
-        Ok(boot)
+        match self.write(&path, &boot) {
+            Ok(()) => (boot, None),
+            Err(error) => (boot.max(weir_clock::wall_seconds()), Some(error)),
+        }
     }
+
+    fn new_key_path(&self) -> PathBuf {
+        self.dir.join("identity/new-key.pem")
+    }
+
+    /// The private key a device asks for a certificate with: the one it has, else one kept before the first asking, so
+    /// that an enrolment cut short is finished by the next with the same key.
+    pub fn enrolment_key(&self, make: impl FnOnce() -> Result<String, IdentityError>) -> Result<String, EnrolmentKeyError> {
+        if let Some(identity) = self.identity()? {
+            return Ok(identity.key);
+        }
+        let path = self.new_key_path();
+        if let Ok(key) = std::fs::read_to_string(&path) {
+            return Ok(key);
+        }
+        let key = make()?;
+        weir_slots::durable_write(&path, key.as_bytes()).map_err(StateError::Write)?;
+        Ok(key)
+    }
+}
+
+/// Why a device has no key to enrol with.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolmentKeyError {
+    /// Its state directory.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// It could not be made.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
 }
 
 #[cfg(test)]
@@ -183,10 +222,29 @@ mod tests {
     #[test]
     fn the_boot_counter_rises_over_restarts_and_damage() {
         let dir = tempfile::tempdir().expect("dir");
-        let first = open(dir.path(), "east-1").next_boot().expect("boot");
-        assert_eq!(open(dir.path(), "east-1").next_boot().expect("boot"), first + 1);
+        let boot = || open(dir.path(), "east-1").next_boot().0;
+        let first = boot();
+        assert_eq!(boot(), first + 1);
         std::fs::write(dir.path().join("state/engine/boot.json"), b"{torn").expect("damage");
-        assert!(open(dir.path(), "east-1").next_boot().expect("boot") >= first);
+        assert!(boot() >= first);
+    }
+
+    #[test]
+    fn a_disk_that_cannot_be_written_keeps_no_device_from_starting() {
+        let dir = tempfile::tempdir().expect("dir");
+        let state = open(dir.path(), "east-1");
+        // A directory in the file's place fails the write for every user, root included.
+        std::fs::create_dir(dir.path().join("state/engine/boot.json")).expect("make");
+        let (boot, error) = state.next_boot();
+        assert!(boot >= 1_700_000_000 && error.is_some());
+    }
+
+    #[test]
+    fn an_enrolment_cut_short_asks_again_with_the_same_key() {
+        let dir = tempfile::tempdir().expect("dir");
+        let ask = |made: &str| open(dir.path(), "east-1").enrolment_key(|| Ok(made.to_owned())).expect("key");
+        assert_eq!(ask("first"), "first");
+        assert_eq!(ask("second"), "first");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::{
     client::{ANSWER_TIMEOUT, ClientError, http_client, refusal},
-    device_state::{DeviceState, Identity, StateError},
+    device_state::{DeviceState, EnrolmentKeyError, Identity, StateError},
 };
 use std::net::SocketAddr;
 use weir_device_api::{EnrolAnswer, EnrolRequest, EnrolToken, Hello, Listeners, hello, paths};
@@ -15,6 +15,9 @@ pub enum EnrolError {
     /// Its state directory.
     #[error(transparent)]
     State(#[from] StateError),
+    /// Its key.
+    #[error(transparent)]
+    Key(#[from] EnrolmentKeyError),
     /// Its key or request.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -39,10 +42,8 @@ pub async fn enrol(
     listeners: Listeners,
 ) -> Result<EnrolAnswer, EnrolError> {
     let subject = Subject { device: device.to_string(), role: role.to_string() };
-    let request = match state.identity()? {
-        Some(known) => CertificateRequest::with_key(&subject, &known.key)?,
-        None => CertificateRequest::create(&subject)?,
-    };
+    let key = state.enrolment_key(|| Ok(CertificateRequest::create(&subject)?.key_pem))?;
+    let request = CertificateRequest::with_key(&subject, &key)?;
     let body = EnrolRequest {
         hello: Hello { protocol: hello::PROTOCOL, version: VERSION.to_owned(), device: device.clone(), role, stamp: Stamp::default() },
         token: token.to_string(),

@@ -3,7 +3,7 @@
 use crate::{agent::Shared, answer};
 use std::{sync::Arc, time::Duration};
 use weir_device_api::Question;
-use weir_model::Stamp;
+use weir_model::{DeviceConfiguration, Stamp};
 use weir_telemetry::{Chain, Tasks};
 
 /// Shortest and longest pause after a failed call.
@@ -11,6 +11,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Pause after a poll that came back early and empty: a manager that does not wait must not be hammered.
 const EMPTY_PAUSE: Duration = Duration::from_millis(100);
+/// Pause after a refused configuration: the manager may send it again at once.
+const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 /// Questions answered at the same time; more wait in the manager.
 const ANSWERS_MAX: usize = 8;
 
@@ -25,8 +27,12 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             Ok(poll) => {
                 pause = PAUSE_MIN;
                 let empty = poll.configuration.is_none() && poll.questions.is_empty();
-                if let Some(configuration) = poll.configuration {
-                    shared.take(configuration);
+                let refused = match poll.configuration {
+                    Some(configuration) => !take(&shared, configuration).await,
+                    None => false,
+                };
+                if refused {
+                    tokio::time::sleep(REFUSED_PAUSE).await;
                 }
                 for question in poll.questions {
                     reply(&shared, &answers, question);
@@ -42,6 +48,16 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
         }
     }
+}
+
+/// Runs and keeps a configuration away from the tasks that must not wait: keepalives above all.
+async fn take(shared: &Arc<Shared>, configuration: DeviceConfiguration) -> bool {
+    let shared = shared.clone();
+    let taken = tokio::task::spawn_blocking(move || shared.take(configuration)).await;
+    taken.unwrap_or_else(|error| {
+        tracing::error!(%error, "taking a configuration failed");
+        false
+    })
 }
 
 /// What the manager need not send again: what runs, or a newer one this device has refused.

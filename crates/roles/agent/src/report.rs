@@ -36,6 +36,7 @@ fn compose(shared: &Shared) -> Report {
         clock_ms: weir_clock::wall_ms(),
         uptime_ms: weir_clock::millis(shared.started.elapsed()),
         worker_crashes: shared.settings.worker_crashes,
+        last_exit: shared.settings.last_exit.clone(),
         listeners: shared.settings.listeners,
         load: (shared.hooks.load)(),
         rejected: shared.rejected.lock().expect("no panic while held").clone(),

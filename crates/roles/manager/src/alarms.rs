@@ -48,11 +48,9 @@ fn wanted(network: &Snapshot, view: &View<'_>, now_ms: u64, out: &mut BTreeMap<K
         want(AlarmReason::ClockSkew, "", format!("its clock is {} ms {side} the manager's", skew.unsigned_abs()));
     }
     if heard.crashed_ms.is_some_and(|crashed| now_ms.abs_diff(crashed) < CRASH_QUIET_MS) {
-        want(
-            AlarmReason::WorkerCrashed,
-            "",
-            format!("its worker has crashed {} times since its keeper started", heard.report.worker_crashes),
-        );
+        let how = heard.report.last_exit.as_ref().map(|exit| format!(", the last with {exit}")).unwrap_or_default();
+        let crashes = heard.report.worker_crashes;
+        want(AlarmReason::WorkerCrashed, "", format!("its worker has crashed {crashes} times since its keeper started{how}"));
     }
     if let Some(rejected) = &heard.report.rejected {
         want(AlarmReason::ConfigurationRejected, "", format!("it refused configuration {}: {}", rejected.stamp, rejected.reason));

@@ -37,6 +37,8 @@ pub struct OwnAnswers {
     pub boot: u64,
     /// Crashed workers before this one, as the keeper counts them.
     pub worker_crashes: u32,
+    /// How the last of them ended, as the keeper says it.
+    pub last_exit: Option<String>,
     /// The last lines of its log, oldest first; may block.
     #[allow(clippy::type_complexity, reason = "a hook; an alias would hide its shape from the reader of this struct")]
     pub logs: Arc<dyn Fn(u32) -> Result<Vec<String>, String> + Send + Sync>,

@@ -118,6 +118,7 @@ mod tests {
             clock_ms: 0,
             uptime_ms: 0,
             worker_crashes,
+            last_exit: None,
             listeners: Listeners::default(),
             load: Load::default(),
             rejected: None,

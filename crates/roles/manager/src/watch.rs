@@ -74,6 +74,7 @@ fn report_about_itself(app: &App) {
         clock_ms,
         uptime_ms: now_ms.saturating_sub(app.started_ms),
         worker_crashes: app.own.worker_crashes,
+        last_exit: app.own.last_exit.clone(),
         listeners,
         load: load(app),
         rejected: None,

@@ -14,8 +14,8 @@ use weir_agent::DeviceState;
 use weir_device_api::EnrolToken;
 use weir_model::Role;
 use weir_operator_api::{
-    ApiTokenRequest, Caching, CoverageZones, CoverageZonesRequest, DeliveryService, DeliveryServiceRequest, EnrolmentTokenRequest,
-    Location, LocationRequest, NewApiToken, NewEnrolmentToken, ZoneRequest, paths,
+    ApiToken, ApiTokenRequest, Caching, CoverageZones, CoverageZonesRequest, DeliveryService, DeliveryServiceRequest,
+    EnrolmentTokenRequest, Location, LocationRequest, NewApiToken, NewEnrolmentToken, ZoneRequest, paths,
 };
 
 /// How long an enrolment token of `weir up` works, in seconds.
@@ -30,6 +30,11 @@ pub(crate) async fn admin_token(directory: &Directory, local: &ApiClient) -> any
         return Ok(token);
     }
     let request = ApiTokenRequest { name: "weir-up".into(), expires_in_seconds: None };
+    // A token made by a start that was cut short before it could keep it is worth nothing to anybody.
+    let tokens: Vec<ApiToken> = local.list(paths::TOKENS).await?;
+    for lost in tokens.iter().filter(|t| t.name == request.name) {
+        local.delete(&format!("{}/{}", paths::TOKENS, lost.id)).await?;
+    }
     let made: NewApiToken = local.post(paths::TOKENS, &request).await.context("make the administrator's token")?;
     directory.keep_admin_token(&made.token)?;
     Ok(made.token)

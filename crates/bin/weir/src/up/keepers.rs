@@ -29,10 +29,10 @@ const DRAIN_MS: &str = "2000";
 pub(crate) struct Ended {
     /// Which device.
     pub(crate) device: String,
-    /// How.
-    pub(crate) status: ExitStatus,
-    /// The last line it wrote to standard error.
-    pub(crate) said: String,
+    /// Its exit code, if it has one.
+    pub(crate) code: Option<i32>,
+    /// How it ended, and what it wrote to standard error.
+    pub(crate) how: String,
 }
 
 /// All keepers of a network.
@@ -84,18 +84,14 @@ impl Keeper {
         let mut pause = PAUSE_MIN;
         while !*self.stop.borrow() {
             let started = weir_clock::monotonic();
-            let status = match self.run_once().await {
-                Ok(Some(status)) => status,
+            let ended = match self.run_once().await {
                 Ok(None) => return,
-                Err(error) => {
-                    tracing::error!(device = self.device, error = format!("{error:#}"), "keeper not started");
-                    return;
-                }
+                Ok(Some(status)) => self.ended(status),
+                Err(error) => Ended { device: self.device.clone(), code: None, how: format!("was not started: {error:#}") },
             };
             if started.elapsed() > STABLE {
                 pause = PAUSE_MIN;
             }
-            let ended = Ended { device: self.device.clone(), status, said: self.last_words() };
             if self.to_up.send(ended).await.is_err() {
                 return;
             }
@@ -111,9 +107,12 @@ impl Keeper {
         self.data.join("log/keeper.stderr")
     }
 
-    fn last_words(&self) -> String {
-        let text = std::fs::read_to_string(self.stderr_path()).unwrap_or_else(|error| format!("(standard error is unreadable: {error})"));
-        text.trim_end().to_owned()
+    fn ended(&self, status: ExitStatus) -> Ended {
+        let said =
+            std::fs::read_to_string(self.stderr_path()).unwrap_or_else(|error| format!("(its standard error is unreadable: {error})"));
+        let said = said.trim_end();
+        let how = if said.is_empty() { format!("ended ({status})") } else { format!("ended ({status}): {said}") };
+        Ended { device: self.device.clone(), code: status.code(), how }
     }
 
     fn spawn(&self) -> anyhow::Result<Child> {

@@ -38,11 +38,11 @@ where
             Some(end) = ended.recv() => {
                 let count = ends.entry(end.device.clone()).or_default();
                 *count += 1;
-                if end.status.code() == Some(CONFIGURATION_EXIT) {
-                    return Err(Misconfigured(format!("{}: {}", end.device, end.said)).into());
+                if end.code == Some(CONFIGURATION_EXIT) {
+                    return Err(Misconfigured(format!("the keeper of {} {}", end.device, end.how)).into());
                 }
                 if *count >= ENDS_TOLERATED {
-                    bail!("the keeper of {} ended {count} times ({}): {}", end.device, end.status, end.said);
+                    bail!("the keeper of {} {}, {count} times", end.device, end.how);
                 }
             }
             () = tokio::time::sleep_until(deadline) => {

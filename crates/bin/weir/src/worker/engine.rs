@@ -43,7 +43,9 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     let state = State::default();
     life::admin(&mut sockets, &start.metrics, (start.device.name.clone(), start.device.role), &state, life::stamp_of(&agent), &tasks);
     engine.self_test().map_err(|reason| anyhow!("self-test: {reason}"))?;
-    let threads = cores::spawn("engine", sockets.tcp("http"), &engine, &Limits::default(), &gate).context("start engine threads")?;
+    let threads =
+        cores::spawn("engine", sockets.tcp("http"), &engine, &Limits { connections: start.connections, ..Limits::default() }, &gate)
+            .context("start engine threads")?;
     DataPlane { gate, agent, state, tasks }.live(start.control).await?;
     engine.stop().await;
     threads.join().context("end engine threads")

@@ -4,16 +4,16 @@ use super::Start;
 use anyhow::{Context, bail};
 use std::{
     net::{TcpListener, UdpSocket},
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use weir_agent::{
     Agent,
-    admin::{Admin, Health},
+    admin::{Admin, Health, WorkerState},
     control::Control,
 };
 use weir_device_api::Load;
@@ -59,29 +59,19 @@ impl Sockets {
     }
 }
 
-const STARTING: u8 = 0;
-const SERVING: u8 = 1;
-const STOPPING: u8 = 2;
+/// The worker's state, shared with `/health`.
+#[derive(Clone)]
+pub(super) struct State(Arc<watch::Sender<WorkerState>>);
 
-/// What `/health` says of the worker's state.
-#[derive(Clone, Default)]
-pub(super) struct State(Arc<AtomicU8>);
+impl Default for State {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(WorkerState::Starting)))
+    }
+}
 
 impl State {
-    pub(super) fn serving(&self) {
-        self.0.store(SERVING, Ordering::Relaxed);
-    }
-
-    pub(super) fn stopping(&self) {
-        self.0.store(STOPPING, Ordering::Relaxed);
-    }
-
-    fn word(&self) -> &'static str {
-        match self.0.load(Ordering::Relaxed) {
-            STARTING => "starting",
-            SERVING => "serving",
-            _ => "stopping",
-        }
+    pub(super) fn is(&self, state: WorkerState) {
+        self.0.send_replace(state);
     }
 }
 
@@ -98,7 +88,7 @@ pub(super) fn admin(
     let (device, role) = (who.0.to_string(), who.1.to_string());
     let health = Arc::new(move || {
         let (term, generation) = stamp();
-        Health { state: state.word(), device: device.clone(), role: role.clone(), version: VERSION, term, generation }
+        Health { state: *state.0.borrow(), device: device.clone(), role: role.clone(), version: VERSION, term, generation }
     });
     let service = Admin::new(metrics.clone(), health);
     for listener in sockets.tcp("admin") {
@@ -137,7 +127,7 @@ impl DataPlane {
         let Control { sender, mut events, .. } = control;
         if ready(&sender, &mut events).await? {
             self.gate.accept();
-            self.state.serving();
+            self.state.is(WorkerState::Serving);
             self.agent.start(&self.tasks);
             tracing::info!("accepting");
             self.follow(&sender, &mut events).await;
@@ -149,55 +139,60 @@ impl DataPlane {
     }
 
     async fn follow(&self, sender: &ControlSender, events: &mut mpsc::Receiver<Event>) {
-        while let Some(event) = events.recv().await {
-            match event {
-                Event::Stop => {
-                    self.state.stopping();
-                    self.agent.leave().await;
-                    self.gate.stop();
-                    tracing::info!("stopped accepting");
-                }
-                Event::Drain { deadline } => {
-                    self.drain(deadline, Some(sender)).await;
-                    return;
-                }
-                Event::Exit => return,
-                Event::Closed => {
-                    tracing::warn!("the keeper is gone: listeners closed, finishing what is in flight");
-                    self.gate.close_listeners();
-                    self.state.stopping();
-                    self.agent.leave().await;
-                    self.drain(ORPHAN_DRAIN, None).await;
-                    return;
-                }
-                other => tracing::warn!(event = ?other, "ignored: nothing of this kind was asked for"),
-            }
-        }
-    }
-
-    /// Waits until nothing is in flight, at most `deadline`; tells the keeper how much is left.
-    async fn drain(&self, deadline: Duration, keeper: Option<&ControlSender>) {
-        let end = tokio::time::Instant::from_std(weir_clock::monotonic() + deadline);
+        let mut keeper = Some(sender);
+        let mut deadline: Option<Instant> = None;
+        let mut tell = tokio::time::interval(DRAIN_REPORT);
         let drained = self.gate.drained();
         tokio::pin!(drained);
-        let mut tick = tokio::time::interval(DRAIN_REPORT);
         loop {
             tokio::select! {
-                () = &mut drained => break,
-                () = tokio::time::sleep_until(end) => {
-                    tracing::warn!(active = self.gate.active_requests(), "drain deadline passed; the rest is cut");
-                    break;
+                event = events.recv(), if keeper.is_some() => match event {
+                    Some(Event::Stop) => self.stop().await,
+                    Some(Event::Drain { deadline: patience }) => deadline = Some(after(patience)),
+                    Some(Event::Exit) => return,
+                    Some(Event::Closed) | None => {
+                        keeper = None;
+                        self.orphaned().await;
+                        deadline = Some(after(ORPHAN_DRAIN).min(deadline.unwrap_or_else(|| after(ORPHAN_DRAIN))));
+                    }
+                    Some(other) => tracing::warn!(event = ?other, "ignored: nothing of this kind was asked for"),
+                },
+                () = &mut drained, if deadline.is_some() => {
+                    tracing::info!("drained");
+                    return;
                 }
-                _ = tick.tick() => {
-                    let told = keeper.map(|k| k.draining(self.gate.active_requests()));
-                    if let Some(Err(error)) = told {
+                () = tokio::time::sleep_until(deadline.unwrap_or_else(|| after(ORPHAN_DRAIN))), if deadline.is_some() => {
+                    tracing::warn!(active = self.gate.active_requests(), "drain deadline passed; the rest is cut");
+                    return;
+                }
+                _ = tell.tick(), if deadline.is_some() => {
+                    if let Some(Err(error)) = keeper.map(|k| k.draining(self.gate.active_requests())) {
                         tracing::debug!(%error, "keeper not told of the drain");
                     }
                 }
             }
         }
-        tracing::info!("drained");
     }
+
+    async fn stop(&self) {
+        self.state.is(WorkerState::Stopping);
+        self.agent.leave().await;
+        self.gate.stop();
+        tracing::info!("stopped accepting");
+    }
+
+    /// The keeper is gone: a new one will bind every address of this device, and its worker's agent will speak.
+    async fn orphaned(&self) {
+        tracing::warn!("the keeper is gone: listeners closed, finishing what is in flight");
+        self.gate.close_listeners();
+        self.state.is(WorkerState::Stopping);
+        self.agent.leave().await;
+        self.tasks.cancel();
+    }
+}
+
+fn after(patience: Duration) -> Instant {
+    Instant::from_std(weir_clock::monotonic() + patience)
 }
 
 /// The stamp an agent runs, for `/health`.

@@ -7,7 +7,7 @@ use super::{
 use anyhow::Context;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
-use weir_agent::{Agent, DeviceState, Hooks, Identity, answer::last_lines};
+use weir_agent::{Agent, DeviceState, Hooks, Identity, admin::WorkerState, answer::last_lines};
 use weir_device_api::Load;
 use weir_manager::{Manager, ManagerListeners, ManagerSettings, OwnAnswers, StandbyApi, StandbySettings};
 use weir_operator_api::status::PrimaryAddress;
@@ -37,6 +37,10 @@ fn logs(path: PathBuf) -> Arc<dyn Fn(u32) -> Result<Vec<String>, String> + Send 
 
 async fn primary(start: Start, mut sockets: Sockets, state: DeviceState) -> anyhow::Result<()> {
     let device = &start.device;
+    let (boot, unsaved) = state.next_boot();
+    if let Some(error) = unsaved {
+        tracing::error!(error = %weir_telemetry::Chain(&error), "state directory cannot be written");
+    }
     let manager = Manager::open(ManagerSettings {
         data: device.directory.root().to_owned(),
         name: device.name.clone(),
@@ -45,7 +49,12 @@ async fn primary(start: Start, mut sockets: Sockets, state: DeviceState) -> anyh
         listeners: device.listeners,
         addresses: Vec::new(),
         metrics: start.metrics.clone(),
-        own: OwnAnswers { boot: state.next_boot()?, worker_crashes: start.worker_crashes, logs: logs(device.directory.device_log()) },
+        own: OwnAnswers {
+            boot,
+            worker_crashes: start.worker_crashes,
+            last_exit: start.last_exit.clone(),
+            logs: logs(device.directory.device_log()),
+        },
     })
     .await?;
     let manager = Arc::new(manager);
@@ -59,9 +68,9 @@ async fn primary(start: Start, mut sockets: Sockets, state: DeviceState) -> anyh
     let mut events = start.control.events;
     if life::ready(&start.control.sender, &mut events).await? {
         manager.serve(ManagerListeners { api: sockets.tcp("https"), device: sockets.tcp("device") }).await?;
-        health.serving();
+        health.is(WorkerState::Serving);
         let patience = until_end(&mut events).await;
-        health.stopping();
+        health.is(WorkerState::Stopping);
         if !manager.stop(patience).await {
             tracing::warn!("some requests were cut off");
         }
@@ -93,9 +102,9 @@ async fn standby(start: Start, mut sockets: Sockets, state: DeviceState, identit
     if life::ready(&start.control.sender, &mut events).await? {
         api.serve(sockets.tcp("https")).await?;
         agent.start(&tasks);
-        health.serving();
+        health.is(WorkerState::Serving);
         let patience = until_end(&mut events).await;
-        health.stopping();
+        health.is(WorkerState::Stopping);
         api.stop(patience).await;
     }
     tasks.cancel();

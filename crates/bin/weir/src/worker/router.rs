@@ -47,7 +47,9 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     let agent = Agent::open(start.agent_settings(device_state, identity), hooks)?;
     let state = State::default();
     life::admin(&mut sockets, &start.metrics, (start.device.name.clone(), start.device.role), &state, life::stamp_of(&agent), &tasks);
-    let threads = cores::spawn("router", sockets.tcp("http"), &router, &Limits::default(), &gate).context("start router threads")?;
+    let threads =
+        cores::spawn("router", sockets.tcp("http"), &router, &Limits { connections: start.connections, ..Limits::default() }, &gate)
+            .context("start router threads")?;
     keepalive::run(&router, sockets.udp("keepalive"), sockets.tcp("lifeline"), &tasks).context("listen for keepalives")?;
     DataPlane { gate, agent, state, tasks }.live(start.control).await?;
     router.save();

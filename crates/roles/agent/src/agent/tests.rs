@@ -52,6 +52,7 @@ fn agent(data: &Path, refused: &'static [u64]) -> Agent {
         listeners: Listeners::default(),
         log: data.join("device.log"),
         worker_crashes: 0,
+        last_exit: None,
     };
     let apply: Apply = Box::new(|c| if refused.contains(&c.stamp.generation) { Err("no such origin".into()) } else { Ok(()) });
     let hooks = Hooks { apply, load: Box::new(Load::default), conditions: Box::new(Vec::new), explain: None };

@@ -12,6 +12,7 @@ fn heard() -> Heard {
         clock_ms: 1_000_000,
         uptime_ms: 1,
         worker_crashes: 0,
+        last_exit: None,
         listeners: Default::default(),
         load: Load::default(),
         rejected: None,

@@ -45,6 +45,7 @@ async fn what_a_device_says_is_alarmed_while_it_says_so() {
     let mut report = engine.report_of(stamp);
     report.clock_ms -= 3_600_000;
     report.worker_crashes = 1;
+    report.last_exit = Some("signal 9".to_owned());
     let text = "connection refused".to_owned();
     report.conditions = vec![Condition { reason: AlarmReason::OriginUnreachable, object: "demo".into(), text }];
     until("all are alarmed", || async {
@@ -54,6 +55,8 @@ async fn what_a_device_says_is_alarmed_while_it_says_so() {
         reasons == ["CLOCK_SKEW", "ORIGIN_UNREACHABLE", "WORKER_CRASHED"]
     })
     .await;
+    let alarms = running.get("/api/v1/alarms").await["items"].to_string();
+    assert!(alarms.contains("has crashed 1 times since its keeper started, the last with signal 9"), "{alarms}");
     let skew = running.get("/api/v1/devices/east-1").await["last_report"]["clock_skew_ms"].as_i64().expect("number");
     assert!((-3_660_000..=-3_599_000).contains(&skew), "{skew}");
     let healthy = || {

@@ -122,7 +122,7 @@ fn settings(data: PathBuf, api: SocketAddr, device: SocketAddr, metrics: Metrics
         listeners: Listeners { https: Some(api), device: Some(device), ..Listeners::default() },
         addresses: vec![],
         metrics,
-        own: OwnAnswers { boot: 1, worker_crashes: 0, logs: Arc::new(|lines| Ok(vec![format!("last {lines}")])) },
+        own: OwnAnswers { boot: 1, worker_crashes: 0, last_exit: None, logs: Arc::new(|lines| Ok(vec![format!("last {lines}")])) },
     }
 }
 
@@ -318,6 +318,7 @@ impl TestDevice {
             clock_ms: weir_clock::wall_ms(),
             uptime_ms: 1,
             worker_crashes: 0,
+            last_exit: None,
             listeners: self.listeners,
             load: Load { requests: 7, ..Load::default() },
             rejected: None,
