@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 /// Patience for a network to be in service: five times what is promised on two cores.
 pub const START_DEADLINE: Duration = Duration::from_secs(50);
-/// Patience for `weir up` to end every device after SIGTERM: a keeper's own patience, and the sum of small things.
+/// Patience for `weir up` to end every device after a signal: a keeper's own patience, and the sum of small things.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(30);
 /// Patience for processes to be gone once their parent is.
 const GONE_DEADLINE: Duration = Duration::from_secs(15);
@@ -242,8 +242,12 @@ impl Network {
 
     /// Ends it as Ctrl-C does.
     pub fn stop(&mut self) -> anyhow::Result<()> {
+        self.end(Signal::INT)
+    }
+
+    fn end(&mut self, signal: Signal) -> anyhow::Result<()> {
         let Some(mut up) = self.up.take() else { return Ok(()) };
-        up.signal(Signal::TERM);
+        up.signal(signal);
         let Some(status) = up.wait(STOP_DEADLINE) else { bail!("weir up does not end within {} s", STOP_DEADLINE.as_secs()) };
         if !status.success() {
             bail!("weir up ended ({status}):\n{}", self.said());
@@ -260,7 +264,7 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        let stopped = self.stop();
+        let stopped = self.end(Signal::TERM);
         self.up = None;
         let begin = weir_clock::monotonic();
         let mut left = process::running_in(self.dir());

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 use weir_tests::{
-    Api, Client, Network, Origin, Part,
+    Api, Ask, Client, Network, Origin, Part,
     network::weir,
     origin::{Asked, Reply, Replying},
     player::{self, Live},
@@ -157,6 +157,8 @@ async fn killing_a_router_or_the_manager_costs_no_start_and_no_stall() -> anyhow
     for (number, part) in [(0, Part::Worker), (1, Part::Keeper)] {
         let router = network.file().routers[number].name.clone();
         let worker = network.id(&router, Part::Worker);
+        // A client that has connected and says nothing must not keep the next worker from its addresses.
+        let _silent = Client::west().connect(routers[number]).await?;
         let killed = kill(&network, &router, part);
         let took = back(&network, &router, worker, routers[number], &target, killed).await;
         eprintln!("kill -9 of the {part:?} of {router}: back after {:.2} s", took.as_secs_f64());
@@ -241,6 +243,49 @@ async fn killing_weir_up_leaves_no_process_and_the_next_start_has_the_same_netwo
     network.stop()?;
     network.resume().await?;
     same_identities(&network, &before).await;
+    Ok(())
+}
+
+/// Bytes of a film, and how many the origin sends before it pauses.
+const FILM_BYTES: usize = 4 * 1024 * 1024;
+const FILM_FIRST_BYTES: usize = 1024 * 1024;
+
+fn film() -> Vec<u8> {
+    (0..FILM_BYTES).map(|n| u8::try_from(n % 249).expect("below 249")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_download_under_way_outlives_its_engines_keeper() -> anyhow::Result<()> {
+    let (go, gone) = tokio::sync::watch::channel(false);
+    let origin = Origin::start(move |_, mut reply| {
+        let mut gone = gone.clone();
+        Box::pin(async move {
+            let film = film();
+            reply.head(film.len(), "Cache-Control: max-age=600\r\n").await?;
+            reply.bytes(&film[..FILM_FIRST_BYTES]).await?;
+            gone.wait_for(|go| *go).await.map_err(|_| std::io::ErrorKind::BrokenPipe)?;
+            reply.bytes(&film[FILM_FIRST_BYTES..]).await
+        })
+    })
+    .await?;
+    // What `weir up` asks for to see that routers send viewers on is held too, but has its first bytes.
+    let network = Network::builder().engines(6).origin(origin.url()).start().await?;
+    let (engine, target) = Client::west().route(network.routers()[0], &network.target("/film/whole.ts")).await?;
+    let device = network.engine_at(engine).name.clone();
+    let before = network.id(&device, Part::Worker);
+    let mut reading = Client::west().open(engine, &Ask::get(&target)).await?;
+    let mut body = reading.some().await?.context("the first bytes")?;
+    let killed = kill(&network, &device, Part::Keeper);
+    wait_until("another worker has taken the address over", BACK_DEADLINE, || {
+        let now = network.id(&device, Part::Worker);
+        let connects = std::net::TcpStream::connect(engine).is_ok();
+        std::future::ready(now.is_some() && now != before && connects)
+    })
+    .await;
+    eprintln!("the address is taken over after {:.2} s", killed.elapsed().as_secs_f64());
+    go.send_replace(true);
+    body.extend(reading.whole().await?.body);
+    assert!(body == film(), "{} bytes, not those of the film", body.len());
     Ok(())
 }
 

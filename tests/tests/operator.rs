@@ -7,6 +7,7 @@ use std::{path::Path, time::Duration};
 use weir_tests::{
     Api, Client, Network, Part,
     network::{output, weir},
+    player,
     process::Signal,
     wait_for,
 };
@@ -22,6 +23,7 @@ fn text(bytes: &[u8]) -> String {
 async fn commands_show_devices_routes_logs_alarms_and_who_changed_what() -> anyhow::Result<()> {
     let network = Network::builder().engines(6).start().await?;
     devices(&network).await?;
+    sessions(&network).await?;
     routes(&network).await?;
     logs_and_metrics(&network).await?;
     alarms(&network).await?;
@@ -48,6 +50,22 @@ async fn devices(network: &Network) -> anyhow::Result<()> {
     assert!(table.lines().next().is_some_and(|l| l.contains("DEVICE") && l.contains("STATUS")) && table.contains("west-2"), "{table}");
     let status = network.weir_json(&["status"]).await?;
     assert_eq!((&status["devices"]["online"], &status["devices"]["offline"]), (&json!(10), &json!(0)), "{status}");
+    Ok(())
+}
+
+/// A viewer's requests and session show on the engine that serves it.
+async fn sessions(network: &Network) -> anyhow::Result<()> {
+    let sample = network.file().services[0].sample.clone();
+    let (engine, _) = Client::west().route(network.routers()[0], &sample).await?;
+    player::recording(Client::west(), network.routers()[0], &sample).await?;
+    let name = network.engine_at(engine).name.clone();
+    wait_for("the engine reports its viewer", STATUS_DEADLINE, || async {
+        let load = network.weir_json(&["device", "show", &name]).await?["last_report"]["load"].clone();
+        let counted = load["sessions"].as_u64() >= Some(1) && load["requests"].as_u64() >= Some(31);
+        ensure!(counted && load["client_bytes"].as_u64() > Some(800_000) && load["store_bytes"].as_u64() > Some(800_000), "{load}");
+        Ok(())
+    })
+    .await;
     Ok(())
 }
 

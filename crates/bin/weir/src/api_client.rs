@@ -1,6 +1,7 @@
 //! A client of the manager's REST API, over TLS with an API token or over the box-local socket.
 
 use crate::cli::Target;
+use crate::commands::Misconfigured;
 use crate::up::network::NetworkFile;
 use anyhow::{Context, bail};
 use reqwest::Method;
@@ -15,6 +16,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) struct ApiClient {
     http: reqwest::Client,
     base: String,
+    /// The manager as messages name it.
+    shown: String,
     token: Option<String>,
 }
 
@@ -30,8 +33,15 @@ impl ApiClient {
             let ca = std::fs::read_to_string(ca).with_context(|| format!("read the network's CA from {}", ca.display()))?;
             return Self::over_tls(url, &ca, token);
         }
+        if let Some(data) = &target.local {
+            return Self::local(data);
+        }
         let (Some(url), Some(ca), Some(token)) = (&target.manager, &target.ca, &target.token) else {
-            bail!("which network? give --network DIR (of `weir up`), or --manager URL, --ca FILE and --token TOKEN");
+            return Err(Misconfigured(
+                "which network? give --network DIR (of `weir up`), --local DIR (the manager of this box), or --manager URL, --ca FILE and --token TOKEN"
+                    .into(),
+            )
+            .into());
         };
         let ca = std::fs::read_to_string(ca).with_context(|| format!("read the network's CA from {}", ca.display()))?;
         Self::over_tls(url, &ca, token)
@@ -41,13 +51,15 @@ impl ApiClient {
     pub(crate) fn over_tls(url: &str, ca_pem: &str, token: &str) -> anyhow::Result<Self> {
         let tls = weir_net::tls::client_config(ca_pem, None)?;
         let http = builder().tls_backend_preconfigured(tls).build().context("make an HTTPS client")?;
-        Ok(Self { http, base: url.trim_end_matches('/').to_owned(), token: Some(token.to_owned()) })
+        let base = url.trim_end_matches('/').to_owned();
+        Ok(Self { http, shown: base.clone(), base, token: Some(token.to_owned()) })
     }
 
     /// Over the box-local socket of the manager whose data directory this is.
     pub(crate) fn local(data: &Path) -> anyhow::Result<Self> {
-        let http = builder().unix_socket(data.join(paths::LOCAL_SOCKET)).build().context("make a local client")?;
-        Ok(Self { http, base: "http://localhost".into(), token: None })
+        let socket = data.join(paths::LOCAL_SOCKET);
+        let http = builder().unix_socket(socket.clone()).build().context("make a local client")?;
+        Ok(Self { http, base: "http://localhost".into(), shown: socket.display().to_string(), token: None })
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> anyhow::Result<reqwest::Response> {
@@ -58,14 +70,14 @@ impl ApiClient {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.with_context(|| format!("ask the manager at {}", self.base))?;
+        let response = request.send().await.with_context(|| format!("ask the manager at {}", self.shown))?;
         if response.status().is_success() {
             return Ok(response);
         }
         let status = response.status();
         match response.json::<Problem>().await {
             Ok(problem) => Err(problem.into()),
-            Err(_) => bail!("the manager at {} answered {status} without a reason", self.base),
+            Err(_) => bail!("the manager at {} answered {status} without a reason", self.shown),
         }
     }
 

@@ -24,6 +24,9 @@ pub(crate) struct Target {
     /// The manager's API, such as https://10.0.0.2:8443 (instead of --network); for `enrol` its device address
     #[arg(long, global = true, env = "WEIR_MANAGER", value_name = "URL", conflicts_with = "network")]
     pub(crate) manager: Option<String>,
+    /// Data directory of the manager on this box: its local socket needs no token
+    #[arg(long, global = true, value_name = "DIR", conflicts_with_all = ["network", "manager"])]
+    pub(crate) local: Option<PathBuf>,
     /// PEM file of the network's CA (with --manager)
     #[arg(long, global = true, env = "WEIR_CA", value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
@@ -62,6 +65,8 @@ pub(crate) enum Command {
         #[arg(long)]
         data: PathBuf,
     },
+    /// Make this program the one a device runs; its data directory has a device.toml
+    Install(InstallArgs),
     /// Enrol this box as a device: --manager https://ADDRESS:PORT (the manager's device address) --token TOKEN
     Enrol(EnrolArgs),
     /// The manager's own status
@@ -140,6 +145,13 @@ pub(crate) struct UpArgs {
     /// Do not open a browser (no browser is opened yet: the pages come with a later release)
     #[arg(long)]
     pub(crate) no_browser: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct InstallArgs {
+    /// The device's data directory
+    #[arg(long)]
+    pub(crate) data: PathBuf,
 }
 
 #[derive(Args)]

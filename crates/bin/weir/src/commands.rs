@@ -5,6 +5,7 @@ mod audit;
 mod delivery_services;
 mod devices;
 mod enrol;
+pub(crate) mod install;
 mod locations;
 mod route;
 mod status;
@@ -28,6 +29,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Up(arguments) => up::run(&arguments),
         Command::Worker { data } => worker::run(&data),
+        Command::Install(arguments) => install::run(cli.target.output, &arguments),
         Command::Keeper { .. } => unreachable!("main calls the keeper before the command line is parsed"),
         command => runtime()?.block_on(ask(&cli.target, command)),
     }
@@ -56,7 +58,9 @@ async fn ask(target: &Target, command: Command) -> anyhow::Result<()> {
         Command::Alarms { all, acknowledge } => alarms::run(&api, format, all, acknowledge).await,
         Command::Audit { limit } => audit::list(&api, format, limit).await,
         Command::Token { verb } => tokens::run(&api, format, verb).await,
-        Command::Up(_) | Command::Keeper { .. } | Command::Worker { .. } | Command::Enrol(_) => unreachable!("run and ask take these"),
+        Command::Up(_) | Command::Keeper { .. } | Command::Worker { .. } | Command::Install(_) | Command::Enrol(_) => {
+            unreachable!("run and ask take these")
+        }
     }
 }
 

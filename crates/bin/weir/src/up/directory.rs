@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use weir_model::VERSION;
-use weir_slots::{DataDirectory, FileSystem, Image, ImageFile, Installed};
+use weir_slots::{DataDirectory, FileSystem, Image, Installed};
 
 /// Size of a Unix socket's path in the kernel, final zero included (unix(7)).
 const SOCKET_PATH_BYTES: usize = 108;
@@ -143,21 +143,9 @@ impl Directory {
         write_private(&self.root.join("admin.token"), token.as_bytes()).context("write admin.token")
     }
 
-    /// This very program as an image that slots are linked from: one copy in the directory, whatever happens to the original.
+    /// This very program as an image that slots are linked from, and its file.
     pub(crate) fn image(&self) -> anyhow::Result<(Image, PathBuf)> {
-        let program = std::env::current_exe().context("find this program's file")?;
-        let (digest, _) = weir_slots::digest_of_file(&program).with_context(|| format!("read {}", program.display()))?;
-        let images = self.root.join("images");
-        let copy = images.join(format!("{VERSION}-{}", digest.short())).join(weir_slots::PROGRAM);
-        if !copy.exists() {
-            std::fs::create_dir_all(copy.parent().expect("it has one")).context("make the image directory")?;
-            let temporary = images.join("new");
-            std::fs::copy(&program, &temporary).with_context(|| format!("copy this program to {}", temporary.display()))?;
-            File::open(&temporary).and_then(|f| f.sync_all()).context("write the image to disk")?;
-            std::fs::rename(&temporary, &copy).context("place the image")?;
-        }
-        let files = vec![ImageFile { path: weir_slots::PROGRAM.into(), source: copy.clone() }];
-        Ok((Image::measure(VERSION, files)?, copy))
+        crate::commands::install::image(&self.root.join("images"))
     }
 
     /// Makes a device's data directory: device.toml and a slot of `image`. Says what became of the slot.

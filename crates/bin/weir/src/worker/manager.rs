@@ -71,11 +71,12 @@ async fn primary(start: Start, mut sockets: Sockets, state: DeviceState) -> anyh
         health.is(WorkerState::Serving);
         let patience = until_end(&mut events).await;
         health.is(WorkerState::Stopping);
+        // The next keeper binds the admin address too.
+        tasks.cancel();
         if !manager.stop(patience).await {
             tracing::warn!("some requests were cut off");
         }
     }
-    tasks.cancel();
     tasks.join(TASKS_END).await;
     Ok(())
 }
@@ -105,9 +106,9 @@ async fn standby(start: Start, mut sockets: Sockets, state: DeviceState, identit
         health.is(WorkerState::Serving);
         let patience = until_end(&mut events).await;
         health.is(WorkerState::Stopping);
+        tasks.cancel();
         api.stop(patience).await;
     }
-    tasks.cancel();
     tasks.join(TASKS_END).await;
     Ok(())
 }

@@ -1,0 +1,159 @@
+//! A network built device by device, as docs/how-to/build-a-network-box-by-box.md says, without `weir up`.
+
+use anyhow::{Context, bail, ensure};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    time::Duration,
+};
+use weir_tests::{Client, Origin, network, process, wait_for};
+
+/// Patience for a device to come up.
+const UP: Duration = Duration::from_secs(30);
+
+/// A network's /24, its directory and the keepers started so far; they end with their lifelines.
+struct ByHand {
+    dir: tempfile::TempDir,
+    base: [u8; 3],
+    keepers: Vec<Child>,
+}
+
+impl ByHand {
+    fn new() -> anyhow::Result<Self> {
+        // Outside of what `weir up --base auto` takes, and another one for each test process.
+        let base = [127, 122, u8::try_from(std::process::id() % 250)?];
+        Ok(Self { dir: tempfile::tempdir()?, base, keepers: Vec::new() })
+    }
+
+    fn at(&self, host: u8, port: u16) -> SocketAddr {
+        let [a, b, c] = self.base;
+        (Ipv4Addr::new(a, b, c, host), port).into()
+    }
+
+    fn data(&self, device: &str) -> PathBuf {
+        self.dir.path().join(device)
+    }
+
+    async fn weir(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let done = network::output(network::weir(arguments)).await?;
+        let said = String::from_utf8_lossy(&done.stderr);
+        ensure!(done.status.success(), "weir {arguments:?}: {said}");
+        Ok(String::from_utf8(done.stdout)?.trim().to_owned())
+    }
+
+    /// A command over the manager's local socket.
+    async fn local(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let data = self.data("manager-1");
+        let mut all = vec!["--local", data.to_str().context("UTF-8")?];
+        all.extend(arguments);
+        self.weir(&all).await
+    }
+
+    /// Writes device.toml and installs the program.
+    async fn install(&self, device: &str, role: &str, host: u8, listeners: &[(&str, &str, u16)]) -> anyhow::Result<()> {
+        let data = self.data(device);
+        std::fs::create_dir(&data)?;
+        let listeners: String = listeners
+            .iter()
+            .map(|(name, proto, port)| {
+                format!("\n[[listeners]]\nname = {name:?}\nproto = {proto:?}\naddress = \"{}\"\n", self.at(host, *port))
+            })
+            .collect();
+        let own = if role == "manager" { "[manager]\nnetwork = \"by-hand\"\nprofile = \"rehearsal\"\n" } else { "" };
+        std::fs::write(data.join("device.toml"), format!("name = {device:?}\nrole = {role:?}\n{own}{listeners}"))?;
+        let said = self.weir(&["install", "--data", path(&data)?]).await?;
+        ensure!(said.contains("installed"), "{said}");
+        Ok(())
+    }
+
+    fn keep(&mut self, device: &str) -> anyhow::Result<()> {
+        let mut keeper = network::weir(["keeper", "--lifeline", "--same-user", "--data", path(&self.data(device))?]);
+        self.keepers.push(keeper.stdin(Stdio::piped()).spawn()?);
+        Ok(())
+    }
+
+    async fn enrol(&self, device: &str, token: &str) -> anyhow::Result<String> {
+        let manager = format!("https://{}", self.at(2, 9443));
+        self.weir(&["enrol", "--manager", &manager, "--token", token, "--data", path(&self.data(device))?]).await
+    }
+}
+
+impl Drop for ByHand {
+    fn drop(&mut self) {
+        for keeper in &mut self.keepers {
+            drop(keeper.stdin.take());
+            // It ends within its drain; a keeper that does not is found below.
+            let _ = keeper.wait();
+        }
+        let left = process::running_in(self.dir.path());
+        assert!(left.is_empty() || std::thread::panicking(), "left running: {left:?}");
+    }
+}
+
+fn path(path: &Path) -> anyhow::Result<&str> {
+    path.to_str().context("test directories are UTF-8")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_built_box_by_box_serves_and_refuses_what_it_must() -> anyhow::Result<()> {
+    let origin =
+        Origin::start(|_, mut reply| Box::pin(async move { reply.whole(b"from the origin", "Cache-Control: max-age=60\r\n").await }))
+            .await?;
+    let mut net = ByHand::new()?;
+    net.install("manager-1", "manager", 2, &[("https", "tcp", 8443), ("device", "tcp", 9443), ("admin", "tcp", 9090)]).await?;
+    net.keep("manager-1")?;
+    let token = wait_for("the manager's local socket", UP, || net.local(&["token", "api", "create", "admin"])).await;
+    net.local(&["location", "create", "core"]).await?;
+    net.local(&["location", "create", "east", "--parent", "core"]).await?;
+
+    net.install("router-1", "router", 11, &[("http", "tcp", 8080), ("keepalive", "udp", 7946), ("lifeline", "tcp", 7946)]).await?;
+    net.install("east-1", "engine", 21, &[("http", "tcp", 8080), ("admin", "tcp", 9090)]).await?;
+    let router = net.local(&["token", "enrolment", "create", "--role", "router", "--activate-into", "core"]).await?;
+    let engine = net.local(&["token", "enrolment", "create", "--role", "engine"]).await?;
+    refusals(&net, &router, &engine).await?;
+    net.enrol("router-1", &router).await?;
+    let said = net.enrol("east-1", &engine).await?;
+    ensure!(said.contains("weir device activate"), "an operator is told the next step: {said}");
+    net.keep("router-1")?;
+    net.keep("east-1")?;
+    net.local(&["device", "activate", "east-1", "--location", "east"]).await?;
+
+    let zones = net.dir.path().join("zones.json");
+    std::fs::write(&zones, r#"{"zones": [{"network": "127.0.0.0/8", "locations": {"east": 10}}]}"#)?;
+    net.local(&["zones", "set", path(&zones)?]).await?;
+    net.local(&["service", "create", "video", "--domain", "video.weir.test", "--origin", &origin.url()]).await?;
+    let router = net.at(11, 8080);
+    let body = wait_for("a viewer is served", UP, || async {
+        let (engine, _) = Client::east().route(router, "/video.weir.test/a").await?;
+        let answer = Client::east().get(engine, "/video.weir.test/a").await?;
+        if answer.status() == 200 { Ok(answer.text().to_owned()) } else { bail!("{}", answer.status()) }
+    })
+    .await;
+    assert_eq!(body, "from the origin");
+
+    let manager = format!("https://{}", net.at(2, 8443));
+    let ca = net.data("manager-1").join("state/manager/ca.pem");
+    let devices = net.weir(&["--manager", &manager, "--ca", path(&ca)?, "--token", &token, "--output", "json", "devices"]).await?;
+    let devices: Vec<serde_json::Value> = serde_json::from_str(&devices)?;
+    assert_eq!(devices.len(), 3, "{devices:?}");
+    Ok(())
+}
+
+/// A box that may not come in, or was not prepared, is told why; nothing is enrolled.
+async fn refusals(net: &ByHand, router: &str, engine: &str) -> anyhow::Result<()> {
+    let mut stranger = engine.to_owned();
+    stranger.replace_range(stranger.len() - 1.., if engine.ends_with('0') { "1" } else { "0" });
+    for (device, token, word) in
+        [("east-1", router, "role"), ("east-1", "weir-enrol.x", "not an enrolment token"), ("east-1", &stranger, "certificate")]
+    {
+        let said = net.enrol(device, token).await.expect_err("refused").to_string();
+        ensure!(said.contains(word), "{token} does not say {word:?}: {said}");
+    }
+    let said = net.weir(&["install", "--data", path(&net.data("nowhere"))?]).await.expect_err("no device.toml").to_string();
+    ensure!(said.contains("device.toml does not exist"), "{said}");
+    let devices = net.local(&["--output", "json", "devices"]).await?;
+    let devices: Vec<serde_json::Value> = serde_json::from_str(&devices)?;
+    ensure!(devices.len() == 1, "only the manager is there: {devices:?}");
+    Ok(())
+}
