@@ -292,7 +292,7 @@ fn start_demo_origin(address: SocketAddr, tasks: &Tasks) -> anyhow::Result<Strin
     let gate = Gate::new();
     gate.accept();
     tasks.spawn("demo origin", async move {
-        if let Err(error) = serve(listener, DemoOrigin::new(), Limits::default(), gate).await {
+        if let Err(error) = serve(listener, DemoOrigin::new(), Limits::without_bodies(), gate).await {
             eprintln!("weir: the demo origin ended: {error}");
         }
     });

@@ -1,11 +1,13 @@
-//! Engine → router keepalive: one UDP datagram, HMAC-SHA256 at its end.
+//! Engine → router keepalive: one UDP datagram, or the frame that opens a lifeline (TCP); HMAC-SHA256 at its end.
 //!
 //! ```text
 //! 0      4        5         6        10     18         26     34           42        46         50       52     n
 //! "WKA1" version  state(u8) key(u32) boot   sequence   term   generation   sessions  active     load‰    name   mac(32)
 //! ```
-//! Integers are big-endian; `name` is a length byte and that many bytes. The mac covers everything before it. The same
-//! bytes open an engine's lifeline (TCP): its end tells the router at once that the worker is gone.
+//! Integers are big-endian; `name` is a length byte and that many bytes. The mac covers everything before it and then the
+//! [`Audience`], which is not sent: which router it is for, on which [`Channel`], and, on a lifeline, the nonce the router
+//! sent first. So a recording is worth nothing to another router or on the other channel, and a lifeline's frame nothing
+//! on another connection.
 
 use aws_lc_rs::hmac;
 use weir_model::{DeviceName, Stamp, configuration::KeepaliveKey};
@@ -16,6 +18,12 @@ const MAGIC: &[u8; 4] = b"WKA1";
 const VERSION: u8 = 1;
 const FIXED_BYTES: usize = 52;
 const MAC_BYTES: usize = 32;
+
+/// Bytes of a lifeline's nonce.
+pub const NONCE_BYTES: usize = 16;
+
+/// What a router sends first on a lifeline: random, and never the same twice.
+pub type Nonce = [u8; NONCE_BYTES];
 
 /// Whether the engine takes viewers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +43,7 @@ pub struct Keepalive {
     pub state: EngineState,
     /// Rises with each start of the worker; persisted.
     pub boot: u64,
-    /// Rises with each keepalive of one boot.
+    /// Rises with each keepalive of one boot, whatever its channel.
     pub sequence: u64,
     /// The configuration it runs from.
     pub stamp: Stamp,
@@ -47,7 +55,38 @@ pub struct Keepalive {
     pub load_permille: u16,
 }
 
-/// Why a datagram is not a keepalive.
+/// How a keepalive reaches its router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// As a UDP datagram.
+    Datagram,
+    /// As the frame that opens a lifeline on which the router sent this nonce.
+    Lifeline(Nonce),
+}
+
+/// Whom a keepalive is for. Both ends know it, so it is signed and not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Audience<'a> {
+    /// The router.
+    pub router: &'a DeviceName,
+    /// The way there.
+    pub channel: Channel,
+}
+
+impl Audience<'_> {
+    /// Appends what the mac covers behind the keepalive: channel, router, nonce. The first two say how long the rest is.
+    fn append_to(&self, signed: &mut Vec<u8>) {
+        let (channel, nonce) = match &self.channel {
+            Channel::Datagram => (0, &[][..]),
+            Channel::Lifeline(nonce) => (1, &nonce[..]),
+        };
+        signed.push(channel);
+        append_name(signed, self.router);
+        signed.extend_from_slice(nonce);
+    }
+}
+
+/// Why bytes are not a keepalive for this audience.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeepaliveError {
     /// Too short, too long, or lengths that do not add up.
@@ -65,7 +104,7 @@ pub enum KeepaliveError {
     /// A key this router does not hold.
     #[error("unknown key {0}")]
     Key(u32),
-    /// The mac does not match.
+    /// The mac does not match: another key, another audience, or changed bytes.
     #[error("wrong mac")]
     Mac,
 }
@@ -76,10 +115,16 @@ fn hmac_key(key: &KeepaliveKey) -> Option<hmac::Key> {
     Some(hmac::Key::new(hmac::HMAC_SHA256, &secret))
 }
 
+fn append_name(out: &mut Vec<u8>, name: &DeviceName) {
+    let name = name.as_str().as_bytes();
+    out.push(u8::try_from(name.len()).expect("a label has at most 63 bytes"));
+    out.extend_from_slice(name);
+}
+
 impl Keepalive {
-    /// The datagram, signed with `key`; `None` when the key is not 64 hex digits.
-    pub fn encode(&self, key: &KeepaliveKey) -> Option<Vec<u8>> {
-        let mut out = Vec::with_capacity(KEEPALIVE_BYTES_MAX);
+    /// The keepalive for one audience, signed with `key`; `None` when the key is not 64 hex digits.
+    pub fn encode(&self, key: &KeepaliveKey, audience: &Audience<'_>) -> Option<Vec<u8>> {
+        let mut out = Vec::with_capacity(2 * KEEPALIVE_BYTES_MAX);
         out.extend_from_slice(MAGIC);
         out.push(VERSION);
         out.push(match self.state {
@@ -93,26 +138,30 @@ impl Keepalive {
         out.extend_from_slice(&self.sessions.to_be_bytes());
         out.extend_from_slice(&self.active_requests.to_be_bytes());
         out.extend_from_slice(&self.load_permille.to_be_bytes());
-        let name = self.engine.as_str().as_bytes();
-        out.push(u8::try_from(name.len()).expect("a label has at most 63 bytes"));
-        out.extend_from_slice(name);
+        append_name(&mut out, &self.engine);
+        let sent = out.len();
+        audience.append_to(&mut out);
         let mac = hmac::sign(&hmac_key(key)?, &out);
+        out.truncate(sent);
         out.extend_from_slice(mac.as_ref());
         Some(out)
     }
 
-    /// Checks the mac against the key the datagram names, then reads it.
-    pub fn decode(datagram: &[u8], keys: &[KeepaliveKey]) -> Result<Self, KeepaliveError> {
-        if datagram.len() < FIXED_BYTES + 2 + MAC_BYTES || datagram.len() > KEEPALIVE_BYTES_MAX {
+    /// Checks the mac against the key the bytes name and the audience the reader is, then reads them.
+    pub fn decode(bytes: &[u8], keys: &[KeepaliveKey], audience: &Audience<'_>) -> Result<Self, KeepaliveError> {
+        if bytes.len() < FIXED_BYTES + 2 + MAC_BYTES || bytes.len() > KEEPALIVE_BYTES_MAX {
             return Err(KeepaliveError::Length);
         }
-        let (body, mac) = datagram.split_at(datagram.len() - MAC_BYTES);
+        let (body, mac) = bytes.split_at(bytes.len() - MAC_BYTES);
         if &body[..4] != MAGIC || body[4] != VERSION {
             return Err(KeepaliveError::Version);
         }
         let id = u32_at(body, 6);
         let key = keys.iter().find(|k| k.id == id).and_then(hmac_key).ok_or(KeepaliveError::Key(id))?;
-        hmac::verify(&key, body, mac).map_err(|_| KeepaliveError::Mac)?;
+        let mut signed = Vec::with_capacity(2 * KEEPALIVE_BYTES_MAX);
+        signed.extend_from_slice(body);
+        audience.append_to(&mut signed);
+        hmac::verify(&key, &signed, mac).map_err(|_| KeepaliveError::Mac)?;
         let state = match body[5] {
             0 => EngineState::Serving,
             1 => EngineState::Leaving,
@@ -165,33 +214,72 @@ mod tests {
         }
     }
 
+    fn router(name: &str) -> DeviceName {
+        name.parse().expect("name")
+    }
+
+    const NONCE: Nonce = *b"0123456789abcdef";
+
     /// The bytes of version 1, frozen: a router of one line reads the engines of the next.
     #[test]
     fn golden() {
-        let bytes = sample().encode(&key(1)).expect("key");
         let body = "574b413101000000000100000000000000070000000000000009000000000000000100000000000000\
                     2a0000000300000002007d06656173742d31";
-        assert_eq!(hex::encode(&bytes[..FIXED_BYTES + 7]), body);
-        assert_eq!(bytes.len(), FIXED_BYTES + 1 + 6 + MAC_BYTES);
-        assert_eq!(Keepalive::decode(&bytes, &[key(2), key(1)]), Ok(sample()));
+        let macs = [
+            (Channel::Datagram, "c388551d7fa9a9d670e442461d2e39a04c4f56049e0a294d2f525615a5f3fedc"),
+            (Channel::Lifeline(NONCE), "79268af9b34ee1685ffb154ee8a7860c3775e9ebba6dfa8915758d8138dd55ca"),
+        ];
+        let router = router("router-1");
+        for (channel, mac) in macs {
+            let audience = Audience { router: &router, channel };
+            let bytes = sample().encode(&key(1), &audience).expect("key");
+            assert_eq!(hex::encode(&bytes), format!("{body}{mac}"), "{channel:?}");
+            assert_eq!(Keepalive::decode(&bytes, &[key(2), key(1)], &audience), Ok(sample()));
+        }
+    }
+
+    #[test]
+    fn it_is_for_one_router_on_one_channel_and_one_connection() {
+        let (one, two) = (router("router-1"), router("router-2"));
+        let other_nonce = *b"fedcba9876543210";
+        let audiences = [
+            Audience { router: &one, channel: Channel::Datagram },
+            Audience { router: &two, channel: Channel::Datagram },
+            Audience { router: &one, channel: Channel::Lifeline(NONCE) },
+            Audience { router: &one, channel: Channel::Lifeline(other_nonce) },
+            Audience { router: &two, channel: Channel::Lifeline(NONCE) },
+        ];
+        for made_for in &audiences {
+            let bytes = sample().encode(&key(1), made_for).expect("key");
+            for read_as in &audiences {
+                let expected = if made_for == read_as { Ok(sample()) } else { Err(KeepaliveError::Mac) };
+                assert_eq!(Keepalive::decode(&bytes, &[key(1)], read_as), expected, "{made_for:?} read as {read_as:?}");
+            }
+        }
     }
 
     #[test]
     fn a_key_the_router_does_not_hold() {
-        let bytes = sample().encode(&key(1)).expect("key");
-        assert_eq!(Keepalive::decode(&bytes, &[key(2)]), Err(KeepaliveError::Key(1)));
+        let router = router("router-1");
+        let audience = Audience { router: &router, channel: Channel::Datagram };
+        let bytes = sample().encode(&key(1), &audience).expect("key");
+        assert_eq!(Keepalive::decode(&bytes, &[key(2)], &audience), Err(KeepaliveError::Key(1)));
     }
 
     proptest! {
         #[test]
         fn any_flipped_bit_is_refused(bit in 0usize..(FIXED_BYTES + 7 + MAC_BYTES) * 8) {
-            let mut bytes = sample().encode(&key(1)).expect("key");
+            let router = router("router-1");
+            let audience = Audience { router: &router, channel: Channel::Datagram };
+            let mut bytes = sample().encode(&key(1), &audience).expect("key");
             bytes[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(Keepalive::decode(&bytes, &[key(1)]).is_err());
+            prop_assert!(Keepalive::decode(&bytes, &[key(1)], &audience).is_err());
         }
         #[test]
         fn noise_never_panics(bytes: Vec<u8>) {
-            prop_assert!(Keepalive::decode(&bytes, &[key(1)]).is_err());
+            let router = router("router-1");
+            let audience = Audience { router: &router, channel: Channel::Datagram };
+            prop_assert!(Keepalive::decode(&bytes, &[key(1)], &audience).is_err());
         }
     }
 }

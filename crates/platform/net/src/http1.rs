@@ -23,8 +23,10 @@ mod response;
 mod scan;
 mod send;
 mod timer;
+mod upload;
 
 pub use accept::serve;
+pub(crate) use accept::{adopt, serve_socket};
 pub use body::{Body, BodyError, BodySource, SliceBody};
 pub use chunked::{ChunkedDecoder, Decoded};
 pub use gate::{Gate, Phase};

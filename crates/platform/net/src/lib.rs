@@ -2,10 +2,12 @@
 //!
 //! - [`http1`]: the strict server loop engines, routers and admin listeners share.
 //! - [`cores`]: one runtime per core, each with its own listening socket.
+//! - [`silence`]: the end of connections whose other end has fallen silent.
 //! - [`identity`]: the network's certificate authority and device certificates.
 //! - [`tls`]: rustls configurations; one provider, installed once.
 
 pub mod cores;
 pub mod http1;
 pub mod identity;
+pub mod silence;
 pub mod tls;

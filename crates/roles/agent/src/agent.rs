@@ -62,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) rejected: Mutex<Option<Rejected>>,
     pub(crate) engine_state: watch::Sender<EngineState>,
     pub(crate) boot: u64,
+    pub(crate) voice: keepalive::Voice,
     pub(crate) started: Instant,
     disk_error: Mutex<Option<String>>,
 }
@@ -69,7 +70,7 @@ pub(crate) struct Shared {
 /// The agent of one device. Clones share it.
 #[derive(Clone)]
 pub struct Agent {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// Why an agent could not start.
@@ -108,6 +109,7 @@ impl Agent {
             rejected: Mutex::default(),
             engine_state: watch::Sender::new(EngineState::Serving),
             boot,
+            voice: keepalive::Voice::default(),
             started: weir_clock::monotonic(),
             disk_error: Mutex::new(unsaved),
         });
@@ -228,4 +230,4 @@ impl Shared {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,6 +3,7 @@
 use crate::agent::Shared;
 use std::{
     collections::HashMap,
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{
         Arc,
@@ -13,17 +14,47 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
+    sync::OnceCell,
 };
-use weir_device_api::keepalive::{EngineState, Keepalive};
+use weir_device_api::keepalive::{Audience, Channel, EngineState, Keepalive, NONCE_BYTES};
+use weir_model::{DeviceConfiguration, DeviceName, configuration::RouterEntry};
+use weir_net::silence;
 use weir_telemetry::Tasks;
 
-/// Patience for a lifeline's connection.
+/// Patience for a lifeline to be connected and for the router's nonce.
 const LIFELINE_CONNECT: Duration = Duration::from_secs(1);
 /// Times the goodbye is sent to each router: datagrams may be lost.
 const GOODBYES: usize = 3;
+/// First wait before a lifeline that ended is opened again; each further one is twice as long.
+const RETRY_MIN: Duration = Duration::from_millis(250);
+/// Longest wait.
+const RETRY_MAX: Duration = Duration::from_secs(5);
+/// A lifeline held this long was taken by its router, so the next wait is the first one again.
+const HELD_MIN: Duration = Duration::from_secs(1);
 
-/// Rises with each keepalive and lifeline of this worker; the boot number orders workers.
-static SEQUENCE: AtomicU64 = AtomicU64::new(0);
+/// What an agent's keepalives have in common: one rising number, and one socket per address family.
+#[derive(Default)]
+pub(crate) struct Voice {
+    /// Of the last keepalive or lifeline of this worker; the boot number orders workers.
+    sequence: AtomicU64,
+    ipv4: OnceCell<UdpSocket>,
+    ipv6: OnceCell<UdpSocket>,
+}
+
+impl Voice {
+    fn next_sequence(&self) -> u64 {
+        self.sequence.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    async fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+        let (socket, any): (_, IpAddr) = match to {
+            SocketAddr::V4(_) => (&self.ipv4, Ipv4Addr::UNSPECIFIED.into()),
+            SocketAddr::V6(_) => (&self.ipv6, Ipv6Addr::UNSPECIFIED.into()),
+        };
+        let socket = socket.get_or_try_init(|| UdpSocket::bind((any, 0))).await?;
+        socket.send_to(datagram, to).await.map(|_| ())
+    }
+}
 
 /// Sends a keepalive to every router each period, for as long as the task lives.
 pub(crate) async fn run(shared: Arc<Shared>) {
@@ -41,48 +72,47 @@ pub(crate) async fn send_now(shared: &Shared) {
     let Some(configuration) = shared.running.borrow().clone() else { return };
     let times = if *shared.engine_state.borrow() == EngineState::Leaving { GOODBYES } else { 1 };
     for _ in 0..times {
-        let Some(datagram) = datagram(shared) else { return };
+        let keepalive = next_keepalive(shared, &configuration);
         for router in &configuration.routers {
-            if let Err(error) = send(&datagram, router.keepalive).await {
+            let Some(datagram) = sign(&keepalive, &configuration, &router.name, Channel::Datagram) else { return };
+            if let Err(error) = shared.voice.send(&datagram, router.keepalive).await {
                 tracing::debug!(router = %router.name, %error, "keepalive not sent");
             }
         }
     }
 }
 
-async fn send(datagram: &[u8], to: SocketAddr) -> std::io::Result<()> {
-    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    UdpSocket::bind((any, 0)).await?.send_to(datagram, to).await.map(|_| ())
-}
-
-/// The next keepalive, signed with the newest key; `None` before the first configuration.
-fn datagram(shared: &Shared) -> Option<Vec<u8>> {
-    let configuration = shared.running.borrow().clone()?;
+/// What the engine says of itself now.
+fn next_keepalive(shared: &Shared, configuration: &DeviceConfiguration) -> Keepalive {
     let load = (shared.hooks.load)();
-    let keepalive = Keepalive {
+    Keepalive {
         engine: shared.settings.device.clone(),
         state: *shared.engine_state.borrow(),
         boot: shared.boot,
-        sequence: SEQUENCE.fetch_add(1, Ordering::Relaxed) + 1,
+        sequence: shared.voice.next_sequence(),
         stamp: configuration.stamp,
         sessions: load.sessions,
         active_requests: load.active_requests,
         load_permille: 0,
-    };
-    keepalive.encode(configuration.keepalive_keys.first()?)
+    }
+}
+
+/// Signs for one router with the newest key; `None` without a usable one.
+fn sign(keepalive: &Keepalive, configuration: &DeviceConfiguration, router: &DeviceName, channel: Channel) -> Option<Vec<u8>> {
+    keepalive.encode(configuration.keepalive_keys.first()?, &Audience { router, channel })
 }
 
 /// Holds one lifeline to each router of the configuration in force.
 pub(crate) async fn hold_lifelines(shared: Arc<Shared>) {
     let mut running = shared.running.subscribe();
-    let mut lifelines: HashMap<SocketAddr, Tasks> = HashMap::new();
+    let mut lifelines: HashMap<(DeviceName, SocketAddr), Tasks> = HashMap::new();
     loop {
-        let routers: Vec<SocketAddr> = running.borrow_and_update().iter().flat_map(|c| c.routers.iter().map(|r| r.keepalive)).collect();
-        lifelines.retain(|address, _| routers.contains(address));
-        for address in routers {
-            lifelines.entry(address).or_insert_with(|| {
+        let routers: Vec<RouterEntry> = running.borrow_and_update().iter().flat_map(|c| c.routers.iter().cloned()).collect();
+        lifelines.retain(|(name, address), _| routers.iter().any(|router| router.name == *name && router.keepalive == *address));
+        for router in routers {
+            lifelines.entry((router.name.clone(), router.keepalive)).or_insert_with(|| {
                 let owner = Tasks::new();
-                owner.spawn("lifeline", hold(shared.clone(), address));
+                owner.spawn("lifeline", hold(shared.clone(), router));
                 owner
             });
         }
@@ -92,21 +122,69 @@ pub(crate) async fn hold_lifelines(shared: Arc<Shared>) {
     }
 }
 
-async fn hold(shared: Arc<Shared>, router: SocketAddr) {
+async fn hold(shared: Arc<Shared>, router: RouterEntry) {
+    let mut retry = Retry::default();
     loop {
-        if let Err(error) = hold_once(&shared, router).await {
-            tracing::debug!(%router, %error, "lifeline ended");
+        match open(&shared, &router).await {
+            Ok(mut stream) => {
+                let opened = weir_clock::monotonic();
+                // However it ends, it is opened again.
+                let _ = stream.read(&mut [0; 1]).await;
+                if opened.elapsed() >= HELD_MIN {
+                    retry = Retry::default();
+                }
+                tracing::debug!(router = %router.name, "lifeline ended");
+            }
+            Err(error) => tracing::debug!(router = %router.name, %error, "lifeline not opened"),
         }
-        tokio::time::sleep(Duration::from_millis(shared.profile().keepalive_ms)).await;
+        tokio::time::sleep(retry.wait(random())).await;
     }
 }
 
-/// Connects, says who it is, and holds on until the router closes.
-async fn hold_once(shared: &Shared, router: SocketAddr) -> std::io::Result<()> {
-    let mut stream = tokio::time::timeout(LIFELINE_CONNECT, TcpStream::connect(router)).await??;
-    let Some(datagram) = datagram(shared) else { return Ok(()) };
-    let length = u16::try_from(datagram.len()).expect("a keepalive is shorter than 64 KiB");
-    stream.write_all(&[&length.to_be_bytes()[..], &datagram].concat()).await?;
-    let mut end = [0u8; 1];
-    stream.read(&mut end).await.map(|_| ())
+/// Connects and says who it is in a frame made for the router's nonce.
+async fn open(shared: &Shared, router: &RouterEntry) -> io::Result<TcpStream> {
+    let connect = async {
+        let mut stream = TcpStream::connect(router.keepalive).await?;
+        silence::end_when_silent(&stream)?;
+        let mut nonce = [0; NONCE_BYTES];
+        stream.read_exact(&mut nonce).await?;
+        io::Result::Ok((stream, Channel::Lifeline(nonce)))
+    };
+    let (mut stream, channel) = tokio::time::timeout(LIFELINE_CONNECT, connect).await??;
+    let configuration = shared.running.borrow().clone();
+    let frame = configuration.and_then(|c| sign(&next_keepalive(shared, &c), &c, &router.name, channel));
+    let frame = frame.ok_or_else(|| io::Error::other("no key to sign with"))?;
+    let length = u16::try_from(frame.len()).expect("a keepalive is shorter than 64 KiB");
+    stream.write_all(&[&length.to_be_bytes()[..], &frame].concat()).await?;
+    Ok(stream)
 }
+
+/// Waits between attempts: twice as long each time, and never the same for two engines, so that those a router lost
+/// together do not come back together.
+struct Retry {
+    longest: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { longest: RETRY_MIN }
+    }
+}
+
+impl Retry {
+    /// The next wait: from half of the longest to all of it, as `random` says.
+    fn wait(&mut self, random: u8) -> Duration {
+        let half = self.longest / 2;
+        self.longest = (self.longest * 2).min(RETRY_MAX);
+        half + half * u32::from(random) / u32::from(u8::MAX)
+    }
+}
+
+fn random() -> u8 {
+    let mut byte = [0];
+    aws_lc_rs::rand::fill(&mut byte).expect("the system gives random bytes");
+    byte[0]
+}
+
+#[cfg(test)]
+mod tests;

@@ -134,6 +134,7 @@ mod tests {
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpStream,
     };
+    use weir_device_api::keepalive::Channel;
     use weir_net::http1::{Gate, Limits, serve};
     use weir_telemetry::Tasks;
 
@@ -172,7 +173,7 @@ mod tests {
     fn one_engine() -> (Router, tempfile::TempDir) {
         let (router, dir) = sample::router();
         router.apply(&sample::configuration()).expect("valid");
-        let datagram = sample::keepalive("east-2", 1, 1).encode(&sample::key()).expect("key");
+        let datagram = sample::encode(&sample::keepalive("east-2", 1, 1), "router-1", Channel::Datagram);
         assert_eq!(router.hear(&datagram), crate::keepalive::Heard::Accepted);
         (router, dir)
     }

@@ -14,6 +14,7 @@ pub mod router;
 
 mod lifeline;
 mod metrics;
+mod pending;
 mod url;
 mod vitals;
 

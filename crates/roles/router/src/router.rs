@@ -2,7 +2,7 @@
 
 use crate::{metrics::RouterMetrics, url, vitals::Vitals};
 use arc_swap::ArcSwapOption;
-use std::{net::IpAddr, path::PathBuf, sync::Arc};
+use std::{collections::HashSet, net::IpAddr, path::PathBuf, sync::Arc};
 use weir_device_api::{Condition, Load};
 use weir_model::{AlarmReason, DeviceConfiguration, DeviceName, Role, Stamp, configuration::KeepaliveKey};
 use weir_routing::{CompileError, Decision, Network, RouteRequest};
@@ -60,6 +60,8 @@ pub enum ExplainError {
 pub(crate) struct Running {
     pub(crate) network: Network,
     pub(crate) keys: Vec<KeepaliveKey>,
+    /// Where engines serve, and, as a rule, speak from.
+    pub(crate) engine_addresses: HashSet<IpAddr>,
 }
 
 /// One router; clones are the same router.
@@ -69,7 +71,7 @@ pub struct Router {
 }
 
 pub(crate) struct Shared {
-    name: DeviceName,
+    pub(crate) name: DeviceName,
     pub(crate) running: ArcSwapOption<Running>,
     pub(crate) vitals: Vitals,
     pub(crate) metrics: RouterMetrics,
@@ -105,7 +107,9 @@ impl Router {
         }
         let network = Network::compile(configuration)?;
         self.shared.vitals.retain(&network);
-        self.shared.running.store(Some(Arc::new(Running { network, keys: configuration.keepalive_keys.clone() })));
+        let engine_addresses = network.engines().iter().map(|engine| engine.http.ip().to_canonical()).collect();
+        let keys = configuration.keepalive_keys.clone();
+        self.shared.running.store(Some(Arc::new(Running { network, keys, engine_addresses })));
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! A small network the tests of this crate share: two engines in east, viewers on loopback.
 
 use crate::{Router, RouterSettings};
-use weir_device_api::keepalive::{EngineState, Keepalive};
+use weir_device_api::keepalive::{Audience, Channel, EngineState, Keepalive};
 use weir_model::{
     DeliveryService, DeviceConfiguration, Profile, Role, Stamp,
     configuration::{EngineEntry, KeepaliveKey, LocationEntry, ZoneEntry},
@@ -61,4 +61,10 @@ pub(crate) fn keepalive(engine: &str, boot: u64, sequence: u64) -> Keepalive {
         active_requests: 0,
         load_permille: 0,
     }
+}
+
+/// A keepalive signed for a router and a way there.
+pub(crate) fn encode(keepalive: &Keepalive, router: &str, channel: Channel) -> Vec<u8> {
+    let router = router.parse().expect("name");
+    keepalive.encode(&key(), &Audience { router: &router, channel }).expect("key")
 }

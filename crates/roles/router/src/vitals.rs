@@ -85,18 +85,29 @@ impl Vitals {
         self.published.load()
     }
 
-    /// A keepalive whose mac was right, from an engine of the configuration.
+    /// A datagram whose mac was right, from an engine of the configuration.
     pub(crate) fn hear(&self, beat: &Beat, patience_ms: u64) -> Result<(), Replayed> {
-        self.accept(&mut self.lock(), beat, patience_ms)
+        let mut table = self.lock();
+        let live = |table: &Table| table.health.check(&beat.engine, beat.at_ms, patience_ms).is_ok();
+        let before = live(&table);
+        table.health.accept(beat)?;
+        self.unsaved.renewal.store(true, Ordering::Relaxed);
+        if live(&table) == before {
+            table.stale = true;
+        } else {
+            self.unsaved.change.store(true, Ordering::Relaxed);
+            self.publish_now(&mut table);
+        }
+        Ok(())
     }
 
-    /// A lifeline that opened with such a keepalive.
-    pub(crate) fn open_lifeline(&self, beat: &Beat, patience_ms: u64) -> Result<LifelineId, Replayed> {
+    /// A lifeline that opened with a keepalive made for it.
+    pub(crate) fn open_lifeline(&self, beat: &Beat) -> Result<LifelineId, Replayed> {
         let mut table = self.lock();
-        self.accept(&mut table, beat, patience_ms)?;
-        table.lifelines += 1;
-        let id = LifelineId(table.lifelines);
-        table.health.lifeline_up(&beat.engine, id);
+        let id = LifelineId(table.lifelines + 1);
+        table.health.lifeline_up(beat, id)?;
+        table.lifelines = id.0;
+        self.unsaved.change.store(true, Ordering::Relaxed);
         self.publish_now(&mut table);
         Ok(id)
     }
@@ -110,6 +121,12 @@ impl Vitals {
             self.publish_now(&mut table);
         }
         gone
+    }
+
+    /// A lifeline ended because the network between fell silent, which says nothing of the engine's worker.
+    pub(crate) fn silence_lifeline(&self, engine: &DeviceName, id: LifelineId) {
+        // Nothing to publish: the data path does not look at lifelines that are up.
+        self.lock().health.lifeline_silent(engine, id);
     }
 
     /// Whether no other lifeline of the engine has taken this one's place.
@@ -157,20 +174,6 @@ impl Vitals {
     /// Why the last write failed, if it did.
     pub(crate) fn save_error(&self) -> Option<String> {
         self.save_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn accept(&self, table: &mut Table, beat: &Beat, patience_ms: u64) -> Result<(), Replayed> {
-        let live = |table: &Table| table.health.check(&beat.engine, beat.at_ms, patience_ms).is_ok();
-        let before = live(table);
-        table.health.accept(beat)?;
-        self.unsaved.renewal.store(true, Ordering::Relaxed);
-        if live(table) == before {
-            table.stale = true;
-        } else {
-            self.unsaved.change.store(true, Ordering::Relaxed);
-            self.publish_now(table);
-        }
-        Ok(())
     }
 
     fn publish_now(&self, table: &mut Table) {

@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(winners(&network, &health, WEST), set(&["west-1", "west-2"]));
         health.accept(&leaving("east-1")).expect("rises");
         assert_eq!(winners(&network, &health, EAST), set(&["east-2"]));
-        health.lifeline_up(&sample::name("east-2"), LifelineId(1));
+        health.lifeline_up(&sample::beat("east-2", 1, 2, 1000), LifelineId(1)).expect("rises");
         health.lifeline_lost(&sample::name("east-2"), LifelineId(1));
         assert_eq!(winners(&network, &health, EAST), set(&["west-1", "west-2"]), "the next metric");
         assert_eq!(winners(&network, &sample::heard(&["core-1"]), EAST), set(&["core-1"]), "up the tree");

@@ -1,7 +1,9 @@
 //! Which engines are alive: a value fed with keepalives and lifelines; time is an argument.
 //!
 //! Absent health is not health: an engine never heard of, or silent for longer than the profile's patience, is not live.
-//! The end of a lifeline says at once that a worker is gone, seconds before the silence would.
+//! The end of a lifeline says at once that a worker is gone, seconds before the silence would. Datagrams and lifelines
+//! are guarded against replay apart, so that a datagram that overtakes a lifeline's frame does not shut it out; what an
+//! engine says of its state counts in the order it was said.
 
 use crate::{
     network::{FixedMap, Network},
@@ -20,7 +22,7 @@ pub enum EngineState {
     Leaving,
 }
 
-/// A keepalive whose mac was right.
+/// A keepalive whose mac was right, on whichever channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beat {
     /// Who.
@@ -29,7 +31,7 @@ pub struct Beat {
     pub state: EngineState,
     /// Rises with each start of the worker.
     pub boot: u64,
-    /// Rises with each keepalive of one boot.
+    /// Rises with each keepalive of one boot, from 1.
     pub sequence: u64,
     /// The configuration it runs from.
     pub stamp: Stamp,
@@ -37,7 +39,7 @@ pub struct Beat {
     pub at_ms: u64,
 }
 
-/// The keepalive's (boot, sequence) is not above the last one accepted: repeated, reordered or recorded.
+/// The keepalive's (boot, sequence) is not above the last one accepted on its channel: repeated, reordered or recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("boot and sequence do not rise")]
 pub struct Replayed;
@@ -50,13 +52,32 @@ pub struct LifelineId(pub u64);
 struct Health {
     state: EngineState,
     boot: u64,
-    sequence: u64,
+    /// The last datagram of this boot; 0 before the first.
+    datagram: u64,
+    /// The last lifeline frame of this boot; 0 before the first. Not kept on disk: a frame is good for one connection only.
+    frame: u64,
     stamp: Stamp,
     /// Absent for an engine that was not live when the table was saved: its numbers still guard against replay.
     heard_ms: Option<u64>,
     lifeline: Option<LifelineId>,
     /// The boot whose lifeline ended, until that boot opens another one or a higher one is heard.
     lost_boot: Option<u64>,
+}
+
+impl Health {
+    /// What is known of an engine when the first keepalive of a boot arrives: nothing an older boot said holds any longer.
+    fn of_boot(beat: &Beat) -> Self {
+        let Beat { state, boot, stamp, .. } = *beat;
+        Self { state, boot, datagram: 0, frame: 0, stamp, heard_ms: None, lifeline: None, lost_boot: None }
+    }
+
+    /// Takes in what a keepalive says, unless the engine has said something newer on the other channel.
+    fn hear(&mut self, beat: &Beat) {
+        self.heard_ms = Some(beat.at_ms);
+        if beat.sequence > self.datagram.max(self.frame) {
+            (self.state, self.stamp) = (beat.state, beat.stamp);
+        }
+    }
 }
 
 /// What is known of every engine.
@@ -74,7 +95,7 @@ pub struct SavedHealth {
     pub state: EngineState,
     /// Its last boot.
     pub boot: u64,
-    /// Its last sequence.
+    /// The sequence of its last datagram; 0 when that boot sent none.
     pub sequence: u64,
     /// The configuration it ran from.
     pub stamp: Stamp,
@@ -83,34 +104,43 @@ pub struct SavedHealth {
 }
 
 impl HealthTable {
-    /// Takes a keepalive in.
+    /// Takes a datagram in.
     ///
     /// # Errors
-    /// [`Replayed`] when (boot, sequence) does not rise; the table is unchanged.
+    /// [`Replayed`] when (boot, sequence) does not rise among datagrams; the table is unchanged.
     pub fn accept(&mut self, beat: &Beat) -> Result<(), Replayed> {
-        let known = self.engines.get(&beat.engine);
-        if known.is_some_and(|known| (beat.boot, beat.sequence) <= (known.boot, known.sequence)) {
+        let mut health = self.of_same_boot(beat)?;
+        if beat.sequence <= health.datagram {
             return Err(Replayed);
         }
-        let same_boot = known.filter(|known| known.boot == beat.boot);
-        let health = Health {
-            state: beat.state,
-            boot: beat.boot,
-            sequence: beat.sequence,
-            stamp: beat.stamp,
-            heard_ms: Some(beat.at_ms),
-            lifeline: same_boot.and_then(|known| known.lifeline),
-            lost_boot: same_boot.and_then(|known| known.lost_boot),
-        };
+        health.hear(beat);
+        health.datagram = beat.sequence;
         self.engines.insert(beat.engine.clone(), health);
         Ok(())
     }
 
-    /// A lifeline opened with a keepalive that was accepted; it replaces an older one of the same engine.
-    pub fn lifeline_up(&mut self, engine: &DeviceName, id: LifelineId) {
-        if let Some(health) = self.engines.get_mut(engine) {
-            health.lifeline = Some(id);
-            health.lost_boot = None;
+    /// A lifeline opened with this keepalive, which was made for that connection; it replaces an older one of the engine.
+    ///
+    /// # Errors
+    /// [`Replayed`] when (boot, sequence) does not rise among lifelines; the table is unchanged.
+    pub fn lifeline_up(&mut self, beat: &Beat, id: LifelineId) -> Result<(), Replayed> {
+        let mut health = self.of_same_boot(beat)?;
+        if beat.sequence <= health.frame {
+            return Err(Replayed);
+        }
+        health.hear(beat);
+        health.frame = beat.sequence;
+        (health.lifeline, health.lost_boot) = (Some(id), None);
+        self.engines.insert(beat.engine.clone(), health);
+        Ok(())
+    }
+
+    /// What is known of the engine in the beat's boot; an older boot's words come too late.
+    fn of_same_boot(&self, beat: &Beat) -> Result<Health, Replayed> {
+        match self.engines.get(&beat.engine) {
+            Some(known) if known.boot > beat.boot => Err(Replayed),
+            Some(known) if known.boot == beat.boot => Ok(known.clone()),
+            Some(_) | None => Ok(Health::of_boot(beat)),
         }
     }
 
@@ -122,6 +152,14 @@ impl HealthTable {
         health.lifeline = None;
         health.lost_boot = Some(health.boot);
         true
+    }
+
+    /// A lifeline ended because the network between the two fell silent, which says nothing of the worker: the datagrams
+    /// decide.
+    pub fn lifeline_silent(&mut self, engine: &DeviceName, id: LifelineId) {
+        if let Some(health) = self.engines.get_mut(engine).filter(|health| health.lifeline == Some(id)) {
+            health.lifeline = None;
+        }
     }
 
     /// Whether this lifeline is the engine's current one.
@@ -167,7 +205,7 @@ impl HealthTable {
                 engine: engine.clone(),
                 state: health.state,
                 boot: health.boot,
-                sequence: health.sequence,
+                sequence: health.datagram,
                 stamp: health.stamp,
                 live: self.check(engine, now_ms, patience_ms).is_ok(),
             })
@@ -182,7 +220,8 @@ impl HealthTable {
         let health = |saved: &SavedHealth| Health {
             state: saved.state,
             boot: saved.boot,
-            sequence: saved.sequence,
+            datagram: saved.sequence,
+            frame: 0,
             stamp: saved.stamp,
             heard_ms: saved.live.then_some(now_ms),
             lifeline: None,
@@ -223,7 +262,7 @@ mod tests {
             assert_eq!(table, before);
         }
         table.accept(&beat("east-1", 2, 6, 5000)).expect("rises");
-        table.accept(&beat("east-1", 3, 0, 5001)).expect("a new boot starts again");
+        table.accept(&beat("east-1", 3, 1, 5001)).expect("a new boot starts again");
     }
 
     #[test]
@@ -239,11 +278,11 @@ mod tests {
     fn a_lost_lifeline_counts_until_a_higher_boot() {
         let (engine, id) = (sample::name("east-1"), LifelineId(7));
         let mut table = sample::heard(&["east-1"]);
-        table.lifeline_up(&engine, id);
+        table.lifeline_up(&beat("east-1", 1, 2, 1000), id).expect("rises");
         assert_eq!(check(&table, 1000), Ok(()));
         assert!(table.lifeline_lost(&engine, id));
         assert_eq!(check(&table, 1001), Err(DropReason::LifelineLost));
-        table.accept(&beat("east-1", 1, 2, 1002)).expect("was under way when the worker died");
+        table.accept(&beat("east-1", 1, 3, 1002)).expect("was under way when the worker died");
         assert_eq!(check(&table, 1002), Err(DropReason::LifelineLost));
         table.accept(&beat("east-1", 2, 1, 1500)).expect("the next worker");
         assert_eq!(check(&table, 1500), Ok(()));
@@ -253,10 +292,9 @@ mod tests {
     fn a_lifeline_opened_again_is_as_good() {
         let engine = sample::name("east-1");
         let mut table = sample::heard(&["east-1"]);
-        table.lifeline_up(&engine, LifelineId(1));
+        table.lifeline_up(&beat("east-1", 1, 2, 1000), LifelineId(1)).expect("rises");
         table.lifeline_lost(&engine, LifelineId(1));
-        table.accept(&beat("east-1", 1, 2, 1100)).expect("opens the lifeline");
-        table.lifeline_up(&engine, LifelineId(2));
+        table.lifeline_up(&beat("east-1", 1, 3, 1100), LifelineId(2)).expect("rises");
         assert_eq!(check(&table, 1100), Ok(()));
         assert!(!table.lifeline_lost(&engine, LifelineId(1)), "replaced");
         assert_eq!(check(&table, 1100), Ok(()));
@@ -266,10 +304,37 @@ mod tests {
     fn the_end_of_an_older_boots_lifeline_says_nothing() {
         let engine = sample::name("east-1");
         let mut table = sample::heard(&["east-1"]);
-        table.lifeline_up(&engine, LifelineId(1));
+        table.lifeline_up(&beat("east-1", 1, 2, 1000), LifelineId(1)).expect("rises");
         table.accept(&beat("east-1", 2, 1, 1100)).expect("the next worker is heard before the end of the last");
         assert!(!table.lifeline_lost(&engine, LifelineId(1)));
         assert_eq!(check(&table, 1100), Ok(()));
+    }
+
+    #[test]
+    fn a_datagram_that_overtakes_a_lifelines_frame_does_not_shut_it_out() {
+        let engine = sample::name("east-1");
+        let mut table = sample::heard(&["east-1"]);
+        let leaving = Beat { state: EngineState::Leaving, ..beat("east-1", 1, 3, 1001) };
+        table.accept(&leaving).expect("rises");
+        table.lifeline_up(&beat("east-1", 1, 2, 1002), LifelineId(1)).expect("the first frame");
+        assert!(table.holds_lifeline(&engine, LifelineId(1)));
+        assert_eq!(check(&table, 1002), Err(DropReason::Leaving), "said after the frame was made");
+        table.accept(&leaving).expect_err("the frame does not lower the datagrams' floor");
+        assert_eq!(table.lifeline_up(&beat("east-1", 1, 2, 1003), LifelineId(2)), Err(Replayed));
+        assert_eq!(table.lifeline_up(&beat("east-1", 0, 9, 1003), LifelineId(2)), Err(Replayed), "an older boot");
+        assert!(table.holds_lifeline(&engine, LifelineId(1)));
+    }
+
+    #[test]
+    fn a_lifeline_whose_network_fell_silent_leaves_the_judgement_to_the_datagrams() {
+        let engine = sample::name("east-1");
+        let mut table = sample::heard(&["east-1"]);
+        table.lifeline_up(&beat("east-1", 1, 2, 1000), LifelineId(1)).expect("rises");
+        table.lifeline_silent(&engine, LifelineId(1));
+        assert!(!table.holds_lifeline(&engine, LifelineId(1)));
+        assert_eq!(check(&table, 1000 + PATIENCE_MS), Ok(()));
+        assert!(matches!(check(&table, 1001 + PATIENCE_MS), Err(DropReason::Silent { .. })));
+        assert!(!table.lifeline_lost(&engine, LifelineId(1)), "its end was told already");
     }
 
     #[test]
@@ -296,7 +361,7 @@ mod tests {
     proptest! {
         /// Whatever arrives in whatever order, the numbers held only rise.
         #[test]
-        fn numbers_rise(beats in prop::collection::vec((0u64..4, 0u64..6), 0..40)) {
+        fn numbers_rise(beats in prop::collection::vec((0u64..4, 1u64..6), 0..40)) {
             let mut table = HealthTable::default();
             let mut highest = None;
             for (boot, sequence) in beats {

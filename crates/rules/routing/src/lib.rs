@@ -21,7 +21,7 @@ pub mod redirect;
 pub mod url_form;
 pub mod zones;
 
-pub use compile::CompileError;
+pub use compile::{CompileError, TREE_DEPTH_MAX};
 pub use decision::{Answer, Decision, Route, RouteRequest, explain, route};
 pub use health::HealthTable;
 pub use network::{Engine, Location, Network, Service, ServiceIndex};

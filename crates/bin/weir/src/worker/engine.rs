@@ -46,7 +46,7 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     let threads =
         cores::spawn("engine", sockets.tcp("http"), &engine, &Limits { connections: start.connections, ..Limits::default() }, &gate)
             .context("start engine threads")?;
-    DataPlane { gate, agent, state, tasks }.live(start.control).await?;
+    let outcome = DataPlane { gate, agent, state, tasks }.live(start.control, threads).await;
     engine.stop().await;
-    threads.join().context("end engine threads")
+    outcome
 }

@@ -18,9 +18,12 @@ use weir_agent::{
 };
 use weir_device_api::Load;
 use weir_model::{DeviceName, Role, VERSION};
-use weir_net::http1::{Gate, Limits, serve};
+use weir_net::{
+    cores::Cores,
+    http1::{Gate, Limits, serve},
+};
 use weir_sockets::{Adopted, AdoptedSockets, ControlSender, Event};
-use weir_telemetry::{Metrics, Tasks};
+use weir_telemetry::{Chain, Metrics, Tasks};
 
 /// How long a worker whose keeper died finishes what is in flight.
 const ORPHAN_DRAIN: Duration = Duration::from_secs(10);
@@ -96,7 +99,7 @@ pub(super) fn admin(
         tasks.spawn("admin", async move {
             let gate = Gate::new();
             gate.accept();
-            if let Err(error) = serve(listener, service, Limits::default(), gate).await {
+            if let Err(error) = serve(listener, service, Limits::admin(), gate).await {
                 tracing::error!(%error, "admin listener ends");
             }
         });
@@ -123,19 +126,23 @@ pub(super) struct DataPlane {
 
 impl DataPlane {
     /// Serves until the keeper stops it or dies, and drains.
-    pub(super) async fn live(self, control: Control) -> anyhow::Result<()> {
+    pub(super) async fn live(self, control: Control, threads: Cores) -> anyhow::Result<()> {
         let Control { sender, mut events, .. } = control;
         if ready(&sender, &mut events).await? {
             self.gate.accept();
             self.state.is(WorkerState::Serving);
             self.agent.start(&self.tasks);
             tracing::info!("accepting");
-            self.follow(&sender, &mut events).await;
+            tokio::select! {
+                () = self.follow(&sender, &mut events) => {}
+                // A device with fewer threads than sockets would leave clients waiting: a new worker has them all.
+                end = threads.ended() => tracing::error!(error = %Chain(&end), "a data thread ended; ending the worker"),
+            }
         }
         self.gate.close();
         self.tasks.cancel();
         self.tasks.join(TASKS_END).await;
-        Ok(())
+        tokio::task::spawn_blocking(|| threads.join()).await.context("wait for data threads")?.context("end data threads")
     }
 
     async fn follow(&self, sender: &ControlSender, events: &mut mpsc::Receiver<Event>) {

@@ -13,6 +13,15 @@ use weir_net::{
 use weir_router::{Router, RouterSettings, keepalive};
 use weir_telemetry::Tasks;
 
+/// A router redirects a request with its body (307) and reads the body for the connection's sake alone: bytes of one,
+/// and of all together.
+const BODY_BYTES: u64 = 64 * 1024;
+const BODIES_BYTES: u64 = 16 * 1024 * 1024;
+
+fn limits(connections: usize) -> Limits {
+    Limits { connections, body_bytes: BODY_BYTES, bodies_bytes: BODIES_BYTES, ..Limits::default() }
+}
+
 /// Runs a router until its keeper ends it.
 pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     let (device_state, identity) = start.identity()?;
@@ -48,10 +57,9 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     let state = State::default();
     life::admin(&mut sockets, &start.metrics, (start.device.name.clone(), start.device.role), &state, life::stamp_of(&agent), &tasks);
     let threads =
-        cores::spawn("router", sockets.tcp("http"), &router, &Limits { connections: start.connections, ..Limits::default() }, &gate)
-            .context("start router threads")?;
+        cores::spawn("router", sockets.tcp("http"), &router, &limits(start.connections), &gate).context("start router threads")?;
     keepalive::run(&router, sockets.udp("keepalive"), sockets.tcp("lifeline"), &tasks).context("listen for keepalives")?;
-    DataPlane { gate, agent, state, tasks }.live(start.control).await?;
+    let outcome = DataPlane { gate, agent, state, tasks }.live(start.control, threads).await;
     router.save();
-    threads.join().context("end router threads")
+    outcome
 }

@@ -4,6 +4,7 @@ use super::{
     Gate, Limits, Phase, Service,
     connection::{Connection, Listener},
 };
+use rustix::io::Errno;
 use std::{io, sync::Arc, sync::atomic::Ordering, time::Duration};
 use tokio::net::{TcpListener, TcpStream};
 use weir_telemetry::Tasks;
@@ -15,10 +16,20 @@ const JOIN_TIME: Duration = Duration::from_secs(1);
 
 /// Serves one listening socket on the current runtime until the gate releases it and its connections have ended.
 ///
-/// Dropping the future cuts the connections. Fails only when the socket cannot be taken over.
+/// Dropping the future cuts the connections. Fails when the socket cannot be taken over or can no longer be accepted
+/// from; its connections are cut then too.
 pub async fn serve<S: Service>(listener: std::net::TcpListener, service: S, limits: Limits, gate: Gate) -> io::Result<()> {
+    serve_socket(adopt(listener)?, service, limits, gate).await
+}
+
+/// Registers a listening socket with the current runtime.
+pub(crate) fn adopt(listener: std::net::TcpListener) -> io::Result<TcpListener> {
     listener.set_nonblocking(true)?;
-    let socket = TcpListener::from_std(listener)?;
+    TcpListener::from_std(listener)
+}
+
+/// As [`serve`], with a socket this runtime has.
+pub(crate) async fn serve_socket<S: Service>(socket: TcpListener, service: S, limits: Limits, gate: Gate) -> io::Result<()> {
     let listener = Arc::new(Listener { service, limits, lane: gate.add_lane(), gate });
     let tasks = Tasks::new();
     loop {
@@ -28,7 +39,7 @@ pub async fn serve<S: Service>(listener: std::net::TcpListener, service: S, limi
             Phase::Accept => tokio::select! {
                 biased;
                 () = listener.gate.changed_since(state) => {}
-                () = accept_all(&socket, &listener, &tasks) => {}
+                error = accept_all(&socket, &listener, &tasks) => return Err(error),
             },
             Phase::Release | Phase::Closed => break,
         }
@@ -38,8 +49,8 @@ pub async fn serve<S: Service>(listener: std::net::TcpListener, service: S, limi
     Ok(())
 }
 
-/// Accepts until dropped.
-async fn accept_all<S: Service>(socket: &TcpListener, listener: &Arc<Listener<S>>, tasks: &Tasks) {
+/// Accepts until dropped, or until the socket itself fails.
+async fn accept_all<S: Service>(socket: &TcpListener, listener: &Arc<Listener<S>>, tasks: &Tasks) -> io::Error {
     loop {
         room(listener).await;
         match socket.accept().await {
@@ -49,6 +60,7 @@ async fn accept_all<S: Service>(socket: &TcpListener, listener: &Arc<Listener<S>
                 }
             }
             Err(error) if is_of_one_connection(&error) => {}
+            Err(error) if is_of_the_socket(&error) => return error,
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -105,4 +117,9 @@ fn is_of_one_connection(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused | io::ErrorKind::Interrupted
     )
+}
+
+/// Errors that stay: the socket is closed, shut down, or none that listens.
+fn is_of_the_socket(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK))
 }

@@ -1,7 +1,7 @@
 //! The loop of one connection: receive, judge, answer, again.
 
 use super::{
-    ChunkedDecoder, Decoded, Framing, Gate, Head, HeadScan, Limits, Phase, Refusal, ResponseHead, Service,
+    Gate, Head, HeadScan, Limits, Phase, Refusal, ResponseHead, Service,
     framing::{Asked, Tail, finish_head},
     gate::{Admission, GateState},
     inbox::{Inbox, poll_read_into},
@@ -9,6 +9,7 @@ use super::{
     response::Written,
     send::{SendError, Sender},
     timer::Timer,
+    upload::Upload,
 };
 use bytes::Bytes;
 use std::{
@@ -30,8 +31,6 @@ use tokio::{
 const LINGER_TIME: Duration = Duration::from_secs(2);
 /// Bytes discarded meanwhile.
 const LINGER_BYTES: usize = 1024 * 1024;
-/// Bytes of a request body taken on trust in its Content-Length before they arrive.
-const BODY_FIRST_BYTES: u64 = 64 * 1024;
 
 /// What a connection runs over.
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
@@ -191,23 +190,18 @@ impl<S: Service, T: Transport> Connection<S, T> {
 
     /// Receives the body the head announces.
     async fn receive_body(&mut self) -> Result<Bytes, Stop> {
-        let body_bytes = self.listener.limits.body_bytes;
-        let mut reader = match self.head.framing() {
-            Framing::None => return Ok(Bytes::new()),
-            Framing::Length(length) if length > body_bytes => return Err(Refusal::BodyTooLarge.into()),
-            Framing::Length(length) => BodyReader::Length(length),
-            Framing::Chunked => BodyReader::Chunked(ChunkedDecoder::new(body_bytes)),
+        let Some(mut upload) = Upload::new(self.head.framing(), &self.listener.limits, &self.listener.gate)? else {
+            return Ok(Bytes::new());
         };
         if self.head.expects_continue() && self.inbox.rest().is_empty() {
             self.sender().write_bytes(b"HTTP/1.1 100 Continue\r\n\r\n").await.map_err(|_| Stop::Gone)?;
         }
         self.timer.set(self.listener.limits.body_time);
-        let mut body = Vec::with_capacity(reader.expected().min(BODY_FIRST_BYTES) as usize);
         loop {
-            let decoded = reader.feed(self.inbox.rest(), &mut body)?;
+            let decoded = upload.feed(self.inbox.rest())?;
             self.inbox.use_rest(decoded.used);
             if decoded.done {
-                return Ok(body.into());
+                return Ok(upload.finish());
             }
             self.inbox.make_body_room();
             poll_fn(|cx| match self.inbox.poll_read(&mut self.stream, cx) {
@@ -227,8 +221,7 @@ impl<S: Service, T: Transport> Connection<S, T> {
         let asked = Asked { version: self.head.version(), method_is_head, keep };
         self.inbox.release_head();
         let framed = finish_head(&mut self.out, written, asked, body);
-        let mut sender =
-            Sender { stream: &mut self.stream, timer: &mut self.timer, lane: &listener.lane, write_stall: listener.limits.write_stall };
+        let mut sender = Sender::new(&mut self.stream, &mut self.timer, &listener.lane, &listener.limits);
         let sent = match framed.tail {
             Tail::Nothing => sender.write_bytes(&self.out).await,
             Tail::Slices(mut slices) => sender.write(&self.out, &mut slices, b"").await,
@@ -293,12 +286,7 @@ impl<S: Service, T: Transport> Connection<S, T> {
     }
 
     fn sender(&mut self) -> Sender<'_, T> {
-        Sender {
-            stream: &mut self.stream,
-            timer: &mut self.timer,
-            lane: &self.listener.lane,
-            write_stall: self.listener.limits.write_stall,
-        }
+        Sender::new(&mut self.stream, &mut self.timer, &self.listener.lane, &self.listener.limits)
     }
 
     /// Closes our half, then reads on for a while: closing over unread bytes would reset the connection and could take
@@ -321,32 +309,6 @@ impl<S: Service, T: Transport> Connection<S, T> {
             Poll::Ready(())
         })
         .await;
-    }
-}
-
-enum BodyReader {
-    Length(u64),
-    Chunked(ChunkedDecoder),
-}
-
-impl BodyReader {
-    fn expected(&self) -> u64 {
-        match self {
-            Self::Length(length) => *length,
-            Self::Chunked(_) => 0,
-        }
-    }
-
-    fn feed(&mut self, input: &[u8], body: &mut Vec<u8>) -> Result<Decoded, Refusal> {
-        match self {
-            Self::Length(left) => {
-                let used = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
-                body.extend_from_slice(&input[..used]);
-                *left -= used as u64;
-                Ok(Decoded { used, done: *left == 0 })
-            }
-            Self::Chunked(decoder) => decoder.decode(input, body),
-        }
     }
 }
 
@@ -380,3 +342,6 @@ impl<'g> Watch<'g> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

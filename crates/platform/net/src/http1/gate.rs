@@ -43,6 +43,8 @@ struct Shared {
     lanes: Mutex<Vec<Arc<Lane>>>,
     /// Open connections per address, kept while a listener limits them.
     addresses: Mutex<HashMap<IpAddr, u32>>,
+    /// Bytes of memory held for request bodies.
+    bodies: AtomicU64,
 }
 
 /// A phase, and which change brought it.
@@ -77,6 +79,7 @@ impl Gate {
                 ended: Notify::new(),
                 lanes: Mutex::default(),
                 addresses: Mutex::default(),
+                bodies: AtomicU64::new(0),
             }),
         }
     }
@@ -198,6 +201,17 @@ impl Gate {
         lane.accepted.fetch_add(1, Ordering::Relaxed);
         lane.open.fetch_add(1, Ordering::AcqRel);
         Some(Admission { gate: self.clone(), lane: lane.clone(), address: (per_address > 0).then_some(address) })
+    }
+
+    /// Takes `bytes` for a request body, unless that makes more than `most` in the whole process.
+    pub(crate) fn take_body_bytes(&self, bytes: u64, most: u64) -> bool {
+        let taken = |held: u64| held.checked_add(bytes).filter(|sum| *sum <= most);
+        self.shared.bodies.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
+    }
+
+    /// Gives back what was taken for a request body.
+    pub(crate) fn give_body_bytes(&self, bytes: u64) {
+        self.shared.bodies.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     fn change(&self, to: Phase, allowed: impl Fn(Phase) -> bool) {

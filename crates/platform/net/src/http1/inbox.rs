@@ -16,10 +16,10 @@ const ROOM_BYTES: usize = 1024;
 /// Room made behind a head for each read of its body.
 const BODY_ROOM_BYTES: usize = 16 * 1024;
 
-/// `[start, start + head)` is the head in use, `[start + head, end)` what came after it.
+/// `[0, head)` is the head in use, `[head, end)` what came after it. What is used is moved out of the way at once, so the
+/// buffer stays within two heads and the room for a body, however many requests pass through it.
 pub(crate) struct Inbox {
     buffer: Vec<u8>,
-    start: usize,
     head: usize,
     end: usize,
     head_limit: usize,
@@ -27,48 +27,46 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self { buffer: vec![0; FIRST_BYTES.min(limits.header_bytes)], start: 0, head: 0, end: 0, head_limit: limits.header_bytes }
+        Self { buffer: vec![0; FIRST_BYTES.min(limits.header_bytes)], head: 0, end: 0, head_limit: limits.header_bytes }
     }
 
     /// Everything received and not yet used: the head, if one is taken, and what follows.
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.buffer[self.start..self.end]
+        &self.buffer[..self.end]
     }
 
     /// What follows the head taken.
     pub(crate) fn rest(&self) -> &[u8] {
-        &self.buffer[self.start + self.head..self.end]
+        &self.buffer[self.head..self.end]
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.start == self.end
+        self.end == 0
     }
 
     /// Keeps the first `length` bytes as the head until [`Inbox::release_head`].
     pub(crate) fn take_head(&mut self, length: usize, authority: Range<usize>) {
         self.head = length;
-        self.buffer[self.start + authority.start..self.start + authority.end].make_ascii_lowercase();
+        self.buffer[authority].make_ascii_lowercase();
     }
 
+    /// Drops the head. What follows it, as a rule nothing, moves to the front.
     pub(crate) fn release_head(&mut self) {
-        self.start += self.head;
+        self.buffer.copy_within(self.head..self.end, 0);
+        self.end -= self.head;
         self.head = 0;
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-        }
     }
 
     /// Removes the first `length` bytes after the head.
     pub(crate) fn use_rest(&mut self, length: usize) {
-        let from = self.start + self.head;
-        self.buffer.copy_within(from + length..self.end, from);
+        self.buffer.copy_within(self.head + length..self.end, self.head);
         self.end -= length;
     }
 
     /// The bytes received, and the room behind them to read into meanwhile.
     pub(crate) fn split(&mut self) -> (&[u8], &mut [u8]) {
         let (used, room) = self.buffer.split_at_mut(self.end);
-        (&used[self.start..], room)
+        (used, room)
     }
 
     /// `count` bytes were read into the room of [`Inbox::split`].
@@ -78,14 +76,14 @@ impl Inbox {
 
     /// Makes room to watch the connection while a response is produced. The head stays where it is.
     pub(crate) fn make_room(&mut self) {
-        if self.end == self.buffer.len() && self.end - self.start - self.head < self.head_limit {
+        if self.end == self.buffer.len() && self.end - self.head < self.head_limit {
             self.buffer.resize(self.end + ROOM_BYTES, 0);
         }
     }
 
     /// Forgets everything and lends the whole buffer, for reads nobody looks at.
     pub(crate) fn discard(&mut self) -> &mut [u8] {
-        (self.start, self.head, self.end) = (0, 0, 0);
+        (self.head, self.end) = (0, 0);
         &mut self.buffer
     }
 
@@ -94,6 +92,12 @@ impl Inbox {
         if self.buffer.len() - self.end < BODY_ROOM_BYTES {
             self.buffer.resize(self.end + BODY_ROOM_BYTES, 0);
         }
+    }
+
+    /// Bytes the buffer takes.
+    #[cfg(test)]
+    pub(crate) fn buffer_bytes(&self) -> usize {
+        self.buffer.len()
     }
 
     /// Reads once. `Ok(0)`: the client's end is closed.
@@ -107,15 +111,9 @@ impl Inbox {
     }
 
     fn widen(&mut self) {
-        if self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-        } else {
-            // A head at its limit is refused by the scan before another read is asked for; behind a taken head is a body.
-            let wanted = (self.buffer.len() * 2).min(self.head_limit).max(self.end + ROOM_BYTES);
-            self.buffer.resize(wanted, 0);
-        }
+        // A head at its limit is refused by the scan before another read is asked for; behind a taken head is a body.
+        let wanted = (self.buffer.len() * 2).min(self.head_limit).max(self.end + ROOM_BYTES);
+        self.buffer.resize(wanted, 0);
     }
 }
 

@@ -64,7 +64,7 @@ pub struct Counters {
     pub bytes_written: u64,
     /// Connections closed at accept because their address had too many.
     pub turned_away: u64,
-    /// Connections reset because a body broke off or the client stopped reading.
+    /// Connections reset because a body broke off or the client read too slowly.
     pub resets: u64,
     refusals: [u64; Refusal::COUNT],
 }

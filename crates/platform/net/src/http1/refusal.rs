@@ -85,6 +85,8 @@ refusals! {
     HeadTimeout 408 "head_timeout",
     /// The body did not arrive in time.
     BodyTimeout 408 "body_timeout",
+    /// The bodies held in the process are at their limit together.
+    BodiesTooLarge 503 "bodies_too_large",
 }
 
 impl Refusal {

@@ -1,7 +1,7 @@
-//! Writes responses: one vectored write per hit, batches of ready pieces for streams, and a deadline on no progress.
+//! Writes responses: one vectored write per hit, batches of ready pieces for streams, and a least rate for clients to read at.
 
 use super::{
-    BodyError, BodySource, SliceBody,
+    BodyError, BodySource, Limits, SliceBody,
     framing::Delimiter,
     inbox::{Inbox, poll_read_into},
     lane::Lane,
@@ -13,7 +13,7 @@ use std::{
     io::{self, IoSlice, Write},
     pin::Pin,
     sync::atomic::Ordering::Relaxed,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -32,7 +32,7 @@ pub(crate) enum SendError {
     Gone,
     #[error("write failed")]
     Write(#[source] io::Error),
-    #[error("client does not read")]
+    #[error("client does not read, or too slowly")]
     Stalled,
     #[error("body broke off")]
     Body(#[source] BodyError),
@@ -40,18 +40,24 @@ pub(crate) enum SendError {
     Length { announced: u64, given: u64 },
 }
 
-/// The sending side of a connection.
+/// The sending side of a connection, for one response.
 pub(crate) struct Sender<'a, T> {
-    pub(crate) stream: &'a mut T,
-    pub(crate) timer: &'a mut Timer,
-    pub(crate) lane: &'a Lane,
-    pub(crate) write_stall: Duration,
+    stream: &'a mut T,
+    timer: &'a mut Timer,
+    lane: &'a Lane,
+    write_stall: Duration,
+    send_bytes_min: u64,
+    /// Bytes taken since the response began to wait for its client; absent while it waits for nobody, or for its source.
+    window: Option<u64>,
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Sender<'_, T> {
+impl<'a, T: AsyncRead + AsyncWrite + Unpin> Sender<'a, T> {
+    pub(crate) fn new(stream: &'a mut T, timer: &'a mut Timer, lane: &'a Lane, limits: &Limits) -> Self {
+        Self { stream, timer, lane, write_stall: limits.write_stall, send_bytes_min: limits.send_bytes_min.max(1), window: None }
+    }
+
     /// Writes everything, together where it fits.
     pub(crate) async fn write(&mut self, mut prefix: &[u8], slices: &mut SliceBody, mut suffix: &[u8]) -> Result<(), SendError> {
-        let mut waiting = false;
         poll_fn(|cx| {
             while !(prefix.is_empty() && slices.is_empty() && suffix.is_empty()) {
                 match poll_write(self.stream, cx, prefix, slices, suffix) {
@@ -59,20 +65,31 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Sender<'_, T> {
                     Poll::Ready(Ok(sent)) => {
                         self.lane.bytes_written.fetch_add(sent as u64, Relaxed);
                         advance(sent, &mut prefix, slices, &mut suffix);
-                        waiting = false;
+                        if let Some(taken) = &mut self.window {
+                            *taken += sent as u64;
+                        }
                     }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(SendError::Write(error))),
-                    Poll::Pending => {
-                        if !std::mem::replace(&mut waiting, true) {
-                            self.timer.set(self.write_stall);
-                        }
-                        return self.timer.poll_due(cx).map(|()| Err(SendError::Stalled));
-                    }
+                    Poll::Pending => return self.poll_stalled(cx).map(Err),
                 }
             }
             Poll::Ready(Ok(()))
         })
         .await
+    }
+
+    /// Ready when the client took too little in the time since the response began to wait for it.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<SendError> {
+        loop {
+            if self.window.is_none() {
+                self.window = Some(0);
+                self.timer.set(self.write_stall);
+            }
+            ready!(self.timer.poll_due(cx));
+            if self.window.take() < Some(self.send_bytes_min) {
+                return Poll::Ready(SendError::Stalled);
+            }
+        }
     }
 
     /// Writes `out` alone.
@@ -131,7 +148,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Sender<'_, T> {
                     Poll::Ready(Ok(None)) => return Poll::Ready(Ok(true)),
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(SendError::Body(error))),
                     Poll::Pending if head_waits || !batch.is_empty() => return Poll::Ready(Ok(false)),
-                    Poll::Pending => return poll_gone(self.stream, inbox, cx).map(|()| Err(SendError::Gone)),
+                    Poll::Pending => {
+                        self.window = None;
+                        return poll_gone(self.stream, inbox, cx).map(|()| Err(SendError::Gone));
+                    }
                 }
             }
             Poll::Ready(Ok(false))

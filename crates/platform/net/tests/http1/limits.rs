@@ -1,7 +1,7 @@
 //! Each limit, shortened, at its edge.
 
 use crate::server::{Server, eventually, field, status};
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 use weir_net::http1::{Limits, Refusal};
 
 const SHORT: Duration = Duration::from_millis(400);
@@ -131,4 +131,36 @@ fn an_address_over_its_share_is_turned_away() {
     drop(first);
     eventually("the place is free", || server.gate.open_connections() == 0);
     assert_eq!(status(&server.exchange("GET /hello HTTP/1.0\r\n\r\n")), "200");
+}
+
+#[test]
+fn a_listener_without_bodies_refuses_them_with_their_head() {
+    let server = Server::with(Limits::without_bodies());
+    for framing in ["Content-Length: 1", "Transfer-Encoding: chunked", "Expect: 100-continue\r\nContent-Length: 1"] {
+        let text = server.exchange(format!("POST /echo HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n"));
+        assert!(text.starts_with("HTTP/1.1 413 ") && text.ends_with("body_too_large"), "{framing}: {text}");
+    }
+    let text = server.exchange("POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(status(&text), "200");
+}
+
+#[test]
+fn bodies_share_a_budget_from_their_first_byte_to_the_end_of_their_request() {
+    let server = Server::with(Limits { bodies_bytes: 100 * 1024, ..Limits::default() });
+    let post =
+        |path: &str| format!("POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 65536\r\n\r\n{}", "x".repeat(65536));
+    let mut announced = server.connect();
+    announced.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 65536\r\n\r\n");
+    let mut first = server.connect();
+    first.send(post("/wait"));
+    eventually("the service holds a body", || server.probe.waiting.load(Ordering::SeqCst) == 1);
+    let mut second = server.connect();
+    second.try_send(post("/echo")).expect("taken by the kernel");
+    let text = second.until_gone().0;
+    assert!(text.starts_with("HTTP/1.1 503 ") && text.ends_with("bodies_too_large"), "{text}");
+    assert_eq!(server.gate.counters().refused(Refusal::BodiesTooLarge), 1);
+    server.probe.permits.add();
+    assert_eq!(first.response().1, "waited");
+    assert_eq!(first.rest(), "");
+    assert_eq!(status(&server.exchange(post("/echo"))), "200");
 }

@@ -25,7 +25,7 @@ fn identity() -> Identity {
     }
 }
 
-fn configuration(generation: u64) -> DeviceConfiguration {
+pub(crate) fn configuration(generation: u64) -> DeviceConfiguration {
     DeviceConfiguration {
         stamp: Stamp { term: 1, generation },
         device: name(),
@@ -43,7 +43,7 @@ fn configuration(generation: u64) -> DeviceConfiguration {
 }
 
 /// An agent whose role refuses the generations in `refused`.
-fn agent(data: &Path, refused: &'static [u64]) -> Agent {
+pub(crate) fn agent(data: &Path, refused: &'static [u64]) -> Agent {
     let settings = AgentSettings {
         device: name(),
         role: Role::Engine,
