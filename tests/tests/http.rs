@@ -116,15 +116,23 @@ async fn exchange(address: SocketAddr, bytes: &[u8]) -> anyhow::Result<Vec<u8>> 
     answer.context("read the answer")
 }
 
-async fn refused(who: &str, address: SocketAddr, shape: &Shape) -> Result<(), String> {
+async fn refused(who: &str, bodies: Bodies, address: SocketAddr, shape: &Shape) -> Result<(), String> {
     let answer = exchange(address, &shape.bytes).await.map_err(|error| format!("{who}, {}: {error:#}", shape.name))?;
     let text = String::from_utf8_lossy(&answer);
     let head = text.split("\r\n\r\n").next().unwrap_or_default().to_ascii_lowercase();
-    let status_is = head.starts_with(&format!("http/1.1 {} ", shape.status));
+    let status_is =
+        head.starts_with(&format!("http/1.1 {} ", shape.status)) || (bodies == Bodies::None && head.starts_with("http/1.1 413 "));
     let closes = head.contains("\r\nconnection: close");
     // A second status line would be the answer to a smuggled request.
     let answers = text.matches("HTTP/1.1 ").count();
     if status_is && closes && answers == 1 { Ok(()) } else { Err(format!("{who}, {}: wanted {}, got {text:?}", shape.name, shape.status)) }
+}
+
+/// Whether a listener takes request bodies; one that does not refuses them by their announcement (413), well formed or not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bodies {
+    Taken,
+    None,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -134,17 +142,17 @@ async fn hostile_requests_are_refused_with_a_closed_connection_and_the_network_s
     let engine = &file.engines[0];
     let router = &file.routers[0];
     let listeners = [
-        ("engine", engine.http),
-        ("router", router.http),
-        ("engine's admin listener", engine.admin),
-        ("router's admin listener", router.admin),
-        ("manager's admin listener", file.manager.admin),
+        ("engine", Bodies::Taken, engine.http),
+        ("router", Bodies::Taken, router.http),
+        ("engine's admin listener", Bodies::None, engine.admin),
+        ("router's admin listener", Bodies::None, router.admin),
+        ("manager's admin listener", Bodies::None, file.manager.admin),
     ];
     let mut wrong = Vec::new();
-    for (who, address) in listeners {
+    for (who, bodies, address) in listeners {
         let address = address.with_context(|| format!("{who} has an address"))?;
         for shape in framing().iter().chain(&lines()).chain(&sizes()) {
-            wrong.extend(refused(who, address, shape).await.err());
+            wrong.extend(refused(who, bodies, address, shape).await.err());
         }
     }
     assert!(wrong.is_empty(), "{} wrong answers:\n{}", wrong.len(), wrong.join("\n"));
