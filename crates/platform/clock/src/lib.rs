@@ -29,6 +29,11 @@ pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Seconds of monotonic time since the first call in this process: what residence in a cache is measured with.
+pub fn monotonic_seconds() -> u64 {
+    monotonic_ms() / 1000
+}
+
 /// Milliseconds of monotonic time since the first call in this process: what pure rules take as `now`.
 pub fn monotonic_ms() -> u64 {
     static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();

@@ -1,14 +1,18 @@
 //! A body: pieces in order, one writer, many readers.
 
+mod readers;
+
 use crate::{
     PASS_WINDOW_BYTES, SLICE_BYTES,
     account::{Account, Charge, ChargedSlice},
 };
 use bytes::Bytes;
+use readers::Readers;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     task::{Context, Poll, Waker},
+    time::Instant,
 };
 
 /// Why a fill ended without the whole body.
@@ -29,9 +33,12 @@ pub enum AbortReason {
     /// The writer was dropped: the process is stopping or the task ended.
     #[error("the writer went away")]
     Dropped,
-    /// The bytes asked for have passed through and are no longer in memory.
+    /// The bytes asked for have passed through and are no longer in memory: the reader came or read too late.
     #[error("the bytes have passed")]
     Passed,
+    /// There is no memory left for bodies that pass through.
+    #[error("no memory is left for it")]
+    NoRoom,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +60,6 @@ impl Piece {
     }
 }
 
-struct Attached {
-    position: u64,
-    waker: Option<Waker>,
-}
-
 struct State {
     /// Full slices first, then pieces as they came; contiguous.
     pieces: VecDeque<Piece>,
@@ -68,8 +70,9 @@ struct State {
     length: u64,
     end: End,
     passing: bool,
-    readers: HashMap<u64, Attached>,
-    next_reader: u64,
+    /// Covers the window of a passing body, as long as the body lives.
+    window: Option<Charge>,
+    readers: Readers,
     writer: Option<Waker>,
 }
 
@@ -89,8 +92,8 @@ impl Body {
             length: 0,
             end: End::Filling,
             passing: false,
-            readers: HashMap::new(),
-            next_reader: 0,
+            window: None,
+            readers: Readers::default(),
             writer: None,
         };
         Arc::new(Self { state: Mutex::new(state), whole: OnceLock::new() })
@@ -117,7 +120,7 @@ impl Body {
     }
 
     pub(crate) fn readers(&self) -> usize {
-        self.lock().readers.len()
+        self.lock().readers.count()
     }
 
     /// Adds bytes at the end and wakes readers. `charge` covers them; without one the body must be passing through.
@@ -164,29 +167,37 @@ impl Body {
         state
     }
 
-    /// From now on only a window before the end is held and [`Body::poll_room`] waits for readers.
-    pub(crate) fn pass_through(&self) {
+    /// From now on only a window before the end is held, covered by `window`, and [`Body::poll_room`] waits for readers.
+    pub(crate) fn pass_through(&self, window: Charge) {
         let mut state = self.lock();
         state.passing = true;
+        state.window = Some(window);
         let all = state.loose_charge.split(u64::MAX);
         state.trim();
         drop(state);
         drop(all);
     }
 
-    pub(crate) fn passing(&self) -> bool {
-        self.lock().passing
-    }
-
     /// Ready when the writer may append: always for a stored body; with room in the window for a passing one.
-    /// `Err` when a passing body has lost its last reader.
-    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<Result<(), AbortReason>> {
+    /// `Err` when the body has ended early or a passing one has lost its last reader. To be asked again, with a later
+    /// `now`, while it is pending: who holds the others back too long is detached here.
+    pub(crate) fn poll_room(&self, cx: &Context<'_>, now: Instant) -> Poll<Result<(), AbortReason>> {
         let mut state = self.lock();
+        if let End::Aborted(reason) = state.end {
+            return Poll::Ready(Err(reason));
+        }
         if !state.passing {
             return Poll::Ready(Ok(()));
         }
-        let Some(slowest) = state.slowest() else { return Poll::Ready(Err(AbortReason::Abandoned)) };
-        if state.length.saturating_sub(slowest) < PASS_WINDOW_BYTES {
+        if state.is_window_full() {
+            let length = state.length;
+            state.readers.shed(length, now);
+            state.trim();
+        }
+        if state.readers.count() == 0 {
+            return Poll::Ready(Err(AbortReason::Abandoned));
+        }
+        if !state.is_window_full() {
             return Poll::Ready(Ok(()));
         }
         state.writer = Some(cx.waker().clone());
@@ -216,16 +227,16 @@ impl Body {
         if self.whole().is_none() && position < first {
             return None;
         }
-        let id = state.next_reader;
-        state.next_reader += 1;
-        state.readers.insert(id, Attached { position, waker: None });
-        Some(id)
+        Some(state.readers.attach(position))
     }
 
     pub(crate) fn detach(&self, id: u64) {
         let mut state = self.lock();
-        state.readers.remove(&id);
+        state.readers.detach(id);
         state.trim();
+        if state.end != End::Filling && state.readers.count() == 0 {
+            state.readers.give_back();
+        }
         let writer = state.writer.take();
         drop(state);
         if let Some(writer) = writer {
@@ -242,21 +253,25 @@ impl Body {
             return Poll::Ready(Ok(slice_at(slices, position, until)));
         }
         let mut state = self.lock();
+        if state.passing && !state.readers.contains(id) {
+            return Poll::Ready(Err(AbortReason::Passed));
+        }
         let Some(bytes) = state.at(position, until) else {
             return match state.end {
                 // It may have become whole just before the lock was taken.
                 End::Complete => Poll::Ready(Ok(self.whole().and_then(|slices| slice_at(slices, position, until)))),
                 End::Aborted(reason) => Poll::Ready(Err(reason)),
                 End::Filling => {
-                    if let Some(reader) = state.readers.get_mut(&id) {
-                        reader.waker = Some(cx.waker().clone());
-                    }
+                    state.readers.waits(id, cx.waker());
                     Poll::Pending
                 }
             };
         };
-        if let Some(reader) = state.readers.get_mut(&id) {
-            reader.position = position + bytes.len() as u64;
+        let next = position + bytes.len() as u64;
+        if next < until {
+            state.readers.moved(id, next)
+        } else {
+            state.readers.ended(id)
         }
         state.trim();
         let writer = if state.passing { state.writer.take() } else { None };
@@ -277,8 +292,8 @@ impl State {
         Some(piece.bytes.slice(from..to))
     }
 
-    fn slowest(&self) -> Option<u64> {
-        self.readers.values().map(|r| r.position).min()
+    fn is_window_full(&self) -> bool {
+        self.readers.slowest().is_some_and(|slowest| self.length.saturating_sub(slowest) >= PASS_WINDOW_BYTES)
     }
 
     /// Drops what every reader of a passing body has behind it.
@@ -286,7 +301,7 @@ impl State {
         if !self.passing {
             return;
         }
-        let slowest = self.slowest().unwrap_or(self.length);
+        let slowest = self.readers.slowest().unwrap_or(self.length);
         while self.pieces.front().is_some_and(|p| p.end() <= slowest) {
             self.pieces.pop_front();
         }
@@ -305,7 +320,21 @@ fn slice_at(slices: &[Bytes], position: u64, until: u64) -> Option<Bytes> {
 
 /// Wakes every waiting reader, without the lock.
 fn wake(mut state: MutexGuard<'_, State>) {
-    let wakers: Vec<Waker> = state.readers.values_mut().filter_map(|r| r.waker.take()).collect();
+    let wakers = state.readers.take_wakers();
     drop(state);
     wakers.into_iter().for_each(Waker::wake);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ended_body_without_readers_keeps_no_table_of_them() {
+        let body = Body::new(&Account::new(1));
+        let crowd: Vec<u64> = (0..1000).filter_map(|_| body.attach(0)).collect();
+        assert!(body.finish(End::Complete));
+        crowd.into_iter().for_each(|id| body.detach(id));
+        assert_eq!(body.lock().readers.capacity(), 0);
+    }
 }

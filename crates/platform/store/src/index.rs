@@ -32,6 +32,21 @@ struct Entry<H> {
     variants: Vec<Arc<Object<H>>>,
 }
 
+impl<H> Entry<H> {
+    /// Takes the oldest beyond [`VARIANTS_MAX`].
+    fn surplus(&mut self) -> Vec<Arc<Object<H>>> {
+        self.variants.split_off(self.variants.len().min(VARIANTS_MAX))
+    }
+}
+
+/// What an insertion removed.
+pub(crate) struct Gone<H> {
+    /// Variants the new one replaces.
+    pub(crate) replaced: Vec<Arc<Object<H>>>,
+    /// Others, for want of a place.
+    pub(crate) pushed_out: Vec<Arc<Object<H>>>,
+}
+
 type Shard<H> = HashMap<u64, Entry<H>, BuildHasherDefault<Identity>>;
 
 pub(crate) struct Index<H> {
@@ -62,21 +77,32 @@ impl<H> Index<H> {
         entry.variants.iter().find(|o| wanted(o.head())).cloned()
     }
 
-    /// Adds a variant before the others; returns those it displaced. Two keys of one hash displace each other.
-    pub(crate) fn insert(&self, object: Arc<Object<H>>, replaces: impl Fn(&Object<H>) -> bool) -> Vec<Arc<Object<H>>> {
+    /// Adds a variant before the others. Two keys of one hash displace each other.
+    pub(crate) fn insert(&self, object: Arc<Object<H>>, replaces: impl Fn(&Object<H>) -> bool) -> Gone<H> {
         let mut shard = self.shard(object.hash());
         let entry = shard.entry(object.hash()).or_insert_with(|| Entry { key: object.shared_key(), variants: Vec::new() });
-        let mut gone = Vec::new();
+        let mut pushed_out = Vec::new();
         if entry.key != object.shared_key() {
             entry.key = object.shared_key();
-            gone.append(&mut entry.variants);
+            pushed_out.append(&mut entry.variants);
         }
-        gone.extend(entry.variants.extract_if(.., |o| replaces(o)));
+        let replaced = entry.variants.extract_if(.., |o| replaces(o)).collect();
         entry.variants.insert(0, object);
-        while entry.variants.len() > VARIANTS_MAX {
-            gone.extend(entry.variants.pop());
+        pushed_out.extend(entry.surplus());
+        Gone { replaced, pushed_out }
+    }
+
+    /// Puts `before` in the place of `object`, if that is still there; returns what had to go for it.
+    pub(crate) fn restore(&self, object: &Arc<Object<H>>, before: &[Arc<Object<H>>]) -> Option<Vec<Arc<Object<H>>>> {
+        let mut shard = self.shard(object.hash());
+        let entry = shard.get_mut(&object.hash())?;
+        let at = entry.variants.iter().position(|o| Arc::ptr_eq(o, object))?;
+        drop(entry.variants.splice(at..=at, before.iter().cloned()));
+        let gone = entry.surplus();
+        if entry.variants.is_empty() {
+            shard.remove(&object.hash());
         }
-        gone
+        Some(gone)
     }
 
     /// Removes this very object, if it is still there.
@@ -97,15 +123,16 @@ impl<H> Index<H> {
         self.shard(object.hash()).get(&object.hash()).is_some_and(|e| e.variants.iter().any(|o| Arc::ptr_eq(o, object)))
     }
 
-    /// Removes every variant of a key.
-    pub(crate) fn remove(&self, key: &str) -> Vec<Arc<Object<H>>> {
+    /// Removes the variants of a key that `unwanted` names.
+    pub(crate) fn remove(&self, key: &str, unwanted: impl Fn(&H) -> bool) -> Vec<Arc<Object<H>>> {
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
-        if shard.get(&hash).is_some_and(|e| &*e.key == key) {
-            shard.remove(&hash).map_or_else(Vec::new, |e| e.variants)
-        } else {
-            Vec::new()
+        let Some(entry) = shard.get_mut(&hash).filter(|e| &*e.key == key) else { return Vec::new() };
+        let gone = entry.variants.extract_if(.., |o| unwanted(o.head())).collect();
+        if entry.variants.is_empty() {
+            shard.remove(&hash);
         }
+        gone
     }
 
     /// Objects in all shards.

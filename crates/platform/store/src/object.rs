@@ -7,8 +7,8 @@ use crate::{
 };
 use bytes::Bytes;
 use std::sync::{
-    Arc,
-    atomic::{AtomicU8, AtomicU64, Ordering},
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
 };
 
 /// Highest count S3-FIFO keeps of an object's uses.
@@ -25,13 +25,42 @@ pub struct Object<H> {
     /// Bytes the eviction queues count for it.
     pub(crate) weight: AtomicU64,
     pub(crate) place: AtomicU8,
+    /// Which of the entries the queues have had for it is valid.
+    pub(crate) turn: AtomicU32,
+    /// Whole variants it displaced, kept until its own body is. Changed under the queues' lock only.
+    displaced: Mutex<Vec<Arc<Object<H>>>>,
     _charge: Charge,
 }
 
 impl<H> Object<H> {
     pub(crate) fn new(key: Arc<str>, hash: u64, head: H, announced: Option<u64>, body: Arc<Body>, charge: Charge) -> Self {
         let weight = AtomicU64::new(announced.unwrap_or(0));
-        Self { key, hash, head, announced, body, uses: AtomicU8::new(0), weight, place: AtomicU8::new(0), _charge: charge }
+        Self {
+            key,
+            hash,
+            head,
+            announced,
+            body,
+            uses: AtomicU8::new(0),
+            weight,
+            place: AtomicU8::new(0),
+            turn: AtomicU32::new(0),
+            displaced: Mutex::default(),
+            _charge: charge,
+        }
+    }
+
+    /// Keeps what this object displaced: whole variants, and in place of one that was filling still what that one kept.
+    pub(crate) fn displace(&self, gone: Vec<Arc<Object<H>>>) {
+        let mut kept = Vec::new();
+        for object in gone {
+            if object.whole().is_some() { kept.push(object) } else { kept.append(&mut object.take_displaced()) }
+        }
+        *self.displaced.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+    }
+
+    pub(crate) fn take_displaced(&self) -> Vec<Arc<Object<H>>> {
+        std::mem::take(&mut *self.displaced.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Its key.

@@ -24,8 +24,22 @@ const NOWHERE: u8 = 0;
 const SMALL: u8 = 1;
 const MAIN: u8 = 2;
 
+/// A place in a queue; void once the object has left it, also when it came back to another.
+struct Entry<H> {
+    object: Weak<Object<H>>,
+    turn: u32,
+}
+
+impl<H> Entry<H> {
+    fn holds(&self, place: u8) -> Option<Arc<Object<H>>> {
+        let object = self.object.upgrade()?;
+        let here = object.place.load(Ordering::Relaxed) == place && object.turn.load(Ordering::Relaxed) == self.turn;
+        here.then_some(object)
+    }
+}
+
 struct Fifo<H> {
-    entries: VecDeque<Weak<Object<H>>>,
+    entries: VecDeque<Entry<H>>,
     bytes: u64,
     live: usize,
 }
@@ -78,13 +92,14 @@ impl<H> Queues<H> {
 
     fn push(&mut self, object: &Arc<Object<H>>, place: u8) {
         object.place.store(place, Ordering::Relaxed);
+        let turn = object.turn.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let weight = object.weight.load(Ordering::Relaxed);
         let queue = self.queue(place);
-        queue.entries.push_back(Arc::downgrade(object));
+        queue.entries.push_back(Entry { object: Arc::downgrade(object), turn });
         queue.bytes += weight;
         queue.live += 1;
         if queue.entries.len() > 2 * queue.live + 64 {
-            queue.entries.retain(|e| e.upgrade().is_some_and(|o| o.place.load(Ordering::Relaxed) == place));
+            queue.entries.retain(|e| e.holds(place).is_some());
         }
     }
 
@@ -119,7 +134,7 @@ impl<H> Queues<H> {
 
     fn pop(&mut self, place: u8) -> Option<Option<Arc<Object<H>>>> {
         let entry = self.queue(place).entries.pop_front()?;
-        let object = entry.upgrade().filter(|o| o.place.load(Ordering::Relaxed) == place);
+        let object = entry.holds(place);
         if let Some(object) = &object {
             self.forget(object);
         }

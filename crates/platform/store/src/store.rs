@@ -1,7 +1,7 @@
 //! The store: index, queues and account together.
 
 use crate::{
-    OBJECT_OVERHEAD_BYTES, OBJECT_SHARE,
+    OBJECT_OVERHEAD_BYTES, OBJECT_SHARE, PASS_SHARE, PASS_WINDOW_BYTES, PASS_WINDOWS_MIN,
     account::{Account, Charge},
     body::Body,
     fill::Fill,
@@ -27,6 +27,8 @@ pub enum Refused {
 pub struct Stats {
     /// Bytes in memory, overhead included, also of objects that left the index and are still being read.
     pub bytes: u64,
+    /// Bytes set aside for the windows of bodies that pass through, which are not in `bytes`.
+    pub passing_bytes: u64,
     /// Objects in the index.
     pub objects: u64,
 }
@@ -35,6 +37,8 @@ struct Inner<H> {
     index: Index<H>,
     queues: Mutex<Queues<H>>,
     account: Arc<Account>,
+    /// Windows of bodies that pass through.
+    windows: Arc<Account>,
 }
 
 /// Objects by key, within a byte limit. Clones share it.
@@ -51,7 +55,8 @@ impl<H> Clone for Store<H> {
 impl<H> Store<H> {
     /// An empty store of at most `limit_bytes`.
     pub fn new(limit_bytes: u64) -> Self {
-        let inner = Inner { index: Index::new(), queues: Mutex::new(Queues::new()), account: Account::new(limit_bytes) };
+        let windows = Account::new((limit_bytes / PASS_SHARE).max(PASS_WINDOWS_MIN * PASS_WINDOW_BYTES));
+        let inner = Inner { index: Index::new(), queues: Mutex::new(Queues::new()), account: Account::new(limit_bytes), windows };
         Self { inner: Arc::new(inner) }
     }
 
@@ -69,7 +74,7 @@ impl<H> Store<H> {
     /// Begins an object: it is in the index at once and can be read while it fills.
     ///
     /// `head_bytes` is the memory the head takes, `announced` the body's length if known; variants of the same key for
-    /// which `replaces` holds leave the index (their readers read on).
+    /// which `replaces` holds leave the index (their readers read on) and come back should this fill abort.
     pub fn begin(
         &self,
         key: &str,
@@ -107,19 +112,53 @@ impl<H> Store<H> {
     /// The index and the queues change together under the queues' lock (queues first, then a shard).
     fn link(&self, mut queues: MutexGuard<'_, Queues<H>>, object: &Arc<Object<H>>, replaces: impl Fn(&Object<H>) -> bool) {
         let gone = self.inner.index.insert(object.clone(), replaces);
-        gone.iter().for_each(|o| queues.forget(o));
+        gone.replaced.iter().chain(&gone.pushed_out).for_each(|o| queues.forget(o));
         queues.insert(object);
+        if object.whole().is_none() {
+            object.displace(gone.replaced);
+        }
         drop(queues);
-        drop(gone);
+        drop(gone.pushed_out);
     }
 
     /// Removes every variant of a key; returns how many there were. Readers read on.
     pub fn remove(&self, key: &str) -> usize {
+        self.remove_where(key, |_| true)
+    }
+
+    /// Removes the variants of a key that `unwanted` names; returns how many there were. Readers read on.
+    pub fn remove_where(&self, key: &str, unwanted: impl Fn(&H) -> bool) -> usize {
         let mut queues = self.queues();
-        let gone = self.inner.index.remove(key);
+        let gone = self.inner.index.remove(key, unwanted);
         gone.iter().for_each(|o| queues.forget(o));
         drop(queues);
         gone.len()
+    }
+
+    /// Takes an aborted object out of the index and puts back what it displaced, if it is still there itself.
+    pub(crate) fn withdraw(&self, object: &Arc<Object<H>>) {
+        let mut queues = self.queues();
+        let before = object.take_displaced();
+        let pushed_out = self.inner.index.restore(object, &before);
+        if let Some(pushed_out) = &pushed_out {
+            queues.forget(object);
+            before.iter().for_each(|o| queues.insert(o));
+            pushed_out.iter().for_each(|o| queues.forget(o));
+        }
+        // Bodies are freed without the lock.
+        drop(queues);
+        drop((before, pushed_out));
+    }
+
+    /// What an object displaced; from now on it is gone for good.
+    pub(crate) fn take_displaced(&self, object: &Object<H>) -> Vec<Arc<Object<H>>> {
+        let _changing = self.queues();
+        object.take_displaced()
+    }
+
+    /// Room for one more body to pass through.
+    pub(crate) fn reserve_window(&self) -> Option<Charge> {
+        self.inner.windows.take(PASS_WINDOW_BYTES)
     }
 
     pub(crate) fn unlink(&self, object: &Arc<Object<H>>) {
@@ -154,7 +193,7 @@ impl<H> Store<H> {
 
     /// Bytes and objects held now. Counting objects visits every shard: for metrics, not for requests.
     pub fn stats(&self) -> Stats {
-        Stats { bytes: self.inner.account.used(), objects: self.inner.index.count() }
+        Stats { bytes: self.inner.account.used(), passing_bytes: self.inner.windows.used(), objects: self.inner.index.count() }
     }
 
     /// Bytes held now.

@@ -1,8 +1,8 @@
 //! Access records: one JSON line per request, written by one thread, never waited for.
 //!
 //! A request appends its line to a bounded buffer in memory under a lock held for a copy; the writer takes the whole buffer
-//! every [`WRITE_EVERY`]. Nobody is woken for a record, so a hit costs no system call for its record. When the buffer is full
-//! the record is dropped and counted. `docs/protocols/access-record.md` lists the fields.
+//! every [`WRITE_EVERY`], or when it is half full: the writer is woken for that record only, so a hit costs no system call for
+//! its record. When the buffer is full the record is dropped and counted. `docs/protocols/access-record.md` lists the fields.
 
 use prometheus_client::metrics::counter::Counter;
 use serde::Serialize;
@@ -10,6 +10,7 @@ use std::{
     cell::RefCell,
     fs::{self, File, OpenOptions},
     io::{self, Write},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
@@ -18,6 +19,8 @@ use std::{
 
 /// Bytes of records waiting for the writer; more are dropped and counted.
 const BUFFER_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of records for which the writer is woken.
+const WAKE_BYTES: usize = BUFFER_BYTES / 2;
 /// How often the writer takes what is there.
 const WRITE_EVERY: Duration = Duration::from_millis(200);
 /// Bytes of one file; the file before it is kept, older ones are not.
@@ -79,10 +82,14 @@ thread_local! {
 impl AccessLog {
     /// Opens the file in `directory` and starts the writer.
     pub(crate) fn open(directory: &Path, dropped: Counter) -> io::Result<Self> {
+        Self::writing_every(WRITE_EVERY, directory, dropped)
+    }
+
+    fn writing_every(every: Duration, directory: &Path, dropped: Counter) -> io::Result<Self> {
         let mut files = Files::open(directory)?;
         let shared = Arc::new(Shared { waiting: Mutex::new(Waiting { lines: Vec::new(), stop: false }), wake: Condvar::new(), dropped });
         let theirs = shared.clone();
-        let writer = thread::Builder::new().name("access-log".into()).spawn(move || write_on(&theirs, &mut files))?;
+        let writer = thread::Builder::new().name("access-log".into()).spawn(move || write_on(&theirs, every, &mut files))?;
         Ok(Self { shared, writer: Mutex::new(Some(writer)) })
     }
 
@@ -95,8 +102,14 @@ impl AccessLog {
             let mut waiting = self.shared.lock();
             if waiting.lines.len() + line.len() > BUFFER_BYTES {
                 self.shared.dropped.inc();
-            } else {
-                waiting.lines.extend_from_slice(line);
+                return;
+            }
+            let before = waiting.lines.len();
+            waiting.lines.extend_from_slice(line);
+            let woken = before < WAKE_BYTES && waiting.lines.len() >= WAKE_BYTES;
+            drop(waiting);
+            if woken {
+                self.shared.wake.notify_one();
             }
         });
     }
@@ -118,11 +131,14 @@ impl Drop for AccessLog {
     }
 }
 
-fn write_on(shared: &Shared, files: &mut Files) {
+fn write_on(shared: &Shared, every: Duration, files: &mut Files) {
     let mut lines = Vec::new();
     loop {
         let waiting = shared.lock();
-        let (mut waiting, _) = shared.wake.wait_timeout_while(waiting, WRITE_EVERY, |w| !w.stop).unwrap_or_else(PoisonError::into_inner);
+        let (mut waiting, _) = shared
+            .wake
+            .wait_timeout_while(waiting, every, |w| !w.stop && w.lines.len() < WAKE_BYTES)
+            .unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(&mut waiting.lines, &mut lines);
         let stop = waiting.stop;
         drop(waiting);
@@ -146,9 +162,24 @@ struct Files {
 impl Files {
     fn open(directory: &Path) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
-        let file = OpenOptions::new().create(true).append(true).open(directory.join(FILE))?;
+        let file = OpenOptions::new().create(true).read(true).append(true).open(directory.join(FILE))?;
         let bytes = file.metadata()?.len();
-        Ok(Self { directory: directory.to_owned(), file, bytes })
+        let mut files = Self { directory: directory.to_owned(), file, bytes };
+        files.end_line()?;
+        Ok(files)
+    }
+
+    /// Ends the line that a process which stopped in the middle of it left.
+    fn end_line(&mut self) -> io::Result<()> {
+        let mut last = [b'\n'];
+        if let Some(at) = self.bytes.checked_sub(1) {
+            self.file.read_exact_at(&mut last, at)?;
+        }
+        if last != *b"\n" {
+            self.file.write_all(b"\n")?;
+            self.bytes += 1;
+        }
+        Ok(())
     }
 
     fn write(&mut self, lines: &[u8]) -> io::Result<()> {
@@ -159,7 +190,11 @@ impl Files {
             fs::rename(self.directory.join(FILE), self.directory.join(FILE_BEFORE))?;
             *self = Self::open(&self.directory)?;
         }
-        self.file.write_all(lines)?;
+        if let Err(error) = self.file.write_all(lines) {
+            // Part of it may be there, up to the middle of a line: all of it counts as lost, so none of it stays.
+            self.file.set_len(self.bytes)?;
+            return Err(error);
+        }
         self.bytes += lines.len() as u64;
         Ok(())
     }
@@ -216,6 +251,31 @@ mod tests {
         files.write(b"34\n").expect("turns");
         assert_eq!(fs::read(directory.path().join(FILE_BEFORE)).expect("file"), b"12\n");
         assert_eq!(fs::read(directory.path().join(FILE)).expect("file"), b"34\n");
+    }
+
+    #[test]
+    fn a_line_cut_by_a_crash_does_not_swallow_the_next_one() {
+        let directory = tempfile::tempdir().expect("directory");
+        for (left, read) in [("", "1\n"), ("whole\n", "whole\n1\n"), ("whole\nhal", "whole\nhal\n1\n")] {
+            fs::write(directory.path().join(FILE), left).expect("written");
+            Files::open(directory.path()).expect("opens").write(b"1\n").expect("written");
+            assert_eq!(fs::read_to_string(directory.path().join(FILE)).expect("file"), read);
+        }
+    }
+
+    #[test]
+    fn a_half_full_buffer_does_not_wait_for_the_writers_turn() {
+        let directory = tempfile::tempdir().expect("directory");
+        let dropped = Counter::default();
+        let an_hour = Duration::from_secs(3600);
+        let log = AccessLog::writing_every(an_hour, directory.path(), dropped.clone()).expect("opens");
+        log.record(&record(&"x".repeat(WAKE_BYTES)));
+        let deadline = weir_clock::monotonic() + Duration::from_secs(30);
+        while !log.shared.lock().lines.is_empty() {
+            assert!(weir_clock::monotonic() < deadline, "the writer was not woken");
+            thread::yield_now();
+        }
+        assert_eq!(dropped.get(), 0);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 use weir_caching::{
-    CacheOutcome, CacheStatus, ContentRange, Fields,
+    CacheOutcome, CacheStatus, ContentRange, FieldLines, Fields,
     conditional::{Evaluation, Validators, evaluate, is_sent_with_not_modified},
     range::{ByteRange, Selection, select},
 };
@@ -23,12 +23,14 @@ pub(crate) struct Found {
     pub(crate) upstream_status: Option<u16>,
     pub(crate) stored: bool,
     pub(crate) collapsed: bool,
+    /// Fields of the upstream response that are not kept: for the one who asked only.
+    pub(crate) withheld: FieldLines,
 }
 
 impl Found {
     /// An answer no upstream had a part in.
     pub(crate) fn held(object: Arc<Object<StoredHead>>, outcome: CacheOutcome) -> Self {
-        Self { object, outcome, upstream_status: None, stored: false, collapsed: false }
+        Self { object, outcome, upstream_status: None, stored: false, collapsed: false, withheld: FieldLines::new() }
     }
 }
 
@@ -67,9 +69,12 @@ pub(crate) fn answer(name: &str, exchange: &mut Exchange<'_>, found: &Found, hea
     }
 }
 
-/// The fields Weir adds to stored ones.
+/// The fields added to stored ones: those that are not kept, and Weir's own.
 fn added(name: &str, exchange: &Exchange<'_>, found: &Found, head: &mut ResponseHead<'_>) {
     let freshness = &found.object.head().freshness;
+    for (field, value) in &found.withheld {
+        head.field(field, value);
+    }
     head.field("Via", VIA);
     head.number("Age", u64::from(freshness.age_at(exchange.now)));
     let status = CacheStatus {

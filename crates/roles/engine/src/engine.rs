@@ -4,6 +4,7 @@ use crate::{
     access::AccessLog,
     flight::Flights,
     head::StoredHead,
+    here::Here,
     metrics::{Counters, Levels},
     origins::Origins,
     session::Sessions,
@@ -63,12 +64,6 @@ pub enum Rejection {
     OtherDevice(DeviceName),
 }
 
-/// The configuration in force.
-pub(crate) struct Here {
-    pub(crate) network: Network,
-    pub(crate) name: DeviceName,
-}
-
 /// What clones of an engine share.
 pub(crate) struct Inner {
     pub(crate) name: DeviceName,
@@ -84,15 +79,20 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    /// Fetches, and remembers whether the origin answered.
+    /// Fetches, and remembers whether the origin answered, as far as a parent's answer tells.
     pub(crate) async fn fetch(&self, service: &ServiceName, ask: &Ask) -> Result<Fetched, Failure> {
         let fetched = self.upstream.fetch(ask).await;
         match &fetched {
-            Ok(Fetched { source: Source::Origin, .. }) => self.origins.answered(service),
+            Ok(fetched) if fetched.source == Source::Origin || fetched.status < 500 => self.origins.answered(service),
             Ok(_) => {}
-            Err(failure) => self.origins.failed(service, *failure),
+            Err(failure) => self.origins.failed(service, *failure, weir_clock::monotonic()),
         }
         fetched
+    }
+
+    /// Whether a service's origin has failed several times in a row.
+    pub(crate) fn is_failing(&self, service: &ServiceName) -> bool {
+        self.origins.is_failing(service, weir_clock::monotonic())
     }
 
     fn count_sessions(&self) -> u32 {
@@ -147,7 +147,8 @@ impl Engine {
         &self.inner
     }
 
-    /// Serves by this configuration from the next request on. Content held stays.
+    /// Serves by this configuration from the next request on. Content held stays, as far as its
+    /// service keeps its origin and caching rules.
     ///
     /// # Errors
     /// [`Rejection`] says why it is refused; the configuration before stays in force.
@@ -157,7 +158,7 @@ impl Engine {
         }
         let network = Network::compile(&configuration)?;
         self.inner.origins.retain(|name| network.services().iter().any(|s| s.service.name == *name));
-        self.inner.here.store(Some(Arc::new(Here { network, name: self.inner.name.clone() })));
+        self.inner.here.store(Some(Arc::new(Here::new(network, self.inner.name.clone()))));
         Ok(())
     }
 
@@ -176,7 +177,7 @@ impl Engine {
 
     /// What is wrong: origins that cannot be reached.
     pub fn conditions(&self) -> Vec<Condition> {
-        self.inner.origins.conditions()
+        self.inner.origins.conditions(weir_clock::monotonic())
     }
 
     /// Whether the engine could serve: an object is stored, found and read back in a store of its own.

@@ -1,12 +1,6 @@
 //! One request and its answer, as the engine accounts for them: record, metrics, session.
 
-use crate::{
-    access::Record,
-    engine::Inner,
-    fields::{Asked, asks_for_part, hops},
-    session::session_of,
-    upstream::Source,
-};
+use crate::{access::Record, engine::Inner, fields::Asked, session::session_of, upstream::Source};
 use bytes::Bytes;
 use std::{
     borrow::Cow,
@@ -104,16 +98,15 @@ pub(crate) struct Exchange<'r> {
     pub(crate) asked: Asked<'r>,
     /// Whether it carries a range or precondition.
     pub(crate) asks_for_part: bool,
-    /// Seconds since 1970 when it came.
+    /// Monotonic seconds when it came: what freshness is judged by.
     pub(crate) now: u64,
     pub(crate) hops: u32,
     entry: Option<Entry<'r>>,
 }
 
 impl<'r> Exchange<'r> {
-    pub(crate) fn open(engine: &'r Arc<Inner>, request: &'r Request<'r>) -> Self {
+    pub(crate) fn open(engine: &'r Arc<Inner>, request: &'r Request<'r>, hops: u32) -> Self {
         engine.counters.active_requests.inc();
-        let hops = hops(request);
         let entry = Entry {
             client: request.peer.ip(),
             method: request.method.into(),
@@ -131,8 +124,9 @@ impl<'r> Exchange<'r> {
             status: 0,
             started: weir_clock::monotonic(),
         };
-        let (asked, asks_for_part) = (Asked(request.fields), asks_for_part(request));
-        Self { engine, request, asked, asks_for_part, now: weir_clock::wall_seconds(), hops, entry: Some(entry) }
+        let asked = Asked::of(request.fields);
+        let asks_for_part = asked.asks_for_part();
+        Self { engine, request, asked, asks_for_part, now: weir_clock::monotonic_seconds(), hops, entry: Some(entry) }
     }
 
     fn entry(&mut self) -> &mut Entry<'r> {

@@ -8,35 +8,32 @@ use crate::{
     fields::Received,
     flight::{Flight, Verdict},
     head::StoredHead,
+    pace::{self, Alone},
+    shared::{Gathered, Relayed, SharedError, gather},
     upstream::{Ask, Fetched, Source, body::UpstreamBody, failure::Failure},
 };
 use http::{HeaderName, HeaderValue};
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 use weir_caching::{
-    FieldLines, NoStoreReason, Policy, RequestFacts, ResponseFacts, State, UpstreamFailure,
+    FieldLines, NoStoreReason, Policy, RequestFacts, UpstreamFailure,
+    collapse::{Sharing, shares_error, sharing},
     conditional::revalidation_fields,
     status::is_server_failure,
-    storage::may_store,
+    storage::{may_store, supersedes},
     update::{Freshened, freshen},
 };
 use weir_model::ServiceName;
 use weir_store::{AbortReason, Fill, Object, Reader, Refused};
 
-/// How long a fill may go on without a reader before it is judged abandoned.
-const ABANDONED_TIME: Duration = Duration::from_secs(1);
-/// An abandoned fill goes on all the same when no more than this is missing (or less than half of the object is).
-const ABANDONED_MISSING_BYTES: u64 = 4 * 1024 * 1024;
-
 /// What is fetched, and what is known before.
 pub(crate) struct Order {
     pub(crate) key: String,
+    /// What others wait by; see [`crate::through::flight_key`].
+    pub(crate) flight_key: String,
     pub(crate) service: ServiceName,
     pub(crate) policy: Policy,
-    /// The client's fields: they select the variant.
+    /// The client's end-to-end fields: they select the variant.
     pub(crate) request: FieldLines,
     pub(crate) ask: Ask,
     /// What is held and no longer fresh.
@@ -60,6 +57,11 @@ impl Unstored {
             Unstored::Store(Refused::Full) => "store-full",
         }
     }
+
+    /// Whether the next response will not be stored either, as far as one can tell: an error passes, and so does a full store.
+    fn lasts(self, status: u16) -> bool {
+        status < 400 && self != Unstored::Store(Refused::Full)
+    }
 }
 
 /// What the client that leads is told.
@@ -70,11 +72,15 @@ pub(crate) enum Lead {
         how: How,
         upstream_status: Option<u16>,
         source: Option<Source>,
+        /// Fields of the response that are not kept: for this client only.
+        withheld: FieldLines,
         /// Keeps the first bytes, should the object begin to pass through, until the client has a reader of its own.
         hold: Option<Reader>,
     },
     /// Pass the response on.
-    Relay(Box<Fetched>, Unstored),
+    Relay(Box<Relayed>, Unstored),
+    /// Pass this error on, as everyone does who waited.
+    Shared(Arc<SharedError>, Unstored),
     /// Nothing came.
     Failed(Failure),
 }
@@ -86,6 +92,8 @@ pub(crate) enum How {
     New,
     /// Upstream confirmed it.
     Confirmed,
+    /// Upstream confirmed it for this client only: it may not be kept like this.
+    ConfirmedOnce,
     /// Upstream failed and it stands in.
     StandsIn,
 }
@@ -102,16 +110,17 @@ pub(crate) enum Audience {
 pub(crate) async fn run(engine: Arc<Inner>, mut order: Order, flight: Option<Flight>, audience: Audience) {
     engine.counters.fills_active.inc();
     let _counted = Counted(engine.clone());
-    let lead = fetch(&engine, &mut order).await;
-    let (lead, pump) = match lead {
+    let (lead, pump) = match fetch(&engine, &mut order).await {
+        Judged::Answer(Lead::Relay(relayed, why)) if flight.is_some() => (share(&order, *relayed, why).await, None),
         Judged::Answer(lead) => (lead, None),
-        Judged::Filling(fill, body, source) => {
+        Judged::Filling(fill, body, source, withheld) => {
             let (object, status) = (fill.object().clone(), fill.object().head().status);
             let hold = object.read(0, u64::MAX).ok();
-            (Lead::Stored { object, how: How::New, upstream_status: Some(status), source: Some(source), hold }, Some((fill, body)))
+            let (upstream_status, source) = (Some(status), Some(source));
+            (Lead::Stored { object, how: How::New, upstream_status, source, withheld, hold }, Some((fill, body)))
         }
     };
-    land(&engine, &order.key, flight, &lead);
+    land(&engine, &order.flight_key, flight, &lead);
     let wanted = match audience {
         Audience::Client(client) => {
             // A client that has left does not end the fill.
@@ -137,19 +146,23 @@ impl Drop for Counted {
     }
 }
 
-/// Tells the followers. What may not be used without validation is the leader's alone (RFC 9111 section 5.2.2.4).
+/// Tells the followers.
 fn land(engine: &Inner, key: &str, flight: Option<Flight>, lead: &Lead) {
-    let now = weir_clock::wall_seconds();
+    let now = weir_clock::monotonic_seconds();
     let verdict = match lead {
-        // An error or a full store passes: the next response may well be stored.
-        Lead::Relay(fetched, why) => Verdict::Uncacheable { remember: fetched.status < 400 && *why != Unstored::Store(Refused::Full) },
+        Lead::Relay(relayed, why) => Verdict::Uncacheable { remember: why.lasts(relayed.fetched.status) },
+        Lead::Shared(error, _) => Verdict::Shared(error.clone()),
         Lead::Failed(failure) => Verdict::Failed(*failure),
         Lead::Stored { object, how: How::StandsIn, .. } => Verdict::Stale(object.clone()),
-        Lead::Stored { object, .. } if !matches!(object.head().freshness.state(now), State::Fresh | State::StaleServable) => {
-            Verdict::Uncacheable { remember: true }
+        Lead::Stored { how: How::ConfirmedOnce, .. } => Verdict::Uncacheable { remember: true },
+        Lead::Stored { object, how, .. } => {
+            let freshness = &object.head().freshness;
+            match (sharing(freshness, freshness.state(now)), how) {
+                (Sharing::Leader, _) => Verdict::Uncacheable { remember: true },
+                (Sharing::All, How::Confirmed) => Verdict::Freshened(object.clone()),
+                (Sharing::All, _) => Verdict::Stored(object.clone()),
+            }
         }
-        Lead::Stored { object, how: How::Confirmed, .. } => Verdict::Freshened(object.clone()),
-        Lead::Stored { object, how: How::New, .. } => Verdict::Stored(object.clone()),
     };
     match flight {
         Some(flight) => flight.land(verdict),
@@ -159,7 +172,21 @@ fn land(engine: &Inner, key: &str, flight: Option<Flight>, lead: &Lead) {
 
 enum Judged {
     Answer(Lead),
-    Filling(Fill<StoredHead>, UpstreamBody, Source),
+    Filling(Fill<StoredHead>, UpstreamBody, Source, FieldLines),
+}
+
+/// Reads an error whole, where it answers everyone who waits.
+async fn share(order: &Order, relayed: Relayed, why: Unstored) -> Lead {
+    let received = Received(&relayed.fetched.fields);
+    let Some(variant) = shares_error(&RequestFacts::new(order.ask.method.as_str(), &order.request), &relayed.fetched.facts(&received))
+    else {
+        return Lead::Relay(Box::new(relayed), why);
+    };
+    match gather(relayed, variant).await {
+        Gathered::Shared(error) => Lead::Shared(Arc::new(error), why),
+        Gathered::Relayed(relayed) => Lead::Relay(Box::new(relayed), why),
+        Gathered::Broken => Lead::Failed(Failure::Broken),
+    }
 }
 
 async fn fetch(engine: &Inner, order: &mut Order) -> Judged {
@@ -180,7 +207,7 @@ async fn fetch(engine: &Inner, order: &mut Order) -> Judged {
             Some(lead) => Judged::Answer(lead),
             None => {
                 // The 304 speaks of something else (RFC 9111 section 4.3.3): ask again, without conditions.
-                engine.store.remove(&order.key);
+                forget(engine, order);
                 order.stale = None;
                 let fetched = engine.fetch(&order.service, &order.ask).await;
                 judge(engine, order, fetched)
@@ -193,31 +220,49 @@ async fn fetch(engine: &Inner, order: &mut Order) -> Judged {
 /// Puts a 304's fields on what is held; `None` when the 304 is about another representation.
 fn confirm(engine: &Inner, order: &Order, object: &Arc<Object<StoredHead>>, fetched: &Fetched) -> Option<Lead> {
     let received = Received(&fetched.fields);
-    let response = ResponseFacts { status: 304, fields: &received, requested_at: fetched.asked_at, received_at: fetched.came_at };
-    let request = RequestFacts::new("GET", &order.request);
+    let response = fetched.facts(&received);
+    let request = RequestFacts::new(order.ask.method.as_str(), &order.request);
     let head = object.head();
-    let (fresh, kept) = match freshen(&request, head.status, &head.block, &response, &order.policy) {
-        Freshened::Kept(storable) => (StoredHead::new(head.status, storable), true),
-        Freshened::ServedOnce(fields, _) => (head.with_fields(&fields), false),
-        Freshened::OtherRepresentation => return None,
+    let confirmed = |object, how, withheld| {
+        let (upstream_status, source) = (Some(304), Some(fetched.source.clone()));
+        Lead::Stored { object, how, upstream_status, source, withheld, hold: None }
     };
-    let bytes = fresh.bytes();
-    // No room for the new head, or purged meanwhile: this one answer is served with the old one.
-    let object = engine.store.refresh(object, fresh, bytes).unwrap_or_else(|| object.clone());
-    if !kept {
-        engine.store.remove(&order.key);
+    match freshen(&request, head.status, &head.block, &response, &order.policy) {
+        Freshened::OtherRepresentation => None,
+        Freshened::Kept(mut storable) => {
+            let withheld = std::mem::take(&mut storable.withheld);
+            let fresh = StoredHead::new(head.status, storable);
+            let bytes = fresh.bytes();
+            // No room for the new head, or purged meanwhile: this one answer is served with the old one.
+            Some(confirmed(engine.store.refresh(object, fresh, bytes).unwrap_or_else(|| object.clone()), How::Confirmed, withheld))
+        }
+        // For others it stays as it is: this 304 was for one client.
+        Freshened::ServedOnce(_, reason) if reason.blames_request() => {
+            Some(confirmed(object.clone(), How::ConfirmedOnce, FieldLines::new()))
+        }
+        Freshened::ServedOnce(fields, _) => {
+            let once = head.with_fields(&fields);
+            let bytes = once.bytes();
+            let object = engine.store.refresh(object, once, bytes).unwrap_or_else(|| object.clone());
+            forget(engine, order);
+            Some(confirmed(object, How::ConfirmedOnce, FieldLines::new()))
+        }
     }
-    Some(Lead::Stored { object, how: How::Confirmed, upstream_status: Some(304), source: Some(fetched.source.clone()), hold: None })
+}
+
+/// Removes what answers the order's request; other variants are another matter.
+fn forget(engine: &Inner, order: &Order) {
+    engine.store.remove_where(&order.key, |held| held.answers(&order.request));
 }
 
 fn judge(engine: &Inner, order: &Order, fetched: Result<Fetched, Failure>) -> Judged {
-    let now = weir_clock::wall_seconds();
+    let now = weir_clock::monotonic_seconds();
     let stands_in = |failure| order.stale.clone().filter(|o| o.whole().is_some() && o.head().freshness.serves_on(failure, now));
     let fetched = match fetched {
         Ok(fetched) => fetched,
         Err(failure) => {
             return Judged::Answer(match stands_in(UpstreamFailure::Disconnected) {
-                Some(object) => Lead::Stored { object, how: How::StandsIn, upstream_status: None, source: None, hold: None },
+                Some(object) => stand_in(object, None, None),
                 None => Lead::Failed(failure),
             });
         }
@@ -225,41 +270,45 @@ fn judge(engine: &Inner, order: &Order, fetched: Result<Fetched, Failure>) -> Ju
     if is_server_failure(fetched.status)
         && let Some(object) = stands_in(UpstreamFailure::Status(fetched.status))
     {
-        let (upstream_status, source) = (Some(fetched.status), Some(fetched.source));
-        return Judged::Answer(Lead::Stored { object, how: How::StandsIn, upstream_status, source, hold: None });
+        return Judged::Answer(stand_in(object, Some(fetched.status), Some(fetched.source)));
     }
     store(engine, order, fetched)
+}
+
+fn stand_in(object: Arc<Object<StoredHead>>, upstream_status: Option<u16>, source: Option<Source>) -> Lead {
+    Lead::Stored { object, how: How::StandsIn, upstream_status, source, withheld: FieldLines::new(), hold: None }
 }
 
 /// Begins to store a response, if it may be stored.
 fn store(engine: &Inner, order: &Order, fetched: Fetched) -> Judged {
     let received = Received(&fetched.fields);
-    let response =
-        ResponseFacts { status: fetched.status, fields: &received, requested_at: fetched.asked_at, received_at: fetched.came_at };
-    let request = RequestFacts::new("GET", &order.request);
-    let begun = may_store(&request, &response, &order.policy).map_err(Unstored::Rule).and_then(|storable| {
+    let response = fetched.facts(&received);
+    let request = RequestFacts::new(order.ask.method.as_str(), &order.request);
+    let begun = may_store(&request, &response, &order.policy).map_err(Unstored::Rule).and_then(|mut storable| {
+        let withheld = std::mem::take(&mut storable.withheld);
         let head = StoredHead::new(fetched.status, storable);
         let bytes = head.bytes();
         let replaces = |old: &StoredHead| old.answers(&order.request);
-        engine.store.begin(&order.key, head, bytes, fetched.body.length(), replaces).map_err(|(_, refused)| Unstored::Store(refused))
+        let fill = engine.store.begin(&order.key, head, bytes, fetched.body.length(), replaces);
+        fill.map(|fill| (fill, withheld)).map_err(|(_, refused)| Unstored::Store(refused))
     });
     match begun {
-        Ok(fill) => Judged::Filling(fill, fetched.body, fetched.source),
+        Ok((fill, withheld)) => Judged::Filling(fill, fetched.body, fetched.source, withheld),
         Err(why) => {
-            if !is_server_failure(fetched.status) {
-                // What was held is no longer what the origin says.
-                engine.store.remove(&order.key);
+            let reason = if let Unstored::Rule(reason) = why { Some(reason) } else { None };
+            if supersedes(fetched.status, reason) {
+                forget(engine, order);
             }
-            Judged::Answer(Lead::Relay(Box::new(fetched), why))
+            Judged::Answer(Lead::Relay(Box::new(fetched.into()), why))
         }
     }
 }
 
 /// Moves the body into the store.
 async fn pour(mut fill: Fill<StoredHead>, mut body: UpstreamBody, wanted: bool) {
-    let mut alone_since: Option<Instant> = None;
+    let mut alone = Alone::new(wanted);
     loop {
-        if let Err(reason) = fill.room().await {
+        if let Err(reason) = pace::room(&fill).await {
             return fill.abort(reason);
         }
         match body.next().await {
@@ -277,24 +326,8 @@ async fn pour(mut fill: Fill<StoredHead>, mut body: UpstreamBody, wanted: bool) 
                 return fill.abort(reason);
             }
         }
-        if !wanted && is_abandoned(&fill, &mut alone_since) {
+        if alone.is_abandoned(&fill, weir_clock::monotonic()) {
             return fill.abort(AbortReason::Abandoned);
         }
     }
-}
-
-fn is_abandoned(fill: &Fill<StoredHead>, alone_since: &mut Option<Instant>) -> bool {
-    if fill.readers() > 0 {
-        *alone_since = None;
-        return false;
-    }
-    let now = weir_clock::monotonic();
-    if now.saturating_duration_since(*alone_since.get_or_insert(now)) < ABANDONED_TIME {
-        return false;
-    }
-    // Of an unknown length, what could still come is bounded by the store's own limit for an object.
-    fill.object().length().is_some_and(|length| {
-        let missing = length.saturating_sub(fill.length());
-        missing > ABANDONED_MISSING_BYTES && missing > length / 2
-    })
 }

@@ -1,13 +1,14 @@
-//! Collapsed forwarding: at most one fetch per key in this process, however many wait.
+//! Collapsed forwarding: at most one fetch per key and variant in this process, however many wait.
 //!
 //! The first to ask leads; the others follow and wait for the *verdict* on the response head, not for its body. A stored
 //! response is streamed by all from its first byte. An uncacheable one releases every follower at once, and its key is
-//! remembered for [`HIT_FOR_MISS`], so that later requests do not wait for one another in vain. A failed fetch is the
-//! answer for all.
+//! remembered for [`HIT_FOR_MISS`], so that later requests do not wait for one another in vain. A failed fetch, or an
+//! error that is nobody's own, is the answer for all.
 
-use crate::{head::StoredHead, upstream::failure::Failure};
+use crate::{head::StoredHead, shared::SharedError, upstream::failure::Failure};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
+    hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -16,7 +17,7 @@ use weir_store::Object;
 
 /// How long a key whose response was uncacheable is fetched by each request on its own.
 const HIT_FOR_MISS: Duration = Duration::from_secs(120);
-/// Keys remembered as uncacheable; beyond it the oldest half is forgotten.
+/// Keys remembered as uncacheable, as hashes; beyond it the one remembered first is forgotten.
 const HIT_FOR_MISS_KEYS: usize = 20_000;
 
 /// What became of a fetch, for those who wait.
@@ -28,7 +29,9 @@ pub(crate) enum Verdict {
     Freshened(Arc<Object<StoredHead>>),
     /// The fetch failed and what is held may be served although stale (RFC 5861 section 4).
     Stale(Arc<Object<StoredHead>>),
-    /// The response is not stored: everyone fetches for themselves, from now on without waiting if `remember`.
+    /// An error that is not stored answers everyone whose request it matches.
+    Shared(Arc<SharedError>),
+    /// The response is not stored: everyone asks again, from now on without waiting if `remember`.
     Uncacheable {
         /// Whether the next response will be uncacheable too, as far as one can tell.
         remember: bool,
@@ -51,7 +54,30 @@ pub(crate) enum Seat {
 #[derive(Default)]
 pub(crate) struct Flights {
     flying: Mutex<HashMap<Arc<str>, Waiting>>,
-    uncacheable: Mutex<HashMap<Arc<str>, Instant>>,
+    uncacheable: Mutex<Uncacheable>,
+    hasher: RandomState,
+}
+
+/// Keys not worth waiting for, and until when. Clients choose keys: only hashes are kept, keyed per process, and nothing is
+/// ever searched for the oldest.
+#[derive(Default)]
+struct Uncacheable {
+    until: HashMap<u64, Instant>,
+    /// In the order they were remembered; a key remembered again is there again.
+    order: VecDeque<(u64, Instant)>,
+}
+
+impl Uncacheable {
+    fn insert(&mut self, hash: u64, until: Instant) {
+        self.until.insert(hash, until);
+        self.order.push_back((hash, until));
+        if self.order.len() > HIT_FOR_MISS_KEYS
+            && let Some((oldest, then)) = self.order.pop_front()
+            && self.until.get(&oldest) == Some(&then)
+        {
+            self.until.remove(&oldest);
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -73,25 +99,16 @@ impl Flights {
 
     /// Whether a key's last response was uncacheable.
     pub(crate) fn is_uncacheable(&self, key: &str, now: Instant) -> bool {
-        lock(&self.uncacheable).get(key).is_some_and(|until| *until > now)
+        lock(&self.uncacheable).until.get(&self.hasher.hash_one(key)).is_some_and(|until| *until > now)
     }
 
     /// Remembers what a verdict says of its key.
     pub(crate) fn learn(&self, key: &str, verdict: &Verdict) {
+        let hash = self.hasher.hash_one(key);
         match verdict {
-            Verdict::Uncacheable { remember: true } => self.remember_uncacheable(key.into(), weir_clock::monotonic()),
-            Verdict::Stored(_) | Verdict::Freshened(_) => drop(lock(&self.uncacheable).remove(key)),
-            Verdict::Uncacheable { remember: false } | Verdict::Stale(_) | Verdict::Failed(_) => {}
-        }
-    }
-
-    fn remember_uncacheable(&self, key: Arc<str>, now: Instant) {
-        let mut uncacheable = lock(&self.uncacheable);
-        if uncacheable.len() >= HIT_FOR_MISS_KEYS {
-            uncacheable.retain(|_, until| *until > now + HIT_FOR_MISS / 2);
-        }
-        if uncacheable.len() < HIT_FOR_MISS_KEYS {
-            uncacheable.insert(key, now + HIT_FOR_MISS);
+            Verdict::Uncacheable { remember: true } => lock(&self.uncacheable).insert(hash, weir_clock::monotonic() + HIT_FOR_MISS),
+            Verdict::Stored(_) | Verdict::Freshened(_) => drop(lock(&self.uncacheable).until.remove(&hash)),
+            Verdict::Uncacheable { remember: false } | Verdict::Shared(_) | Verdict::Stale(_) | Verdict::Failed(_) => {}
         }
     }
 }
@@ -185,5 +202,22 @@ mod tests {
         assert!(flights.is_uncacheable("k", now));
         assert!(!flights.is_uncacheable("other", now));
         assert!(!flights.is_uncacheable("k", now + 2 * HIT_FOR_MISS));
+    }
+
+    #[test]
+    fn the_first_remembered_is_the_first_forgotten() {
+        let (flights, now) = (Flights::default(), weir_clock::monotonic());
+        let uncacheable = Verdict::Uncacheable { remember: true };
+        flights.learn("first", &uncacheable);
+        flights.learn("second", &uncacheable);
+        flights.learn("first", &uncacheable);
+        for key in 0..HIT_FOR_MISS_KEYS - 1 {
+            flights.learn(&key.to_string(), &uncacheable);
+        }
+        assert!(flights.is_uncacheable("first", now), "it was remembered again");
+        assert!(!flights.is_uncacheable("second", now));
+        assert!(flights.is_uncacheable("0", now), "who comes later pushes out one, not all and not himself");
+        let table = lock(&flights.uncacheable);
+        assert_eq!((table.order.len(), table.until.len()), (HIT_FOR_MISS_KEYS, HIT_FOR_MISS_KEYS));
     }
 }

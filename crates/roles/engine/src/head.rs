@@ -62,6 +62,11 @@ impl StoredHead {
         self.vary.matches(&self.variant, request)
     }
 
+    /// Key of the variant another request selects, as far as this response tells.
+    pub(crate) fn variant_of<F: Fields + ?Sized>(&self, request: &F) -> Option<String> {
+        self.vary.key(request)
+    }
+
     /// Memory it takes, bytes.
     pub(crate) fn bytes(&self) -> u64 {
         let names = match &self.vary {

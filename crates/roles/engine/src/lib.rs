@@ -1,9 +1,10 @@
 //! Service Engine: caches and streams content, fills from other engines up the location tree, then from the origin.
 //!
-//! The life of a request is [`serve`](self)'s: the server loop parses it, `place` finds its delivery service, `serve` looks
-//! into the store and asks the caching rules, `answer` writes what is held. What is not held goes through a `flight` (one
-//! fetch per key however many wait) to a `fill`, which fetches from `upstream` and pours into the store while everyone
-//! reads; what may not be stored is passed on by `relay`. `exchange` accounts for every request: record, metrics, session.
+//! The life of a request is [`serve`](self)'s: the server loop parses it, `place` finds its delivery service in what `here`
+//! holds of the configuration, `serve` looks into the store and asks the caching rules, `answer` writes what is held. What is
+//! not held goes `through` a `flight` (one fetch per key and variant however many wait) to a `fill`, which fetches from
+//! `upstream` and pours into the store while everyone reads; what may not be stored is passed on by `relay`, an error that is
+//! nobody's own is `shared`. `exchange` accounts for every request: record, metrics, session.
 
 mod access;
 mod answer;
@@ -13,13 +14,17 @@ mod fields;
 mod fill;
 mod flight;
 mod head;
+mod here;
 mod metrics;
 mod origins;
+mod pace;
 mod place;
 mod refusal;
 mod relay;
 mod serve;
 mod session;
+mod shared;
+mod through;
 mod upstream;
 
 pub use engine::{Engine, EngineError, EngineSettings, Rejection, STORE_BYTES_MIN};

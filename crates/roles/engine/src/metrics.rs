@@ -79,7 +79,11 @@ impl Counters {
             registry.register("engine_upstream_bytes", "Body bytes received from parents and origins", upstream_bytes);
             registry.register("engine_fills_active", "Fills under way", counters.fills_active.clone());
             registry.register("engine_active_requests", "Requests being answered", counters.active_requests.clone());
-            registry.register("engine_access_records_dropped", "Access records lost to a full buffer", counters.records_dropped.clone());
+            registry.register(
+                "engine_access_records_dropped",
+                "Access records lost to a full buffer or a failed write",
+                counters.records_dropped.clone(),
+            );
             registry.register(
                 "engine_request_duration_seconds",
                 "From the request's head to the end of the response, or to its head for answers from memory",

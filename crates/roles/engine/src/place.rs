@@ -1,9 +1,10 @@
 //! Which service, key and upstreams a request stands for.
 
 use crate::{
-    engine::{Here, Inner},
+    engine::Inner,
     exchange::Exchange,
-    fields::{Forward, HOPS_MAX, hops, outgoing},
+    fields::{Forward, HOPS_MAX, outgoing},
+    here::Here,
     refusal::{Refusal, climbs},
     upstream::{Ask, Parent, failure::Failure},
 };
@@ -17,6 +18,7 @@ use weir_routing::{Key, Service, parents, url_form};
 pub(crate) struct Place<'n> {
     here: &'n Here,
     carried: &'n Service,
+    key_start: &'n str,
     pub(crate) service: &'n DeliveryService,
     /// Content path.
     pub(crate) path: &'n str,
@@ -24,28 +26,17 @@ pub(crate) struct Place<'n> {
     pub(crate) policy: Policy,
 }
 
-/// Whether a request goes up the tree or straight to the origin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// Parents first.
-    Tree,
-    /// The origin only: what changes content there, or is about the origin itself.
-    Origin,
-}
-
 impl<'n> Place<'n> {
-    /// The place of a request, if this engine serves it.
-    pub(crate) fn of(here: &'n Here, request: &'n Request<'n>) -> Result<Self, Refusal> {
+    /// The place of a request that has passed `hops` engines, if this engine serves it.
+    pub(crate) fn of(here: &'n Here, request: &'n Request<'n>, hops: u32) -> Result<Self, Refusal> {
         let resolved = url_form::resolve(&here.network, request.authority, request.target.path).map_err(Refusal::Unresolved)?;
         let carried = here.network.service(resolved.service);
         let service = &carried.service;
-        if service.engines.binary_search(&here.name).is_err() {
-            return Err(Refusal::NotCarried);
-        }
+        let key_start = here.key_start(&service.name).ok_or(Refusal::NotCarried)?;
         if climbs(resolved.path) {
             return Err(Refusal::DotSegments);
         }
-        if hops(request) >= HOPS_MAX {
+        if hops >= HOPS_MAX {
             return Err(Refusal::Loop);
         }
         let caching = &service.caching;
@@ -55,7 +46,7 @@ impl<'n> Place<'n> {
             ignore_query: caching.ignore_query,
             store_set_cookie: caching.store_set_cookie,
         };
-        Ok(Self { here, carried, service, path: resolved.path, query: request.target.query, policy })
+        Ok(Self { here, carried, key_start, service, path: resolved.path, query: request.target.query, policy })
     }
 
     /// Writes the cache key into a buffer.
@@ -65,7 +56,7 @@ impl<'n> Place<'n> {
 
     /// Writes the cache key of another path of the same service.
     pub(crate) fn write_key_of(&self, key: &mut String, path: &str, query: Option<&str>) {
-        write_primary_key(key, self.service.domain.as_str(), path, query, &self.policy);
+        write_primary_key(key, self.key_start, path, query, &self.policy);
     }
 
     pub(crate) fn key(&self) -> String {
@@ -80,24 +71,25 @@ impl<'n> Place<'n> {
     }
 
     /// The request as it goes upstream.
-    pub(crate) fn ask(&self, engine: &Inner, exchange: &Exchange<'_>, forward: Forward, way: Way) -> Result<Ask, Refusal> {
+    pub(crate) fn ask(&self, engine: &Inner, exchange: &Exchange<'_>, forward: Forward) -> Result<Ask, Refusal> {
         let request = exchange.request;
-        let parents = match way {
-            Way::Tree => self.parents(engine),
-            Way::Origin => Vec::new(),
+        let method = match forward {
+            Forward::Whole => Method::GET,
+            Forward::All => Method::from_bytes(request.method.as_bytes()).map_err(|_| Refusal::Upstream(Failure::Unsendable))?,
         };
         let target = match self.query {
             Some(query) => format!("{}?{query}", self.path),
             None => self.path.to_owned(),
         };
         Ok(Ask {
-            method: Method::from_bytes(request.method.as_bytes()).map_err(|_| Refusal::Upstream(Failure::Unsendable))?,
+            method,
             domain: self.service.domain.to_string(),
             target,
-            fields: outgoing(request, forward),
+            fields: outgoing(&exchange.asked, forward),
             body: request.body.clone(),
             hops: exchange.hops,
-            parents,
+            from: self.here.address,
+            parents: self.parents(engine),
             origin: self.service.origin.clone(),
         })
     }
@@ -105,7 +97,7 @@ impl<'n> Place<'n> {
     fn parents(&self, engine: &Inner) -> Vec<Parent> {
         let network = &self.here.network;
         let key = Key::of(&self.service.domain, self.path);
-        let up = |name: &_| network.engine(name).is_some_and(|e| !engine.upstream.is_down(e.http));
+        let up = |name: &_| network.engine(name).is_some_and(|e| !engine.upstream.is_down(e.http, self.service.domain.as_str()));
         let path = parents(network, &self.here.name, self.carried, key, up);
         path.engines.into_iter().map(|e| Parent { name: e.name.clone(), address: e.http }).collect()
     }

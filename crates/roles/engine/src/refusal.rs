@@ -2,7 +2,7 @@
 
 use crate::upstream::failure::Failure;
 use bytes::Bytes;
-use weir_caching::{CacheOutcome, CacheStatus};
+use weir_caching::{CacheOutcome, CacheStatus, RefusedStatus};
 use weir_net::http1::{Body, ResponseHead};
 use weir_routing::Unresolved;
 
@@ -29,7 +29,7 @@ impl Refusal {
     /// Refusals after which another engine, or the origin, may well serve.
     pub(crate) fn declining() -> impl Iterator<Item = Refusal> {
         let unresolved = [Unresolved::UnknownDomain, Unresolved::NoDomainInPath, Unresolved::BadHost, Unresolved::NotAPath];
-        [Refusal::NoConfiguration, Refusal::NotCarried, Refusal::Upstream(Failure::Cancelled)]
+        [Refusal::NoConfiguration, Refusal::NotCarried, Refusal::Loop, Refusal::Upstream(Failure::Cancelled)]
             .into_iter()
             .chain(unresolved.into_iter().map(Refusal::Unresolved))
     }
@@ -66,7 +66,7 @@ impl Refusal {
         let detail = Some(self.as_str());
         match outcome {
             Some(outcome) => head.field("Cache-Status", CacheStatus { detail, ..CacheStatus::new(engine, outcome) }.to_string()),
-            None => head.field("Cache-Status", format!("{engine}; detail={}", self.as_str())),
+            None => head.field("Cache-Status", RefusedStatus { cache: engine, detail: self.as_str() }.to_string()),
         }
         head.field("Weir-Reason", self.as_str());
         if self.status() == 503 {
@@ -113,6 +113,6 @@ mod tests {
         ] {
             assert_eq!((refusal.as_str(), refusal.status()), (word, status));
         }
-        assert!(Refusal::declining().all(|r| r != Refusal::Loop));
+        assert!(Refusal::declining().all(|r| r != Refusal::OnlyIfCached));
     }
 }

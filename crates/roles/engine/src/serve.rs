@@ -2,44 +2,43 @@
 
 use crate::{
     answer::{Found, answer},
-    engine::{Engine, Inner},
+    engine::Inner,
     exchange::Exchange,
-    fields::{Forward, Received, owned},
-    fill::{self, Audience, How, Lead, Order, Unstored},
-    flight::{Flight, Seat, Verdict},
+    fields::{Forward, Received},
+    fill::{self, Audience},
+    flight::{Flight, Seat},
     head::StoredHead,
-    place::{Place, Way},
+    place::Place,
     refusal::Refusal,
     relay::relay,
-    upstream::{Fetched, failure::Failure},
+    through::{flight_key, order, through},
+    upstream::Fetched,
 };
 use std::{cell::RefCell, sync::Arc};
-use tokio::sync::oneshot;
 use weir_caching::{
-    CacheOutcome,
+    CacheOutcome, UpstreamFailure,
     decision::{BypassReason, Candidate, Decision, decide},
-    invalidation::{invalidates, named_targets},
+    invalidation::{below, invalidates, named_targets},
 };
 use weir_net::http1::{Body, Request, ResponseHead, Service};
-use weir_store::{Object, Refused};
+use weir_store::Object;
 
-/// How often a request joins a flight of its key before it goes alone: each time the answer was another variant.
-const JOINS_MAX: u32 = 2;
-
-type Stored = Arc<Object<StoredHead>>;
+/// What the store holds.
+pub(crate) type Stored = Arc<Object<StoredHead>>;
 
 thread_local! {
     static KEY: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-impl Service for Engine {
+impl Service for crate::Engine {
     async fn respond(&self, request: &Request<'_>, head: &mut ResponseHead<'_>) -> Body {
         let inner = self.inner();
         let here = inner.here.load();
-        let mut exchange = Exchange::open(inner, request);
+        let hops = here.as_ref().map_or(0, |here| here.hops(request));
+        let mut exchange = Exchange::open(inner, request, hops);
         let body = match &*here {
             None => refuse(inner, &mut exchange, Refusal::NoConfiguration, head),
-            Some(here) => match Place::of(here, request) {
+            Some(here) => match Place::of(here, request, hops) {
                 Err(refusal) => refuse(inner, &mut exchange, refusal, head),
                 Ok(place) => {
                     exchange.placed(place.service.name.as_str(), place.service.domain.as_str(), place.path, place.window_ms());
@@ -51,188 +50,136 @@ impl Service for Engine {
     }
 }
 
-fn refuse(engine: &Inner, exchange: &mut Exchange<'_>, refusal: Refusal, head: &mut ResponseHead<'_>) -> Body {
+pub(crate) fn refuse(engine: &Inner, exchange: &mut Exchange<'_>, refusal: Refusal, head: &mut ResponseHead<'_>) -> Body {
     exchange.refused(refusal.as_str());
     refusal.write(engine.name.as_str(), exchange.outcome(), head)
 }
 
 /// What the store holds for a request, and what to do with it.
-fn look(engine: &Inner, place: &Place<'_>, exchange: &Exchange<'_>) -> (Decision, Option<Stored>) {
+pub(crate) struct Looked {
+    pub(crate) decision: Decision,
+    /// What answers it, fresh or not.
+    pub(crate) held: Option<Stored>,
+    /// Where nothing does: another variant.
+    sibling: Option<Stored>,
+}
+
+impl Looked {
+    /// A response that tells what the key varies on.
+    pub(crate) fn known(&self) -> Option<&Stored> {
+        self.held.as_ref().or(self.sibling.as_ref())
+    }
+}
+
+/// Looks into the store.
+pub(crate) fn look(engine: &Inner, place: &Place<'_>, exchange: &Exchange<'_>) -> Looked {
     KEY.with_borrow_mut(|key| {
         place.write_key(key);
-        let object = engine.store.find(key, |head| head.answers(&exchange.asked));
-        let candidate = match &object {
-            Some(object) => Candidate::Stored(&object.head().freshness),
-            None if engine.store.find(key, |_| true).is_some() => Candidate::OtherVariant,
-            None => Candidate::Absent,
+        let held = engine.store.find(key, |head| head.answers(&exchange.asked));
+        let sibling = if held.is_some() { None } else { engine.store.find(key, |_| true) };
+        let candidate = match (&held, &sibling) {
+            (Some(object), _) => Candidate::Stored(&object.head().freshness),
+            (None, Some(_)) => Candidate::OtherVariant,
+            (None, None) => Candidate::Absent,
         };
-        (decide(&exchange.facts(), candidate, exchange.now), object)
+        Looked { decision: decide(&exchange.facts(), candidate, exchange.now), held, sibling }
     })
 }
 
 async fn serve(engine: &Arc<Inner>, place: &Place<'_>, exchange: &mut Exchange<'_>, head: &mut ResponseHead<'_>) -> Body {
-    let (decision, object) = look(engine, place, exchange);
-    let outcome = decision.outcome();
-    match (decision, object) {
-        (Decision::Hit | Decision::StaleWhileRevalidate, Some(object)) => {
-            if decision == Decision::StaleWhileRevalidate {
-                revalidate(engine, place, exchange, &object);
-            }
-            match answer(engine.name.as_str(), exchange, &Found::held(object, outcome), head) {
-                Ok(body) => body,
-                Err(_) => pass(engine, place, exchange, Way::Tree, CacheOutcome::UriMiss, head).await,
-            }
+    let looked = look(engine, place, exchange);
+    let outcome = looked.decision.outcome();
+    let (held, outcome) = match (looked.decision, &looked.held) {
+        (Decision::Hit, Some(object)) => (object, outcome),
+        (Decision::StaleWhileRevalidate, Some(object)) => {
+            revalidate(engine, place, exchange, object, None);
+            (object, outcome)
+        }
+        (Decision::Revalidate, Some(object)) if stands_in(engine, place, exchange, object) => {
+            probe(engine, place, exchange, object);
+            (object, CacheOutcome::StaleOnError)
         }
         (Decision::NotCached, _) => {
             exchange.went(outcome, None);
-            refuse(engine, exchange, Refusal::OnlyIfCached, head)
+            return refuse(engine, exchange, Refusal::OnlyIfCached, head);
         }
-        (Decision::Bypass(BypassReason::Method | BypassReason::Content), _) => {
-            pass(engine, place, exchange, Way::Origin, outcome, head).await
-        }
-        (_, object) if exchange.request.method == "GET" => through(engine, place, exchange, object, outcome, head).await,
+        (Decision::Bypass(BypassReason::Method | BypassReason::Content), _) => return pass(engine, place, exchange, outcome, head).await,
+        (_, _) if exchange.request.method == "GET" => return through(engine, place, exchange, looked, outcome, head).await,
         // HEAD of what is not held goes up as HEAD; nothing is stored of it.
-        (_, _) => pass(engine, place, exchange, Way::Tree, outcome, head).await,
+        (_, _) => return pass(engine, place, exchange, outcome, head).await,
+    };
+    match answer(engine.name.as_str(), exchange, &Found::held(held.clone(), outcome), head) {
+        Ok(body) => body,
+        Err(_) => pass(engine, place, exchange, CacheOutcome::UriMiss, head).await,
     }
+}
+
+/// Whether what is held is served at once although it is stale: the service's origin has failed several times in a row, so
+/// that each request would only find out the same, after the whole time a request may take.
+fn stands_in(engine: &Inner, place: &Place<'_>, exchange: &Exchange<'_>, object: &Stored) -> bool {
+    object.whole().is_some()
+        && object.head().freshness.serves_on(UpstreamFailure::Disconnected, exchange.now)
+        && engine.is_failing(&place.service.name)
 }
 
 /// Revalidates in the background, once however many are served stale meanwhile (RFC 5861 section 3).
-fn revalidate(engine: &Arc<Inner>, place: &Place<'_>, exchange: &Exchange<'_>, object: &Stored) {
-    let key = place.key();
+fn revalidate(engine: &Arc<Inner>, place: &Place<'_>, exchange: &Exchange<'_>, object: &Stored, probe: Option<Flight>) {
+    let key = flight_key(place, exchange, Some(object.head()));
     if let Seat::Lead(flight) = engine.flights.join_or_start(&key)
         && let Ok(order) = order(engine, place, exchange, key, Some(object.clone()))
     {
-        engine.tasks.spawn("revalidation", fill::run(engine.clone(), order, Some(flight), Audience::Background));
+        let fill = fill::run(engine.clone(), order, Some(flight), Audience::Background);
+        engine.tasks.spawn("revalidation", async move {
+            fill.await;
+            drop(probe);
+        });
     }
 }
 
-fn order(engine: &Inner, place: &Place<'_>, exchange: &Exchange<'_>, key: String, stale: Option<Stored>) -> Result<Order, Refusal> {
-    let ask = place.ask(engine, exchange, Forward::Whole, Way::Tree)?;
-    Ok(Order { key, service: place.service.name.clone(), policy: place.policy, request: owned(exchange.request), ask, stale })
+/// Revalidates where the origin fails: one request of the service at a time, to learn when it answers again.
+fn probe(engine: &Arc<Inner>, place: &Place<'_>, exchange: &Exchange<'_>, object: &Stored) {
+    // No cache key begins like this.
+    if let Seat::Lead(probe) = engine.flights.join_or_start(&format!("\0{}", place.service.name)) {
+        revalidate(engine, place, exchange, object, Some(probe));
+    }
 }
 
-/// A GET the store cannot answer: joins or starts the key's fetch, or goes alone where waiting is known to be in vain.
-async fn through(
+/// Passes a request through as it is, up the tree: what an unsafe one makes unusable is removed at every level.
+pub(crate) async fn pass(
     engine: &Arc<Inner>,
     place: &Place<'_>,
     exchange: &mut Exchange<'_>,
-    stale: Option<Stored>,
-    outcome: CacheOutcome,
-    head: &mut ResponseHead<'_>,
-) -> Body {
-    let key = place.key();
-    exchange.went(outcome, None);
-    for _ in 0..JOINS_MAX {
-        if engine.flights.is_uncacheable(&key, weir_clock::monotonic()) {
-            break;
-        }
-        let verdict = match engine.flights.join_or_start(&key) {
-            Seat::Follow(follower) => follower.verdict().await,
-            // Somebody may have landed between our look into the store and now.
-            Seat::Lead(flight) => match look(engine, place, exchange) {
-                (Decision::Hit, Some(object)) => {
-                    flight.land(Verdict::Stored(object.clone()));
-                    Verdict::Stored(object)
-                }
-                _ => return lead(engine, place, exchange, Some(flight), stale, outcome, head).await,
-            },
-        };
-        let (object, outcome) = match verdict {
-            Verdict::Stored(object) => (object, outcome),
-            Verdict::Freshened(object) => (object, CacheOutcome::Revalidated),
-            Verdict::Stale(object) => (object, CacheOutcome::StaleOnError),
-            Verdict::Uncacheable { .. } => break,
-            Verdict::Failed(failure) => return refuse(engine, exchange, Refusal::Upstream(failure), head),
-        };
-        if object.head().answers(&exchange.asked) {
-            let found = Found { collapsed: true, ..Found::held(object, outcome) };
-            match answer(engine.name.as_str(), exchange, &found, head) {
-                Ok(body) => return body,
-                Err(_) => break,
-            }
-        }
-    }
-    if exchange.asks_for_part && stale.is_none() {
-        return pass(engine, place, exchange, Way::Tree, outcome, head).await;
-    }
-    lead(engine, place, exchange, None, stale, outcome, head).await
-}
-
-/// Starts a fill and answers with what comes of it.
-async fn lead(
-    engine: &Arc<Inner>,
-    place: &Place<'_>,
-    exchange: &mut Exchange<'_>,
-    flight: Option<Flight>,
-    stale: Option<Stored>,
-    outcome: CacheOutcome,
-    head: &mut ResponseHead<'_>,
-) -> Body {
-    let order = match order(engine, place, exchange, place.key(), stale) {
-        Ok(order) => order,
-        Err(refusal) => return refuse(engine, exchange, refusal, head),
-    };
-    let (client, told) = oneshot::channel();
-    engine.tasks.spawn("fill", fill::run(engine.clone(), order, flight, Audience::Client(client)));
-    match told.await {
-        Ok(Lead::Stored { object, how, upstream_status, source, hold }) => {
-            let outcome = match how {
-                How::New => outcome,
-                How::Confirmed => CacheOutcome::Revalidated,
-                How::StandsIn => CacheOutcome::StaleOnError,
-            };
-            let found = Found { object, outcome, upstream_status, stored: how == How::New, collapsed: false };
-            exchange.came_from(source);
-            let answered = answer(engine.name.as_str(), exchange, &found, head);
-            drop(hold);
-            match answered {
-                Ok(body) => body,
-                Err(_) => pass(engine, place, exchange, Way::Tree, outcome, head).await,
-            }
-        }
-        // Of what is too large to store only the range asked for is fetched.
-        Ok(Lead::Relay(fetched, Unstored::Store(Refused::TooLarge))) if exchange.asks_for_part => {
-            drop(fetched);
-            pass(engine, place, exchange, Way::Tree, outcome, head).await
-        }
-        Ok(Lead::Relay(fetched, why)) => relay(engine.name.as_str(), exchange, *fetched, outcome, Some(why.as_str()), head),
-        Ok(Lead::Failed(failure)) => refuse(engine, exchange, Refusal::Upstream(failure), head),
-        Err(_) => refuse(engine, exchange, Refusal::Upstream(Failure::Cancelled), head),
-    }
-}
-
-/// Passes a request through as it is.
-async fn pass(
-    engine: &Arc<Inner>,
-    place: &Place<'_>,
-    exchange: &mut Exchange<'_>,
-    way: Way,
     outcome: CacheOutcome,
     head: &mut ResponseHead<'_>,
 ) -> Body {
     exchange.went(outcome, None);
-    let ask = match place.ask(engine, exchange, Forward::All, way) {
+    let ask = match place.ask(engine, exchange, Forward::All) {
         Ok(ask) => ask,
         Err(refusal) => return refuse(engine, exchange, refusal, head),
     };
     match engine.fetch(&place.service.name, &ask).await {
         Ok(fetched) => {
             if invalidates(exchange.request.method, fetched.status) {
-                invalidate(engine, place, &fetched);
+                invalidate(engine, place, exchange.request.authority, &fetched);
             }
-            relay(engine.name.as_str(), exchange, fetched, outcome, None, head)
+            relay(engine.name.as_str(), exchange, fetched.into(), outcome, None, head)
         }
         Err(failure) => refuse(engine, exchange, Refusal::Upstream(failure), head),
     }
 }
 
 /// Removes what an unsafe request made unusable: its own key, and the targets its answer names (RFC 9111 section 4.4).
-fn invalidate(engine: &Inner, place: &Place<'_>, fetched: &Fetched) {
+///
+/// An origin may name them as it knows them, below its prefix, or as clients do; both are removed.
+fn invalidate(engine: &Inner, place: &Place<'_>, asked: &str, fetched: &Fetched) {
     let mut key = place.key();
     engine.store.remove(&key);
-    let origin = &place.service.origin;
-    for target in named_targets(&Received(&fetched.fields), &origin.authority()) {
-        if let Some(path) = target.path.strip_prefix(origin.prefix()) {
+    let (origin, domain) = (&place.service.origin, place.service.domain.as_str());
+    let authority = origin.authority();
+    let in_path = format!("/{domain}");
+    for target in named_targets(&Received(&fetched.fields), &[asked, domain, &authority]) {
+        let paths = [Some(target.path), below(target.path, origin.prefix()), below(target.path, &in_path)];
+        for path in paths.into_iter().flatten() {
             place.write_key_of(&mut key, path, target.query);
             engine.store.remove(&key);
         }

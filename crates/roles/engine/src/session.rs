@@ -4,8 +4,7 @@
 //! served to it within the profile's session window. Requests of other engines never count.
 
 use std::{
-    collections::{HashMap, hash_map::DefaultHasher},
-    hash::{Hash, Hasher},
+    collections::HashMap,
     net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -53,15 +52,24 @@ impl Sessions {
     }
 }
 
-/// The session a request belongs to. The same number for the same viewer and stream in every process, so that records of
-/// several engines can be joined.
+/// The session a request belongs to. The same number for the same viewer and stream in every process and release, so that
+/// records of several engines can be joined; `docs/protocols/access-record.md` says how it is made.
 pub(crate) fn session_of(client: IpAddr, user_agent: &[u8], domain: &str, path: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    client.hash(&mut hasher);
-    user_agent.hash(&mut hasher);
-    domain.hash(&mut hasher);
-    path[..=path.rfind('/').unwrap_or(0)].hash(&mut hasher);
-    hasher.finish()
+    let address = match client.to_canonical() {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    };
+    let directory = &path[..=path.rfind('/').unwrap_or(0)];
+    fnv1a([&address.octets(), user_agent, domain.as_bytes(), directory.as_bytes()])
+}
+
+/// FNV-1a, 64 bits, of parts with a zero byte after each: no part but the first, which has a fixed length, can
+/// contain one.
+fn fnv1a(parts: [&[u8]; 4]) -> u64 {
+    const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    let bytes = parts.into_iter().flat_map(|part| part.iter().copied().chain([0]));
+    bytes.fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
 }
 
 #[cfg(test)]
@@ -83,6 +91,13 @@ mod tests {
             sessions.served(session(client, agent, path), 1_000, WINDOW);
         }
         assert_eq!(sessions.count(1_000, WINDOW), 4);
+    }
+
+    #[test]
+    fn a_sessions_number_is_part_of_the_record_format() {
+        assert_eq!(session(1, "player/1.0", "/live/1.ts"), 0x6807_6834_975b_4f74);
+        let mapped = session_of("::ffff:127.0.0.1".parse().expect("address"), b"player/1.0", "demo.weir.test", "/live/2.ts");
+        assert_eq!(mapped, session(1, "player/1.0", "/live/1.ts"));
     }
 
     #[test]

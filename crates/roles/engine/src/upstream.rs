@@ -1,10 +1,14 @@
 //! Fetching: parent engines up the location tree, nearest first, then the origin.
 //!
-//! A request goes to the **origin** once: it is never repeated by Weir itself, with one exception that cannot be told from
-//! a connection the origin had already closed: GET or HEAD on a kept connection that rested at least [`STALE_AFTER`] and
-//! broke before a response. A **parent** that cannot be reached, breaks before its response head or does not know the
-//! service is passed over for the next one, and in the end for the origin. What a parent answers otherwise is the answer,
-//! errors included: it has asked the origin already.
+//! A request goes to one **origin** address once: Weir repeats it only when the connection it was given to had been closed
+//! by the other end already. Certain that is when nothing was sent yet; for GET and HEAD it is also taken for granted of a
+//! kept connection that rested at least [`STALE_AFTER`] and broke before a response. An address that cannot be connected to
+//! is followed by the name's next one. (What [`crate::fill`] and [`crate::serve`] ask for again is another request: without
+//! the conditions, or for the part only.)
+//!
+//! A **parent** that cannot be reached, breaks before its response head or does not know the service is passed over for the
+//! next one, and in the end for the origin, unless the request is unsafe and may have arrived. What a parent answers
+//! otherwise is the answer, errors included: it has asked the origin already.
 //!
 //! Interim responses (1xx) are swallowed for now.
 
@@ -12,25 +16,36 @@ pub(crate) mod body;
 mod connect;
 mod down;
 pub(crate) mod failure;
+mod names;
+mod places;
 mod pool;
 
 use crate::metrics::Counters;
 use body::{Lease, UpstreamBody};
 use bytes::Bytes;
-use connect::Names;
 use down::Down;
 use failure::Failure;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use http_body_util::Full;
+use hyper::body::Incoming;
+use names::Names;
+use places::Places;
 use pool::{Pool, Sender};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+use weir_caching::{Fields, ResponseFacts};
 use weir_model::{DeviceName, OriginUrl};
 use weir_telemetry::Tasks;
 
-/// How long an origin may take from the request to its response head.
-const ORIGIN_HEAD_TIME: Duration = Duration::from_secs(10);
-/// How long a parent may take: longer than its own wait for the origin, so that its answer arrives.
+/// How long the origin may take in all: its name, connections to its addresses in turn, and the response head.
+const ORIGIN_TIME: Duration = Duration::from_secs(12);
+/// How long a parent may take from the request to its response head: longer than it waits for the origin itself, so that
+/// its answer, if only a 504, comes first. A parent silent for longer hangs, or waits for a parent of its own that does.
 const PARENT_HEAD_TIME: Duration = Duration::from_secs(15);
+const _: () = assert!(PARENT_HEAD_TIME.as_secs() > ORIGIN_TIME.as_secs());
 /// A kept connection that rested this long and breaks before a response was closed by the other end meanwhile.
 const STALE_AFTER: Duration = Duration::from_secs(1);
 /// The field that counts engines a request has passed.
@@ -77,6 +92,8 @@ pub(crate) struct Ask {
     pub(crate) body: Bytes,
     /// Engines the request has passed, this one not counted.
     pub(crate) hops: u32,
+    /// This engine's own address, which parents know it by.
+    pub(crate) from: Option<IpAddr>,
     /// Whom to ask before the origin.
     pub(crate) parents: Vec<Parent>,
     pub(crate) origin: OriginUrl,
@@ -91,25 +108,44 @@ pub(crate) struct Fetched {
     /// When the request was sent and when the head came, seconds since 1970.
     pub(crate) asked_at: u64,
     pub(crate) came_at: u64,
+    /// When the head came, monotonic seconds.
+    pub(crate) arrived_at: u64,
+}
+
+impl Fetched {
+    /// The response as the caching rules see it; `fields` are its own, in the rules' words.
+    pub(crate) fn facts<'f, F: Fields + ?Sized>(&self, fields: &'f F) -> ResponseFacts<'f, F> {
+        let Self { status, asked_at, came_at, arrived_at, .. } = *self;
+        ResponseFacts { status, fields, requested_at: asked_at, received_at: came_at, arrived_at }
+    }
 }
 
 /// The way up.
 pub(crate) struct Upstream {
     pool: Arc<Pool>,
+    places: Places,
     names: Names,
     down: Down,
     tasks: Tasks,
     counters: Arc<Counters>,
 }
 
+/// Where one request goes, and from where.
+struct Hop {
+    address: SocketAddr,
+    from: Option<IpAddr>,
+    patience: Duration,
+}
+
 impl Upstream {
     pub(crate) fn new(counters: Arc<Counters>) -> Self {
-        Self { pool: Arc::default(), names: Names::default(), down: Down::default(), tasks: Tasks::new(), counters }
+        let (pool, places, names, down, tasks) = (Arc::default(), Places::default(), Names::new(), Down::default(), Tasks::new());
+        Self { pool, places, names, down, tasks, counters }
     }
 
-    /// Whether a parent may be asked now.
-    pub(crate) fn is_down(&self, address: SocketAddr) -> bool {
-        self.down.holds(address, weir_clock::monotonic())
+    /// Whether a parent is passed over now for the service of this domain.
+    pub(crate) fn is_down(&self, address: SocketAddr, domain: &str) -> bool {
+        self.down.holds(address, domain, weir_clock::monotonic())
     }
 
     /// Closes what is open.
@@ -121,112 +157,141 @@ impl Upstream {
     /// Fetches: the first parent that answers, else the origin.
     pub(crate) async fn fetch(&self, ask: &Ask) -> Result<Fetched, Failure> {
         for parent in &ask.parents {
-            if self.is_down(parent.address) {
+            if !self.down.admits(parent.address, &ask.domain, weir_clock::monotonic()) {
                 continue;
             }
             match self.ask_parent(ask, parent).await {
-                Ok(fetched) if !declines(&fetched) => return Ok(fetched),
-                Ok(fetched) => tracing::debug!(parent = %parent.name, status = fetched.status, "parent declines"),
-                Err(Failure::Unsendable) => return Err(Failure::Unsendable),
-                Err(failure) => {
+                Ok(fetched) => {
+                    self.down.answered(parent.address, &ask.domain);
+                    if !declines(&fetched) {
+                        return Ok(fetched);
+                    }
+                    tracing::debug!(parent = %parent.name, status = fetched.status, "parent declines");
+                }
+                Err(Unanswered { failure: failure @ Failure::Unsendable, .. }) => return Err(failure),
+                Err(Unanswered { failure, sent }) => {
                     tracing::debug!(parent = %parent.name, reason = failure.as_str(), "parent passed over");
-                    self.down.mark(parent.address, weir_clock::monotonic());
+                    self.blame(parent.address, &ask.domain, failure);
+                    if sent && !ask.method.is_safe() {
+                        return Err(failure);
+                    }
                 }
             }
         }
-        self.ask_origin(ask).await
+        match tokio::time::timeout(ORIGIN_TIME, self.ask_origin(ask)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Failure::HeadTimeout),
+        }
     }
 
-    async fn ask_parent(&self, ask: &Ask, parent: &Parent) -> Result<Fetched, Failure> {
+    fn blame(&self, parent: SocketAddr, domain: &str, failure: Failure) {
+        let now = weir_clock::monotonic();
+        match failure {
+            Failure::HeadTimeout => self.down.was_silent(parent, domain, now),
+            failure if failure.blames_upstream() => self.down.broke(parent, now),
+            _ => {}
+        }
+    }
+
+    async fn ask_parent(&self, ask: &Ask, parent: &Parent) -> Result<Fetched, Unanswered> {
         self.counters.upstream_parent.requests.inc();
         let target = format!("/{}{}", ask.domain, ask.target);
-        let mut request = build(ask, &target, &parent.address.to_string())?;
+        let mut request = build(ask, &target, &parent.address.to_string()).map_err(Unanswered::before)?;
         request.headers_mut().insert(HOPS, HeaderValue::from(ask.hops + 1));
-        self.exchange(parent.address, request, PARENT_HEAD_TIME, Source::Parent(parent.name.clone())).await
+        let hop = Hop { address: parent.address, from: ask.from, patience: PARENT_HEAD_TIME };
+        self.exchange(&hop, request, Source::Parent(parent.name.clone())).await
     }
 
     async fn ask_origin(&self, ask: &Ask) -> Result<Fetched, Failure> {
-        let addresses = self.names.resolve(&ask.origin).await?;
+        let addresses = self.names.resolve(&ask.origin, &self.tasks).await?;
         self.counters.upstream_origin.requests.inc();
         let target = format!("{}{}", ask.origin.prefix(), ask.target);
-        let mut failure = Failure::Connect;
+        let mut last = Failure::Connect;
         for address in addresses {
             let request = build(ask, &target, &ask.origin.authority())?;
-            match self.exchange(address, request, ORIGIN_HEAD_TIME, Source::Origin).await {
+            match self.exchange(&Hop { address, from: None, patience: ORIGIN_TIME }, request, Source::Origin).await {
+                Ok(fetched) => return Ok(fetched),
                 // Nothing was sent yet: the next address is not a repetition.
-                Err(f @ (Failure::Connect | Failure::ConnectTimeout)) => failure = f,
-                done => return done,
+                Err(Unanswered { failure: failure @ (Failure::Connect | Failure::ConnectTimeout), .. }) => last = failure,
+                Err(Unanswered { failure, .. }) => return Err(failure),
             }
         }
-        Err(failure)
+        Err(last)
     }
 
     /// Sends one request to one address, on a kept connection if there is one.
-    async fn exchange(
-        &self,
-        address: SocketAddr,
-        request: Request<Full<Bytes>>,
-        patience: Duration,
-        source: Source,
-    ) -> Result<Fetched, Failure> {
+    async fn exchange(&self, hop: &Hop, request: Request<Full<Bytes>>, source: Source) -> Result<Fetched, Unanswered> {
+        let place = self.places.take(hop.address).ok_or(Unanswered::before(Failure::Busy))?;
         let repeatable = matches!(*request.method(), Method::GET | Method::HEAD);
-        let mut kept = self.pool.take(address);
+        let mut kept = self.pool.take(hop.address);
         loop {
             let (sender, rested) = match kept.take() {
                 Some((sender, rested)) => (sender, Some(rested)),
-                None => (connect::connect(address, &self.tasks).await?, None),
+                None => (connect::connect(hop.address, hop.from, &self.tasks).await.map_err(Unanswered::before)?, None),
             };
-            match self.send(sender, address, request.clone(), patience, &source).await {
+            match send(sender, request.clone(), hop.patience).await {
                 Err(Unanswered { failure: Failure::Broken, sent })
                     if rested.is_some_and(|rested| !sent || (repeatable && rested >= STALE_AFTER)) => {}
-                Err(Unanswered { failure, .. }) => return Err(failure),
-                Ok(fetched) => return Ok(fetched),
+                Err(unanswered) => return Err(unanswered),
+                Ok(Answer { response, sender, asked_at }) => {
+                    let lease = Lease { pool: self.pool.clone(), address: hop.address, sender, place };
+                    return Ok(self.fetched(source, response, lease, asked_at));
+                }
             }
         }
     }
 
-    async fn send(
-        &self,
-        mut sender: Sender,
-        address: SocketAddr,
-        request: Request<Full<Bytes>>,
-        patience: Duration,
-        source: &Source,
-    ) -> Result<Fetched, Unanswered> {
-        if sender.ready().await.is_err() {
-            return Err(Unanswered { failure: Failure::Broken, sent: false });
-        }
-        let asked_at = weir_clock::wall_seconds();
-        let response = match tokio::time::timeout(patience, sender.try_send_request(request)).await {
-            Err(_) => return Err(Unanswered { failure: Failure::HeadTimeout, sent: true }),
-            Ok(Err(mut error)) => {
-                let sent = error.take_message().is_none();
-                let malformed = error.error().is_parse();
-                return Err(Unanswered { failure: if malformed { Failure::Malformed } else { Failure::Broken }, sent });
-            }
-            Ok(Ok(response)) => response,
-        };
+    fn fetched(&self, source: Source, response: Response<Incoming>, lease: Lease, asked_at: u64) -> Fetched {
         let (head, incoming) = response.into_parts();
         let side = match source {
             Source::Parent(_) => &self.counters.upstream_parent,
             Source::Origin => &self.counters.upstream_origin,
         };
-        let lease = Lease { pool: self.pool.clone(), address, sender };
-        Ok(Fetched {
-            source: source.clone(),
+        Fetched {
+            source,
             status: head.status.as_u16(),
             fields: head.headers,
             body: UpstreamBody::new(incoming, lease, side.bytes.clone()),
             asked_at,
             came_at: weir_clock::wall_seconds(),
-        })
+            arrived_at: weir_clock::monotonic_seconds(),
+        }
     }
+}
+
+/// A response, and the connection it comes on.
+struct Answer {
+    response: Response<Incoming>,
+    sender: Sender,
+    asked_at: u64,
 }
 
 /// A request that got no response, and whether it may have reached the upstream.
 struct Unanswered {
     failure: Failure,
     sent: bool,
+}
+
+impl Unanswered {
+    fn before(failure: Failure) -> Self {
+        Self { failure, sent: false }
+    }
+}
+
+async fn send(mut sender: Sender, request: Request<Full<Bytes>>, patience: Duration) -> Result<Answer, Unanswered> {
+    if sender.ready().await.is_err() {
+        return Err(Unanswered::before(Failure::Broken));
+    }
+    let asked_at = weir_clock::wall_seconds();
+    match tokio::time::timeout(patience, sender.try_send_request(request)).await {
+        Err(_) => Err(Unanswered { failure: Failure::HeadTimeout, sent: true }),
+        Ok(Err(mut error)) => {
+            let sent = error.take_message().is_none();
+            let malformed = error.error().is_parse();
+            Err(Unanswered { failure: if malformed { Failure::Malformed } else { Failure::Broken }, sent })
+        }
+        Ok(Ok(response)) => Ok(Answer { response, sender, asked_at }),
+    }
 }
 
 /// Whether a parent says that it cannot serve this service at all, so that the next one should be asked.

@@ -81,7 +81,7 @@ mod tests {
         for ((date, age, requested_at, received_at), expected) in cases {
             let mut fields = lines(age.as_slice());
             fields.extend(date.map(|date| ("Date".to_owned(), date::format(date).into_bytes())));
-            let response = ResponseFacts { status: 200, fields: &fields, requested_at, received_at };
+            let response = ResponseFacts { status: 200, fields: &fields, requested_at, received_at, arrived_at: 0 };
             assert_eq!(at_receipt(&response), expected, "{date:?} {age:?} {requested_at} {received_at}");
         }
     }

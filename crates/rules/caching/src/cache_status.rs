@@ -140,6 +140,23 @@ impl fmt::Display for CacheStatus<'_> {
     }
 }
 
+/// A member for a request the cache was not asked about: who speaks and why, as [`CacheStatus`] writes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefusedStatus<'a> {
+    /// Who speaks.
+    pub cache: &'a str,
+    /// Why.
+    pub detail: &'a str,
+}
+
+impl fmt::Display for RefusedStatus<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_item(out, self.cache)?;
+        out.write_str("; detail=")?;
+        write_item(out, self.detail)
+    }
+}
+
 /// Writes a token where the text is one, else a string (RFC 8941 sections 3.3.3 and 3.3.4); what a string cannot hold
 /// becomes `?`.
 fn write_item(out: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
@@ -164,6 +181,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn a_refusal_quotes_a_name_that_is_no_token() {
+        let refused = |cache| RefusedStatus { cache, detail: "loop" }.to_string();
+        assert_eq!(refused("core-1"), "core-1; detail=loop");
+        assert_eq!(refused("1-core"), "\"1-core\"; detail=loop");
+    }
 
     #[test]
     fn members_read_as_rfc_9211_writes_them() {

@@ -49,7 +49,7 @@ pub enum BypassReason {
     Content,
 }
 
-/// Decides on a request at `now` (seconds since 1970).
+/// Decides on a request at `now`, on the clock of [`Freshness::arrived_at`].
 ///
 /// Of the client's own directives only `only-if-cached` counts: `no-cache`, `no-store`, `max-age` and the others are advice
 /// (RFC 9111 section 5.2.1), and a content network that followed it would let any viewer reach the origin at will.
@@ -98,7 +98,7 @@ mod tests {
     use crate::Reuse;
 
     const STORED: Freshness = Freshness {
-        received_at: 1000,
+        arrived_at: 1000,
         initial_age_s: 0,
         lifetime_s: 10,
         stale_while_revalidate_s: 5,

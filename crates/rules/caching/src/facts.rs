@@ -37,8 +37,10 @@ pub struct ResponseFacts<'a, F: Fields + ?Sized> {
     pub fields: &'a F,
     /// When the request that brought it was sent, in seconds since 1970.
     pub requested_at: u64,
-    /// When its head arrived, in seconds since 1970.
+    /// When its head arrived, in seconds since 1970: what its `Date` is compared with.
     pub received_at: u64,
+    /// When its head arrived, in seconds of a clock that never jumps: what its residence is measured with.
+    pub arrived_at: u64,
 }
 
 impl<F: Fields + ?Sized> Clone for ResponseFacts<'_, F> {

@@ -23,8 +23,9 @@ pub enum Reuse {
 /// Everything a cache must remember of a stored response to judge it later; kept beside its fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Freshness {
-    /// When it was received, or last validated, in seconds since 1970.
-    pub received_at: u64,
+    /// When it was received, or last validated, in seconds of a clock that never jumps. Not the wall clock: set back by an
+    /// hour, that would keep a live playlist fresh for an hour.
+    pub arrived_at: u64,
     /// Its age at that moment, in seconds.
     pub initial_age_s: u32,
     /// Its freshness lifetime, in seconds of age.
@@ -68,7 +69,7 @@ impl Freshness {
             () => Reuse::Windows,
         };
         Freshness {
-            received_at: response.received_at,
+            arrived_at: response.arrived_at,
             initial_age_s: age::at_receipt(response),
             lifetime_s: lifetime.seconds,
             stale_while_revalidate_s: directives.stale_while_revalidate_s.unwrap_or(0),
@@ -77,9 +78,9 @@ impl Freshness {
         }
     }
 
-    /// Age in seconds at `now` (seconds since 1970): the `Age` a hit carries.
+    /// Age in seconds at `now`, on the clock of [`Freshness::arrived_at`]: the `Age` a hit carries.
     pub fn age_at(&self, now: u64) -> u32 {
-        clamp(u64::from(self.initial_age_s).saturating_add(now.saturating_sub(self.received_at)))
+        clamp(u64::from(self.initial_age_s).saturating_add(now.saturating_sub(self.arrived_at)))
     }
 
     /// Seconds of freshness left at `now`; negative when stale.
@@ -87,7 +88,7 @@ impl Freshness {
         i64::from(self.lifetime_s) - i64::from(self.age_at(now))
     }
 
-    /// Its state at `now` (seconds since 1970).
+    /// Its state at `now`.
     ///
     /// Fresh while the lifetime exceeds the age (RFC 9111 section 4.2), so a lifetime of 0 never is.
     pub fn state(&self, now: u64) -> State {
@@ -132,7 +133,7 @@ mod tests {
     use proptest::prelude::*;
 
     const FRESH_100: Freshness = Freshness {
-        received_at: 1000,
+        arrived_at: 1000,
         initial_age_s: 10,
         lifetime_s: 100,
         stale_while_revalidate_s: 0,
@@ -144,7 +145,7 @@ mod tests {
     fn age_grows_and_ttl_falls() {
         assert_eq!((FRESH_100.age_at(1000), FRESH_100.ttl_at(1000)), (10, 90));
         assert_eq!((FRESH_100.age_at(1090), FRESH_100.ttl_at(1090)), (100, 0));
-        assert_eq!((FRESH_100.age_at(500), FRESH_100.ttl_at(500)), (10, 90), "a clock that went back adds no age");
+        assert_eq!((FRESH_100.age_at(500), FRESH_100.ttl_at(500)), (10, 90), "before it arrived it was no younger");
         assert_eq!(FRESH_100.age_at(u64::MAX), crate::cache_control::SECONDS_MAX);
     }
 
@@ -190,6 +191,20 @@ mod tests {
         ];
         for (freshness, failure, now, expected) in cases {
             assert_eq!(freshness.serves_on(failure, now), expected, "{freshness:?} {failure:?} at {now}");
+        }
+    }
+
+    #[test]
+    fn a_wall_clock_that_jumps_neither_keeps_nor_spoils_what_is_held() {
+        let now = 1_800_000_000;
+        let fields: crate::FieldLines = [("date".to_owned(), crate::date::format(now).into_bytes())].into();
+        for wall in [now, now + 3600, now - 3600] {
+            let response = ResponseFacts { status: 200, fields: &fields, requested_at: wall, received_at: wall, arrived_at: 50 };
+            let directives = crate::cache_control::Directives::default();
+            let lifetime = Lifetime { seconds: 4000, ..Lifetime::of(200, &fields, &directives, wall, &crate::Policy::default()) };
+            let freshness = Freshness::of(&response, &directives, lifetime);
+            assert_eq!(u64::from(freshness.initial_age_s), wall.saturating_sub(now), "Date is compared with the wall clock");
+            assert_eq!(freshness.age_at(51), freshness.initial_age_s + 1, "residence is not");
         }
     }
 

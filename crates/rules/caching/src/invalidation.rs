@@ -20,13 +20,21 @@ pub struct Target<'a> {
 
 /// The targets `Location` and `Content-Location` of an invalidating answer name, as far as they are of the same origin.
 ///
-/// `authority` is the one the client asked for, as in `Host`. References with an authority or a path that starts with `/`
-/// are understood; others are left out, which section 4.4 allows.
-pub fn named_targets<'a, F: Fields + ?Sized>(response: &'a F, authority: &'a str) -> impl Iterator<Item = Target<'a>> {
-    ["location", "content-location"].into_iter().filter_map(move |name| target(response.single(name)?, authority))
+/// `authorities` are those the content is known under: the client's, as in `Host`, and the origin's own. References with
+/// one of them or a path that starts with `/` are understood; others are left out, which section 4.4 allows.
+pub fn named_targets<'a, F: Fields + ?Sized>(response: &'a F, authorities: &'a [&'a str]) -> impl Iterator<Item = Target<'a>> {
+    ["location", "content-location"].into_iter().filter_map(move |name| target(response.single(name)?, authorities))
 }
 
-fn target<'a>(reference: &'a [u8], authority: &str) -> Option<Target<'a>> {
+/// What is left of a path under a prefix (without a slash at its end); nothing for a path that only begins alike.
+pub fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+    match path.strip_prefix(prefix)? {
+        "" => Some("/"),
+        rest => rest.starts_with('/').then_some(rest),
+    }
+}
+
+fn target<'a>(reference: &'a [u8], authorities: &[&str]) -> Option<Target<'a>> {
     let reference = std::str::from_utf8(trim_ows(reference)).ok()?;
     let reference = reference.split('#').next()?;
     let path_and_query = match strip_scheme(reference) {
@@ -34,7 +42,7 @@ fn target<'a>(reference: &'a [u8], authority: &str) -> Option<Target<'a>> {
             let end = rest.find(['/', '?']).unwrap_or(rest.len());
             let (named, rest) = rest.split_at(end);
             // Another origin's content is not this answer's to invalidate.
-            named.eq_ignore_ascii_case(authority).then_some(rest)?
+            authorities.iter().any(|authority| named.eq_ignore_ascii_case(authority)).then_some(rest)?
         }
         None => reference,
     };
@@ -76,34 +84,59 @@ mod tests {
 
     #[test]
     fn only_the_same_origin_is_named() {
-        let of = |value: &'static str| target(value.as_bytes(), "video.example:8080").map(|target| (target.path, target.query));
+        let of = |value: &'static str| {
+            target(value.as_bytes(), &["origin.example", "video.example:8080"]).map(|target| (target.path, target.query))
+        };
         assert_eq!(of("/a/b?c=d#e"), Some(("/a/b", Some("c=d"))));
         assert_eq!(of("http://VIDEO.example:8080/a"), Some(("/a", None)));
         assert_eq!(of("HTTPS://video.example:8080?x"), Some(("/", Some("x"))));
         assert_eq!(of("http://video.example:8080"), Some(("/", None)));
+        assert_eq!(of("http://origin.example/a"), Some(("/a", None)));
         assert_eq!(of("//video.example:8080/a"), Some(("/a", None)));
-        for other in ["http://video.example/a", "http://other.example:8080/a", "//other/a", "a/b", "", "?x", "ftp://video.example:8080/a"] {
+        for other in [
+            "http://video.example/a",
+            "http://other.example:8080/a",
+            "http://origin.example:8080/a",
+            "//other/a",
+            "a/b",
+            "",
+            "?x",
+            "ftp://video.example:8080/a",
+        ] {
             assert_eq!(of(other), None, "{other}");
         }
-        assert_eq!(target(b"/\xff", "video.example"), None);
+        assert_eq!(target(b"/\xff", &["video.example"]), None);
     }
 
     #[test]
     fn both_fields_are_read() {
         let fields: &[(&str, &[u8])] = &[("Content-Location", b"/b"), ("Location", b"/a"), ("other", b"/c")];
-        let paths: Vec<&str> = named_targets(fields, "video.example").map(|target| target.path).collect();
+        let paths: Vec<&str> = named_targets(fields, &["video.example"]).map(|target| target.path).collect();
         assert_eq!(paths, ["/a", "/b"]);
+    }
+
+    #[test]
+    fn a_prefix_ends_at_a_slash() {
+        for (path, prefix, expected) in [
+            ("/pre/a", "/pre", Some("/a")),
+            ("/pre", "/pre", Some("/")),
+            ("/prefix/a", "/pre", None),
+            ("/other", "/pre", None),
+            ("/a", "", Some("/a")),
+        ] {
+            assert_eq!(below(path, prefix), expected, "{path} {prefix}");
+        }
     }
 
     proptest! {
         #[test]
         fn target_never_panics(reference in proptest::collection::vec(any::<u8>(), 0..40)) {
-            let _ = target(&reference, "video.example");
+            let _ = target(&reference, &["video.example"]);
         }
 
         #[test]
         fn targets_have_a_path(reference in "(http:|HTTPS:)?/{0,3}(video.example)?[/?#a-z\u{e9}]{0,8}") {
-            if let Some(found) = target(reference.as_bytes(), "video.example") {
+            if let Some(found) = target(reference.as_bytes(), &["video.example"]) {
                 prop_assert!(found.path.starts_with('/'));
             }
         }

@@ -4,11 +4,12 @@ use crate::Policy;
 
 /// Writes the key of a target into `key`, which is cleared first, so that one buffer serves many requests.
 ///
-/// `domain` is the delivery service's, `path` starts with `/`; both and `query` are written as given, so they must have
-/// been normalised the way the upstream request is. No query and an empty query are different targets.
-pub fn write_primary_key(key: &mut String, domain: &str, path: &str, query: Option<&str>, policy: &Policy) {
+/// `service` names the delivery service: not its domain alone, which another service may have later, with another origin
+/// or other rules. `path` starts with `/`; all are written as given, so they must have been normalised the way the upstream
+/// request is. No query and an empty query are different targets.
+pub fn write_primary_key(key: &mut String, service: &str, path: &str, query: Option<&str>, policy: &Policy) {
     key.clear();
-    key.push_str(domain);
+    key.push_str(service);
     key.push_str(path);
     if let Some(query) = query.filter(|_| !policy.ignore_query) {
         key.push('?');

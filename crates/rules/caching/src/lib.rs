@@ -9,7 +9,8 @@
 //! 2. [`decision::decide`] says hit, stale hit, revalidate, miss, bypass or 504.
 //! 3. A hit is answered by [`conditional::evaluate`] (304, 412) and [`range::select`] (206, 416), with
 //!    [`Freshness::age_at`] as its `Age`.
-//! 4. A fill asks upstream, with [`conditional::revalidation_fields`] when something is held;
+//! 4. Requests for the same wait for one fill; [`collapse`] says whose answer the fill's may be.
+//!    A fill asks upstream, with [`conditional::revalidation_fields`] when something is held;
 //!    [`storage::may_store`] says what of the answer is kept, [`update::freshen`] what a 304 changes, and
 //!    [`Freshness::serves_on`] whether a failure may be answered with what is held.
 //! 5. An unsafe request goes through and [`invalidation`] says what it makes unusable.
@@ -18,6 +19,7 @@
 pub mod age;
 pub mod cache_control;
 mod cache_status;
+pub mod collapse;
 pub mod conditional;
 pub mod content_range;
 pub mod date;
@@ -38,7 +40,7 @@ pub mod targeted;
 pub mod update;
 mod vary;
 
-pub use cache_status::{CacheOutcome, CacheStatus};
+pub use cache_status::{CacheOutcome, CacheStatus, RefusedStatus};
 pub use content_range::ContentRange;
 pub use entity_tag::EntityTag;
 pub use facts::{RequestFacts, ResponseFacts};

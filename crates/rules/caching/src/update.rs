@@ -32,7 +32,8 @@ pub fn freshen<Q: Fields + ?Sized, S: Fields + ?Sized, R: Fields + ?Sized>(
         return Freshened::OtherRepresentation;
     }
     let fields = merge(stored, not_modified.fields, policy);
-    let merged = ResponseFacts { status, fields: &fields, requested_at: not_modified.requested_at, received_at: not_modified.received_at };
+    let ResponseFacts { requested_at, received_at, arrived_at, .. } = *not_modified;
+    let merged = ResponseFacts { status, fields: &fields, requested_at, received_at, arrived_at };
     // What is stored answered a GET, whatever the client asks for now.
     let request = RequestFacts { method: "GET", ..*request };
     match storage::may_store(&request, &merged, policy) {
@@ -81,7 +82,7 @@ mod tests {
 
     fn apply(stored: &[(&str, &str)], not_modified: &[(&str, &str)]) -> Freshened {
         let (request, stored, fields) = (lines(&[]), lines(stored), lines(not_modified));
-        let not_modified = ResponseFacts { status: 304, fields: &fields, requested_at: NOW, received_at: NOW };
+        let not_modified = ResponseFacts { status: 304, fields: &fields, requested_at: NOW, received_at: NOW, arrived_at: 7 };
         freshen(&RequestFacts::new("GET", &request), 200, &stored, &not_modified, &Policy::default())
     }
 
@@ -136,7 +137,7 @@ mod tests {
         for gone in ["content-range", "set-cookie", "connection", "x-hop", "transfer-encoding", "age"] {
             assert!(!fields.has(gone), "{gone}");
         }
-        assert_eq!((storable.freshness.received_at, storable.freshness.initial_age_s, storable.freshness.lifetime_s), (NOW, 7, 3600));
+        assert_eq!((storable.freshness.arrived_at, storable.freshness.initial_age_s, storable.freshness.lifetime_s), (7, 7, 3600));
     }
 
     #[test]
@@ -157,7 +158,7 @@ mod tests {
     #[test]
     fn a_head_request_may_validate_what_a_get_stored() {
         let (request, stored) = (lines(&[]), lines(&[("ETag", "\"a\"")]));
-        let not_modified = ResponseFacts { status: 304, fields: &lines(&[]), requested_at: NOW, received_at: NOW };
+        let not_modified = ResponseFacts { status: 304, fields: &lines(&[]), requested_at: NOW, received_at: NOW, arrived_at: 7 };
         let freshened = freshen(&RequestFacts::new("HEAD", &request), 200, &stored, &not_modified, &Policy::default());
         assert!(matches!(freshened, Freshened::Kept(_)), "{freshened:?}");
     }

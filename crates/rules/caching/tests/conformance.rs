@@ -17,7 +17,7 @@ fn owned(lines: Lines<'_>) -> FieldLines {
 
 fn store_as(policy: Policy, request: Lines<'_>, status: u16, response: Lines<'_>) -> Result<Storable, NoStoreReason> {
     let (request, fields) = (owned(request), owned(response));
-    let response = ResponseFacts { status, fields: &fields, requested_at: NOW, received_at: NOW };
+    let response = ResponseFacts { status, fields: &fields, requested_at: NOW, received_at: NOW, arrived_at: NOW };
     may_store(&RequestFacts::new("GET", &request), &response, &policy)
 }
 
@@ -240,7 +240,7 @@ fn cookies_are_the_services_to_allow() {
 #[test]
 fn only_get_without_content_is_stored() {
     let fields = owned(&[("Cache-Control", "max-age=3600")]);
-    let response = ResponseFacts { status: 200, fields: &fields, requested_at: NOW, received_at: NOW };
+    let response = ResponseFacts { status: 200, fields: &fields, requested_at: NOW, received_at: NOW, arrived_at: NOW };
     let of = |request: RequestFacts<'_, FieldLines>| may_store(&request, &response, &Policy::default()).err();
     let none = owned(&[]);
     assert_eq!(of(RequestFacts::new("GET", &none)), None);

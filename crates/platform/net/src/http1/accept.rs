@@ -14,7 +14,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long tasks whose connection has ended may take to end themselves.
 const JOIN_TIME: Duration = Duration::from_secs(1);
 
-/// Serves one listening socket on the current runtime until the gate releases it and its connections have ended.
+/// Serves one listening socket on the current runtime until the gate releases it and every connection of the gate has ended.
 ///
 /// Dropping the future cuts the connections. Fails when the socket cannot be taken over or can no longer be accepted
 /// from; its connections are cut then too.
@@ -93,7 +93,8 @@ fn start<S: Service>(listener: &Arc<Listener<S>>, tasks: &Tasks, stream: TcpStre
     Ok(())
 }
 
-/// Waits for this listener's connections; cuts them when the gate closes.
+/// Waits for the connections of all listeners, since another core's client may read what this runtime fetches; cuts this
+/// listener's when the gate closes.
 async fn drain<S>(listener: &Listener<S>, tasks: &Tasks) {
     loop {
         let ended = listener.gate.ends().notified();
@@ -103,7 +104,7 @@ async fn drain<S>(listener: &Listener<S>, tasks: &Tasks) {
         if state.phase() == Phase::Closed {
             tasks.cancel();
         }
-        if state.phase() == Phase::Closed || listener.lane.open.load(Ordering::Acquire) == 0 {
+        if state.phase() == Phase::Closed || listener.gate.open_connections() == 0 {
             tasks.join(JOIN_TIME).await;
             return;
         }

@@ -84,7 +84,7 @@ pub(crate) fn finish_head(out: &mut Vec<u8>, written: Written, asked: Asked, bod
 /// A service that answers with a status no final response has, or leaves out a body that must follow, is at fault: 500.
 fn check(out: &mut Vec<u8>, written: Written, asked: Asked, body: Body) -> (Written, Body) {
     let omitted = matches!(body, Body::Omitted(_)) && !asked.method_is_head && !matches!(written.status, 204 | 304);
-    if !omitted && (200..600).contains(&written.status) {
+    if !omitted && (200..1000).contains(&written.status) {
         return (written, body);
     }
     tracing::error!(status = written.status, omitted, "service gave no valid response");

@@ -30,7 +30,7 @@ impl<'a> ResponseHead<'a> {
         Self { out, start, status: 200, close: false, dated: false }
     }
 
-    /// Sets the status: 200 to 599. May be called at any time.
+    /// Sets the status: 200 to 999; what RFC 9110 does not define (600 and above) is an origin's to send. May be called at any time.
     pub fn status(&mut self, status: u16) {
         if status == self.status {
             return;
@@ -104,8 +104,8 @@ fn status_line_length(status: u16) -> usize {
 }
 
 pub(crate) fn push_status_line(out: &mut Vec<u8>, status: u16) {
-    debug_assert!((100..600).contains(&status), "status {status}");
-    let status = status.clamp(100, 599);
+    debug_assert!((100..1000).contains(&status), "status {status}");
+    let status = status.clamp(100, 999);
     out.extend_from_slice(b"HTTP/1.1 ");
     push_decimal(out, u64::from(status));
     out.push(b' ');

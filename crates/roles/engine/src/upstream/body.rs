@@ -1,6 +1,9 @@
 //! A response body as it comes from upstream.
 
-use super::pool::{Pool, Sender};
+use super::{
+    places::Place,
+    pool::{Pool, Sender},
+};
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
 use prometheus_client::metrics::counter::Counter;
@@ -19,11 +22,13 @@ use weir_store::AbortReason;
 /// How long an upstream may send nothing in the middle of a body.
 const STALL_TIME: Duration = Duration::from_secs(30);
 
-/// A connection that goes back to its pool once the body is read to its end; dropped earlier, it closes.
+/// A connection that goes back to its pool once the body is read to its end; dropped earlier, it closes. Either way the
+/// exchange's place is free then.
 pub(crate) struct Lease {
     pub(crate) pool: Arc<Pool>,
     pub(crate) address: SocketAddr,
     pub(crate) sender: Sender,
+    pub(crate) place: Place,
 }
 
 /// The body of an upstream response.
@@ -83,6 +88,7 @@ impl UpstreamBody {
 
     fn give_back(&mut self) {
         if let Some(lease) = self.lease.take() {
+            drop(lease.place);
             lease.pool.put(lease.address, lease.sender);
         }
     }

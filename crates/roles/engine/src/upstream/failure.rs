@@ -27,6 +27,9 @@ pub(crate) enum Failure {
     /// Weir's own request could not be written: a field or target HTTP does not allow.
     #[error("the request cannot be forwarded")]
     Unsendable,
+    /// As many requests as may be are at the upstream already, or at all of them.
+    #[error("too many requests are under way")]
+    Busy,
     /// The fetch was cancelled: the engine is stopping.
     #[error("the fetch was cancelled")]
     Cancelled,
@@ -39,7 +42,7 @@ impl Failure {
             Failure::Resolve | Failure::Forbidden | Failure::Connect | Failure::Broken | Failure::Malformed => 502,
             Failure::ConnectTimeout | Failure::HeadTimeout => 504,
             Failure::Unsendable => 400,
-            Failure::Cancelled => 503,
+            Failure::Busy | Failure::Cancelled => 503,
         }
     }
 
@@ -54,13 +57,14 @@ impl Failure {
             Failure::Broken => "upstream_broken",
             Failure::Malformed => "upstream_malformed",
             Failure::Unsendable => "request_unsendable",
+            Failure::Busy => "upstream_busy",
             Failure::Cancelled => "cancelled",
         }
     }
 
     /// Whether it says something about the upstream's health.
     pub(crate) fn blames_upstream(self) -> bool {
-        !matches!(self, Failure::Unsendable | Failure::Cancelled)
+        !matches!(self, Failure::Unsendable | Failure::Busy | Failure::Cancelled)
     }
 }
 

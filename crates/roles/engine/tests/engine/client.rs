@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 /// Longest a test waits for anything.
@@ -48,7 +48,11 @@ pub(crate) struct Incoming {
 impl Incoming {
     /// Sends a request and reads the response's head.
     pub(crate) async fn ask(address: SocketAddr, method: &str, host: &str, target: &str, fields: &str) -> io::Result<Self> {
-        let mut stream = TcpStream::connect(address).await?;
+        Self::over(TcpStream::connect(address).await?, method, host, target, fields).await
+    }
+
+    /// The same over a connection that is made already.
+    pub(crate) async fn over(mut stream: TcpStream, method: &str, host: &str, target: &str, fields: &str) -> io::Result<Self> {
         stream.write_all(format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n").as_bytes()).await?;
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -105,6 +109,16 @@ impl Incoming {
 /// Asks the demo service and reads the whole answer.
 pub(crate) async fn ask(address: SocketAddr, method: &str, target: &str, fields: &str) -> Reply {
     let whole = async { Incoming::ask(address, method, "demo.weir.test", target, fields).await?.rest().await };
+    tokio::time::timeout(PATIENCE, whole).await.expect("in time").expect("a whole response")
+}
+
+/// Asks the demo service with GET from another address of this machine.
+pub(crate) async fn ask_from(source: &str, address: SocketAddr, target: &str, fields: &str) -> Reply {
+    let whole = async {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(source.parse().expect("an address"), 0))?;
+        Incoming::over(socket.connect(address).await?, "GET", "demo.weir.test", target, fields).await?.rest().await
+    };
     tokio::time::timeout(PATIENCE, whole).await.expect("in time").expect("a whole response")
 }
 

@@ -4,10 +4,14 @@ mod caching;
 mod client;
 mod collapsing;
 mod failure;
+mod herd;
+mod keeping;
 mod network;
 mod origin;
 mod serving;
 mod tree;
+mod trust;
+mod upstream;
 
 use std::time::Duration;
 

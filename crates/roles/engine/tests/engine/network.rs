@@ -37,6 +37,16 @@ impl Node {
         self.gate.close();
     }
 
+    /// Stops listening; what is under way goes on.
+    pub(crate) fn drain(&self) {
+        self.gate.close_listeners();
+    }
+
+    /// Connections of clients open now.
+    pub(crate) fn connections(&self) -> u64 {
+        self.gate.open_connections()
+    }
+
     /// The value of one metric line.
     pub(crate) fn metric(&self, line: &str) -> u64 {
         let text = self.metrics.text();
@@ -55,6 +65,8 @@ impl Drop for Node {
 pub(crate) struct Plan<'a> {
     pub(crate) locations: &'a [(&'a str, Option<&'a str>)],
     pub(crate) engines: &'a [(&'a str, &'a str)],
+    /// Addresses of the engines in their order; 127.0.0.1 for those without.
+    pub(crate) addresses: &'a [&'a str],
     pub(crate) store_bytes: u64,
     pub(crate) caching: CachePolicy,
 }
@@ -64,6 +76,7 @@ impl Default for Plan<'_> {
         Self {
             locations: &[("core", None), ("east", Some("core"))],
             engines: &[("core-1", "core")],
+            addresses: &[],
             store_bytes: 64 * MIB,
             caching: CachePolicy::default(),
         }
@@ -116,7 +129,8 @@ pub(crate) fn configuration(plan: &Plan<'_>, device: &str, origin: &str, address
 
 /// Starts every engine of a plan.
 pub(crate) fn start(plan: &Plan<'_>, origin_url: &str) -> Vec<Node> {
-    let listeners: Vec<TcpListener> = plan.engines.iter().map(|_| TcpListener::bind("127.0.0.1:0").expect("bind")).collect();
+    let at = |index: usize| plan.addresses.get(index).copied().unwrap_or("127.0.0.1");
+    let listeners: Vec<TcpListener> = (0..plan.engines.len()).map(|index| TcpListener::bind((at(index), 0)).expect("bind")).collect();
     let addresses: Vec<SocketAddr> = listeners.iter().map(|l| l.local_addr().expect("address")).collect();
     let nodes = plan.engines.iter().zip(listeners).map(|((name, _), listener)| {
         let node = serve(name, listener, plan.store_bytes);
@@ -132,16 +146,31 @@ pub(crate) fn bare(name: &str) -> Node {
 }
 
 fn serve(name: &str, listener: TcpListener, store_bytes: u64) -> Node {
+    serve_cores(name, (0..THREADS).map(|_| listener.try_clone().expect("clone")).collect(), store_bytes)
+}
+
+/// An engine with a thread for each listener.
+fn serve_cores(name: &str, listeners: Vec<TcpListener>, store_bytes: u64) -> Node {
     let directory = tempfile::tempdir().expect("directory");
     let metrics = Metrics::new("1.0.0", "engine", name);
     let settings = EngineSettings { name: name.parse().expect("a name"), store_bytes, state: directory.path().to_owned() };
     let engine = Engine::new(settings, &metrics).expect("engine");
     let gate = Gate::new();
-    let address = listener.local_addr().expect("address");
-    let sockets = (0..THREADS).map(|_| listener.try_clone().expect("clone")).collect();
-    drop(cores::spawn(name, sockets, &engine, &Limits::default(), &gate).expect("threads"));
+    let address = listeners[0].local_addr().expect("address");
+    drop(cores::spawn(name, listeners, &engine, &Limits::default(), &gate).expect("threads"));
     gate.accept();
     Node { engine, address, metrics, directory, gate }
+}
+
+/// One engine whose two threads listen at an address each: the node's, and the second one.
+pub(crate) fn two_cores(origin: &Origin) -> (Node, SocketAddr) {
+    let listeners: Vec<TcpListener> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").expect("bind")).collect();
+    let second = listeners[1].local_addr().expect("address");
+    let plan = Plan::default();
+    let node = serve_cores("core-1", listeners, plan.store_bytes);
+    let url = format!("http://{}", origin.address);
+    node.engine.apply(Arc::new(configuration(&plan, "core-1", &url, &[node.address]))).expect("applies");
+    (node, second)
 }
 
 /// One engine before an origin.

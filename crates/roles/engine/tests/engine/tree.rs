@@ -1,9 +1,9 @@
 //! Engines that fill from engines.
 
 use crate::{
-    client::{ask, get},
-    network::{one, two_levels},
-    origin::Origin,
+    client::{ask, ask_from, get},
+    network::{Plan, bare, configuration, one, start, two_levels},
+    origin::{Origin, Then},
     pattern,
 };
 
@@ -70,7 +70,79 @@ async fn a_parent_whose_origin_is_dead_answers_for_it() {
 async fn a_request_that_has_passed_too_many_engines_is_refused() {
     let origin = Origin::fixed(200, FRESH, "x").await;
     let node = one(&origin);
-    for (hops, status) in [("4", 200), ("5", 508), ("99999999999", 508), ("x", 508)] {
+    for (hops, status) in [("16", 200), ("17", 508), ("99999999999", 508), ("x", 508)] {
         assert_eq!(ask(node.address, "GET", "/a", &format!("Weir-Hops: {hops}\r\n")).await.status, status, "{hops}");
     }
+}
+
+#[tokio::test]
+async fn engines_speak_from_their_own_address_and_are_no_viewers() {
+    let origin = Origin::fixed(200, FRESH, "x").await;
+    let plan = Plan { engines: &[("east-1", "east"), ("core-1", "core")], addresses: &["127.80.0.21", "127.80.0.22"], ..Plan::default() };
+    let nodes = start(&plan, &format!("http://{}", origin.address));
+    assert_eq!(get(nodes[0].address, "/a").await.text(), "x");
+    assert_eq!((nodes[0].engine.load().sessions, nodes[1].engine.load().sessions), (1, 0));
+}
+
+#[tokio::test]
+async fn only_engines_are_believed_about_hops() {
+    let origin = Origin::fixed(200, FRESH, "x").await;
+    let node = one(&origin);
+    for hops in ["1", "17", "x"] {
+        assert_eq!(ask_from("127.0.0.2", node.address, "/a", &format!("Weir-Hops: {hops}\r\n")).await.status, 200, "{hops}");
+    }
+    assert_eq!(node.engine.load().sessions, 1, "whoever claims hops is a viewer all the same");
+}
+
+#[tokio::test]
+async fn a_parent_that_sees_a_loop_is_passed_over() {
+    let origin = Origin::fixed(200, FRESH, "x").await;
+    let nodes = two_levels(&format!("http://{}", origin.address));
+    let reply = ask(nodes[0].address, "GET", "/a", "Weir-Hops: 16\r\n").await;
+    assert_eq!((reply.status, reply.text()), (200, "x"));
+}
+
+#[tokio::test]
+async fn an_unsafe_request_goes_up_the_tree_and_invalidates_at_every_level() {
+    let origin = Origin::start(|seen, mut out| async move {
+        let named = if seen.method == "PUT" { "Content-Location: http://demo.weir.test/b\r\n" } else { "" };
+        out.answer(200, &format!("{FRESH}{named}"), seen.method).await;
+        (out, Then::Keep)
+    })
+    .await;
+    let nodes = two_levels(&format!("http://{}/pre", origin.address));
+    let (edge, core) = (nodes[0].address, nodes[1].address);
+    for target in ["/a", "/b"] {
+        get(edge, target).await;
+    }
+    assert_eq!(ask(edge, "PUT", "/a", "Content-Length: 0\r\n").await.text(), "PUT");
+    for (level, target, fetched) in [(core, "/a", 4), (core, "/b", 5), (edge, "/a", 5), (edge, "/b", 5)] {
+        get(level, target).await;
+        assert_eq!(origin.seen().len(), fetched, "{level} {target}");
+    }
+    assert!(nodes[0].metric(r#"engine_upstream_requests_total{from="origin"}"#) == 0);
+}
+
+#[tokio::test]
+async fn an_unsafe_request_is_never_repeated_once_a_parent_may_have_it() {
+    let origin = Origin::fixed(200, FRESH, "x").await;
+    let parent = Origin::start(|_, out| async move { (out, Then::Close) }).await;
+    let edge = bare("east-1");
+    let plan = Plan { engines: &[("east-1", "east"), ("core-1", "core")], ..Plan::default() };
+    let configuration = configuration(&plan, "east-1", &format!("http://{}", origin.address), &[edge.address, parent.address]);
+    edge.engine.apply(configuration.into()).expect("applies");
+    let reply = ask(edge.address, "POST", "/a", "Content-Length: 0\r\n").await;
+    assert_eq!((reply.status, reply.field("weir-reason")), (502, Some("upstream_broken")));
+    assert_eq!((parent.seen().len(), origin.seen().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn engines_of_a_service_may_be_listed_in_any_order() {
+    let origin = Origin::fixed(200, FRESH, "x").await;
+    let node = bare("core-1");
+    let plan = Plan { engines: &[("core-1", "core"), ("core-2", "core"), ("east-1", "east")], ..Plan::default() };
+    let mut unsorted = configuration(&plan, "core-1", &format!("http://{}", origin.address), &[node.address, node.address, node.address]);
+    unsorted.services[0].engines.reverse();
+    node.engine.apply(unsorted.into()).expect("applies");
+    assert_eq!(get(node.address, "/a").await.text(), "x");
 }

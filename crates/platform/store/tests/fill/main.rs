@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use std::{sync::Arc, thread};
-use weir_store::{AbortReason, Appended, Fill, Object, PASS_WINDOW_BYTES, Reader, Refused, SLICE_BYTES, Store};
+use weir_store::{AbortReason, Appended, Fill, Object, Reader, SLICE_BYTES, Store};
+
+mod displaced;
+mod passing;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -112,48 +115,6 @@ fn a_reader_ends_at_its_range_while_the_fill_goes_on() {
     feed(&mut fill, &pattern(1000), 100);
     assert_eq!(read_all(fill.object(), 150, 250).expect("range"), &pattern(1000)[150..250]);
     assert_eq!(fill.readers(), 0);
-}
-
-#[test]
-fn too_large_is_refused_when_announced_and_passes_through_when_not() {
-    let store = Store::<u32>::new(16 * MIB);
-    let refused = store.begin("k", 0, 0, Some(4 * MIB + 1), |_| true).err().map(|(_, refused)| refused);
-    assert_eq!(refused, Some(Refused::TooLarge));
-
-    let body = Arc::new(pattern(24 * SLICE_BYTES));
-    let mut fill = begin(&store, "k", None);
-    let object = fill.object().clone();
-    let (fast, slow) = (object.read(0, u64::MAX).expect("held"), object.read(0, u64::MAX).expect("held"));
-    let watched = object.clone();
-    let same = body.clone();
-    let reading = thread::spawn(move || {
-        runtime().block_on(async {
-            let (fast, slow) = tokio::join!(all(fast), all(slow));
-            assert!(fast.expect("whole") == *same && slow.expect("whole") == *same);
-        });
-    });
-    runtime().block_on(async {
-        for chunk in body.chunks(64 * 1024) {
-            fill.room().await.expect("read");
-            fill.append(Bytes::copy_from_slice(chunk));
-            assert!(watched.held_bytes() <= 4 * MIB + PASS_WINDOW_BYTES + 64 * 1024, "{}", watched.held_bytes());
-        }
-    });
-    assert!(store.find("k", |_| true).is_none(), "it left the index");
-    fill.finish().expect("whole");
-    reading.join().expect("same bytes");
-    assert_eq!(object.read(0, u64::MAX).err().map(|e| e.0), Some(AbortReason::Passed));
-    drop(object);
-    drop(watched);
-    assert_eq!(store.stats().bytes, 0);
-}
-
-#[test]
-fn a_passing_fill_without_readers_is_abandoned() {
-    let store = Store::new(4 * MIB);
-    let mut fill = begin(&store, "k", None);
-    assert_eq!(fill.append(pattern(2 * SLICE_BYTES).into()), Appended::Passing);
-    assert_eq!(runtime().block_on(fill.room()), Err(AbortReason::Abandoned));
 }
 
 proptest! {
