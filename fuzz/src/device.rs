@@ -1,7 +1,7 @@
 //! What crosses processes and devices: the keepalive datagram and the keeper's control messages.
 
 use aws_lc_rs::hmac;
-use weir_device_api::keepalive::Keepalive;
+use weir_device_api::keepalive::{Audience, Channel, Keepalive};
 use weir_model::configuration::KeepaliveKey;
 
 /// Where a datagram names its key.
@@ -10,15 +10,18 @@ const KEY_AT: std::ops::Range<usize> = 6..10;
 /// A keepalive: bytes nobody signed are refused, signed ones are read or refused, and what was read is spelled as it came.
 pub fn keepalive(bytes: &[u8]) -> bool {
     let key = KeepaliveKey { id: 1, secret: "5a".repeat(32) };
-    assert!(Keepalive::decode(bytes, std::slice::from_ref(&key)).is_err(), "unsigned bytes were taken");
+    let router = "router-1".parse().expect("a name");
+    let audience = Audience { router: &router, channel: Channel::Datagram };
+    assert!(Keepalive::decode(bytes, std::slice::from_ref(&key), &audience).is_err(), "unsigned bytes were taken");
     let mut body = bytes.to_vec();
     if let Some(id) = body.get_mut(KEY_AT) {
         id.copy_from_slice(&key.id.to_be_bytes());
     }
-    let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &[0x5a; 32]), &body);
+    let signed = [&body[..], &[0, 8], b"router-1"].concat();
+    let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &[0x5a; 32]), &signed);
     body.extend_from_slice(mac.as_ref());
-    let Ok(keepalive) = Keepalive::decode(&body, std::slice::from_ref(&key)) else { return false };
-    assert_eq!(keepalive.encode(&key).as_deref(), Some(body.as_slice()), "another spelling was taken");
+    let Ok(keepalive) = Keepalive::decode(&body, std::slice::from_ref(&key), &audience) else { return false };
+    assert_eq!(keepalive.encode(&key, &audience).as_deref(), Some(body.as_slice()), "another spelling was taken");
     true
 }
 
