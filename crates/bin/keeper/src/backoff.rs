@@ -1,4 +1,4 @@
-//! How long to wait before a worker is started again; pure.
+//! How long to wait before a process is started again: a worker by its keeper, a keeper by `weir up`; pure.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(5);
 /// A worker that ran this long was well; the exits before it do not count against it.
 const STABLE: Duration = Duration::from_secs(30);
 
-/// How a worker ended, as far as the wait depends on it.
+/// How it ended, as far as the wait depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub enum Ended {
     /// Exit code 78: it says that a configuration is wrong, and haste will not change that.
     Misconfigured,
     /// Any other way.
@@ -22,13 +22,13 @@ pub(crate) enum Ended {
 
 /// Unexpected exits in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     row: u32,
 }
 
 impl Backoff {
-    /// The row after one more exit of a worker that ran for `ran`, and the wait before the next start.
-    pub(crate) fn after(self, ended: Ended, ran: Duration) -> (Self, Duration) {
+    /// The row after one more exit of a process that ran for `ran`, and the wait before the next start.
+    pub fn after(self, ended: Ended, ran: Duration) -> (Self, Duration) {
         let before = if ran >= STABLE { 0 } else { self.row };
         let next = Self { row: before.saturating_add(1) };
         match ended {

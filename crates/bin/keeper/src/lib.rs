@@ -7,7 +7,7 @@
 
 mod account;
 mod arguments;
-mod backoff;
+pub mod backoff;
 mod claim;
 mod device_log;
 mod failure;

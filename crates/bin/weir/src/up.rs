@@ -24,7 +24,7 @@ use demo_origin::DemoOrigin;
 use directory::{Directory, Made};
 use keepers::Keepers;
 use network::{EngineEntry, ManagerEntry, NetworkFile, RouterEntry, ServiceEntry};
-use plan::{DOMAIN, Plan, SERVICE};
+use plan::{Content, DOMAIN, Plan, SERVICE};
 use progress::Progress;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -110,8 +110,7 @@ impl Up {
         };
         let outcome = match begin {
             Ok(Some(network)) => {
-                let demo = self.made.origin.is_none();
-                progress.finish(&announce::text(&network, &self.plan, self.directory.root(), started.elapsed(), demo))?;
+                progress.finish(&announce::text(&network, &self.plan, self.directory.root(), started.elapsed(), self.content()))?;
                 tokio::select! {
                     () = watch(&mut keepers) => {}
                     () = stop.asked() => {}
@@ -137,7 +136,7 @@ impl Up {
     /// Free addresses, data directories and slots of every device; the program they all run.
     async fn prepare(self: &Arc<Self>, progress: &Progress) -> anyhow::Result<std::path::PathBuf> {
         progress.step("preparing data directories");
-        ports::free(&self.plan, self.directory.root(), self.made.origin.is_none()).await?;
+        ports::free(&self.plan, self.directory.root(), self.content()).await?;
         let up = self.clone();
         let (program, replaced) = tokio::task::spawn_blocking(move || up.install()).await.context("prepare data directories")??;
         if replaced {
@@ -155,6 +154,10 @@ impl Up {
             replaced |= matches!(installed, Installed::Replaced { .. });
         }
         Ok((program, replaced))
+    }
+
+    fn content(&self) -> Content {
+        if self.made.origin.is_none() { Content::Demo } else { Content::Origin }
     }
 
     fn data(&self, device: &str) -> std::path::PathBuf {
@@ -218,7 +221,7 @@ impl Up {
             })
             .collect();
         let [primary, standby] = managers.try_into().expect("the plan has two managers");
-        let path = if self.made.origin.is_none() { "vod/index.m3u8" } else { "" };
+        let path = if self.content() == Content::Demo { "vod/index.m3u8" } else { "" };
         NetworkFile {
             version: VERSION.into(),
             manager: ManagerEntry { url: Some(url), ..primary },

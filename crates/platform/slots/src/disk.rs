@@ -108,10 +108,26 @@ pub fn durable_write(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     durable_write_on(&mut FileSystem, path, bytes)
 }
 
-pub(crate) fn durable_write_on(disk: &mut impl Disk, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+/// As [`durable_write`], for a file that its owner alone may read: its mode is 0600 before it holds a byte.
+///
+/// # Errors
+/// See [`durable_write`].
+pub fn durable_write_private(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    let mut disk = FileSystem;
+    let beside = beside(path);
+    disk.write(&beside, b"").map_err(DiskError::of("write", &beside))?;
+    disk.set_mode(&beside, 0o600).map_err(DiskError::of("set the mode of", &beside))?;
+    durable_write_on(&mut disk, path, bytes)
+}
+
+fn beside(path: &Path) -> PathBuf {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
-    let beside = PathBuf::from(beside);
+    PathBuf::from(beside)
+}
+
+pub(crate) fn durable_write_on(disk: &mut impl Disk, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    let beside = beside(path);
     disk.write(&beside, bytes).map_err(DiskError::of("write", &beside))?;
     disk.sync_file(&beside).map_err(DiskError::of("sync", &beside))?;
     disk.rename(&beside, path).map_err(DiskError::of("rename to", path))?;

@@ -14,7 +14,7 @@ mod slot;
 pub use boot::{BootError, BootRecord, SlotRef, Trial};
 pub use device::{DeviceFile, DeviceFileError};
 pub use digest::{Digest, digest_of_bytes, digest_of_file};
-pub use disk::{Disk, FileSystem, durable_write};
+pub use disk::{Disk, FileSystem, durable_write, durable_write_private};
 pub use layout::DataDirectory;
 pub use manifest::{FILES_MAX, MANIFEST_MAX_BYTES, Manifest, ManifestError, ManifestFile};
 pub use slot::{Image, ImageFile, InstallError, Installed, VerifiedSlot, VerifyError, install, verify_active};

@@ -5,15 +5,14 @@ use std::{
     fs::DirBuilder,
     io,
     net::SocketAddr,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 use weir_model::{DeviceConfiguration, DeviceName, Role};
 use weir_net::identity::IdentityError;
 
-/// Permission bits of everything here: identities and keepalive keys are nobody else's business.
+/// Permission bits of the directories here: identities and keepalive keys are nobody else's business.
 const PRIVATE_DIR: u32 = 0o700;
-const PRIVATE_FILE: u32 = 0o600;
 
 /// Why a device's state could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -111,9 +110,7 @@ impl DeviceState {
 
     fn write(&self, path: &Path, value: &impl Serialize) -> Result<(), StateError> {
         let bytes = serde_json::to_vec_pretty(value).expect("our own types are JSON");
-        let fail = |source| StateError::Io { action: "write", path: path.to_owned(), source };
-        weir_slots::durable_write(path, &bytes)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(PRIVATE_FILE)).map_err(fail)
+        Ok(weir_slots::durable_write_private(path, &bytes)?)
     }
 
     fn owned<T>(&self, path: PathBuf, value: Option<T>, device: impl Fn(&T) -> &DeviceName) -> Result<Option<T>, StateError> {
@@ -195,7 +192,7 @@ impl DeviceState {
             return Ok(key);
         }
         let key = make()?;
-        weir_slots::durable_write(&path, key.as_bytes()).map_err(StateError::Write)?;
+        weir_slots::durable_write_private(&path, key.as_bytes()).map_err(StateError::Write)?;
         Ok(key)
     }
 }
@@ -262,7 +259,8 @@ mod tests {
         };
         open(dir.path(), "east-1").keep_identity(&identity).expect("keep");
         assert!(matches!(open(dir.path(), "west-1").identity(), Err(StateError::Foreign { .. })));
+        use std::os::unix::fs::PermissionsExt;
         let mode = std::fs::metadata(dir.path().join("state/engine/identity/identity.json")).expect("file").permissions().mode();
-        assert_eq!(mode & 0o777, PRIVATE_FILE);
+        assert_eq!(mode & 0o777, 0o600);
     }
 }

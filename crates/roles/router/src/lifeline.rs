@@ -2,7 +2,7 @@
 
 use crate::{
     keepalive::{Heard, SOCKET_RETRY},
-    pending::{From, Pending, Place},
+    pending::{Pending, Place, Whence},
     router::Router,
 };
 use std::{io, net::SocketAddr, time::Duration};
@@ -45,8 +45,8 @@ pub(crate) async fn accept(router: Router, listener: TcpListener, tasks: Tasks, 
 fn start(router: &Router, stream: TcpStream, peer: SocketAddr, pending: &Pending, tasks: &Tasks) -> io::Result<()> {
     let address = peer.ip().to_canonical();
     let from = match router.shared.running.load().as_ref() {
-        Some(running) if running.engine_addresses.contains(&address) => From::Engine,
-        Some(_) | None => From::Stranger,
+        Some(running) if running.engine_addresses.contains(&address) => Whence::Engine,
+        Some(_) | None => Whence::Stranger,
     };
     let Some(place) = pending.take(address, from) else {
         router.shared.metrics.heard(Heard::TooManyPending);

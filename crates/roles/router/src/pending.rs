@@ -16,7 +16,7 @@ pub(crate) const ADDRESS_MAX: usize = 16;
 
 /// Whose address a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum From {
+pub(crate) enum Whence {
     /// An engine of the configuration serves there.
     Engine,
     /// No engine does.
@@ -37,17 +37,17 @@ struct Taken {
 }
 
 impl Taken {
-    fn of(&mut self, from: From) -> (&mut usize, usize) {
+    fn of(&mut self, from: Whence) -> (&mut usize, usize) {
         match from {
-            From::Engine => (&mut self.engines, ENGINES_MAX),
-            From::Stranger => (&mut self.strangers, STRANGERS_MAX),
+            Whence::Engine => (&mut self.engines, ENGINES_MAX),
+            Whence::Stranger => (&mut self.strangers, STRANGERS_MAX),
         }
     }
 }
 
 impl Pending {
     /// A place for one connection, if there is one.
-    pub(crate) fn take(&self, address: IpAddr, from: From) -> Option<Place> {
+    pub(crate) fn take(&self, address: IpAddr, from: Whence) -> Option<Place> {
         let mut taken = self.lock();
         let of_address = taken.addresses.get(&address).copied().unwrap_or(0);
         let (of_kind, most) = taken.of(from);
@@ -68,7 +68,7 @@ impl Pending {
 pub(crate) struct Place {
     pending: Pending,
     address: IpAddr,
-    from: From,
+    from: Whence,
 }
 
 impl Drop for Place {
@@ -95,16 +95,16 @@ mod tests {
     #[test]
     fn strangers_shut_no_engine_out_and_no_address_takes_all() {
         let pending = Pending::default();
-        let one: Vec<Place> = (0..ADDRESS_MAX).map_while(|_| pending.take(address(0), From::Stranger)).collect();
+        let one: Vec<Place> = (0..ADDRESS_MAX).map_while(|_| pending.take(address(0), Whence::Stranger)).collect();
         assert_eq!(one.len(), ADDRESS_MAX);
-        assert!(pending.take(address(0), From::Stranger).is_none());
-        assert!(pending.take(address(0), From::Engine).is_none());
-        let others: Vec<Place> = (1..1000).map_while(|number| pending.take(address(number), From::Stranger)).collect();
+        assert!(pending.take(address(0), Whence::Stranger).is_none());
+        assert!(pending.take(address(0), Whence::Engine).is_none());
+        let others: Vec<Place> = (1..1000).map_while(|number| pending.take(address(number), Whence::Stranger)).collect();
         assert_eq!(one.len() + others.len(), STRANGERS_MAX);
-        let engines: Vec<Place> = (1000..2000).map_while(|number| pending.take(address(number), From::Engine)).collect();
+        let engines: Vec<Place> = (1000..2000).map_while(|number| pending.take(address(number), Whence::Engine)).collect();
         assert_eq!(engines.len(), ENGINES_MAX);
         drop((one, others, engines));
-        assert!(pending.take(address(0), From::Stranger).is_some());
+        assert!(pending.take(address(0), Whence::Stranger).is_some());
         assert!(pending.lock().addresses.is_empty(), "nothing is kept of whom nothing waits for");
     }
 }

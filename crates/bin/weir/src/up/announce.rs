@@ -1,12 +1,15 @@
 //! What `weir up` tells at the end: what runs where, the credentials, and what to try.
 
-use super::{network::NetworkFile, plan::Plan};
+use super::{
+    network::NetworkFile,
+    plan::{Content, Plan},
+};
 use crate::output::{self, or_dash};
 use std::{path::Path, time::Duration};
 use weir_model::Role;
 
 /// The text.
-pub(crate) fn text(network: &NetworkFile, plan: &Plan, dir: &Path, took: Duration, demo: bool) -> String {
+pub(crate) fn text(network: &NetworkFile, plan: &Plan, dir: &Path, took: Duration, content: Content) -> String {
     let rows = plan.devices.iter().map(|d| {
         let role = match d.role {
             Role::Manager if d.name == network.manager.name => "manager, primary",
@@ -22,26 +25,15 @@ pub(crate) fn text(network: &NetworkFile, plan: &Plan, dir: &Path, took: Duratio
     });
     let table = output::table(["DEVICE", "ROLE", "LOCATION", "ADDRESS", "METRICS"], rows);
     let service = &network.services[0];
-    let router = or_dash(network.routers[0].http);
-    let d = dir.display();
-    let watch = if demo {
-        format!(
-            "  curl -L http://{router}{sample}                 the test stream, by way of a router\n  ffplay http://{router}/{domain}/live/index.m3u8    the live one (any HLS player)\n",
-            sample = service.sample,
-            domain = service.domain,
-        )
-    } else {
-        format!("  curl -L http://{router}{}PATH    a file of your origin, by way of a router\n", service.sample)
-    };
+    let tries = tries(network, &dir.display().to_string(), content);
+    let width = tries.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    let tries: String = tries.iter().map(|(command, what)| format!("  {command:<width$}   {what}\n")).collect();
     format!(
         "\nWeir {version} is in service after {seconds:.1} s: {count} devices, delivery service {name} ({domain}) from {origin}\n\n{table}\n\n\
          API token (administrator): {token}\n\
          CA certificate:            {ca}\n\
          all of this for programs:  {file}\n\n\
-         try this:\n{watch}\
-         \x20 weir --network {d} devices                  who is there and what they do\n\
-         \x20 weir --network {d} route explain 127.128.0.1 http://{domain}/vod/index.m3u8\n\
-         \x20 weir --network {d} logs {engine}                what a device says\n\n\
+         try this:\n{tries}\n\
          Ctrl-C stops every process; the same command starts it again with its state.",
         version = network.version,
         seconds = took.as_secs_f64(),
@@ -52,6 +44,24 @@ pub(crate) fn text(network: &NetworkFile, plan: &Plan, dir: &Path, took: Duratio
         token = or_dash(network.manager.token.as_ref()),
         ca = or_dash(network.manager.ca.as_ref().map(|c| c.display())),
         file = NetworkFile::path(dir).display(),
-        engine = network.engines[0].name,
     )
+}
+
+/// Commands worth a try, and what each shows.
+fn tries(network: &NetworkFile, dir: &str, content: Content) -> Vec<(String, &'static str)> {
+    let service = &network.services[0];
+    let router = or_dash(network.routers[0].http);
+    let (sample, domain) = (&service.sample, &service.domain);
+    let weir = std::env::current_exe().map_or_else(|_| "weir".to_owned(), |program| program.display().to_string());
+    let mut tries = Vec::new();
+    if content == Content::Demo {
+        tries.push((format!("curl -L http://{router}{sample}"), "the test stream, by way of a router"));
+        tries.push((format!("ffplay http://{router}/{domain}/live/index.m3u8"), "the live one, in any HLS player"));
+    } else {
+        tries.push((format!("curl -L http://{router}{sample}PATH"), "a file of your origin, by way of a router"));
+    }
+    tries.push((format!("{weir} --network {dir} devices"), "who is there and what they do"));
+    tries.push((format!("{weir} --network {dir} route explain 127.128.0.1 http://{domain}/"), "where a client is sent, and why"));
+    tries.push((format!("{weir} --network {dir} logs {}", network.engines[0].name), "what a device says"));
+    tries
 }

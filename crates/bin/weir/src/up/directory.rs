@@ -6,7 +6,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{DirBuilder, File, OpenOptions},
-    io::{self, Write},
+    io,
     net::Ipv4Addr,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -34,16 +34,6 @@ pub(crate) struct Made {
 pub(crate) struct Directory {
     root: PathBuf,
     _lock: File,
-}
-
-/// Writes a file its owner alone can read, in one step.
-pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut temporary = path.to_owned().into_os_string();
-    temporary.push(".new");
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)
 }
 
 fn remove_if_present(path: &Path) -> io::Result<()> {
@@ -115,7 +105,7 @@ impl Directory {
 
     /// Remembers what it was made with.
     pub(crate) fn keep(&self, made: &Made) -> anyhow::Result<()> {
-        write_private(&self.root.join("made.json"), &serde_json::to_vec_pretty(made)?).context("write made.json")
+        Ok(weir_slots::durable_write_private(&self.root.join("made.json"), &serde_json::to_vec_pretty(made)?)?)
     }
 
     /// Forgets the network.json of a run that has ended.
@@ -140,7 +130,7 @@ impl Directory {
 
     /// Keeps the administrator's API token.
     pub(crate) fn keep_admin_token(&self, token: &str) -> anyhow::Result<()> {
-        write_private(&self.root.join("admin.token"), token.as_bytes()).context("write admin.token")
+        Ok(weir_slots::durable_write_private(&self.root.join("admin.token"), token.as_bytes())?)
     }
 
     /// This very program as an image that slots are linked from, and its file.
@@ -152,7 +142,7 @@ impl Directory {
     pub(crate) fn prepare(&self, name: &str, device_file: &str, image: &Image) -> anyhow::Result<Installed> {
         let data = self.device(name);
         std::fs::create_dir_all(&data).with_context(|| format!("create {}", data.display()))?;
-        write_private(&data.join("device.toml"), device_file.as_bytes()).with_context(|| format!("write device.toml of {name}"))?;
+        weir_slots::durable_write_private(&data.join("device.toml"), device_file.as_bytes())?;
         weir_slots::install(&mut FileSystem, &DataDirectory::new(&data), image).with_context(|| format!("install the slot of {name}"))
     }
 }

@@ -11,15 +11,13 @@ use tokio::{
     process::{Child, Command},
     sync::{mpsc, watch},
 };
+use weir_keeper::backoff::{Backoff, Ended as Exit};
 use weir_telemetry::Tasks;
 
-/// Pauses between restarts of a keeper, as systemd would make.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// A keeper that ran this long starts again without the back-off of earlier ends.
-const STABLE: Duration = Duration::from_secs(30);
 /// How long a keeper may take to end after SIGTERM: its own drain, and a little.
 const STOP_PATIENCE: Duration = Duration::from_secs(13);
+/// Beyond that, how long `weir up` waits for all of them.
+const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Ends not yet taken by `up`.
 const ENDS_MAX: usize = 256;
 /// How long a keeper's worker may finish requests when the network stops, in milliseconds.
@@ -67,7 +65,7 @@ impl Keepers {
     /// Tells every keeper to end and waits.
     pub(crate) async fn stop(&self) -> bool {
         self.stop.send_replace(true);
-        self.tasks.join(STOP_PATIENCE + PAUSE_MAX).await
+        self.tasks.join(STOP_PATIENCE + STOP_GRACE).await
     }
 }
 
@@ -81,7 +79,7 @@ struct Keeper {
 
 impl Keeper {
     async fn keep(mut self) {
-        let mut pause = PAUSE_MIN;
+        let mut backoff = Backoff::default();
         while !*self.stop.borrow() {
             let started = weir_clock::monotonic();
             let ended = match self.run_once().await {
@@ -89,9 +87,8 @@ impl Keeper {
                 Ok(Some(status)) => self.ended(status),
                 Err(error) => Ended { device: self.device.clone(), code: None, how: format!("was not started: {error:#}") },
             };
-            if started.elapsed() > STABLE {
-                pause = PAUSE_MIN;
-            }
+            let (row, pause) = backoff.after(Exit::Unexpectedly, started.elapsed());
+            backoff = row;
             if self.to_up.send(ended).await.is_err() {
                 return;
             }
@@ -99,7 +96,6 @@ impl Keeper {
             if tokio::time::timeout(pause, stopped).await.is_ok() {
                 return;
             }
-            pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 

@@ -109,7 +109,6 @@ impl NetworkFile {
 
     /// Writes it, for its owner's eyes only: it holds a token.
     pub(crate) fn write(&self, dir: &Path) -> anyhow::Result<()> {
-        let path = Self::path(dir);
-        super::directory::write_private(&path, &serde_json::to_vec_pretty(self)?).with_context(|| format!("write {}", path.display()))
+        Ok(weir_slots::durable_write_private(&Self::path(dir), &serde_json::to_vec_pretty(self)?)?)
     }
 }

@@ -27,6 +27,15 @@ const MANAGER_HOST: u8 = 2;
 const ROUTER_HOST: u8 = 11;
 const ENGINE_HOST: u8 = 21;
 
+/// What the network delivers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// The demo origin's streams.
+    Demo,
+    /// What an origin of the operator's has.
+    Origin,
+}
+
 /// One device to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Planned {
@@ -111,7 +120,7 @@ fn address(base: Ipv4Addr, host: u8) -> IpAddr {
 }
 
 impl Planned {
-    /// The addresses in its certificate.
+    /// Its device.toml, with `threads` sockets for viewers' requests.
     pub(crate) fn device_file(&self, threads: u16) -> String {
         let quoted = |text: &str| format!("{text:?}");
         let mut text = format!("name = {}\nrole = {}\n", quoted(&self.name), quoted(self.role.as_str()));

@@ -1,9 +1,8 @@
 //! Whether every address of the plan is free, before anything is started: a stranger on a port is named at once.
 
-use super::plan::Plan;
+use super::plan::{Content, Plan};
 use crate::commands::Misconfigured;
 use std::{net::SocketAddr, path::Path, time::Duration};
-use tokio::time::Instant;
 use weir_sockets::{BindError, ListenerSpec, Proto, bind};
 
 /// How long processes of this very network, killed a moment ago, may take to let go.
@@ -12,13 +11,13 @@ const OWN_PATIENCE: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Fails when somebody else holds an address; waits for what is left of this network's last run.
-pub(crate) async fn free(plan: &Plan, root: &Path, demo: bool) -> anyhow::Result<()> {
-    let deadline = Instant::from_std(weir_clock::monotonic() + OWN_PATIENCE);
+pub(crate) async fn free(plan: &Plan, root: &Path, content: Content) -> anyhow::Result<()> {
+    let deadline = weir_clock::monotonic() + OWN_PATIENCE;
     let root = root.display().to_string();
-    for (what, proto, address) in addresses(plan, demo) {
+    for (what, proto, address) in addresses(plan, content) {
         while let Err(error) = try_bind(proto, address) {
             let own = matches!(&error, BindError::InUse { holder: Some(holder), .. } if holder.command.contains(&root));
-            if !own || Instant::now() >= deadline {
+            if !own || weir_clock::monotonic() >= deadline {
                 return Err(refused(&what, address, &error).into());
             }
             tokio::time::sleep(LOOK).await;
@@ -38,7 +37,7 @@ fn refused(what: &str, address: SocketAddr, error: &BindError) -> Misconfigured 
     Misconfigured(format!("{address}, where {what} listens, {why}; end that, or start another network with --dir DIR --base auto"))
 }
 
-fn addresses(plan: &Plan, demo: bool) -> Vec<(String, Proto, SocketAddr)> {
+fn addresses(plan: &Plan, content: Content) -> Vec<(String, Proto, SocketAddr)> {
     let mut all: Vec<_> = plan
         .devices
         .iter()
@@ -48,7 +47,7 @@ fn addresses(plan: &Plan, demo: bool) -> Vec<(String, Proto, SocketAddr)> {
             tcp.chain(l.keepalive.map(|a| (Proto::Udp, a))).map(|(proto, address)| (d.name.clone(), proto, address))
         })
         .collect();
-    if demo {
+    if content == Content::Demo {
         all.push(("the demo origin".into(), Proto::Tcp, plan.demo_origin()));
     }
     all

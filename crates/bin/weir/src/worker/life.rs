@@ -210,12 +210,7 @@ pub(super) fn stamp_of(agent: &Agent) -> impl Fn() -> (u64, u64) + Send + Sync +
 
 /// A role's load with what only the server loop knows.
 pub(super) fn with_gate(load: Load, gate: &Gate) -> Load {
-    let counters = gate.counters();
-    Load {
-        active_requests: u32::try_from(gate.active_requests()).unwrap_or(u32::MAX),
-        client_bytes: load.client_bytes.max(counters.bytes_written),
-        ..load
-    }
+    Load { active_requests: u32::try_from(gate.active_requests()).unwrap_or(u32::MAX), ..load }
 }
 
 /// Takes the control socket and its sockets out of a start.

@@ -67,7 +67,8 @@ pub(crate) fn activate(change: &Change<'_>, name: &str, request: &Activation) ->
     if before.active && same_place && before.weight == weight {
         return Ok(before.clone());
     }
-    if !same_place {
+    // A router answers from anywhere; an engine that moves leaves its location without it.
+    if !same_place && before.role == Role::Engine {
         may_leave(network, before)?;
     }
     let revision = change.revision();
