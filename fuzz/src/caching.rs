@@ -3,7 +3,7 @@
 use weir_caching::cache_control::Directives;
 use weir_caching::conditional::{self, Evaluation, Validators};
 use weir_caching::range::{self, RANGES_MAX, Selection};
-use weir_caching::{ContentRange, EntityTag, FieldLines, RequestFacts, date};
+use weir_caching::{ContentRange, EntityTag, FieldLines, RequestFacts, Vary, date};
 
 /// Lengths that ranges are read against, in bytes.
 const LENGTHS: [u64; 4] = [0, 1, 10_000, u64::MAX];
@@ -79,4 +79,13 @@ pub fn conditional(bytes: &[u8]) -> bool {
         assert_eq!(date::parse(date::format(seconds).as_bytes()), Some(seconds));
     }
     validators != Validators::default()
+}
+
+/// An origin's Vary: a response that can be selected is selected by the very request it answered, and `*` by none.
+pub fn vary(bytes: &[u8]) -> bool {
+    let vary = Vary::of_response(&[("Vary", bytes)][..]);
+    let request: &[(&str, &[u8])] = &[("Accept-Encoding", b"gzip, br"), ("Origin", b"https://player.example"), ("X", bytes)];
+    let Some(key) = vary.key(request) else { return false };
+    assert!(vary.matches(&key, request), "a request does not match its own variant");
+    true
 }

@@ -1,7 +1,10 @@
 //! What crosses processes and devices: the keepalive datagram and the keeper's control messages.
 
 use aws_lc_rs::hmac;
-use weir_device_api::keepalive::{Audience, Channel, Keepalive};
+use weir_device_api::{
+    EnrolToken,
+    keepalive::{Audience, Channel, Keepalive},
+};
 use weir_model::configuration::KeepaliveKey;
 
 /// Where a datagram names its key.
@@ -22,6 +25,14 @@ pub fn keepalive(bytes: &[u8]) -> bool {
     body.extend_from_slice(mac.as_ref());
     let Ok(keepalive) = Keepalive::decode(&body, std::slice::from_ref(&key), &audience) else { return false };
     assert_eq!(keepalive.encode(&key, &audience).as_deref(), Some(body.as_slice()), "another spelling was taken");
+    true
+}
+
+/// An enrolment token: what is taken is spelled as it came, but for the case of its digits.
+pub fn enrol_token(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let Ok(token) = text.parse::<EnrolToken>() else { return false };
+    assert!(token.to_string().eq_ignore_ascii_case(text), "another spelling was taken");
     true
 }
 

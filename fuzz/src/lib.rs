@@ -20,6 +20,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("cache_control", caching::cache_control),
     ("chunked", http::chunked),
     ("conditional", caching::conditional),
+    ("enrol_token", device::enrol_token),
     ("keepalive", device::keepalive),
     ("keeper_message", device::keeper_message),
     ("manifest", slots::manifest),
@@ -28,5 +29,6 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("range", caching::range),
     ("request_head", http::request_head),
     ("url_form", routing::url_form),
+    ("vary", caching::vary),
     ("version", names::version),
 ];

@@ -119,6 +119,8 @@ async fn a_network_built_box_by_box_serves_and_refuses_what_it_must() -> anyhow:
     net.keep("east-1")?;
     net.local(&["device", "activate", "east-1", "--location", "east"]).await?;
 
+    standby(&mut net, &token).await?;
+
     let zones = net.dir.path().join("zones.json");
     std::fs::write(&zones, r#"{"zones": [{"network": "127.0.0.0/8", "locations": {"east": 10}}]}"#)?;
     net.local(&["zones", "set", path(&zones)?]).await?;
@@ -136,7 +138,25 @@ async fn a_network_built_box_by_box_serves_and_refuses_what_it_must() -> anyhow:
     let ca = net.data("manager-1").join("state/manager/ca.pem");
     let devices = net.weir(&["--manager", &manager, "--ca", path(&ca)?, "--token", &token, "--output", "json", "devices"]).await?;
     let devices: Vec<serde_json::Value> = serde_json::from_str(&devices)?;
-    assert_eq!(devices.len(), 3, "{devices:?}");
+    assert_eq!(devices.len(), 4, "{devices:?}");
+    Ok(())
+}
+
+/// A second manager, enrolled before it is started, is the standby: it shows its status and sends everybody to the primary.
+async fn standby(net: &mut ByHand, token: &str) -> anyhow::Result<()> {
+    net.install("manager-2", "manager", 3, &[("https", "tcp", 8443), ("admin", "tcp", 9090)]).await?;
+    let enrolment = net.local(&["token", "enrolment", "create", "--role", "manager", "--activate-into", "core"]).await?;
+    net.enrol("manager-2", &enrolment).await?;
+    net.keep("manager-2")?;
+    let (url, primary) = (format!("https://{}", net.at(3, 8443)), format!("https://{}", net.at(2, 8443)));
+    let ca = net.data("manager-1").join("state/manager/ca.pem");
+    let here = ["--manager", url.as_str(), "--ca", path(&ca)?, "--token", token];
+    let ask = [&here[..], &["--output", "json", "status"]].concat();
+    let status = wait_for("the standby shows its status", UP, || net.weir(&ask)).await;
+    let status: serde_json::Value = serde_json::from_str(&status)?;
+    assert_eq!((status["role"].as_str(), status["primary"]["url"].as_str()), (Some("standby"), Some(primary.as_str())), "{status}");
+    let said = net.weir(&[&here[..], &["devices"]].concat()).await.expect_err("a standby lists nothing").to_string();
+    ensure!(said.contains("not_primary") && said.contains(&primary), "{said}");
     Ok(())
 }
 

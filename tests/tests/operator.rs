@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 use weir_tests::{
     Api, Client, Network, Part,
     network::{output, weir},
@@ -25,7 +25,8 @@ async fn commands_show_devices_routes_logs_alarms_and_who_changed_what() -> anyh
     devices(&network).await?;
     sessions(&network).await?;
     routes(&network).await?;
-    logs_and_metrics(&network).await?;
+    logs(&network).await?;
+    metrics(&network).await?;
     alarms(&network).await?;
     audit(&network).await?;
     let version = network.file().version.clone();
@@ -90,7 +91,7 @@ async fn routes(network: &Network) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn logs_and_metrics(network: &Network) -> anyhow::Result<()> {
+async fn logs(network: &Network) -> anyhow::Result<()> {
     let logs = text(&network.weir(&["logs", "east-1"]).await?.stdout);
     assert!(logs.contains("worker starts"), "{logs}");
     let raw = network.weir_json(&["logs", "east-1", "--lines", "20"]).await?;
@@ -103,14 +104,50 @@ async fn logs_and_metrics(network: &Network) -> anyhow::Result<()> {
         workers += usize::from(line["process"] == "worker");
     }
     assert!(workers > 0, "{raw}");
+    Ok(())
+}
+
+/// The page that names every metric.
+const METRICS_PAGE: &str = include_str!("../../docs/protocols/metrics.md");
+
+/// Name and type of every metric in the tables below these headings of the page.
+fn documented(headings: &[&str]) -> BTreeSet<(String, String)> {
+    let mut wanted = false;
+    let mut metrics = BTreeSet::new();
+    for line in METRICS_PAGE.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            wanted = headings.contains(&heading);
+        }
+        let row = line.strip_prefix("| `").and_then(|row| row.split_once("` | "));
+        if let (true, Some((name, (kind, _)))) = (wanted, row.and_then(|(name, rest)| Some((name, rest.split_once(" |")?)))) {
+            assert!(metrics.insert((name.to_owned(), kind.to_owned())), "{name} is there twice");
+        }
+    }
+    metrics
+}
+
+/// Name and type of every metric a device shows.
+fn shown(text: &str) -> BTreeSet<(String, String)> {
+    let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let name = |name: &str, kind: &str| if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
+    families.map(|(family, kind)| (name(family, kind), kind.to_owned())).collect()
+}
+
+/// Every device shows who it is, and the metrics its page names, no more and no less.
+async fn metrics(network: &Network) -> anyhow::Result<()> {
     let file = network.file();
-    let managers = [&file.manager, &file.standby].map(|m| (m.name.clone(), "manager", m.admin));
-    let routers = file.routers.iter().map(|r| (r.name.clone(), "router", r.admin));
-    let engines = file.engines.iter().map(|e| (e.name.clone(), "engine", e.admin));
-    for (name, role, admin) in managers.into_iter().chain(routers).chain(engines) {
+    let primary: &[&str] = &["Every device", "The primary manager"];
+    let router: &[&str] = &["Every device", "Engines and routers", "Routers"];
+    let engine: &[&str] = &["Every device", "Engines and routers", "Engines"];
+    let managers = [(&file.manager, primary), (&file.standby, &primary[..1])];
+    let managers = managers.map(|(m, headings)| (&m.name, "manager", m.admin, headings));
+    let routers = file.routers.iter().map(|r| (&r.name, "router", r.admin, router));
+    let engines = file.engines.iter().map(|e| (&e.name, "engine", e.admin, engine));
+    for (name, role, admin, headings) in managers.into_iter().chain(routers).chain(engines) {
         let answer = Client::east().get(admin.context("an admin listener")?, "/metrics").await?;
         let build = format!("weir_build_info{{version=\"{}\",role=\"{role}\",device=\"{name}\"}} 1", file.version);
         assert!(answer.text().contains(&build), "{build} in {}", answer.text());
+        assert_eq!(shown(answer.text()), documented(headings), "what {name} shows, and docs/protocols/metrics.md");
     }
     Ok(())
 }
@@ -282,7 +319,7 @@ fn stranger(dir: &Path, name: &str) -> anyhow::Result<()> {
 
 async fn enrol(network: &Network, token: &str, data: &Path) -> anyhow::Result<(Option<i32>, String)> {
     let manager = network.file().manager.device.context("the manager's device address")?;
-    let mut command = weir(["--manager", &format!("https://{manager}"), "--token", token, "enrol", "--data"]);
+    let mut command = weir(["enrol", "--at", &manager.to_string(), "--enrolment-token", token, "--data"]);
     command.arg(data);
     let done = output(command).await?;
     Ok((done.status.code(), text(&done.stderr)))

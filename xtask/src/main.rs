@@ -26,7 +26,7 @@ const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
   test [--quick]  every check and every test, installing what they need where that is allowed
-                  --quick: format, clippy, layers, tidy and unit tests only
+                  --quick: format, clippy, layers, tidy and every test but the system tests
   layers          the dependency graph against layers.toml, deny.toml and the unsafe fence
   tidy            house rules on every tracked file
   bench [ARGS]    side by side with nginx (bench/run.sh); ARGS are passed on

@@ -20,7 +20,7 @@ const SYSTEM_TESTS: &str = "weir-tests";
 pub(crate) enum Extent {
     /// Everything.
     Full,
-    /// Checks and unit tests; nothing is installed and no process is started.
+    /// Checks and every test but the system tests; nothing is installed.
     Quick,
 }
 

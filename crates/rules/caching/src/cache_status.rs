@@ -42,7 +42,7 @@ impl CacheOutcome {
         CacheOutcome::NotCached,
     ];
 
-    /// The word in logs, metrics and `weir content explain`.
+    /// The word in logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             CacheOutcome::Hit => "hit",
