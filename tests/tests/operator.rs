@@ -319,7 +319,7 @@ fn stranger(dir: &Path, name: &str) -> anyhow::Result<()> {
 
 async fn enrol(network: &Network, token: &str, data: &Path) -> anyhow::Result<(Option<i32>, String)> {
     let manager = network.file().manager.device.context("the manager's device address")?;
-    let mut command = weir(["enrol", "--at", &manager.to_string(), "--enrolment-token", token, "--data"]);
+    let mut command = weir(["enrol", "--manager", &format!("https://{manager}"), "--token", token, "--data"]);
     command.arg(data);
     let done = output(command).await?;
     Ok((done.status.code(), text(&done.stderr)))

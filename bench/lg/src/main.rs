@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 }
 
 fn parse(arguments: &[String]) -> Result<Plan, String> {
-    let (mut to, mut host, mut paths) = (None, "bench.local".to_owned(), Vec::new());
+    let (mut to, mut host, mut paths) = (None, None, Vec::new());
     let (mut connections, mut seconds, mut warm, mut server) = (64, 5.0, 0.5, None);
     let mut rest = arguments.iter();
     while let Some(word) = rest.next() {
@@ -45,7 +45,7 @@ fn parse(arguments: &[String]) -> Result<Plan, String> {
         let value = rest.next().ok_or_else(|| format!("{word} needs a value"))?;
         match word.as_str() {
             "--to" => to = Some(number::<SocketAddrV4>(word, value)?),
-            "--host" => host = value.clone(),
+            "--host" => host = Some(value.clone()),
             "-c" => connections = number(word, value)?,
             "-t" => seconds = number(word, value)?,
             "--warm" => warm = number(word, value)?,
@@ -56,9 +56,11 @@ fn parse(arguments: &[String]) -> Result<Plan, String> {
     if paths.is_empty() {
         return Err("no path to ask for".to_owned());
     }
+    let to = to.ok_or("--to is missing")?;
+    let host = host.unwrap_or_else(|| to.to_string());
     let request = |path: &String| format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: lg/1\r\nAccept: */*\r\n\r\n").into_bytes();
     Ok(Plan {
-        to: to.ok_or("--to is missing")?,
+        to,
         requests: paths.iter().map(request).collect(),
         connections,
         measure: Duration::from_secs_f64(seconds),

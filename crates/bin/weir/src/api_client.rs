@@ -24,6 +24,9 @@ pub(crate) struct ApiClient {
 impl ApiClient {
     /// For the network the command line names.
     pub(crate) fn for_target(target: &Target) -> anyhow::Result<Self> {
+        if let Some(data) = &target.local {
+            return Self::local(data);
+        }
         if let Some(dir) = &target.network {
             let network = NetworkFile::read(dir)?;
             let manager = &network.manager;
@@ -32,9 +35,6 @@ impl ApiClient {
             };
             let ca = std::fs::read_to_string(ca).with_context(|| format!("read the network's CA from {}", ca.display()))?;
             return Self::over_tls(url, &ca, token);
-        }
-        if let Some(data) = &target.local {
-            return Self::local(data);
         }
         let (Some(url), Some(ca), Some(token)) = (&target.manager, &target.ca, &target.token) else {
             return Err(Misconfigured(

@@ -22,10 +22,10 @@ pub(crate) struct Target {
     #[arg(long, global = true, env = "WEIR_NETWORK", value_name = "DIR")]
     pub(crate) network: Option<PathBuf>,
     /// The manager's API, such as https://10.0.0.2:8443 (instead of --network); for `enrol` its device address
-    #[arg(long, global = true, env = "WEIR_MANAGER", value_name = "URL", conflicts_with = "network")]
+    #[arg(long, global = true, env = "WEIR_MANAGER", value_name = "URL")]
     pub(crate) manager: Option<String>,
-    /// Data directory of the manager on this box: its local socket needs no token
-    #[arg(long, global = true, value_name = "DIR", conflicts_with_all = ["network", "manager"])]
+    /// Data directory of the manager on this box: its local socket needs no token (before --network and --manager)
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) local: Option<PathBuf>,
     /// PEM file of the network's CA (with --manager)
     #[arg(long, global = true, env = "WEIR_CA", value_name = "FILE")]
