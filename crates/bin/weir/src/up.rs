@@ -37,8 +37,8 @@ use weir_telemetry::Tasks;
 const MANAGER_PATIENCE: Duration = Duration::from_secs(30);
 /// Patience for every device to be online and every router to send viewers on.
 const SERVICE_PATIENCE: Duration = Duration::from_secs(60);
-/// Threads, and so sockets, of each engine and router.
-const DATA_THREADS: u16 = 2;
+/// Most threads, and so sockets, of each engine and router: all of them share this machine.
+const DATA_THREADS_MAX: u16 = 4;
 
 /// Runs a network until SIGINT or SIGTERM.
 pub(crate) fn run(arguments: &UpArgs) -> anyhow::Result<()> {
@@ -149,8 +149,10 @@ impl Up {
     fn install(&self) -> anyhow::Result<(std::path::PathBuf, bool)> {
         let (image, program) = self.directory.image()?;
         let mut replaced = false;
+        let cores = std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX));
+        let threads = cores.min(DATA_THREADS_MAX);
         for device in &self.plan.devices {
-            let installed = self.directory.prepare(&device.name, &device.device_file(DATA_THREADS), &image)?;
+            let installed = self.directory.prepare(&device.name, &device.device_file(threads), &image)?;
             replaced |= matches!(installed, Installed::Replaced { .. });
         }
         Ok((program, replaced))
