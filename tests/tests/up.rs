@@ -1,22 +1,28 @@
 //! `weir up` that cannot start says precisely why and what to do next.
 
 use anyhow::Context;
+use rustix::process::Signal;
 use std::{
     fs::Permissions,
+    io::{BufRead, BufReader},
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
+    time::Duration,
 };
 use weir_tests::{
     Network,
     network::{output, weir, weir_binary},
-    process,
+    process, wait_until,
 };
 
 /// Something outside must be changed first (`EX_CONFIG` of sysexits.h), and a command line that makes no sense (`EX_USAGE`).
 const EXIT_CONFIGURATION: Option<i32> = Some(78);
 const EXIT_USAGE: Option<i32> = Some(64);
+
+/// Patience for a network to be in service, or gone.
+const GONE: Duration = Duration::from_secs(60);
 
 /// Runs `command`, which must end with this code and name each of `words` on standard error.
 async fn refused(command: Command, code: Option<i32>, words: &[&str]) -> anyhow::Result<()> {
@@ -88,6 +94,41 @@ async fn a_missing_permission_is_refused_by_name() -> anyhow::Result<()> {
     command.args(["up", "--no-browser", "--base", "auto", "--dir"]).arg(folder.path().join("network"));
     command.stdin(Stdio::null()).current_dir("/");
     refused(command, EXIT_CONFIGURATION, &["permission", "--dir"]).await
+}
+
+/// Starts `weir up` and sends it `signal` when it says `step`; returns its exit code once nothing of it is left.
+async fn cut_short(dir: &Path, step: &str, signal: Signal) -> anyhow::Result<Option<i32>> {
+    let mut child = up(dir).args(["--base", "auto", "--engines", "3"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let said = BufReader::new(child.stderr.take().context("standard error")?);
+    for line in said.lines() {
+        if line?.contains(step) {
+            process::signal(child.id(), signal);
+        }
+    }
+    let status = child.wait()?;
+    wait_until("nothing is left", GONE, || async { process::running_in(dir).is_empty() }).await;
+    Ok(status.code())
+}
+
+/// Killed at each step, asked to stop at one, and in the end let through: each start goes on where the one before was cut.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_cut_short_leaves_no_process_and_is_finished_by_the_next() -> anyhow::Result<()> {
+    let dir = tempfile::Builder::new().prefix("weir-test-").tempdir().context("make a directory")?;
+    let steps = ["starting the manager", "configuring locations", "enrolling devices", "waiting for every device"];
+    for step in steps {
+        assert_eq!(cut_short(dir.path(), step, Signal::KILL).await?, None, "killed while {step}");
+    }
+    assert_eq!(cut_short(dir.path(), "starting the manager", Signal::INT).await?, Some(0), "stopped in order");
+    let mut child = up(dir.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    wait_until("the network is in service", GONE, || async { dir.path().join("network.json").exists() }).await;
+    let mut command = weir(["--output", "json", "--network"]);
+    command.arg(dir.path()).arg("devices");
+    let devices: Vec<serde_json::Value> = serde_json::from_slice(&output(command).await?.stdout)?;
+    assert_eq!(devices.len(), 7, "{devices:?}");
+    process::signal(child.id(), Signal::INT);
+    assert!(child.wait()?.success());
+    assert!(process::running_in(dir.path()).is_empty(), "processes are left");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
