@@ -2,10 +2,16 @@
 
 use crate::commands::Misconfigured;
 use anyhow::Context;
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, OFlags, flock},
+    io::Errno,
+};
 use std::{
     fs::{File, OpenOptions},
+    io::ErrorKind,
     net::Ipv4Addr,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
 };
 
 /// The /24 when the command line says nothing.
@@ -45,9 +51,17 @@ impl Wanted {
 }
 
 fn lock(network: Ipv4Addr) -> anyhow::Result<Option<Base>> {
-    let path = std::env::temp_dir().join(format!("weir-base-{network}.lock"));
-    let file = match OpenOptions::new().create(true).truncate(false).write(true).open(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(None),
+    lock_in(&std::env::temp_dir(), network)
+}
+
+/// Takes the lock of a /24, unless somebody has it. The directory is everybody's: no link there is followed.
+fn lock_in(directory: &Path, network: Ipv4Addr) -> anyhow::Result<Option<Base>> {
+    let path = directory.join(format!("weir-base-{network}.lock"));
+    let flags = i32::try_from(OFlags::NOFOLLOW.bits()).expect("an open flag fits an int");
+    let file = match OpenOptions::new().create(true).truncate(false).write(true).custom_flags(flags).open(&path) {
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied) || error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+            return Ok(None);
+        }
         other => other.with_context(|| format!("open {}", path.display()))?,
     };
     Ok(flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(Base { network, _lock: file }))
@@ -85,6 +99,16 @@ mod tests {
         for text in ["", "127.90.3.1", "10.0.0.0", "127.128.0.0", "127.90.3", "any"] {
             assert!(Wanted::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_link_planted_as_a_lock_is_not_followed() {
+        let dir = tempfile::tempdir().expect("dir");
+        let network = Ipv4Addr::new(127, 90, 3, 0);
+        let target = dir.path().join("target");
+        std::os::unix::fs::symlink(&target, dir.path().join(format!("weir-base-{network}.lock"))).expect("link");
+        assert!(lock_in(dir.path(), network).expect("refused, not failed").is_none());
+        assert!(!target.exists(), "nothing was made through the link");
     }
 
     #[test]
