@@ -1,16 +1,24 @@
 //! A network built device by device, as docs/how-to/build-a-network-box-by-box.md says, without `weir up`.
 
 use anyhow::{Context, bail, ensure};
+use rustix::process::Signal;
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Stdio},
     time::Duration,
 };
-use weir_tests::{Client, Origin, network, process, wait_for};
+use weir_tests::{
+    Ask, Client, Origin, network,
+    origin::{Asked, Reply, Replying},
+    process, wait_for, wait_until,
+};
 
 /// Patience for a device to come up.
 const UP: Duration = Duration::from_secs(30);
+
+/// How long a keeper lets its worker drain: longer than any wait of this test.
+const DRAIN_MS: &str = "60000";
 
 /// A network's /24, its directory and the keepers started so far; they end with their lifelines.
 struct ByHand {
@@ -68,7 +76,8 @@ impl ByHand {
     }
 
     fn keep(&mut self, device: &str) -> anyhow::Result<()> {
-        let mut keeper = network::weir(["keeper", "--lifeline", "--same-user", "--data", path(&self.data(device))?]);
+        let mut keeper =
+            network::weir(["keeper", "--lifeline", "--same-user", "--drain-ms", DRAIN_MS, "--data", path(&self.data(device))?]);
         self.keepers.push(keeper.stdin(Stdio::piped()).spawn()?);
         Ok(())
     }
@@ -97,9 +106,7 @@ fn path(path: &Path) -> anyhow::Result<&str> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_built_box_by_box_serves_and_refuses_what_it_must() -> anyhow::Result<()> {
-    let origin =
-        Origin::start(|_, mut reply| Box::pin(async move { reply.whole(b"from the origin", "Cache-Control: max-age=60\r\n").await }))
-            .await?;
+    let origin = Origin::start(answer).await?;
     let mut net = ByHand::new()?;
     net.install("manager-1", "manager", 2, &[("https", "tcp", 8443), ("device", "tcp", 9443), ("admin", "tcp", 9090)]).await?;
     net.keep("manager-1")?;
@@ -139,7 +146,38 @@ async fn a_network_built_box_by_box_serves_and_refuses_what_it_must() -> anyhow:
     let devices = net.weir(&["--manager", &manager, "--ca", path(&ca)?, "--token", &token, "--output", "json", "devices"]).await?;
     let devices: Vec<serde_json::Value> = serde_json::from_str(&devices)?;
     assert_eq!(devices.len(), 4, "{devices:?}");
+    keeper_killed_while_its_worker_drains(&net).await
+}
+
+/// A worker that drains still follows its keeper: when that is killed, the address is free at once and the worker gone
+/// long before its drain (60 s) would be over.
+async fn keeper_killed_while_its_worker_drains(net: &ByHand) -> anyhow::Result<()> {
+    let (address, admin, data) = (net.at(21, 8080), net.at(21, 9090), net.data("east-1"));
+    let mut endless = Client::east().open(address, &Ask::get("/video.weir.test/endless")).await?;
+    ensure!(endless.some().await?.is_some(), "a download is under way");
+    let id = |name: &str| anyhow::Ok(std::fs::read_to_string(data.join("run").join(name))?.trim().parse::<u32>()?);
+    let (keeper, worker) = (id("keeper.pid")?, id("worker.pid")?);
+    process::signal(keeper, Signal::TERM);
+    wait_until("the worker drains", UP, || async {
+        Client::east().get(admin, "/health").await.is_ok_and(|health| health.text().contains("stopping"))
+    })
+    .await;
+    process::signal(keeper, Signal::KILL);
+    wait_until("the address is free", UP, || async { std::net::TcpListener::bind(address).is_ok() }).await;
+    wait_until("the worker is gone", UP, || async { !Path::new(&format!("/proc/{worker}")).exists() }).await;
     Ok(())
+}
+
+/// `/endless` begins and never ends; everything else is a line of text.
+fn answer(asked: Asked, mut reply: Reply) -> Replying {
+    Box::pin(async move {
+        if asked.target != "/endless" {
+            return reply.whole(b"from the origin", "Cache-Control: max-age=60\r\n").await;
+        }
+        reply.head(1_000_000, "Cache-Control: no-store\r\n").await?;
+        reply.bytes(b"the beginning").await?;
+        std::future::pending().await
+    })
 }
 
 /// A second manager, enrolled before it is started, is the standby: it shows its status and sends everybody to the primary.
