@@ -17,6 +17,9 @@ use weir_tests::{
 /// Patience for a device to come up.
 const UP: Duration = Duration::from_secs(30);
 
+/// Patience for a worker whose keeper was killed: it may take 10 s. Its download would end by itself after 30 s, when the
+/// engine gives up on the origin.
+const ORPHANED: Duration = Duration::from_secs(20);
 /// How long a keeper lets its worker drain: longer than any wait of this test.
 const DRAIN_MS: &str = "60000";
 
@@ -163,8 +166,8 @@ async fn keeper_killed_while_its_worker_drains(net: &ByHand) -> anyhow::Result<(
     })
     .await;
     process::signal(keeper, Signal::KILL);
-    wait_until("the address is free", UP, || async { std::net::TcpListener::bind(address).is_ok() }).await;
-    wait_until("the worker is gone", UP, || async { !Path::new(&format!("/proc/{worker}")).exists() }).await;
+    wait_until("the address is free", ORPHANED, || async { std::net::TcpListener::bind(address).is_ok() }).await;
+    wait_until("the worker is gone", ORPHANED, || async { !Path::new(&format!("/proc/{worker}")).exists() }).await;
     Ok(())
 }
 
