@@ -1,8 +1,8 @@
 //! Engine → router keepalive: one UDP datagram, or the frame that opens a lifeline (TCP); HMAC-SHA256 at its end.
 //!
 //! ```text
-//! 0      4        5         6        10     18         26     34           42        46         50       52     n
-//! "WKA1" version  state(u8) key(u32) boot   sequence   term   generation   sessions  active     load‰    name   mac(32)
+//! 0      4        5         6        10     18         26     34           42        46         50       52       54     n
+//! "WKA1" version  state(u8) key(u32) boot   sequence   term   generation   sessions  active     load‰    share‰   name   mac(32)
 //! ```
 //! Integers are big-endian; `name` is a length byte and that many bytes. The mac covers everything before it and then the
 //! [`Audience`], which is not sent: which router it is for, on which [`Channel`], and, on a lifeline, the nonce the router
@@ -16,8 +16,11 @@ use weir_model::{DeviceName, Stamp, configuration::KeepaliveKey};
 pub const KEEPALIVE_BYTES_MAX: usize = FIXED_BYTES + 1 + weir_model::name::LABEL_BYTES + MAC_BYTES;
 const MAGIC: &[u8; 4] = b"WKA1";
 const VERSION: u8 = 1;
-const FIXED_BYTES: usize = 52;
+const FIXED_BYTES: usize = 54;
 const MAC_BYTES: usize = 32;
+
+/// `share_permille` of an engine that takes all of its weight.
+pub const SHARE_WHOLE: u16 = 1000;
 
 /// Bytes of a lifeline's nonce.
 pub const NONCE_BYTES: usize = 16;
@@ -32,6 +35,8 @@ pub enum EngineState {
     Serving,
     /// It is about to stop: send it nothing new from now on.
     Leaving,
+    /// Server Offload holds it: send it no new viewer; what it serves runs to its end.
+    Offloading,
 }
 
 /// What an engine says of itself.
@@ -53,6 +58,8 @@ pub struct Keepalive {
     pub active_requests: u32,
     /// How busy it is, in thousandths of what it can do; 0 when not measured.
     pub load_permille: u16,
+    /// The part of its configured weight it takes now, in thousandths: 1000, or less while it ramps up after an offload.
+    pub share_permille: u16,
 }
 
 /// How a keepalive reaches its router.
@@ -130,6 +137,7 @@ impl Keepalive {
         out.push(match self.state {
             EngineState::Serving => 0,
             EngineState::Leaving => 1,
+            EngineState::Offloading => 2,
         });
         out.extend_from_slice(&key.id.to_be_bytes());
         for number in [self.boot, self.sequence, self.stamp.term, self.stamp.generation] {
@@ -138,6 +146,7 @@ impl Keepalive {
         out.extend_from_slice(&self.sessions.to_be_bytes());
         out.extend_from_slice(&self.active_requests.to_be_bytes());
         out.extend_from_slice(&self.load_permille.to_be_bytes());
+        out.extend_from_slice(&self.share_permille.min(SHARE_WHOLE).to_be_bytes());
         append_name(&mut out, &self.engine);
         let sent = out.len();
         audience.append_to(&mut out);
@@ -165,6 +174,7 @@ impl Keepalive {
         let state = match body[5] {
             0 => EngineState::Serving,
             1 => EngineState::Leaving,
+            2 => EngineState::Offloading,
             _ => return Err(KeepaliveError::State),
         };
         let name = &body[FIXED_BYTES + 1..];
@@ -181,7 +191,57 @@ impl Keepalive {
             sessions: u32_at(body, 42),
             active_requests: u32_at(body, 46),
             load_permille: u16::from_be_bytes([body[50], body[51]]),
+            share_permille: u16::from_be_bytes([body[52], body[53]]).min(SHARE_WHOLE),
         })
+    }
+}
+
+/// What a router says on a lifeline after the engine's frame: from now on it sends this engine no new viewer, because it
+/// learnt of the offload in force at this stamp or a later one, from its configuration or from the engine itself.
+///
+/// ```text
+/// 0      8            16
+/// term   generation   mac(32)      the first two are u64, big-endian
+/// ```
+/// The mac covers `"WKA1 obeyed"`, the audience of the engine's own frame on this lifeline, and the stamp; its key is the one
+/// that frame named. Sent again whenever the stamp rises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Obeyed {
+    /// The offload's stamp.
+    pub stamp: Stamp,
+}
+
+/// Bytes of an [`Obeyed`].
+pub const OBEYED_BYTES: usize = 16 + MAC_BYTES;
+
+impl Obeyed {
+    fn signed(self, audience: &Audience<'_>) -> Vec<u8> {
+        let mut signed = b"WKA1 obeyed".to_vec();
+        audience.append_to(&mut signed);
+        signed.extend_from_slice(&self.stamp.term.to_be_bytes());
+        signed.extend_from_slice(&self.stamp.generation.to_be_bytes());
+        signed
+    }
+
+    /// As sent; `None` when the key is not 64 hex digits.
+    pub fn encode(self, key: &KeepaliveKey, audience: &Audience<'_>) -> Option<[u8; OBEYED_BYTES]> {
+        let mac = hmac::sign(&hmac_key(key)?, &self.signed(audience));
+        let mut out = [0; OBEYED_BYTES];
+        out[..8].copy_from_slice(&self.stamp.term.to_be_bytes());
+        out[8..16].copy_from_slice(&self.stamp.generation.to_be_bytes());
+        out[16..].copy_from_slice(mac.as_ref());
+        Some(out)
+    }
+
+    /// Checks the mac and reads the stamp.
+    ///
+    /// # Errors
+    /// [`KeepaliveError::Mac`]: another key, router or connection, or changed bytes.
+    pub fn decode(bytes: &[u8; OBEYED_BYTES], key: &KeepaliveKey, audience: &Audience<'_>) -> Result<Self, KeepaliveError> {
+        let obeyed = Self { stamp: Stamp { term: u64_at(bytes, 0), generation: u64_at(bytes, 8) } };
+        let key_of = hmac_key(key).ok_or(KeepaliveError::Key(key.id))?;
+        hmac::verify(&key_of, &obeyed.signed(audience), &bytes[16..]).map_err(|_| KeepaliveError::Mac)?;
+        Ok(obeyed)
     }
 }
 
@@ -211,6 +271,7 @@ mod tests {
             sessions: 3,
             active_requests: 2,
             load_permille: 125,
+            share_permille: 1000,
         }
     }
 

@@ -16,4 +16,4 @@ pub mod report;
 pub use enrolment::{EnrolAnswer, EnrolRequest, EnrolToken};
 pub use hello::Hello;
 pub use poll::{Answer, Ask, Poll, Question};
-pub use report::{Condition, Listeners, Load, Report, ReportAnswer};
+pub use report::{Condition, Drain, DrainSession, Listeners, Load, Report, ReportAnswer, RouterContact};

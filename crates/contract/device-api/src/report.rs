@@ -2,8 +2,8 @@
 
 use crate::Hello;
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
-use weir_model::{AlarmReason, Stamp};
+use std::net::{IpAddr, SocketAddr};
+use weir_model::{AlarmReason, DeviceName, OffloadEpoch, Stamp};
 
 /// Where a device listens; absent when it has no such listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -82,6 +82,59 @@ pub struct Report {
     /// What is wrong, as far as it knows.
     #[serde(default)]
     pub conditions: Vec<Condition>,
+    /// What still runs on it, while Server Offload holds it.
+    #[serde(default)]
+    pub drain: Option<Drain>,
+    /// Routers an engine holds a lifeline to, by name.
+    #[serde(default)]
+    pub routers: Vec<RouterContact>,
+}
+
+/// Sessions a [`Drain`] lists at most: those begun last.
+pub const DRAIN_SESSIONS_MAX: usize = 64;
+
+/// What still runs on a device that Server Offload holds, as the device itself counts it. Probes, metrics and the
+/// device's own fetches never count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drain {
+    /// How far out its own configuration says it is; routers know [`OffloadEpoch::Clients`] only.
+    pub epoch: OffloadEpoch,
+    /// Milliseconds since it learnt that it is offloaded.
+    pub for_ms: u64,
+    /// Viewers' requests being answered.
+    pub active_requests: u32,
+    /// Viewer sessions: media bytes served within the profile's session window.
+    pub sessions: u32,
+    /// Other engines' requests being answered.
+    pub fills_for_others: u32,
+    /// The sessions begun last, newest first; at most [`DRAIN_SESSIONS_MAX`].
+    #[serde(default)]
+    pub newest: Vec<DrainSession>,
+}
+
+/// One viewer session on a draining engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainSession {
+    /// The viewer.
+    pub client: IpAddr,
+    /// Domain of the delivery service it watches.
+    pub domain: String,
+    /// Milliseconds since its first request here that belongs to this session.
+    pub age_ms: u64,
+    /// Milliseconds since it was last served.
+    pub idle_ms: u64,
+    /// Its requests being answered.
+    pub active_requests: u32,
+}
+
+/// A router as an engine knows it from its lifeline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouterContact {
+    /// The router.
+    pub router: DeviceName,
+    /// The last [`crate::keepalive::Obeyed`] it sent on the lifeline that is open now.
+    #[serde(default)]
+    pub obeyed: Option<Stamp>,
 }
 
 /// A configuration a device refused to run.

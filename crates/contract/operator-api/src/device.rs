@@ -9,6 +9,8 @@ use weir_model::{AlarmReason, DeviceName, DeviceStatus, LocationName, Role, Stam
 pub const WEIGHT: u8 = 100;
 /// Largest weight.
 pub const WEIGHT_MAX: u8 = 100;
+/// Largest capacity, in Mbit/s: 10 Tbit/s.
+pub const CAPACITY_MBPS_MAX: u32 = 10_000_000;
 /// Log lines when the request names no number.
 pub const LOG_LINES: u32 = 100;
 
@@ -23,7 +25,7 @@ pub struct Device {
     /// `manager`, `router` or `engine`.
     #[schema(value_type = String)]
     pub role: Role,
-    /// `inactive`, `pending`, `online` or `offline`.
+    /// `inactive`, `pending`, `online`, `offline`, `offloading` or `offloaded`.
     #[schema(value_type = String)]
     pub status: DeviceStatus,
     /// Where it is; null until it is activated.
@@ -31,6 +33,8 @@ pub struct Device {
     pub location: Option<LocationName>,
     /// Share of new viewers relative to its peers, 0 to 100; engines only.
     pub weight: u8,
+    /// What it can send, in Mbit/s, as the operator states it; null: unknown to the capacity guard.
+    pub capacity_mbps: Option<u32>,
     /// Where it listens.
     pub addresses: Addresses,
     /// When it enrolled, milliseconds since 1970.
@@ -151,6 +155,9 @@ pub struct Activation {
     /// Share of new viewers relative to its peers, 0 to 100; absent: unchanged, 100 at first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u8>,
+    /// What it can send, in Mbit/s, 1 to 10,000,000; absent: unchanged, unknown at first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity_mbps: Option<u32>,
 }
 
 /// The last lines of a device's log.

@@ -6,7 +6,8 @@ pub const STATUS: &str = "/api/v1/status";
 pub const OPENAPI: &str = "/api/v1/openapi.json";
 /// GET, POST; one at `/{name}`: GET, PUT, DELETE.
 pub const LOCATIONS: &str = "/api/v1/locations";
-/// GET; one at `/{name}`: GET, DELETE; `/{name}/activate`, `/{name}/deactivate`: POST; `/{name}/logs`: GET.
+/// GET; one at `/{name}`: GET, DELETE; `/{name}/activate`, `/{name}/deactivate`: POST; `/{name}/logs`: GET;
+/// `/{name}/offload`: GET, POST; `/{name}/offload/preview`: GET; `/{name}/unoffload`: POST.
 pub const DEVICES: &str = "/api/v1/devices";
 /// GET, POST; one at `/{name}`: GET, PUT, DELETE.
 pub const DELIVERY_SERVICES: &str = "/api/v1/delivery-services";

@@ -151,6 +151,14 @@ reasons! {
     DeviceInUse, "device_in_use", 409, "Device in use", "take it out of the delivery services first";
     /// The primary manager itself.
     IsPrimary, "is_primary", 409, "This is the primary manager", "the primary is always active and cannot be deleted";
+    /// Offloading the device would break a capacity floor.
+    OffloadGuard, "offload_guard", 409, "Offload refused by the capacity guard", "return another device to service first, or offload with `--override --why TEXT`";
+    /// The guard does not judge before devices have had time to report to this manager.
+    TooEarly, "too_early", 503, "The manager has just started", "try again when devices have reported twice";
+    /// Nothing of this owner holds the device.
+    NotOffloaded, "not_offloaded", 409, "Not offloaded", "see `weir devices` for the device's status";
+    /// The device is not active.
+    NotActive, "not_active", 409, "Not active", "activate the device into a location first";
     /// The device did not answer in time.
     DeviceDidNotAnswer, "device_did_not_answer", 504, "Device did not answer", "check the device's status with `weir devices`, then try again";
     /// The device answered that it cannot.

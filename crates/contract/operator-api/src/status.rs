@@ -64,6 +64,10 @@ pub struct DeviceCounts {
     pub online: u32,
     /// Silent.
     pub offline: u32,
+    /// Held by Server Offload, something still runs.
+    pub offloading: u32,
+    /// Held by Server Offload, nothing runs.
+    pub offloaded: u32,
 }
 
 /// Raised alarms by severity.

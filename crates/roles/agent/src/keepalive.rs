@@ -94,6 +94,7 @@ fn next_keepalive(shared: &Shared, configuration: &DeviceConfiguration) -> Keepa
         sessions: load.sessions,
         active_requests: load.active_requests,
         load_permille: 0,
+        share_permille: 1000,
     }
 }
 

@@ -41,5 +41,7 @@ fn compose(shared: &Shared) -> Report {
         load: (shared.hooks.load)(),
         rejected: shared.rejected.lock().expect("no panic while held").clone(),
         conditions: shared.conditions(),
+        drain: None,
+        routers: Vec::new(),
     }
 }

@@ -78,14 +78,22 @@ fn managers(network: &Snapshot) -> Vec<ManagerEntry> {
 /// Active engines that listen for viewers.
 fn engines(network: &Snapshot) -> Vec<EngineEntry> {
     let entry = |d: &DeviceRecord| {
-        Some(EngineEntry { name: d.name.clone(), location: d.location.clone()?, http: d.addresses.http?, weight: d.weight })
+        Some(EngineEntry { name: d.name.clone(), location: d.location.clone()?, http: d.addresses.http?, weight: d.weight, offload: None })
     };
     network.active(Role::Engine).filter_map(entry).collect()
 }
 
 /// Active routers that listen for keepalives.
 fn routers(network: &Snapshot) -> Vec<RouterEntry> {
-    let entry = |d: &DeviceRecord| Some(RouterEntry { name: d.name.clone(), keepalive: d.addresses.keepalive? });
+    let entry = |d: &DeviceRecord| {
+        Some(RouterEntry {
+            name: d.name.clone(),
+            keepalive: d.addresses.keepalive?,
+            http: d.addresses.http,
+            dns: d.addresses.dns,
+            offloaded: false,
+        })
+    };
     network.active(Role::Router).filter_map(entry).collect()
 }
 

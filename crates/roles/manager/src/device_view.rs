@@ -31,6 +31,7 @@ pub(crate) fn view(app: &App, network: &Snapshot, record: &DeviceRecord) -> Devi
         status: status_of(app, network, record, heard.as_ref(), weir_clock::monotonic_ms()),
         location: record.location.clone(),
         weight: record.weight,
+        capacity_mbps: None,
         addresses: record.addresses,
         enrolled_ms: record.enrolled_ms,
         certificate_sha256: if own { app.certificate_sha256.clone() } else { record.certificate_sha256.clone() },
@@ -68,6 +69,8 @@ pub(crate) fn counts(app: &App, network: &Snapshot) -> DeviceCounts {
                 DeviceStatus::Pending => &mut counts.pending,
                 DeviceStatus::Online => &mut counts.online,
                 DeviceStatus::Offline => &mut counts.offline,
+                DeviceStatus::Offloading => &mut counts.offloading,
+                DeviceStatus::Offloaded => &mut counts.offloaded,
             };
             *count += 1;
         }

@@ -79,6 +79,8 @@ fn report_about_itself(app: &App) {
         load: load(app),
         rejected: None,
         conditions: conditions(app),
+        drain: None,
+        routers: Vec::new(),
     };
     debug_assert_eq!(record.role, Role::Manager);
     app.reports.take(report, now_ms, clock_ms);

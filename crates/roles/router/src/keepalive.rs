@@ -190,9 +190,10 @@ impl Router {
         let state = match keepalive.state {
             Said::Serving => EngineState::Serving,
             Said::Leaving => EngineState::Leaving,
+            Said::Offloading => EngineState::Offloading,
         };
-        let Keepalive { engine, boot, sequence, stamp, .. } = keepalive;
-        Ok((running, Beat { engine, state, boot, sequence, stamp, at_ms: weir_clock::monotonic_ms() }))
+        let Keepalive { engine, boot, sequence, stamp, share_permille, .. } = keepalive;
+        Ok((running, Beat { engine, state, boot, sequence, stamp, share_permille, at_ms: weir_clock::monotonic_ms() }))
     }
 }
 

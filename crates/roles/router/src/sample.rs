@@ -19,6 +19,7 @@ pub(crate) fn configuration() -> DeviceConfiguration {
         location: "east".parse().expect("name"),
         http: http.parse().expect(http),
         weight: 100,
+        offload: None,
     };
     let engines = vec![engine("east-1", "127.0.7.22:8080"), engine("east-2", "127.0.7.23:8080")];
     DeviceConfiguration {
@@ -60,6 +61,7 @@ pub(crate) fn keepalive(engine: &str, boot: u64, sequence: u64) -> Keepalive {
         sessions: 0,
         active_requests: 0,
         load_permille: 0,
+        share_permille: 1000,
     }
 }
 

@@ -203,7 +203,7 @@ mod tests {
 
     fn beat(sequence: u64, at_ms: u64) -> Beat {
         let engine = "east-1".parse().expect("name");
-        Beat { engine, state: EngineState::Serving, boot: 1, sequence, stamp: Stamp::default(), at_ms }
+        Beat { engine, state: EngineState::Serving, boot: 1, sequence, stamp: Stamp::default(), share_permille: 1000, at_ms }
     }
 
     fn live(vitals: &Vitals, now_ms: u64) -> bool {

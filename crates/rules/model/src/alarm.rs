@@ -31,25 +31,38 @@ pub enum AlarmReason {
     OriginUnreachable,
     /// A device cannot write its data directory.
     DiskFull,
+    /// An operator's Server Offload has stood for a day.
+    OffloadLong,
+    /// A drain has passed its hard limit.
+    DrainTimeout,
+    /// A fault broke a capacity floor; a draining device was returned to service if there was one.
+    UpgradeGuard,
 }
 
 impl AlarmReason {
     /// Every reason.
-    pub const ALL: [AlarmReason; 6] = [
+    pub const ALL: [AlarmReason; 9] = [
         AlarmReason::DeviceOffline,
         AlarmReason::ClockSkew,
         AlarmReason::WorkerCrashed,
         AlarmReason::ConfigurationRejected,
         AlarmReason::OriginUnreachable,
         AlarmReason::DiskFull,
+        AlarmReason::OffloadLong,
+        AlarmReason::DrainTimeout,
+        AlarmReason::UpgradeGuard,
     ];
 
     /// How bad it is.
     pub fn severity(self) -> Severity {
         match self {
             AlarmReason::DeviceOffline | AlarmReason::DiskFull => Severity::Critical,
-            AlarmReason::WorkerCrashed | AlarmReason::ConfigurationRejected | AlarmReason::OriginUnreachable => Severity::Major,
-            AlarmReason::ClockSkew => Severity::Minor,
+            AlarmReason::WorkerCrashed
+            | AlarmReason::ConfigurationRejected
+            | AlarmReason::OriginUnreachable
+            | AlarmReason::DrainTimeout
+            | AlarmReason::UpgradeGuard => Severity::Major,
+            AlarmReason::ClockSkew | AlarmReason::OffloadLong => Severity::Minor,
         }
     }
 
@@ -66,6 +79,9 @@ impl AlarmReason {
             }
             AlarmReason::OriginUnreachable => "check the delivery service's origin URL and that the engine's box reaches it",
             AlarmReason::DiskFull => "free space in the device's data directory",
+            AlarmReason::OffloadLong => "return the device to service with `weir unoffload DEVICE --why TEXT`, or acknowledge the alarm",
+            AlarmReason::DrainTimeout => "see on the device's page what still runs on it; return it to service or wait",
+            AlarmReason::UpgradeGuard => "bring the location's other engines back before another one is taken out",
         }
     }
 
@@ -78,6 +94,9 @@ impl AlarmReason {
             AlarmReason::ConfigurationRejected => "CONFIGURATION_REJECTED",
             AlarmReason::OriginUnreachable => "ORIGIN_UNREACHABLE",
             AlarmReason::DiskFull => "DISK_FULL",
+            AlarmReason::OffloadLong => "OFFLOAD_LONG",
+            AlarmReason::DrainTimeout => "DRAIN_TIMEOUT",
+            AlarmReason::UpgradeGuard => "UPGRADE_GUARD",
         }
     }
 }

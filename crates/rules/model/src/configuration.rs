@@ -1,6 +1,6 @@
 //! The document a device runs from: compiled by the manager, kept on the device's disk as its last good one.
 
-use crate::{DeliveryService, DeviceName, LocationName, Profile, Role, Stamp};
+use crate::{DeliveryService, DeviceName, LocationName, OffloadEpoch, Profile, Role, Stamp};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, net::SocketAddr};
@@ -78,15 +78,27 @@ pub struct EngineEntry {
     pub http: SocketAddr,
     /// Share of new viewers relative to its peers, 0 to 100.
     pub weight: u8,
+    /// How far Server Offload has taken it out; absent: in service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offload: Option<OffloadEpoch>,
 }
 
-/// A router as engines see it.
+/// A router as engines and other routers see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouterEntry {
     /// Its name.
     pub name: DeviceName,
     /// Where it listens for keepalives: UDP, and TCP for the engines' lifelines.
     pub keepalive: SocketAddr,
+    /// Where it redirects viewers; an offloaded engine steers its last ones there.
+    #[serde(default)]
+    pub http: Option<SocketAddr>,
+    /// Where it answers DNS; routers name each other in NS records.
+    #[serde(default)]
+    pub dns: Option<SocketAddr>,
+    /// Handed over: it leaves the other routers' answers and goes on answering.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub offloaded: bool,
 }
 
 /// One client network and the locations near it.

@@ -6,6 +6,7 @@
 pub mod alarm;
 pub mod configuration;
 pub mod name;
+pub mod offload;
 pub mod origin;
 pub mod profile;
 pub mod service;
@@ -16,6 +17,7 @@ pub mod version;
 pub use alarm::{AlarmReason, Severity};
 pub use configuration::DeviceConfiguration;
 pub use name::{DeviceName, Domain, LocationName, NameError, ServiceName};
+pub use offload::{LeaseOwner, OffloadEpoch};
 pub use origin::OriginUrl;
 pub use profile::Profile;
 pub use service::DeliveryService;

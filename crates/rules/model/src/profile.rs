@@ -21,6 +21,18 @@ pub struct Profile {
     pub session_window_ms: u64,
     /// Wall-clock difference to the manager that raises CLOCK_SKEW.
     pub clock_skew_ms: u64,
+    /// TTL of the routers' DNS answers.
+    pub dns_ttl_seconds: u32,
+    /// How long an offloaded engine serves on before it steers its viewers elsewhere.
+    pub drain_soft_ms: u64,
+    /// How long a drain may take before DRAIN_TIMEOUT.
+    pub drain_hard_ms: u64,
+    /// How long a device must have had nothing to do before it is drained.
+    pub drain_stable_ms: u64,
+    /// Silence towards the manager after which a device's acknowledgement is no longer waited for; one DNS TTL is added.
+    pub acknowledge_silence_ms: u64,
+    /// How long a device that returns to service takes from a tenth of its weight to all of it.
+    pub ramp_ms: u64,
 }
 
 impl Profile {
@@ -35,6 +47,12 @@ impl Profile {
             poll_ms: 30_000,
             session_window_ms: 30_000,
             clock_skew_ms: 5_000,
+            dns_ttl_seconds: 20,
+            drain_soft_ms: 600_000,
+            drain_hard_ms: 3_600_000,
+            drain_stable_ms: 10_000,
+            acknowledge_silence_ms: 30_000,
+            ramp_ms: 300_000,
         }
     }
 
@@ -49,6 +67,12 @@ impl Profile {
             poll_ms: 10_000,
             session_window_ms: 5_000,
             clock_skew_ms: 5_000,
+            dns_ttl_seconds: 2,
+            drain_soft_ms: 5_000,
+            drain_hard_ms: 60_000,
+            drain_stable_ms: 2_000,
+            acknowledge_silence_ms: 3_000,
+            ramp_ms: 5_000,
         }
     }
 

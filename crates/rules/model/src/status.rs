@@ -52,9 +52,23 @@ pub enum DeviceStatus {
     Online,
     /// Missed its reports while the manager itself was up.
     Offline,
+    /// Server Offload holds it and something still runs on it.
+    Offloading,
+    /// Server Offload holds it and nothing runs on it any longer.
+    Offloaded,
 }
 
 impl DeviceStatus {
+    /// Every status.
+    pub const ALL: [DeviceStatus; 6] = [
+        DeviceStatus::Inactive,
+        DeviceStatus::Pending,
+        DeviceStatus::Online,
+        DeviceStatus::Offline,
+        DeviceStatus::Offloading,
+        DeviceStatus::Offloaded,
+    ];
+
     /// The word used in JSON, pages and tables.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -62,6 +76,8 @@ impl DeviceStatus {
             DeviceStatus::Pending => "pending",
             DeviceStatus::Online => "online",
             DeviceStatus::Offline => "offline",
+            DeviceStatus::Offloading => "offloading",
+            DeviceStatus::Offloaded => "offloaded",
         }
     }
 }

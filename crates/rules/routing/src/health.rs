@@ -20,6 +20,8 @@ pub enum EngineState {
     Serving,
     /// It is about to stop: nothing new is sent to it.
     Leaving,
+    /// Server Offload holds it.
+    Offloading,
 }
 
 /// A keepalive whose mac was right, on whichever channel.
@@ -35,6 +37,8 @@ pub struct Beat {
     pub sequence: u64,
     /// The configuration it runs from.
     pub stamp: Stamp,
+    /// The part of its weight it takes, in thousandths.
+    pub share_permille: u16,
     /// When it arrived, monotonic milliseconds of the receiver.
     pub at_ms: u64,
 }
@@ -177,8 +181,10 @@ impl HealthTable {
         if health.lost_boot.is_some() {
             return Err(DropReason::LifelineLost);
         }
-        if health.state == EngineState::Leaving {
-            return Err(DropReason::Leaving);
+        match health.state {
+            EngineState::Serving => {}
+            EngineState::Leaving => return Err(DropReason::Leaving),
+            EngineState::Offloading => return Err(DropReason::Offloaded),
         }
         let silent_ms = now_ms.saturating_sub(heard_ms);
         if silent_ms > patience_ms { Err(DropReason::Silent { silent_ms }) } else { Ok(()) }

@@ -75,6 +75,8 @@ pub enum DropReason {
     },
     /// It said that it is about to stop.
     Leaving,
+    /// Server Offload holds it.
+    Offloaded,
     /// Its lifeline ended: its worker is gone or the network between is cut.
     LifelineLost,
     /// Its weight is 0.
@@ -88,6 +90,7 @@ impl DropReason {
             DropReason::NeverHeard => "never_heard",
             DropReason::Silent { .. } => "silent",
             DropReason::Leaving => "leaving",
+            DropReason::Offloaded => "offloaded",
             DropReason::LifelineLost => "lifeline_lost",
             DropReason::WeightZero => "weight_zero",
         }
@@ -100,6 +103,7 @@ impl fmt::Display for DropReason {
             DropReason::NeverHeard => f.write_str("this router has not heard it"),
             DropReason::Silent { silent_ms } => write!(f, "it has been silent for {silent_ms} ms"),
             DropReason::Leaving => f.write_str("it said that it is about to stop"),
+            DropReason::Offloaded => f.write_str("Server Offload holds it"),
             DropReason::LifelineLost => f.write_str("its lifeline ended"),
             DropReason::WeightZero => f.write_str("its weight is 0"),
         }

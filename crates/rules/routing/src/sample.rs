@@ -21,6 +21,7 @@ pub(crate) fn configuration() -> DeviceConfiguration {
         location: name(&text[..4]),
         http: format!("127.0.7.{}:8080", 20 + number).parse().expect("address"),
         weight: 100,
+        offload: None,
     };
     let zone = |network: &str, near: &str, far: &str| ZoneEntry {
         network: network.parse().expect(network),
@@ -53,7 +54,7 @@ pub(crate) fn network() -> Network {
 }
 
 pub(crate) fn beat(engine: &str, boot: u64, sequence: u64, at_ms: u64) -> Beat {
-    Beat { engine: name(engine), state: EngineState::Serving, boot, sequence, stamp: Stamp::default(), at_ms }
+    Beat { engine: name(engine), state: EngineState::Serving, boot, sequence, stamp: Stamp::default(), share_permille: 1000, at_ms }
 }
 
 /// These engines were heard at 1000 ms.

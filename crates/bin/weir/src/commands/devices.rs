@@ -46,7 +46,8 @@ pub(super) async fn run(api: &ApiClient, format: Format, verb: DeviceVerb) -> an
             output::print(format, &device, show)
         }
         DeviceVerb::Activate { device, location, weight } => {
-            let device: Device = api.post(&format!("{}/activate", path(&device)), &Activation { location, weight }).await?;
+            let device: Device =
+                api.post(&format!("{}/activate", path(&device)), &Activation { location, weight, capacity_mbps: None }).await?;
             output::print(format, &device, show)
         }
         DeviceVerb::Deactivate { device } => {

@@ -30,7 +30,7 @@ impl Ears {
     }
 
     fn entry(&self) -> RouterEntry {
-        RouterEntry { name: self.name.clone(), keepalive: self.tcp.local_addr().expect("bound") }
+        RouterEntry { name: self.name.clone(), keepalive: self.tcp.local_addr().expect("bound"), http: None, dns: None, offloaded: false }
     }
 
     fn read(&self, bytes: &[u8], channel: Channel) -> Keepalive {

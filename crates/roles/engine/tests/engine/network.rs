@@ -113,6 +113,7 @@ pub(crate) fn configuration(plan: &Plan<'_>, device: &str, origin: &str, address
                 location: location.parse().expect("a name"),
                 http: *http,
                 weight: 100,
+                offload: None,
             })
             .collect(),
         routers: Vec::new(),

@@ -1,0 +1,1 @@
+//! The drain predicate: what an offloaded device still waits for.

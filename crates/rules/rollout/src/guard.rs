@@ -1,0 +1,1 @@
+//! The capacity guard: floors no offload may break.
