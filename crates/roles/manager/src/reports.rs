@@ -123,6 +123,8 @@ mod tests {
             load: Load::default(),
             rejected: None,
             conditions: Vec::new(),
+            drain: None,
+            routers: Vec::new(),
         }
     }
 

@@ -17,6 +17,8 @@ fn heard() -> Heard {
         load: Load::default(),
         rejected: None,
         conditions: Vec::new(),
+        drain: None,
+        routers: Vec::new(),
     };
     Heard { at_ms: 1, received_ms: 1_000_000, crashed_ms: None, report }
 }

@@ -323,6 +323,8 @@ impl TestDevice {
             load: Load { requests: 7, ..Load::default() },
             rejected: None,
             conditions: Vec::new(),
+            drain: None,
+            routers: Vec::new(),
         }
     }
 
