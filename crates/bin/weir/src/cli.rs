@@ -142,7 +142,7 @@ pub(crate) struct UpArgs {
     /// Loopback /24 to use, such as 127.77.0.0, or `auto` for a free one
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) base: Option<String>,
-    /// Do not open a browser (no browser is opened yet: the pages come with a later release)
+    /// Do not open the pages in a browser
     #[arg(long)]
     pub(crate) no_browser: bool,
 }

@@ -3,6 +3,7 @@
 mod announce;
 mod base;
 mod bootstrap;
+mod browser;
 mod demo_origin;
 mod directory;
 mod keepers;
@@ -20,6 +21,7 @@ use crate::{
 };
 use anyhow::Context;
 use base::{Base, Wanted};
+use browser::Browser;
 use demo_origin::DemoOrigin;
 use directory::{Directory, Made};
 use keepers::Keepers;
@@ -48,7 +50,8 @@ pub(crate) fn run(arguments: &UpArgs) -> anyhow::Result<()> {
     let directory = Directory::open(&arguments.dir)?;
     let (made, base) = settle(&directory, arguments)?;
     let plan = Plan::new(made.base, made.engines);
-    commands::runtime()?.block_on(async { Arc::new(Up { directory, made, plan, _base: base }).run(started).await })
+    let browser = if arguments.no_browser { Browser::Leave } else { Browser::Open };
+    commands::runtime()?.block_on(async { Arc::new(Up { directory, made, plan, browser, _base: base }).run(started).await })
 }
 
 /// What this network is: as it was made, or as the command line says now. A difference is refused by name.
@@ -89,6 +92,7 @@ struct Up {
     directory: Directory,
     made: Made,
     plan: Plan,
+    browser: Browser,
     _base: Base,
 }
 
@@ -111,6 +115,9 @@ impl Up {
         let outcome = match begin {
             Ok(Some(network)) => {
                 progress.finish(&announce::text(&network, &self.plan, self.directory.root(), started.elapsed(), self.content()))?;
+                if self.browser == Browser::Open {
+                    browser::open(network.manager.url.as_deref(), &tasks);
+                }
                 tokio::select! {
                     () = watch(&mut keepers) => {}
                     () = stop.asked() => {}
@@ -199,8 +206,8 @@ impl Up {
         progress.step("waiting for routers to send viewers on");
         for router in self.plan.of(Role::Router) {
             let address = router.listeners.http.expect("routers have an HTTP listener");
-            let (admin, engines) = (router.listeners.admin.expect("every device has one"), self.plan.of(Role::Engine).count());
-            service::wait("hearing every engine", SERVICE_PATIENCE, &mut keepers.ended, || service::hears(admin, engines)).await?;
+            let admin = router.listeners.admin.expect("every device has one");
+            service::wait("hearing every engine", SERVICE_PATIENCE, &mut keepers.ended, || service::hears(&api, admin)).await?;
             service::wait("routing the first viewer", SERVICE_PATIENCE, &mut keepers.ended, || service::answers(address)).await?;
         }
         let network = self.network_file(url, token, origin);
@@ -217,6 +224,11 @@ impl Up {
                 url: d.listeners.https.map(|a| format!("https://{a}")),
                 ca: Some(self.directory.ca()),
                 token: (d.name == self.plan.primary().name).then(|| token.clone()),
+                one_time_password: if d.name == self.plan.primary().name {
+                    bootstrap::one_time_password(&self.data(&d.name))
+                } else {
+                    None
+                },
                 device: d.listeners.device,
                 admin: d.listeners.admin,
                 dir: self.data(&d.name),

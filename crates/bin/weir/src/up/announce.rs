@@ -30,6 +30,7 @@ pub(crate) fn text(network: &NetworkFile, plan: &Plan, dir: &Path, took: Duratio
     let tries: String = tries.iter().map(|(command, what)| format!("  {command:<width$}   {what}\n")).collect();
     format!(
         "\nWeir {version} is in service after {seconds:.1} s: {count} devices, delivery service {name} ({domain}) from {origin}\n\n{table}\n\n\
+         {pages}\n\
          API token (administrator): {token}\n\
          CA certificate:            {ca}\n\
          all of this for programs:  {file}\n\n\
@@ -41,10 +42,22 @@ pub(crate) fn text(network: &NetworkFile, plan: &Plan, dir: &Path, took: Duratio
         name = service.name,
         domain = service.domain,
         origin = service.origin,
+        pages = pages(network),
         token = or_dash(network.manager.token.as_ref()),
         ca = or_dash(network.manager.ca.as_ref().map(|c| c.display())),
         file = NetworkFile::path(dir).display(),
     )
+}
+
+/// Where the pages are, and how to get in the first time.
+fn pages(network: &NetworkFile) -> String {
+    let url = or_dash(network.manager.url.as_ref());
+    match &network.manager.one_time_password {
+        Some(password) => {
+            format!("pages:                     {url}\n  first login:             user admin, one-time password {password}")
+        }
+        None => format!("pages:                     {url} (user admin)"),
+    }
 }
 
 /// Commands worth a try, and what each shows.
@@ -60,7 +73,15 @@ fn tries(network: &NetworkFile, dir: &str, content: Content) -> Vec<(String, &'s
     } else {
         tries.push((format!("curl -L http://{router}{sample}PATH"), "a file of your origin, by way of a router"));
     }
+    if let Some(dns) = network.routers[0].dns {
+        let (ip, port) = (dns.ip(), dns.port());
+        tries.push((format!("dig @{ip} -p {port} {domain}"), "which engines a router names to your resolver"));
+    }
     tries.push((format!("{weir} --network {dir} devices"), "who is there and what they do"));
+    tries.push((
+        format!("{weir} --network {dir} offload {} --why test --wait", network.engines[1 % network.engines.len()].name),
+        "a server leaves, and no viewer notices",
+    ));
     tries.push((format!("{weir} --network {dir} route explain 127.128.0.1 http://{domain}/"), "where a client is sent, and why"));
     tries.push((format!("{weir} --network {dir} logs {}", network.engines[0].name), "what a device says"));
     tries

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::api_client::ApiClient;
 use anyhow::{Context, bail};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 use tokio::task::JoinSet;
 use weir_agent::DeviceState;
 use weir_device_api::EnrolToken;
@@ -38,6 +38,12 @@ pub(crate) async fn admin_token(directory: &Directory, local: &ApiClient) -> any
     let made: NewApiToken = local.post(paths::TOKENS, &request).await.context("make the administrator's token")?;
     directory.keep_admin_token(&made.token)?;
     Ok(made.token)
+}
+
+/// The pages' one-time password, while nobody has changed it.
+pub(crate) fn one_time_password(manager: &Path) -> Option<String> {
+    let password = std::fs::read_to_string(manager.join("state/manager/one-time-password")).ok()?;
+    Some(password.trim().to_owned()).filter(|p| !p.is_empty())
 }
 
 /// Locations, zones and the delivery service, as far as they are missing.

@@ -37,6 +37,9 @@ pub(crate) struct ManagerEntry {
     pub(crate) ca: Option<PathBuf>,
     /// An administrator's API token.
     pub(crate) token: Option<String>,
+    /// The pages' one-time password of user `admin`; null once it is changed, and on the standby.
+    #[serde(default)]
+    pub(crate) one_time_password: Option<String>,
     /// Its mutual-TLS device API.
     pub(crate) device: Option<SocketAddr>,
     /// Metrics and health.

@@ -20,6 +20,7 @@ const HTTPS: u16 = 8443;
 const DEVICE: u16 = 9443;
 const ADMIN: u16 = 9090;
 const KEEPALIVE: u16 = 7946;
+const DNS: u16 = 5353;
 
 /// Last octets of the addresses.
 const ORIGIN_HOST: u8 = 9;
@@ -78,6 +79,7 @@ impl Plan {
             role: Role::Router,
             location: ROOT,
             listeners: Listeners {
+                dns: at(ROUTER_HOST + n - 1, DNS),
                 http: at(ROUTER_HOST + n - 1, HTTP),
                 admin: at(ROUTER_HOST + n - 1, ADMIN),
                 keepalive: at(ROUTER_HOST + n - 1, KEEPALIVE),
@@ -120,7 +122,7 @@ fn address(base: Ipv4Addr, host: u8) -> IpAddr {
 }
 
 impl Planned {
-    /// Its device.toml, with `threads` sockets for viewers' requests.
+    /// Its device.toml, with `threads` sockets for viewers' requests and their resolvers' queries.
     pub(crate) fn device_file(&self, threads: u16) -> String {
         let quoted = |text: &str| format!("{text:?}");
         let mut text = format!("name = {}\nrole = {}\n", quoted(&self.name), quoted(self.role.as_str()));
@@ -129,6 +131,8 @@ impl Planned {
         }
         let l = &self.listeners;
         let rows = [
+            ("dns", "udp", l.dns, threads),
+            ("dns-tcp", "tcp", l.dns, 1),
             ("http", "tcp", l.http, threads),
             ("https", "tcp", l.https, 1),
             ("device", "tcp", l.device, 1),
@@ -159,7 +163,7 @@ mod tests {
             let mut seen = std::collections::BTreeSet::from([plan.demo_origin()]);
             for device in &plan.devices {
                 let l = device.listeners;
-                for address in [l.http, l.https, l.device, l.admin, l.keepalive].into_iter().flatten() {
+                for address in [l.dns, l.http, l.https, l.device, l.admin, l.keepalive].into_iter().flatten() {
                     assert!(seen.insert(address), "{address}");
                 }
             }

@@ -66,7 +66,9 @@ pub(crate) async fn all_online(api: &ApiClient, plan: &Plan) -> anyhow::Result<O
                 return Some(format!("{} is not enrolled", planned.name));
             };
             let runs_newest = planned.role == Role::Manager || device.last_report.as_ref().is_some_and(|r| r.stamp >= newest);
-            (device.status != DeviceStatus::Online || !runs_newest).then(|| format!("{} is {}", planned.name, device.status))
+            // A device that was offloaded before a restart is as much there as any other.
+            let there = matches!(device.status, DeviceStatus::Online | DeviceStatus::Offloading | DeviceStatus::Offloaded);
+            (!there || !runs_newest).then(|| format!("{} is {}", planned.name, device.status))
         })
         .collect();
     if behind.is_empty() { Ok(Some(())) } else { bail!("{}", behind.join(", ")) }
@@ -85,8 +87,11 @@ pub(crate) async fn answers(router: SocketAddr) -> anyhow::Result<Option<()>> {
     Ok(Some(()))
 }
 
-/// Whether the router whose metrics these are hears every engine: a viewer sent on before that may be sent too far.
-pub(crate) async fn hears(admin: SocketAddr, engines: usize) -> anyhow::Result<Option<()>> {
+/// Whether the router whose metrics these are hears every engine in service: a viewer sent on before that may be sent too
+/// far. Engines that Server Offload holds are none of its business.
+pub(crate) async fn hears(api: &ApiClient, admin: SocketAddr) -> anyhow::Result<Option<()>> {
+    let devices: Vec<Device> = api.list(paths::DEVICES).await?;
+    let engines = devices.iter().filter(|d| d.role == Role::Engine && d.status == DeviceStatus::Online).count();
     let http = reqwest::Client::builder().no_proxy().build()?;
     let response = http.get(format!("http://{admin}/metrics")).send().await.with_context(|| format!("ask the router at {admin}"))?;
     let metrics = response.text().await.with_context(|| format!("read the metrics of the router at {admin}"))?;
