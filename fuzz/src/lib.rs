@@ -6,6 +6,7 @@
 
 pub mod caching;
 pub mod device;
+pub mod dns;
 pub mod http;
 pub mod names;
 pub mod routing;
@@ -20,6 +21,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("cache_control", caching::cache_control),
     ("chunked", http::chunked),
     ("conditional", caching::conditional),
+    ("dns", dns::dns),
     ("enrol_token", device::enrol_token),
     ("keepalive", device::keepalive),
     ("keeper_message", device::keeper_message),

@@ -2,13 +2,14 @@
 
 use crate::{prerequisite, process::Process, wait::wait_until};
 use anyhow::Context;
+use serde_json::{Value, json};
 use std::{
     net::{TcpListener, TcpStream},
     process::{Command, Stdio},
     time::Duration,
 };
 use tempfile::TempDir;
-use thirtyfour::{ChromeCapabilities, ChromiumLikeCapabilities, WebDriver};
+use thirtyfour::{CapabilitiesHelper, ChromeCapabilities, ChromiumLikeCapabilities, LoggingPrefsLogLevel, WebDriver};
 
 /// Patience for chromedriver to listen.
 const START_DEADLINE: Duration = Duration::from_secs(20);
@@ -27,6 +28,30 @@ const FLAGS: [&str; 12] = [
     "--no-proxy-server",
     "--disable-dev-shm-usage",
 ];
+
+/// Height of a screen, in CSS pixels.
+const SCREEN_HEIGHT: u64 = 900;
+/// Height of a picture at most: a longer page is cut.
+const PICTURE_HEIGHT_MAX: u64 = 6000;
+
+/// What the person in front of the screen prefers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Theme {
+    /// Dark text on a light ground.
+    Light,
+    /// The other way round.
+    Dark,
+}
+
+impl Theme {
+    /// The word of the media feature.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Theme::Light => "light",
+            Theme::Dark => "dark",
+        }
+    }
+}
 
 /// A browser with one tab. End it with [`Browser::quit`].
 pub struct Browser {
@@ -51,12 +76,50 @@ impl Browser {
         wait_until("chromedriver listens", START_DEADLINE, || std::future::ready(TcpStream::connect(address).is_ok())).await;
         let mut capabilities = ChromeCapabilities::new();
         capabilities.set_binary(chromium.to_str().context("chromium's path is UTF-8")?)?;
+        // The pages' certificate is of the network's own CA; that it is right is the API client's to check.
+        capabilities.accept_insecure_certs(true)?;
+        capabilities.set_browser_log_level(LoggingPrefsLogLevel::All)?;
         for flag in FLAGS {
             capabilities.add_arg(flag)?;
         }
         capabilities.add_arg(&format!("--user-data-dir={}", profile.path().join("data").display()))?;
         let tab = WebDriver::new(format!("http://{address}"), capabilities).await.context("open a browser session")?;
         Ok(Some(Self { tab, _driver: driver, _profile: profile }))
+    }
+
+    /// Errors on the console since the last time: scripts that failed, what the content security policy forbids.
+    pub async fn errors(&self) -> anyhow::Result<Vec<String>> {
+        let lines = self.tab.get_log("browser").await.context("read the console")?;
+        Ok(lines.into_iter().filter(|line| line.level == "SEVERE").map(|line| line.message).collect())
+    }
+
+    /// Looks like a screen of this width, in CSS pixels, whose person prefers dark or light.
+    pub async fn screen(&self, width: u32, theme: Theme) -> anyhow::Result<()> {
+        self.size(width, SCREEN_HEIGHT).await?;
+        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": theme.as_str() }] });
+        self.tab.cdp().send_raw("Emulation.setEmulatedMedia", media).await.context("set the theme")?;
+        Ok(())
+    }
+
+    async fn size(&self, width: u32, height: u64) -> anyhow::Result<()> {
+        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.tab.cdp().send_raw("Emulation.setDeviceMetricsOverride", metrics).await.context("set the screen")?;
+        Ok(())
+    }
+
+    /// The whole page as a PNG, on a screen of this width that is as high as the page.
+    pub async fn picture(&self, width: u32) -> anyhow::Result<Vec<u8>> {
+        let height = self.evaluate("return Math.ceil(document.scrollingElement.scrollHeight)").await?;
+        self.size(width, height.as_u64().context("a height")?.clamp(SCREEN_HEIGHT, PICTURE_HEIGHT_MAX)).await?;
+        let picture = self.tab.screenshot_as_png().await.context("take a picture")?;
+        self.size(width, SCREEN_HEIGHT).await?;
+        Ok(picture)
+    }
+
+    /// What a script returns.
+    pub async fn evaluate(&self, script: &str) -> anyhow::Result<Value> {
+        let value = self.tab.execute(script, Vec::new()).await.with_context(|| script.to_owned())?;
+        Ok(value.json().clone())
     }
 
     /// Closes it.

@@ -36,18 +36,26 @@ pub struct Client {
 pub struct Ask<'a> {
     method: &'a str,
     target: &'a str,
+    host: Option<&'a str>,
     fields: Vec<(&'a str, String)>,
 }
 
 impl<'a> Ask<'a> {
     /// GET.
     pub fn get(target: &'a str) -> Self {
-        Self { method: "GET", target, fields: Vec::new() }
+        Self { method: "GET", target, host: None, fields: Vec::new() }
     }
 
     /// HEAD.
     pub fn head(target: &'a str) -> Self {
         Self { method: "HEAD", ..Self::get(target) }
+    }
+
+    /// With this Host instead of the address that is asked.
+    #[must_use]
+    pub fn host(mut self, host: &'a str) -> Self {
+        self.host = Some(host);
+        self
     }
 
     /// With a field.
@@ -162,7 +170,8 @@ impl Client {
     /// Sends a request and reads the head of the answer.
     pub async fn open(&self, address: SocketAddr, ask: &Ask<'_>) -> Result<Reading> {
         let mut stream = self.connect(address).await?;
-        let mut request = format!("{} {} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n", ask.method, ask.target);
+        let host = ask.host.map_or_else(|| address.to_string(), str::to_owned);
+        let mut request = format!("{} {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n", ask.method, ask.target);
         for (name, value) in &ask.fields {
             request += &format!("{name}: {value}\r\n");
         }

@@ -31,6 +31,8 @@ pub struct Manager {
     pub ca: Option<PathBuf>,
     /// An administrator's API token.
     pub token: Option<String>,
+    /// First password of the pages' user `admin`, until it is changed.
+    pub one_time_password: Option<String>,
     /// Its device API.
     pub device: Option<SocketAddr>,
     /// Metrics and health.
@@ -46,6 +48,8 @@ pub struct Device {
     pub name: String,
     /// Where it is; engines only.
     pub location: Option<String>,
+    /// DNS; routers only.
+    pub dns: Option<SocketAddr>,
     /// HTTP.
     pub http: Option<SocketAddr>,
     /// Metrics and health.

@@ -3,7 +3,10 @@
 //! [`Network`] runs `weir up` in a directory of its own and ends it again; what it knows of the network it reads from
 //! `network.json`, as any other program would. Traffic comes from [`Client`] (one request on one connection, from a
 //! chosen loopback address, so that a test picks the coverage zone), from players ([`player`]) and from clients that
-//! keep starting streams ([`starts`]). Origins are Debian's nginx ([`Nginx`]) or a scripted server ([`Origin`]).
+//! keep starting streams ([`starts`]). A [`Viewer`] follows redirects and may have a resolver of its own ([`resolver`]), which
+//! asks the routers' DNS ([`dns`]). The operator is [`Api`], with [`offload`] on top, or [`Pages`] and a real [`browser`].
+//!
+//! Origins are Debian's nginx ([`Nginx`]) or a scripted server ([`Origin`]).
 //!
 //! The tests run one network at a time (`--test-threads=1`). `WEIR_BIN` names the binary under test, `WEIR_TOOLS` the
 //! folder of installed node tools, `WEIR_SKIP` prerequisites whose absence skips a test instead of failing it.
@@ -12,14 +15,22 @@ pub mod api;
 pub mod browser;
 pub mod client;
 pub mod contract;
+pub mod dns;
+pub mod hls;
 pub mod network;
 pub mod nginx;
+pub mod offload;
 pub mod origin;
+pub mod paced;
+pub mod pages;
+pub mod person;
 pub mod player;
 pub mod playlist;
 pub mod prerequisite;
 pub mod process;
+pub mod resolver;
 pub mod starts;
+pub mod viewer;
 pub mod wait;
 
 pub use api::Api;
@@ -27,6 +38,8 @@ pub use client::{Answer, Ask, Client};
 pub use network::{Network, Part};
 pub use nginx::Nginx;
 pub use origin::Origin;
+pub use pages::Pages;
+pub use viewer::Viewer;
 pub use wait::{wait_for, wait_until};
 
 use sha2::Digest;

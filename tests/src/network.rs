@@ -160,6 +160,11 @@ impl Network {
         self.file().routers.iter().map(|r| r.http.expect("routers listen on HTTP")).collect()
     }
 
+    /// DNS addresses of the routers.
+    pub fn name_servers(&self) -> Vec<SocketAddr> {
+        self.file().routers.iter().map(|r| r.dns.expect("routers answer DNS")).collect()
+    }
+
     /// The engine that listens there.
     ///
     /// # Panics
@@ -222,6 +227,30 @@ impl Network {
         let id = self.id(device, part).unwrap_or_else(|| panic!("the {part:?} of {device} runs"));
         process::signal(id, signal);
         id
+    }
+
+    /// kill -9 of a device, keeper and worker, that stays down: its keeper is started again and again, and finds no device.toml.
+    pub async fn keep_down(&self, device: &str) -> anyhow::Result<()> {
+        let (file, away) = self.device_file(device);
+        std::fs::rename(file, away).context("take device.toml away")?;
+        for part in [Part::Keeper, Part::Worker] {
+            if let Some(id) = self.id(device, part) {
+                process::signal(id, Signal::KILL);
+            }
+        }
+        wait_until(&format!("{device} is down"), GONE_DEADLINE, || std::future::ready(self.id(device, Part::Worker).is_none())).await;
+        Ok(())
+    }
+
+    /// Lets a device that was kept down start again.
+    pub fn bring_back(&self, device: &str) -> anyhow::Result<()> {
+        let (file, away) = self.device_file(device);
+        std::fs::rename(away, file).context("put device.toml back")
+    }
+
+    fn device_file(&self, device: &str) -> (PathBuf, PathBuf) {
+        let data = self.data(device);
+        (data.join("device.toml"), data.join("device.toml.away"))
     }
 
     /// kill -9 of `weir up` itself.

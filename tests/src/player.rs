@@ -1,9 +1,10 @@
 //! Players as models: a live HLS player with a buffer and a media clock, one that plays a recording, one that fetches by ranges.
 
 use crate::{
-    client::{Answer, Ask, Client},
+    client::{Ask, Client},
     playlist::{Playlist, resolve},
     sha256,
+    viewer::{Fetched, Viewer},
 };
 use anyhow::{Context, bail};
 use std::{
@@ -68,13 +69,20 @@ pub struct Live {
 }
 
 impl Live {
-    /// Starts playing `target`; routers are tried in turn until one sends it to an engine, where it stays.
+    /// Starts playing `target`; routers are tried in turn until one sends it to an engine, where it stays until it is sent on.
     pub fn start(client: Client, routers: Vec<SocketAddr>, target: String) -> Self {
+        let urls = routers.iter().map(|router| format!("http://{router}{target}")).collect();
+        Self::watch(Viewer::new(client.patience(REQUEST_PATIENCE)), urls)
+    }
+
+    /// Starts playing the playlist at the first of `urls` that answers. As hls.js does, it goes on asking for the playlist at the
+    /// URL that answered first, and takes segments from where each playlist came from.
+    pub fn watch(viewer: Viewer, urls: Vec<String>) -> Self {
         let (stop, stopped) = watch::channel(false);
         let (progress, served) = watch::channel(None);
-        let player = Player { client: client.patience(REQUEST_PATIENCE), report: Report::default(), play_until: None, progress };
+        let player = Player { viewer, report: Report::default(), play_until: None, progress };
         let mut task = JoinSet::new();
-        task.spawn(player.run(routers, target, stopped));
+        task.spawn(player.run(urls, stopped));
         Self { task, stop, served }
     }
 
@@ -106,7 +114,7 @@ impl Live {
 }
 
 struct Player {
-    client: Client,
+    viewer: Viewer,
     report: Report,
     /// When the buffer runs dry; `None` before it plays.
     play_until: Option<Instant>,
@@ -114,9 +122,9 @@ struct Player {
 }
 
 impl Player {
-    async fn run(mut self, routers: Vec<SocketAddr>, target: String, mut stopped: watch::Receiver<bool>) -> Report {
+    async fn run(mut self, urls: Vec<String>, mut stopped: watch::Receiver<bool>) -> Report {
         tokio::select! {
-            () = self.play(routers, target) => {}
+            () = self.play(&urls) => {}
             // The sender lives as long as the test's handle.
             _ = stopped.wait_for(|stop| *stop) => {}
         }
@@ -128,16 +136,16 @@ impl Player {
         self.report
     }
 
-    async fn play(&mut self, routers: Vec<SocketAddr>, target: String) {
-        let (engine, target) = self.begin(&routers, &target).await;
+    async fn play(&mut self, urls: &[String]) {
+        let url = self.begin(urls).await;
         let mut next: Option<u64> = None;
         loop {
             let asked = weir_clock::monotonic();
-            let answer = self.fetch(engine, &target).await;
-            let wait = match Playlist::parse(&String::from_utf8_lossy(&answer.body)) {
-                Ok(playlist) => self.append(engine, &target, &playlist, &mut next).await,
+            let fetched = self.fetch(&url).await;
+            let wait = match Playlist::parse(&String::from_utf8_lossy(&fetched.answer.body)) {
+                Ok(playlist) => self.append(&fetched.url, &playlist, &mut next).await,
                 Err(error) => {
-                    self.fail(format!("{target}: {error:#}"));
+                    self.fail(format!("{url}: {error:#}"));
                     RETRY
                 }
             };
@@ -146,12 +154,12 @@ impl Player {
     }
 
     /// Fetches what is new in a playlist; how long to wait before the next one.
-    async fn append(&mut self, engine: SocketAddr, target: &str, playlist: &Playlist, next: &mut Option<u64>) -> Duration {
+    async fn append(&mut self, url: &str, playlist: &Playlist, next: &mut Option<u64>) -> Duration {
         let start = playlist.segments.len().saturating_sub(BUFFER_SEGMENTS);
         let from = next.unwrap_or_else(|| playlist.segments.get(start).map_or(0, |s| s.sequence));
         let mut new = false;
         for segment in playlist.segments.iter().filter(|s| s.sequence >= from) {
-            self.fetch(engine, &resolve(target, &segment.uri)).await;
+            let engine = self.fetch(&resolve(url, &segment.uri)).await.from;
             *next = Some(segment.sequence + 1);
             self.arrived(segment.sequence, segment.duration, engine);
             new = true;
@@ -184,24 +192,26 @@ impl Player {
         self.report.failed.push(Failed { at: weir_clock::monotonic(), what });
     }
 
-    async fn begin(&mut self, routers: &[SocketAddr], target: &str) -> (SocketAddr, String) {
-        for router in routers.iter().cycle() {
-            match self.client.route(*router, target).await {
-                Ok(engine) => return engine,
-                Err(error) => self.fail(format!("router {router}: {error}")),
+    /// Where the playlist is, after redirects.
+    async fn begin(&mut self, urls: &[String]) -> String {
+        for url in urls.iter().cycle() {
+            match self.viewer.fetch(url, &[]).await {
+                Ok(fetched) if fetched.answer.status() == 200 => return fetched.url,
+                Ok(fetched) => self.fail(format!("{}: {}", fetched.url, fetched.answer.status())),
+                Err(error) => self.fail(error.to_string()),
             }
             sleep_until((weir_clock::monotonic() + RETRY).into()).await;
         }
-        unreachable!("a player has a router")
+        unreachable!("a player has a URL")
     }
 
-    /// GET from the same address until it succeeds.
-    async fn fetch(&mut self, engine: SocketAddr, target: &str) -> Answer {
+    /// GET of the same URL until it succeeds.
+    async fn fetch(&mut self, url: &str) -> Fetched {
         loop {
-            match self.client.get(engine, target).await {
-                Ok(answer) if answer.status() == 200 => return answer,
-                Ok(answer) => self.fail(format!("{target}: {}", answer.status())),
-                Err(error) => self.fail(format!("{target}: {error}")),
+            match self.viewer.fetch(url, &[]).await {
+                Ok(fetched) if fetched.answer.status() == 200 => return fetched,
+                Ok(fetched) => self.fail(format!("{}: {}", fetched.url, fetched.answer.status())),
+                Err(error) => self.fail(error.to_string()),
             }
             sleep_until((weir_clock::monotonic() + RETRY).into()).await;
         }

@@ -18,7 +18,7 @@ pub fn program(name: &str, program: &str, package: &str) -> Option<PathBuf> {
     found.or_else(|| missing(name, &format!("{program} is missing: install the Debian package {package}")))
 }
 
-/// The file of a node tool below `WEIR_TOOLS` (`target/tools` when unset); `None` as for [`program`].
+/// The file of a node or Python tool below `WEIR_TOOLS` (`target/tools` when unset); `None` as for [`program`].
 ///
 /// # Panics
 /// When it is missing and not to be skipped.

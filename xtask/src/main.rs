@@ -10,6 +10,7 @@ mod layers;
 mod license;
 mod media;
 mod prerequisites;
+mod python;
 mod suite;
 mod tally;
 mod tidy;
@@ -35,7 +36,8 @@ Usage: cargo xtask COMMAND
   media           make the demo stream again with ffmpeg
 
 Environment:
-  WEIR_SKIP          test: prerequisites to go on without (nginx, ffmpeg, chromium, hls.js), separated by commas
+  WEIR_SKIP          test: prerequisites to go on without (nginx, ffmpeg, chromium, hls.js, kdig, dnspython, schemathesis),
+                     separated by commas
   WEIR_SOAK_SECONDS  soak: seconds per fuzz target, 300 if not given
 ";
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::command::{Command, capture, find, run, succeeds};
+use crate::python;
 
 /// A program that a Debian package brings.
 struct Tool {
@@ -14,15 +15,29 @@ struct Tool {
     program: &'static str,
     package: &'static str,
     purpose: &'static str,
+    /// Arguments with which it must succeed; empty: it is enough that it is there.
+    proof: &'static [&'static str],
 }
 
+/// Debian's python3 comes without what makes a virtual environment.
+const CAN_MAKE_ENVIRONMENTS: &[&str] = &["-c", "import ensurepip, venv"];
+
 const TOOLS: &[Tool] = &[
-    Tool { name: "nginx", program: "nginx", package: "nginx-light", purpose: "an outside origin" },
-    Tool { name: "ffmpeg", program: "ffprobe", package: "ffmpeg", purpose: "counting the frames a viewer gets" },
-    Tool { name: "chromium", program: "chromium", package: "chromium", purpose: "playing a live stream" },
-    Tool { name: "chromium", program: "chromedriver", package: "chromium-driver", purpose: "driving the browser" },
-    Tool { name: "hls.js", program: "node", package: "nodejs", purpose: "installing hls.js" },
-    Tool { name: "hls.js", program: "npm", package: "npm", purpose: "installing hls.js" },
+    Tool { name: "nginx", program: "nginx", package: "nginx-light", purpose: "an outside origin", proof: &[] },
+    Tool { name: "ffmpeg", program: "ffprobe", package: "ffmpeg", purpose: "counting the frames a viewer gets", proof: &[] },
+    Tool { name: "chromium", program: "chromium", package: "chromium", purpose: "playing a live stream", proof: &[] },
+    Tool { name: "chromium", program: "chromedriver", package: "chromium-driver", purpose: "driving the browser", proof: &[] },
+    Tool { name: "hls.js", program: "node", package: "nodejs", purpose: "installing hls.js", proof: &[] },
+    Tool { name: "hls.js", program: "npm", package: "npm", purpose: "installing hls.js", proof: &[] },
+    Tool { name: "kdig", program: "kdig", package: "knot-dnsutils", purpose: "asking the routers' DNS", proof: &[] },
+    Tool { name: "dnspython", program: "python3", package: "python3-venv", purpose: "installing dnspython", proof: CAN_MAKE_ENVIRONMENTS },
+    Tool {
+        name: "schemathesis",
+        program: "python3",
+        package: "python3-venv",
+        purpose: "installing schemathesis",
+        proof: CAN_MAKE_ENVIRONMENTS,
+    },
 ];
 
 /// Folder of the node tools' manifest and lock file.
@@ -47,7 +62,7 @@ pub(crate) fn skip_list(text: &str) -> Result<BTreeSet<&str>> {
     Ok(names)
 }
 
-/// Makes sure that all prerequisites are there, with node tools under `tools`.
+/// Makes sure that all prerequisites are there, with node and Python tools under `tools`.
 pub(crate) fn ensure(root: &Path, tools: &Path, skip: &BTreeSet<&str>) -> Result<Ready> {
     let wanted: Vec<&Tool> = missing().into_iter().filter(|tool| !skip.contains(tool.name)).collect();
     if !wanted.is_empty() {
@@ -66,11 +81,23 @@ pub(crate) fn ensure(root: &Path, tools: &Path, skip: &BTreeSet<&str>) -> Result
             Err(error) => return Err(error.context("installing hls.js; name hls.js in WEIR_SKIP to go on without")),
         }
     }
+    if !python::current(root, tools) {
+        match python::install(root, tools) {
+            Ok(()) => {}
+            Err(_) if python::NAMES.iter().all(|name| skip.contains(name)) => skipped.extend(python::NAMES),
+            Err(error) => {
+                let names = python::NAMES.join(",");
+                return Err(error.context(format!("installing Python tools; name {names} in WEIR_SKIP to go on without")));
+            }
+        }
+    }
     Ok(Ready { skipped: skipped.into_iter().map(str::to_owned).collect() })
 }
 
 fn missing() -> Vec<&'static Tool> {
-    TOOLS.iter().filter(|tool| find(tool.program).is_none()).collect()
+    let present =
+        |tool: &Tool| find(tool.program).is_some() && (tool.proof.is_empty() || succeeds(&Command::new(tool.program, tool.proof)));
+    TOOLS.iter().filter(|tool| !present(tool)).collect()
 }
 
 fn explain(missing: &[&&Tool]) -> String {

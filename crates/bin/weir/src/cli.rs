@@ -1,7 +1,7 @@
 //! What may be typed.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 /// An open content delivery system for streaming.
 #[derive(Parser)]
@@ -78,6 +78,10 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: DeviceVerb,
     },
+    /// Take a router or engine out of service: no new viewer is sent to it, what it serves runs to its end
+    Offload(OffloadArgs),
+    /// Return an offloaded device to service
+    Unoffload(UnoffloadArgs),
     /// Locations: the tree of sites
     Location {
         #[command(subcommand)]
@@ -120,6 +124,11 @@ pub(crate) enum Command {
         /// How many entries
         #[arg(long, default_value_t = 50)]
         limit: u32,
+    },
+    /// Users of the pages
+    User {
+        #[command(subcommand)]
+        verb: UserVerb,
     },
     /// Enrolment tokens and API tokens
     Token {
@@ -174,11 +183,68 @@ pub(crate) enum DeviceVerb {
         /// Share of new viewers relative to its peers, 0 to 100
         #[arg(long)]
         weight: Option<u8>,
+        /// What it can send, in Mbit/s; the capacity guard needs it
+        #[arg(long, value_name = "MBPS")]
+        capacity_mbps: Option<u32>,
     },
     /// Take it out of service
     Deactivate { device: String },
     /// Remove it; its certificate is worth nothing afterwards
     Delete { device: String },
+}
+
+#[derive(Args)]
+pub(crate) struct OffloadArgs {
+    pub(crate) device: String,
+    /// Why, for whoever finds the device out of service
+    #[arg(long, value_name = "TEXT", required_unless_present = "preview")]
+    pub(crate) why: Option<String>,
+    /// Return it to service by itself after this time, such as 90s, 45m, 2h, 3d
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) for_: Option<Duration>,
+    /// Offload it although that breaks a floor of the capacity guard
+    #[arg(long = "override")]
+    pub(crate) overrides: bool,
+    /// Only show where its clients would go and which floors would break
+    #[arg(long, conflicts_with_all = ["why", "for_", "overrides", "wait"])]
+    pub(crate) preview: bool,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct UnoffloadArgs {
+    pub(crate) device: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) why: String,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct WaitArgs {
+    /// Stay until it is done: offloaded, or online again
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Give the wait up after this time, such as 90s or 10m; the offload goes on
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "wait")]
+    pub(crate) wait_for: Option<Duration>,
+}
+
+/// Reads `90s`, `45m`, `2h` or `3d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is not a time such as 90s, 45m, 2h or 3d");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 24 * 3600,
+        _ => return Err(wrong()),
+    };
+    let count: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    count.checked_mul(seconds).filter(|s| *s > 0).map(Duration::from_secs).ok_or_else(wrong)
 }
 
 #[derive(Subcommand)]
@@ -262,6 +328,12 @@ pub(crate) enum RouteVerb {
 }
 
 #[derive(Subcommand)]
+pub(crate) enum UserVerb {
+    /// Give a user a one-time password; needs --local, on the manager's box
+    Reset { user: String },
+}
+
+#[derive(Subcommand)]
 pub(crate) enum TokenVerb {
     /// Tokens that let a device in
     Enrolment {
@@ -311,4 +383,29 @@ pub(crate) enum ApiTokenVerb {
     },
     /// Make one worthless
     Delete { id: String },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (text, seconds) in [("90s", Some(90)), ("45m", Some(2700)), ("2h", Some(7200)), ("3d", Some(259_200))] {
+            assert_eq!(duration(text).ok(), seconds.map(Duration::from_secs), "{text}");
+        }
+        for text in ["", "s", "2", "0s", "-1s", "2 h", "1.5h", "2ü", "99999999999999999999s", "999999999999999999d"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_offload_asks_why_and_a_preview_does_not() {
+        let typed = |rest: &[&str]| Cli::try_parse_from(["weir", "offload", "east-1"].iter().chain(rest)).is_ok();
+        assert!(typed(&["--why", "disk", "--for", "2h", "--override", "--wait", "--wait-for", "5m"]));
+        assert!(typed(&["--preview"]));
+        assert!(!typed(&[]));
+        assert!(!typed(&["--preview", "--wait"]));
+        assert!(!typed(&["--why", "disk", "--wait-for", "5m"]), "there is no wait to give up");
+    }
 }

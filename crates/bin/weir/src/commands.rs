@@ -7,9 +7,11 @@ mod devices;
 mod enrol;
 pub(crate) mod install;
 mod locations;
+mod offload;
 mod route;
 mod status;
 mod tokens;
+mod user;
 mod zones;
 
 use crate::{
@@ -51,12 +53,15 @@ async fn ask(target: &Target, command: Command) -> anyhow::Result<()> {
         Command::Devices => devices::list(&api, format).await,
         Command::Device { verb } => devices::run(&api, format, verb).await,
         Command::Logs { device, lines } => devices::logs(&api, format, &device, lines).await,
+        Command::Offload(arguments) => offload::offload(&api, format, arguments).await,
+        Command::Unoffload(arguments) => offload::unoffload(&api, format, arguments).await,
         Command::Location { verb } => locations::run(&api, format, verb).await,
         Command::Service { verb } => delivery_services::run(&api, format, verb).await,
         Command::Zones { verb } => zones::run(&api, format, verb).await,
         Command::Route { verb } => route::run(&api, format, verb).await,
         Command::Alarms { all, acknowledge } => alarms::run(&api, format, all, acknowledge).await,
         Command::Audit { limit } => audit::list(&api, format, limit).await,
+        Command::User { verb } => user::run(&api, format, verb).await,
         Command::Token { verb } => tokens::run(&api, format, verb).await,
         Command::Up(_) | Command::Keeper { .. } | Command::Worker { .. } | Command::Install(_) | Command::Enrol(_) => {
             unreachable!("run and ask take these")

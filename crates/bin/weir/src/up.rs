@@ -10,7 +10,7 @@ mod keepers;
 pub(crate) mod network;
 mod plan;
 mod ports;
-mod progress;
+pub(crate) mod progress;
 mod service;
 
 use crate::{

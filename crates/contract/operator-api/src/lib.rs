@@ -16,6 +16,7 @@ pub mod problem;
 pub mod route;
 pub mod status;
 pub mod token;
+pub mod user;
 pub mod zone;
 
 pub use alarm::{Alarm, AlarmState};
@@ -29,4 +30,5 @@ pub use problem::{Problem, Reason};
 pub use route::RouteExplanation;
 pub use status::{AlarmCounts, DeviceCounts, ManagerRole, NetworkStatus, PrimaryAddress};
 pub use token::{ApiToken, ApiTokenRequest, EnrolmentToken, EnrolmentTokenRequest, NewApiToken, NewEnrolmentToken};
+pub use user::OneTimePassword;
 pub use zone::{CoverageZone, CoverageZones, CoverageZonesRequest, ZoneRequest};

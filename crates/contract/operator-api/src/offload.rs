@@ -44,7 +44,7 @@ pub struct Offload {
     pub leases: Vec<OffloadLease>,
     /// How the drain stands; null while no lease lives.
     pub drain: Option<DrainProgress>,
-    /// Share of its weight it takes now, in thousandths, as far as it reports; below 1000 while it ramps up.
+    /// Share of its weight it takes now, in thousandths, as the manager reckons it: 0 while it is out, then rising to 1000.
     pub share_permille: u16,
 }
 
@@ -76,6 +76,8 @@ pub struct DrainProgress {
     pub since_ms: u64,
     /// Nothing runs on it: `offloaded`.
     pub drained: bool,
+    /// DRAIN_TIMEOUT: its hard limit has passed and it is not drained.
+    pub overdue: bool,
     /// Viewer sessions left, strays not counted.
     pub sessions: u32,
     /// Viewers' requests being answered, strays' not counted after the soft limit.

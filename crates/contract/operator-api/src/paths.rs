@@ -17,6 +17,8 @@ pub const COVERAGE_ZONES: &str = "/api/v1/coverage-zones";
 pub const ENROLMENT_TOKENS: &str = "/api/v1/enrolment-tokens";
 /// GET, POST; one at `/{id}`: DELETE.
 pub const TOKENS: &str = "/api/v1/tokens";
+/// `/{name}/one-time-password`: POST, over the manager's own socket only.
+pub const USERS: &str = "/api/v1/users";
 /// GET; `/{id}/acknowledge`: POST.
 pub const ALARMS: &str = "/api/v1/alarms";
 /// GET.

@@ -103,6 +103,14 @@ macro_rules! reasons {
 reasons! {
     /// No bearer token, or one the manager does not know.
     Unauthenticated, "unauthenticated", 401, "Authentication needed", "send `Authorization: Bearer weir-api...`; `weir token api create` on the manager's box makes one";
+    /// A form that was not sent from a page of the session.
+    FormRefused, "form_refused", 403, "Form refused", "open the page again and send the form from there";
+    /// Only whoever may open the manager's own socket may ask this.
+    LocalOnly, "local_only", 403, "Only on the manager's box", "run the command on the manager's box with `--local DIR`";
+    /// Too many failed sign-ins.
+    TooManyAttempts, "too_many_attempts", 429, "Too many attempts", "wait as long as Retry-After says, then try again";
+    /// A password that breaks the rules for passwords.
+    BadPassword, "bad_password", 422, "Password refused", "choose another password";
     /// No such path or object.
     NotFound, "not_found", 404, "Not found", "list the objects and check the name";
     /// The path exists, the method does not.

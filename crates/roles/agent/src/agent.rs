@@ -2,8 +2,11 @@
 
 use crate::{
     client::{ClientError, ManagerClient},
+    contacts::{self, Contacts},
     device_state::{DeviceState, Identity, StateError},
-    follow, keepalive, report,
+    follow, keepalive,
+    ramp::Ramp,
+    report,
 };
 use std::{
     net::IpAddr,
@@ -12,8 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
-use weir_device_api::{Condition, Hello, Listeners, Load, hello::PROTOCOL, keepalive::EngineState, report::Rejected};
-use weir_model::{AlarmReason, DeviceConfiguration, DeviceName, Profile, Role, Stamp, VERSION};
+use weir_device_api::{Condition, Drain, Hello, Listeners, Load, RouterContact, hello::PROTOCOL, keepalive::EngineState, report::Rejected};
+use weir_model::{AlarmReason, DeviceConfiguration, DeviceName, Profile, Role, Stamp, VERSION, configuration::EngineEntry};
 use weir_telemetry::{Chain, Tasks};
 
 /// What a router's crate answers to "where would this client be sent, and why".
@@ -21,6 +24,9 @@ pub type Explain = Box<dyn Fn(IpAddr, &str) -> Result<serde_json::Value, String>
 
 /// How a role runs a configuration: from now on, or it says why not and keeps the one before.
 pub type Apply = Box<dyn Fn(&Arc<DeviceConfiguration>) -> Result<(), String> + Send + Sync>;
+
+/// How an engine hears which routers it holds a lifeline to, and what they said on it; called at once and at every change.
+pub type TellRouters = Box<dyn Fn(Vec<RouterContact>) + Send + Sync>;
 
 /// What a role gives its agent.
 pub struct Hooks {
@@ -30,8 +36,12 @@ pub struct Hooks {
     pub load: Box<dyn Fn() -> Load + Send + Sync>,
     /// What is wrong.
     pub conditions: Box<dyn Fn() -> Vec<Condition> + Send + Sync>,
+    /// What still runs, while Server Offload holds the device; `None` otherwise, and always of a manager.
+    pub drain: Box<dyn Fn() -> Option<Drain> + Send + Sync>,
     /// Routers only.
     pub explain: Option<Explain>,
+    /// Engines only.
+    pub routers: Option<TellRouters>,
 }
 
 /// Who the device is and where its things are.
@@ -63,6 +73,8 @@ pub(crate) struct Shared {
     pub(crate) engine_state: watch::Sender<EngineState>,
     pub(crate) boot: u64,
     pub(crate) voice: keepalive::Voice,
+    pub(crate) contacts: Contacts,
+    pub(crate) ramp: Mutex<Ramp>,
     pub(crate) started: Instant,
     disk_error: Mutex<Option<String>>,
 }
@@ -110,6 +122,8 @@ impl Agent {
             engine_state: watch::Sender::new(EngineState::Serving),
             boot,
             voice: keepalive::Voice::default(),
+            contacts: Contacts::default(),
+            ramp: Mutex::default(),
             started: weir_clock::monotonic(),
             disk_error: Mutex::new(unsaved),
         });
@@ -126,6 +140,7 @@ impl Agent {
         if self.shared.settings.role == Role::Engine {
             tasks.spawn("keepalive", keepalive::run(self.shared.clone()));
             tasks.spawn("lifelines", keepalive::hold_lifelines(self.shared.clone()));
+            tasks.spawn("contacts", contacts::tell(self.shared.clone()));
         }
     }
 
@@ -209,6 +224,8 @@ impl Shared {
                 self.client.set_managers(&configuration.managers);
                 weir_telemetry::log::set_stamp(stamp.term, stamp.generation);
                 tracing::info!("configuration in force");
+                let entry = own_entry(&configuration);
+                self.ramp.lock().expect("no panic while held").runs(entry, weir_clock::monotonic());
                 self.running.send_replace(Some(configuration.clone()));
                 Some(configuration)
             }
@@ -227,6 +244,11 @@ impl Shared {
         }
         conditions
     }
+}
+
+/// The device's own entry among the engines of its configuration.
+pub(crate) fn own_entry(configuration: &DeviceConfiguration) -> Option<&EngineEntry> {
+    configuration.engines.iter().find(|engine| engine.name == configuration.device)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What routers hear from an engine: a signed datagram every period, and a lifeline whose end says that the worker is gone.
+//! On the lifeline a router says which offload of this engine it obeys.
 
-use crate::agent::Shared;
+use crate::agent::{Shared, own_entry};
 use std::{
     collections::HashMap,
     io,
@@ -16,8 +17,11 @@ use tokio::{
     net::{TcpStream, UdpSocket},
     sync::OnceCell,
 };
-use weir_device_api::keepalive::{Audience, Channel, EngineState, Keepalive, NONCE_BYTES};
-use weir_model::{DeviceConfiguration, DeviceName, configuration::RouterEntry};
+use weir_device_api::keepalive::{Audience, Channel, EngineState, Keepalive, NONCE_BYTES, Nonce, OBEYED_BYTES, Obeyed};
+use weir_model::{
+    DeviceConfiguration, DeviceName,
+    configuration::{KeepaliveKey, RouterEntry},
+};
 use weir_net::silence;
 use weir_telemetry::Tasks;
 
@@ -85,16 +89,27 @@ pub(crate) async fn send_now(shared: &Shared) {
 /// What the engine says of itself now.
 fn next_keepalive(shared: &Shared, configuration: &DeviceConfiguration) -> Keepalive {
     let load = (shared.hooks.load)();
+    let ramp = Duration::from_millis(configuration.profile.ramp_ms);
     Keepalive {
         engine: shared.settings.device.clone(),
-        state: *shared.engine_state.borrow(),
+        state: state(shared, configuration),
         boot: shared.boot,
         sequence: shared.voice.next_sequence(),
         stamp: configuration.stamp,
         sessions: load.sessions,
         active_requests: load.active_requests,
         load_permille: 0,
-        share_permille: 1000,
+        share_permille: shared.ramp.lock().expect("no panic while held").share_permille(weir_clock::monotonic(), ramp),
+    }
+}
+
+/// Who is about to stop says so, offloaded or not.
+fn state(shared: &Shared, configuration: &DeviceConfiguration) -> EngineState {
+    let is_offloaded = own_entry(configuration).is_some_and(|entry| entry.offload.is_some());
+    match *shared.engine_state.borrow() {
+        EngineState::Leaving => EngineState::Leaving,
+        EngineState::Serving | EngineState::Offloading if is_offloaded => EngineState::Offloading,
+        EngineState::Serving | EngineState::Offloading => EngineState::Serving,
     }
 }
 
@@ -127,14 +142,16 @@ async fn hold(shared: Arc<Shared>, router: RouterEntry) {
     let mut retry = Retry::default();
     loop {
         match open(&shared, &router).await {
-            Ok(mut stream) => {
+            Ok(mut lifeline) => {
                 let opened = weir_clock::monotonic();
+                let open = shared.contacts.open(router.name.clone(), lifeline.sequence);
                 // However it ends, it is opened again.
-                let _ = stream.read(&mut [0; 1]).await;
+                let end = lifeline.listen(&router.name, |obeyed| open.obeyed(obeyed.stamp)).await;
+                drop(open);
                 if opened.elapsed() >= HELD_MIN {
                     retry = Retry::default();
                 }
-                tracing::debug!(router = %router.name, "lifeline ended");
+                tracing::debug!(router = %router.name, %end, "lifeline ended");
             }
             Err(error) => tracing::debug!(router = %router.name, %error, "lifeline not opened"),
         }
@@ -142,22 +159,52 @@ async fn hold(shared: Arc<Shared>, router: RouterEntry) {
     }
 }
 
+/// An open lifeline, with what its opening frame was made of: a router's words are made of the same.
+struct Lifeline {
+    stream: TcpStream,
+    nonce: Nonce,
+    key: KeepaliveKey,
+    sequence: u64,
+}
+
+impl Lifeline {
+    /// Hears what the router says until the connection ends, or it says what was not made for this lifeline. Returns why.
+    async fn listen(&mut self, router: &DeviceName, mut hear: impl FnMut(Obeyed)) -> io::Error {
+        let audience = Audience { router, channel: Channel::Lifeline(self.nonce) };
+        let mut message = [0; OBEYED_BYTES];
+        loop {
+            if let Err(error) = self.stream.read_exact(&mut message).await {
+                return error;
+            }
+            match Obeyed::decode(&message, &self.key, &audience) {
+                Ok(obeyed) => hear(obeyed),
+                Err(error) => {
+                    tracing::warn!(%router, %error, "lifeline ended: what came on it is not its router's");
+                    return io::Error::new(io::ErrorKind::InvalidData, error);
+                }
+            }
+        }
+    }
+}
+
 /// Connects and says who it is in a frame made for the router's nonce.
-async fn open(shared: &Shared, router: &RouterEntry) -> io::Result<TcpStream> {
+async fn open(shared: &Shared, router: &RouterEntry) -> io::Result<Lifeline> {
     let connect = async {
         let mut stream = TcpStream::connect(router.keepalive).await?;
         silence::end_when_silent(&stream)?;
         let mut nonce = [0; NONCE_BYTES];
         stream.read_exact(&mut nonce).await?;
-        io::Result::Ok((stream, Channel::Lifeline(nonce)))
+        io::Result::Ok((stream, nonce))
     };
-    let (mut stream, channel) = tokio::time::timeout(LIFELINE_CONNECT, connect).await??;
-    let configuration = shared.running.borrow().clone();
-    let frame = configuration.and_then(|c| sign(&next_keepalive(shared, &c), &c, &router.name, channel));
-    let frame = frame.ok_or_else(|| io::Error::other("no key to sign with"))?;
+    let (mut stream, nonce) = tokio::time::timeout(LIFELINE_CONNECT, connect).await??;
+    let no_key = || io::Error::other("no key to sign with");
+    let configuration = shared.running.borrow().clone().ok_or_else(no_key)?;
+    let key = configuration.keepalive_keys.first().cloned().ok_or_else(no_key)?;
+    let keepalive = next_keepalive(shared, &configuration);
+    let frame = sign(&keepalive, &configuration, &router.name, Channel::Lifeline(nonce)).ok_or_else(no_key)?;
     let length = u16::try_from(frame.len()).expect("a keepalive is shorter than 64 KiB");
     stream.write_all(&[&length.to_be_bytes()[..], &frame].concat()).await?;
-    Ok(stream)
+    Ok(Lifeline { stream, nonce, key, sequence: keepalive.sequence })
 }
 
 /// Waits between attempts: twice as long each time, and never the same for two engines, so that those a router lost

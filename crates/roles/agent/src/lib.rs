@@ -4,7 +4,7 @@
 //! - [`device_state`]: what is kept on disk: identity, last good configuration, boot counter.
 //! - [`follow`]: the configuration poll; applies, keeps the last good one, answers questions.
 //! - [`report`]: what the manager hears every few seconds.
-//! - [`keepalive`]: what routers hear from an engine.
+//! - [`keepalive`]: what routers hear from an engine, and what they answer on its lifelines.
 //! - [`control`]: the worker's end of the keeper's socket.
 //! - [`admin`]: metrics and health.
 //!
@@ -14,12 +14,14 @@ pub mod admin;
 pub mod agent;
 pub mod answer;
 pub mod client;
+mod contacts;
 pub mod control;
 pub mod device_state;
 pub mod enrol;
 pub mod follow;
 pub mod keepalive;
+mod ramp;
 pub mod report;
 
-pub use agent::{Agent, AgentSettings, Explain, Hooks};
+pub use agent::{Agent, AgentSettings, Explain, Hooks, TellRouters};
 pub use device_state::{DeviceState, Identity, StateError};

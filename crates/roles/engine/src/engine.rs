@@ -2,19 +2,22 @@
 
 use crate::{
     access::AccessLog,
+    drain::Earlier,
     flight::Flights,
     head::StoredHead,
     here::Here,
     metrics::{Counters, Levels},
     origins::Origins,
+    readable::Readable,
     session::Sessions,
     upstream::{Ask, Fetched, Source, Upstream, failure::Failure},
+    watched::Watched,
 };
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 use weir_caching::Freshness;
-use weir_device_api::{Condition, Load};
+use weir_device_api::{Condition, Load, RouterContact};
 use weir_model::{DeviceConfiguration, DeviceName, ServiceName};
 use weir_routing::{CompileError, Network};
 use weir_store::Store;
@@ -74,6 +77,11 @@ pub(crate) struct Inner {
     pub(crate) counters: Arc<Counters>,
     pub(crate) access: AccessLog,
     pub(crate) sessions: Sessions,
+    pub(crate) watched: Watched,
+    pub(crate) earlier: Earlier,
+    pub(crate) readable: Readable,
+    /// Routers in contact.
+    pub(crate) contacts: ArcSwap<Vec<RouterContact>>,
     pub(crate) tasks: Tasks,
     origins: Origins,
 }
@@ -82,6 +90,9 @@ impl Inner {
     /// Fetches, and remembers whether the origin answered, as far as a parent's answer tells.
     pub(crate) async fn fetch(&self, service: &ServiceName, ask: &Ask) -> Result<Fetched, Failure> {
         let fetched = self.upstream.fetch(ask).await;
+        if let Ok(fetched) = &fetched {
+            self.readable.learn(service, fetched.status, &fetched.fields);
+        }
         match &fetched {
             Ok(fetched) if fetched.source == Source::Origin || fetched.status < 500 => self.origins.answered(service),
             Ok(_) => {}
@@ -93,6 +104,11 @@ impl Inner {
     /// Whether a service's origin has failed several times in a row.
     pub(crate) fn is_failing(&self, service: &ServiceName) -> bool {
         self.origins.is_failing(service, weir_clock::monotonic())
+    }
+
+    /// Whether Server Offload holds this engine.
+    pub(crate) fn is_offloaded(&self) -> bool {
+        self.here.load().as_ref().is_some_and(|here| here.offload.is_some())
     }
 
     fn count_sessions(&self) -> u32 {
@@ -129,6 +145,10 @@ impl Engine {
             counters,
             access,
             sessions: Sessions::new(),
+            watched: Watched::default(),
+            earlier: Earlier::default(),
+            readable: Readable::default(),
+            contacts: ArcSwap::default(),
             tasks: Tasks::new(),
             origins: Origins::default(),
         });
@@ -157,9 +177,24 @@ impl Engine {
             return Err(Rejection::OtherDevice(configuration.device.clone()));
         }
         let network = Network::compile(&configuration)?;
-        self.inner.origins.retain(|name| network.services().iter().any(|s| s.service.name == *name));
-        self.inner.here.store(Some(Arc::new(Here::new(network, self.inner.name.clone()))));
+        let is_known = |name: &ServiceName| network.services().iter().any(|s| s.service.name == *name);
+        self.inner.origins.retain(is_known);
+        self.inner.readable.retain(is_known);
+        let before = self.inner.here.load();
+        let here = Here::new(network, self.inner.name.clone(), before.as_deref());
+        let is_offloaded = here.offload.is_some();
+        self.inner.here.store(Some(Arc::new(here)));
+        if !is_offloaded {
+            self.inner.watched.clear();
+            self.inner.earlier.forget();
+        }
         Ok(())
+    }
+
+    /// Routers this engine holds a lifeline to from now on, and what they said on it: where it may send its viewers while it is
+    /// offloaded.
+    pub fn set_routers(&self, contacts: Vec<RouterContact>) {
+        self.inner.contacts.store(Arc::new(contacts));
     }
 
     /// Work in hand and done.

@@ -1,6 +1,6 @@
 //! One request and its answer, as the engine accounts for them: record, metrics, session.
 
-use crate::{access::Record, engine::Inner, fields::Asked, session::session_of, upstream::Source};
+use crate::{access::Record, engine::Inner, fields::Asked, outcome::Outcome, session::session_of, upstream::Source, watched::Watching};
 use bytes::Bytes;
 use std::{
     borrow::Cow,
@@ -12,8 +12,11 @@ use std::{
 use weir_caching::{CacheOutcome, RequestFacts};
 use weir_net::http1::{Body, BodyError, BodySource, Request};
 
+/// Answers from memory above this many bytes are given piece by piece while the engine is offloaded, so that who takes one slowly
+/// is seen to be there; below it the connection's send buffer takes the whole at once.
+const WATCHED_BYTES: u64 = 64 * 1024;
+
 /// What the record says of a request besides what was sent.
-#[derive(Clone)]
 struct Entry<'r> {
     client: IpAddr,
     method: Cow<'r, str>,
@@ -23,10 +26,12 @@ struct Entry<'r> {
     query: Option<Cow<'r, str>>,
     range: Option<Cow<'r, str>>,
     source: Option<Source>,
-    outcome: Option<CacheOutcome>,
+    outcome: Outcome,
     detail: Option<&'static str>,
     hops: u32,
     session: Option<u64>,
+    /// While the engine is offloaded.
+    watching: Option<Watching>,
     window_ms: u64,
     status: u16,
     started: Instant,
@@ -51,6 +56,7 @@ impl Entry<'_> {
             detail: self.detail,
             hops: self.hops,
             session: self.session,
+            watching: self.watching,
             window_ms: self.window_ms,
             status: self.status,
             started: self.started,
@@ -72,7 +78,7 @@ impl Entry<'_> {
             bytes,
             duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
             range: self.range.as_deref(),
-            outcome: self.outcome.map_or("refused", CacheOutcome::as_str),
+            outcome: self.outcome.as_str(),
             detail: self.detail,
             parent: self.source.as_ref().map(Source::as_str),
             hops: self.hops,
@@ -101,12 +107,14 @@ pub(crate) struct Exchange<'r> {
     /// Monotonic seconds when it came: what freshness is judged by.
     pub(crate) now: u64,
     pub(crate) hops: u32,
+    /// A streamed body goes on counting as the request.
+    handed_over: bool,
     entry: Option<Entry<'r>>,
 }
 
 impl<'r> Exchange<'r> {
     pub(crate) fn open(engine: &'r Arc<Inner>, request: &'r Request<'r>, hops: u32) -> Self {
-        engine.counters.active_requests.inc();
+        engine.counters.began(hops);
         let entry = Entry {
             client: request.peer.ip(),
             method: request.method.into(),
@@ -116,17 +124,19 @@ impl<'r> Exchange<'r> {
             query: request.target.query.map(Cow::from),
             range: request.fields.text("range").map(Cow::from),
             source: None,
-            outcome: None,
+            outcome: Outcome::Refused,
             detail: None,
             hops,
             session: None,
+            watching: None,
             window_ms: 0,
             status: 0,
             started: weir_clock::monotonic(),
         };
         let asked = Asked::of(request.fields);
         let asks_for_part = asked.asks_for_part();
-        Self { engine, request, asked, asks_for_part, now: weir_clock::monotonic_seconds(), hops, entry: Some(entry) }
+        let now = weir_clock::monotonic_seconds();
+        Self { engine, request, asked, asks_for_part, now, hops, handed_over: false, entry: Some(entry) }
     }
 
     fn entry(&mut self) -> &mut Entry<'r> {
@@ -149,10 +159,22 @@ impl<'r> Exchange<'r> {
         entry.window_ms = window_ms;
     }
 
+    /// The engine is offloaded: its manager is told whom it still serves.
+    pub(crate) fn watch(&mut self, domain: &str) {
+        let (engine, client) = (self.engine, self.request.peer.ip());
+        let entry = self.entry();
+        entry.watching = entry.session.and_then(|session| Watching::begin(engine, session, client, domain));
+    }
+
+    /// It was sent to a router instead.
+    pub(crate) fn steered(&mut self) {
+        self.entry().outcome = Outcome::Steered;
+    }
+
     /// What the cache did, for record and metrics.
     pub(crate) fn went(&mut self, outcome: CacheOutcome, detail: Option<&'static str>) {
         let entry = self.entry();
-        entry.outcome = Some(outcome);
+        entry.outcome = Outcome::Cache(outcome);
         entry.detail = detail;
     }
 
@@ -162,7 +184,10 @@ impl<'r> Exchange<'r> {
     }
 
     pub(crate) fn outcome(&self) -> Option<CacheOutcome> {
-        self.entry.as_ref().and_then(|e| e.outcome)
+        match self.entry.as_ref()?.outcome {
+            Outcome::Cache(outcome) => Some(outcome),
+            Outcome::Refused | Outcome::Steered => None,
+        }
     }
 
     /// Where the answer came from.
@@ -174,13 +199,19 @@ impl<'r> Exchange<'r> {
     pub(crate) fn close(mut self, status: u16, body: Body) -> Body {
         let mut entry = self.entry.take().expect("closed once");
         entry.status = status;
+        let body = match body {
+            Body::Slices(slices) if slices.len() > WATCHED_BYTES && self.request.method != "HEAD" && self.engine.is_offloaded() => {
+                Body::Stream { length: Some(slices.len()), source: Box::new(slices) }
+            }
+            body => body,
+        };
         let bytes = match &body {
             Body::Slices(slices) if self.request.method != "HEAD" => slices.len(),
             Body::Stream { .. } | Body::Slices(_) | Body::Empty | Body::Omitted(_) => 0,
         };
         match body {
             Body::Stream { length, source } => {
-                self.engine.counters.active_requests.inc();
+                self.handed_over = true;
                 let counting = Counting { source, engine: self.engine.clone(), entry: entry.into_owned(), length, bytes: 0, ended: false };
                 Body::Stream { length, source: Box::new(counting) }
             }
@@ -195,7 +226,9 @@ impl<'r> Exchange<'r> {
 
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
-        self.engine.counters.active_requests.dec();
+        if !self.handed_over {
+            self.engine.counters.ended(self.hops);
+        }
         if let Some(entry) = self.entry.take() {
             entry.finish(self.engine, 0, false);
         }
@@ -229,7 +262,7 @@ impl BodySource for Counting {
 
 impl Drop for Counting {
     fn drop(&mut self) {
-        self.engine.counters.active_requests.dec();
+        self.engine.counters.ended(self.entry.hops);
         let complete = self.ended || self.length == Some(self.bytes);
         self.entry.finish(&self.engine, self.bytes, complete);
     }

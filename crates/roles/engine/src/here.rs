@@ -1,6 +1,6 @@
 //! The configuration in force, with what is looked up in it for each request.
 
-use crate::fields::claimed_hops;
+use crate::{fields::claimed_hops, offload::Offload};
 use std::{
     collections::{HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
@@ -20,22 +20,34 @@ pub(crate) struct Here {
     engines: HashSet<IpAddr>,
     /// What begins the cache keys of each delivery service this engine carries.
     carried: HashMap<ServiceName, String>,
+    /// Set while Server Offload holds this engine.
+    pub(crate) offload: Option<Offload>,
 }
 
 impl Here {
-    pub(crate) fn new(network: Network, name: DeviceName) -> Self {
+    /// What is in force after `before`.
+    pub(crate) fn new(network: Network, name: DeviceName, before: Option<&Here>) -> Self {
         let me = network.engine(&name);
         let address = me.map(|engine| engine.http.ip()).filter(|address| !address.is_unspecified());
         let engines = network.engines().iter().map(|engine| engine.http.ip().to_canonical()).collect();
         let carries = |me: &weir_routing::Engine, service| network.engines_of(service, me.location).any(|engine| engine.name == me.name);
         let carried = network.services().iter().filter(|service| me.is_some_and(|me| carries(me, service)));
         let carried = carried.map(|service| (service.service.name.clone(), key_start(&service.service))).collect();
-        Self { network, name, address, engines, carried }
+        let before = before.and_then(|here| here.offload.as_ref());
+        let offload = Offload::of(me.and_then(|me| me.offload), network.stamp(), before, weir_clock::monotonic_ms());
+        Self { network, name, address, engines, carried, offload }
     }
 
     /// What begins the cache keys of a delivery service; nothing when this engine does not carry it.
     pub(crate) fn key_start(&self, service: &ServiceName) -> Option<&str> {
         self.carried.get(service).map(String::as_str)
+    }
+
+    /// Whether viewers of a delivery service can be sent to another engine.
+    pub(crate) fn is_carried_elsewhere(&self, service: &ServiceName) -> bool {
+        let engines = self.network.services().iter().filter(|s| s.service.name == *service).flat_map(|s| &s.service.engines);
+        let others = engines.filter(|name| **name != self.name).filter_map(|name| self.network.engine(name));
+        others.into_iter().any(|engine| engine.offload.is_none() && engine.weight > 0)
     }
 
     /// Engines a request has passed. Only an engine is believed: anybody else could have a request refused as a loop, or

@@ -5,9 +5,13 @@
 //! not held goes `through` a `flight` (one fetch per key and variant however many wait) to a `fill`, which fetches from
 //! `upstream` and pours into the store while everyone reads; what may not be stored is passed on by `relay`, an error that is
 //! nobody's own is `shared`. `exchange` accounts for every request: record, metrics, session.
+//!
+//! While Server Offload holds the engine (`offload`) it goes on serving, tells what still runs (`drain`, `watched`) and, after the
+//! soft limit, `steer`s its viewers to a router.
 
 mod access;
 mod answer;
+mod drain;
 mod engine;
 mod exchange;
 mod fields;
@@ -15,16 +19,22 @@ mod fill;
 mod flight;
 mod head;
 mod here;
+mod marker;
 mod metrics;
+mod offload;
 mod origins;
+mod outcome;
 mod pace;
 mod place;
+mod readable;
 mod refusal;
 mod relay;
 mod serve;
 mod session;
 mod shared;
+mod steer;
 mod through;
 mod upstream;
+mod watched;
 
 pub use engine::{Engine, EngineError, EngineSettings, Rejection, STORE_BYTES_MIN};

@@ -1,5 +1,6 @@
 //! What the engine counts.
 
+use crate::outcome::Outcome;
 use prometheus_client::{
     encoding::{EncodeMetric, MetricEncoder},
     metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge},
@@ -31,11 +32,14 @@ pub(crate) struct Side {
 pub(crate) struct Counters {
     requests: Vec<(CacheOutcome, Counter)>,
     pub(crate) refused: Counter,
+    steered: Counter,
     pub(crate) client_bytes: Counter,
     pub(crate) upstream_parent: Side,
     pub(crate) upstream_origin: Side,
     pub(crate) fills_active: Gauge,
     pub(crate) active_requests: Gauge,
+    /// Other engines' requests among the active ones.
+    pub(crate) peer_requests: AtomicU64,
     pub(crate) records_dropped: Counter,
     pub(crate) durations: Arc<Durations>,
     store_bytes: Gauge,
@@ -61,11 +65,13 @@ impl Counters {
         let counters = Self {
             requests: CacheOutcome::ALL.iter().map(|o| (*o, requests.get_or_create(&[("outcome", o.as_str())]).clone())).collect(),
             refused: requests.get_or_create(&[("outcome", "refused")]).clone(),
+            steered: Counter::default(),
             client_bytes: Counter::default(),
             upstream_parent: side("parent"),
             upstream_origin: side("origin"),
             fills_active: Gauge::default(),
             active_requests: Gauge::default(),
+            peer_requests: AtomicU64::new(0),
             records_dropped: Counter::default(),
             durations: Arc::new(Durations::default()),
             store_bytes: Gauge::default(),
@@ -74,6 +80,7 @@ impl Counters {
         };
         metrics.register(|registry| {
             registry.register("engine_requests", "Requests answered, by what the cache did", requests);
+            registry.register("engine_steered", "Viewers' requests answered with a redirect to a router", counters.steered.clone());
             registry.register("engine_client_bytes", "Body bytes given to clients", counters.client_bytes.clone());
             registry.register("engine_upstream_requests", "Requests sent to parents and origins", upstream_requests);
             registry.register("engine_upstream_bytes", "Body bytes received from parents and origins", upstream_bytes);
@@ -96,17 +103,36 @@ impl Counters {
         Arc::new(counters)
     }
 
-    /// Counts a request by its outcome; `None` for one refused before the cache was asked.
-    pub(crate) fn request(&self, outcome: Option<CacheOutcome>, duration: Duration) {
-        let counter =
-            outcome.and_then(|o| self.requests.iter().find(|(known, _)| *known == o)).map_or(&self.refused, |(_, counter)| counter);
-        counter.inc();
+    /// A request that passed `hops` engines is being answered; [`Counters::ended`] follows.
+    pub(crate) fn began(&self, hops: u32) {
+        self.active_requests.inc();
+        if hops > 0 {
+            self.peer_requests.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// It is answered.
+    pub(crate) fn ended(&self, hops: u32) {
+        self.active_requests.dec();
+        if hops > 0 {
+            self.peer_requests.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a request by its outcome.
+    pub(crate) fn request(&self, outcome: Outcome, duration: Duration) {
+        let counter = match outcome {
+            Outcome::Refused => Some(&self.refused),
+            Outcome::Steered => Some(&self.steered),
+            Outcome::Cache(outcome) => self.requests.iter().find(|(known, _)| *known == outcome).map(|(_, counter)| counter),
+        };
+        counter.expect("every outcome of the cache has a counter").inc();
         self.durations.observe(duration);
     }
 
     /// Requests answered since the start.
     pub(crate) fn requests_total(&self) -> u64 {
-        self.requests.iter().map(|(_, counter)| counter.get()).sum::<u64>() + self.refused.get()
+        self.requests.iter().map(|(_, counter)| counter.get()).sum::<u64>() + self.refused.get() + self.steered.get()
     }
 
     /// Copies the levels into their gauges.

@@ -5,6 +5,7 @@ use crate::{
     exchange::Exchange,
     fields::{Forward, HOPS_MAX, outgoing},
     here::Here,
+    marker,
     refusal::{Refusal, climbs},
     upstream::{Ask, Parent, failure::Failure},
 };
@@ -12,7 +13,7 @@ use http::Method;
 use weir_caching::{Policy, key::write_primary_key};
 use weir_model::DeliveryService;
 use weir_net::http1::Request;
-use weir_routing::{Key, Service, parents, url_form};
+use weir_routing::{Key, Service, UrlForm, parents, url_form};
 
 /// A request's place in the network.
 pub(crate) struct Place<'n> {
@@ -20,9 +21,14 @@ pub(crate) struct Place<'n> {
     carried: &'n Service,
     key_start: &'n str,
     pub(crate) service: &'n DeliveryService,
+    /// How the request names it.
+    pub(crate) form: UrlForm,
     /// Content path.
     pub(crate) path: &'n str,
+    /// Without the mark of a steered request.
     pub(crate) query: Option<&'n str>,
+    /// That mark.
+    pub(crate) steered: Option<&'n str>,
     pub(crate) policy: Policy,
 }
 
@@ -46,7 +52,8 @@ impl<'n> Place<'n> {
             ignore_query: caching.ignore_query,
             store_set_cookie: caching.store_set_cookie,
         };
-        Ok(Self { here, carried, key_start, service, path: resolved.path, query: request.target.query, policy })
+        let (form, path, (query, steered)) = (resolved.form, resolved.path, marker::take(request.target.query));
+        Ok(Self { here, carried, key_start, service, form, path, query, steered, policy })
     }
 
     /// Writes the cache key into a buffer.

@@ -11,6 +11,7 @@ use crate::{
     place::Place,
     refusal::Refusal,
     relay::relay,
+    steer::Steered,
     through::{flight_key, order, through},
     upstream::Fetched,
 };
@@ -42,10 +43,24 @@ impl Service for crate::Engine {
                 Err(refusal) => refuse(inner, &mut exchange, refusal, head),
                 Ok(place) => {
                     exchange.placed(place.service.name.as_str(), place.service.domain.as_str(), place.path, place.window_ms());
-                    serve(inner, &place, &mut exchange, head).await
+                    match Steered::of(inner, here, &place, request, hops) {
+                        Some(steered) => {
+                            exchange.steered();
+                            steered.write(inner.name.as_str(), head)
+                        }
+                        None => {
+                            if here.offload.is_some() {
+                                exchange.watch(place.service.domain.as_str());
+                            }
+                            serve(inner, &place, &mut exchange, head).await
+                        }
+                    }
                 }
             },
         };
+        if here.as_ref().is_some_and(|here| here.closes(hops)) {
+            head.close();
+        }
         exchange.close(head.current_status(), body)
     }
 }

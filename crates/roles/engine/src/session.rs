@@ -14,9 +14,24 @@ const SESSIONS_MAX: usize = 100_000;
 /// Shards, so that cores seldom meet.
 const SHARDS: usize = 16;
 
-/// Sessions and when each was last served, monotonic milliseconds.
+/// When a session was served, monotonic milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Served {
+    pub(crate) first_ms: u64,
+    pub(crate) last_ms: u64,
+}
+
+impl Served {
+    fn is_within(self, now_ms: u64, window_ms: u64) -> bool {
+        now_ms.saturating_sub(self.last_ms) < window_ms
+    }
+}
+
+type Shard = HashMap<u64, Served>;
+
+/// Sessions and when each was served.
 pub(crate) struct Sessions {
-    shards: [Mutex<HashMap<u64, u64>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
 }
 
 impl Sessions {
@@ -24,28 +39,44 @@ impl Sessions {
         Self { shards: std::array::from_fn(|_| Mutex::default()) }
     }
 
-    fn shard(&self, index: usize) -> MutexGuard<'_, HashMap<u64, u64>> {
+    fn shard(&self, index: usize) -> MutexGuard<'_, Shard> {
         self.shards[index % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The shard of a session. The low bits choose it; the map hashes the whole number again.
+    fn shard_of(&self, session: u64) -> MutexGuard<'_, Shard> {
+        self.shard(usize::try_from(session % SHARDS as u64).expect("fewer than 16"))
     }
 
     /// Media bytes were served to a session.
     pub(crate) fn served(&self, session: u64, now_ms: u64, window_ms: u64) {
-        // The low bits choose the shard; the map hashes the whole number again.
-        let mut shard = self.shard(usize::try_from(session % SHARDS as u64).expect("fewer than 16"));
-        if shard.len() >= SESSIONS_MAX / SHARDS && !shard.contains_key(&session) {
-            shard.retain(|_, at| now_ms.saturating_sub(*at) < window_ms);
+        let mut shard = self.shard_of(session);
+        if let Some(served) = shard.get_mut(&session) {
+            if !served.is_within(now_ms, window_ms) {
+                served.first_ms = now_ms;
+            }
+            served.last_ms = now_ms;
+            return;
+        }
+        if shard.len() >= SESSIONS_MAX / SHARDS {
+            shard.retain(|_, served| served.is_within(now_ms, window_ms));
             if shard.len() >= SESSIONS_MAX / SHARDS {
                 return;
             }
         }
-        shard.insert(session, now_ms);
+        shard.insert(session, Served { first_ms: now_ms, last_ms: now_ms });
+    }
+
+    /// When a session within the window was served.
+    pub(crate) fn served_at(&self, session: u64, now_ms: u64, window_ms: u64) -> Option<Served> {
+        self.shard_of(session).get(&session).copied().filter(|served| served.is_within(now_ms, window_ms))
     }
 
     /// Sessions within the window; forgets the others.
     pub(crate) fn count(&self, now_ms: u64, window_ms: u64) -> u32 {
         let count = (0..SHARDS).map(|index| {
             let mut shard = self.shard(index);
-            shard.retain(|_, at| now_ms.saturating_sub(*at) < window_ms);
+            shard.retain(|_, served| served.is_within(now_ms, window_ms));
             shard.len()
         });
         u32::try_from(count.sum::<usize>()).unwrap_or(u32::MAX)
@@ -108,6 +139,18 @@ mod tests {
         assert_eq!(sessions.count(5_999, WINDOW), 2);
         assert_eq!(sessions.count(6_000, WINDOW), 1);
         assert_eq!(sessions.count(9_000, WINDOW), 0);
+    }
+
+    #[test]
+    fn a_session_that_comes_back_after_its_window_begins_anew() {
+        let sessions = Sessions::new();
+        for now_ms in [1_000, 4_000, 8_000] {
+            sessions.served(1, now_ms, WINDOW);
+        }
+        assert_eq!(sessions.served_at(1, 9_000, WINDOW), Some(Served { first_ms: 1_000, last_ms: 8_000 }));
+        assert_eq!(sessions.served_at(1, 13_000, WINDOW), None);
+        sessions.served(1, 13_000, WINDOW);
+        assert_eq!(sessions.served_at(1, 13_000, WINDOW), Some(Served { first_ms: 13_000, last_ms: 13_000 }));
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(crate) struct View<'a> {
     pub(crate) name: &'a DeviceName,
     pub(crate) status: DeviceStatus,
     pub(crate) heard: Option<&'a Heard>,
+    /// Server Offload holds it, and when it was last heard nothing ran on it: whatever it is silent for, no viewer misses it.
+    pub(crate) parked: bool,
 }
 
 /// A change of the alarms that stand.
@@ -38,7 +40,8 @@ fn wanted(network: &Snapshot, view: &View<'_>, now_ms: u64, out: &mut BTreeMap<K
     let mut want = |reason, object: &str, text: String| {
         out.insert(Key { reason, device: view.name.clone(), object: object.to_owned() }, text);
     };
-    if view.status == DeviceStatus::Offline {
+    // An operator who offloads a device and then stops it wants no alarm for it; OFFLOAD_LONG reminds of it.
+    if view.status == DeviceStatus::Offline && !view.parked {
         want(AlarmReason::DeviceOffline, "", format!("{} has missed its reports", view.name));
     }
     let Some(heard) = view.heard else { return };
@@ -60,9 +63,14 @@ fn wanted(network: &Snapshot, view: &View<'_>, now_ms: u64, out: &mut BTreeMap<K
     }
 }
 
-/// What to raise and clear at wall clock `now_ms`.
-pub(crate) fn evaluate<'a>(network: &Snapshot, views: impl Iterator<Item = View<'a>>, standing: &[Alarm], now_ms: u64) -> Vec<Step> {
-    let mut want = BTreeMap::new();
+/// What to raise and clear at wall clock `now_ms`: what devices and their reports ask for, and `want`, which stands besides.
+pub(crate) fn evaluate<'a>(
+    network: &Snapshot,
+    views: impl Iterator<Item = View<'a>>,
+    mut want: BTreeMap<Key, String>,
+    standing: &[Alarm],
+    now_ms: u64,
+) -> Vec<Step> {
     for view in views {
         wanted(network, &view, now_ms, &mut want);
     }

@@ -8,14 +8,16 @@ mod coverage_zones;
 mod delivery_services;
 mod devices;
 mod locations;
+mod offload;
 mod pages;
 mod problems;
 mod route;
 mod status;
 mod tokens;
+mod users;
 
 pub(crate) use body::{JsonBody, QueryOf};
-pub(crate) use problems::{Refused, not_allowed, not_found};
+pub(crate) use problems::{Active, Refused, not_allowed, not_found};
 
 use crate::app::App;
 use axum::{Router, extract::DefaultBodyLimit, http::header::CONTENT_TYPE, middleware, routing::get};
@@ -60,12 +62,16 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(devices::activate))
         .routes(routes!(devices::deactivate))
         .routes(routes!(devices::logs))
+        .routes(routes!(offload::show, offload::offload))
+        .routes(routes!(offload::unoffload))
+        .routes(routes!(offload::preview))
         .routes(routes!(delivery_services::list, delivery_services::create))
         .routes(routes!(delivery_services::show, delivery_services::replace, delivery_services::delete))
         .routes(routes!(tokens::list_enrolment, tokens::create_enrolment))
         .routes(routes!(tokens::delete_enrolment))
         .routes(routes!(tokens::list_api, tokens::create_api))
         .routes(routes!(tokens::delete_api))
+        .routes(routes!(users::reset))
         .routes(routes!(alarms::list))
         .routes(routes!(alarms::acknowledge))
         .routes(routes!(audit::list))

@@ -3,19 +3,26 @@
 use crate::{
     ask::Asks,
     change::{Caller, Change, Outcome, Refusal},
+    domain::{attempts::Attempts, passwords::Passwords, sessions::Sessions},
+    drains::Drains,
+    gui::Events,
     manager::OwnAnswers,
     metrics::ManagerMetrics,
     reports::Reports,
+    series::Series,
     snapshot::Snapshot,
-    tables::tokens::Kept,
+    tables::{tokens::Kept, users::User},
 };
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
 };
 use tokio::sync::{oneshot, watch};
 use weir_database::{Database, DatabaseError};
-use weir_device_api::{Hello, hello::PROTOCOL};
+use weir_device_api::{Hello, Report, hello::PROTOCOL};
 use weir_model::{DeviceName, Role, VERSION};
 use weir_net::identity::Authority;
 use weir_operator_api::{ApiToken, Problem, Reason};
@@ -30,6 +37,8 @@ pub(crate) struct App {
     /// SHA-256 of the certificate this manager shows, hex.
     pub(crate) certificate_sha256: String,
     pub(crate) reports: Reports,
+    pub(crate) series: Series,
+    pub(crate) drains: Drains,
     pub(crate) asks: Asks,
     pub(crate) own: OwnAnswers,
     pub(crate) metrics: ManagerMetrics,
@@ -40,6 +49,14 @@ pub(crate) struct App {
     pub(crate) active_requests: AtomicU32,
     network: watch::Sender<Arc<Snapshot>>,
     api_tokens: Mutex<Arc<Vec<Kept<ApiToken>>>>,
+    users: Mutex<Arc<Vec<User>>>,
+    pub(crate) sessions: Sessions,
+    pub(crate) passwords: Passwords,
+    pub(crate) attempts: Attempts,
+    /// What open pages are told.
+    pub(crate) events: Events,
+    /// The manager's state directory.
+    pub(crate) directory: PathBuf,
     /// Held from the beginning of a change until everybody has learnt of it.
     changing: tokio::sync::Mutex<()>,
     disk_full: AtomicBool,
@@ -59,27 +76,39 @@ pub(crate) struct Parts {
     pub(crate) metrics: ManagerMetrics,
     pub(crate) network: Snapshot,
     pub(crate) api_tokens: Vec<Kept<ApiToken>>,
+    pub(crate) users: Vec<User>,
+    pub(crate) sessions: Sessions,
+    pub(crate) passwords: Passwords,
+    pub(crate) directory: PathBuf,
 }
 
 impl App {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { name, config, state, authority, certificate_sha256, reports, own, metrics, network, api_tokens } = parts;
-        weir_telemetry::log::set_stamp(network.stamp.term, network.stamp.generation);
+        let stamp = parts.network.stamp;
+        weir_telemetry::log::set_stamp(stamp.term, stamp.generation);
         Self {
-            name,
-            config,
-            state,
-            authority,
-            certificate_sha256,
-            reports,
+            name: parts.name,
+            config: parts.config,
+            state: parts.state,
+            authority: parts.authority,
+            certificate_sha256: parts.certificate_sha256,
+            reports: parts.reports,
+            series: Series::default(),
+            drains: Drains::default(),
             asks: Asks::new(weir_clock::wall_ms()),
-            own,
-            metrics,
+            own: parts.own,
+            metrics: parts.metrics,
             started_ms: weir_clock::monotonic_ms(),
             requests: AtomicU64::new(0),
             active_requests: AtomicU32::new(0),
-            network: watch::Sender::new(Arc::new(network)),
-            api_tokens: Mutex::new(Arc::new(api_tokens)),
+            network: watch::Sender::new(Arc::new(parts.network)),
+            api_tokens: Mutex::new(Arc::new(parts.api_tokens)),
+            users: Mutex::new(Arc::new(parts.users)),
+            sessions: parts.sessions,
+            passwords: parts.passwords,
+            attempts: Attempts::default(),
+            events: Events::default(),
+            directory: parts.directory,
             changing: tokio::sync::Mutex::new(()),
             disk_full: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
@@ -101,6 +130,11 @@ impl App {
         Arc::clone(&self.api_tokens.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Who may sign in to the pages.
+    pub(crate) fn users(&self) -> Arc<Vec<User>> {
+        Arc::clone(&self.users.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// What this manager says of itself.
     pub(crate) fn hello(&self) -> Hello {
         Hello {
@@ -110,6 +144,12 @@ impl App {
             role: Role::Manager,
             stamp: self.network.borrow().stamp,
         }
+    }
+
+    /// Takes a device's report that came at `at_ms` (monotonic) and `received_ms` (wall).
+    pub(crate) fn take_report(&self, report: Report, at_ms: u64, received_ms: u64) {
+        self.series.take(self.reports.get(&report.hello.device).as_ref(), &report, received_ms);
+        self.reports.take(report, at_ms, received_ms);
     }
 
     /// Whether the last write found the disk full.
@@ -183,6 +223,9 @@ impl App {
     fn publish(&self, outcome: Outcome) {
         if let Some(tokens) = outcome.api_tokens {
             *self.api_tokens.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
+        }
+        if let Some(users) = outcome.users {
+            *self.users.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(users);
         }
         let Some(network) = outcome.network else { return };
         weir_telemetry::log::set_stamp(network.stamp.term, network.stamp.generation);

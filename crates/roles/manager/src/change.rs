@@ -6,6 +6,7 @@ use crate::{
     tables::{
         audit, settings,
         tokens::{self, Kept},
+        users::{self, User},
     },
 };
 use rusqlite::Transaction;
@@ -30,6 +31,10 @@ pub(crate) enum Actor {
     Local,
     /// An API token, by name.
     Token(String),
+    /// Somebody who signed in to the pages, by name.
+    User(String),
+    /// Somebody who has not signed in.
+    Visitor,
     /// A device, by name.
     Device(String),
     /// A device that enrols, by the token's id.
@@ -43,8 +48,10 @@ impl fmt::Display for Actor {
         match self {
             Actor::Local => f.write_str("local"),
             Actor::Token(name) => write!(f, "token:{name}"),
+            Actor::User(name) => write!(f, "user:{name}"),
             Actor::Device(name) => write!(f, "device:{name}"),
             Actor::EnrolmentToken(id) => write!(f, "enrolment-token:{id}"),
+            Actor::Visitor => f.write_str("visitor"),
             Actor::Manager => f.write_str("manager"),
         }
     }
@@ -104,6 +111,7 @@ pub(crate) struct Change<'a> {
     configures: Cell<bool>,
     enrols: Cell<bool>,
     changes_tokens: Cell<bool>,
+    changes_users: Cell<bool>,
 }
 
 /// What others must learn once a change is committed.
@@ -111,11 +119,21 @@ pub(crate) struct Change<'a> {
 pub(crate) struct Outcome {
     pub(crate) network: Option<Snapshot>,
     pub(crate) api_tokens: Option<Vec<Kept<ApiToken>>>,
+    pub(crate) users: Option<Vec<User>>,
 }
 
 impl<'a> Change<'a> {
     pub(crate) fn new(tx: &'a Transaction<'a>, before: &'a Snapshot, caller: &'a Caller, now_ms: u64) -> Self {
-        Self { tx, before, now_ms, caller, configures: Cell::new(false), enrols: Cell::new(false), changes_tokens: Cell::new(false) }
+        Self {
+            tx,
+            before,
+            now_ms,
+            caller,
+            configures: Cell::new(false),
+            enrols: Cell::new(false),
+            changes_tokens: Cell::new(false),
+            changes_users: Cell::new(false),
+        }
     }
 
     /// Who makes it.
@@ -142,6 +160,11 @@ impl<'a> Change<'a> {
     /// Notes that API tokens are new.
     pub(crate) fn api_tokens_changed(&self) {
         self.changes_tokens.set(true);
+    }
+
+    /// Notes that users are new.
+    pub(crate) fn users_changed(&self) {
+        self.changes_users.set(true);
     }
 
     /// Writes the audit row of one object. Neither `before` nor `after` may hold a secret.
@@ -180,6 +203,9 @@ impl<'a> Change<'a> {
         }
         if self.changes_tokens.get() {
             outcome.api_tokens = Some(tokens::api_all(self.tx)?);
+        }
+        if self.changes_users.get() {
+            outcome.users = Some(users::all(self.tx)?);
         }
         Ok(outcome)
     }

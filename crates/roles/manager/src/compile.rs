@@ -3,7 +3,7 @@
 //! Equal stamps mean equal bytes: every list is in name order, and nothing but the [`Snapshot`] goes in. A device that is
 //! not active learns the managers and the timers, no content and no keys. Managers learn the tree and the devices.
 
-use crate::snapshot::{DeviceRecord, Snapshot};
+use crate::snapshot::{DeviceRecord, Outside, Snapshot};
 use std::collections::BTreeSet;
 use weir_model::{
     DeliveryService, DeviceConfiguration, DeviceName, Role,
@@ -31,8 +31,8 @@ pub(crate) fn document(network: &Snapshot, device: &DeviceRecord) -> DeviceConfi
     document
 }
 
-/// Whether routers and engines can load what this network compiles to: by the function they load it with.
-pub(crate) fn check(network: &Snapshot) -> Result<(), CompileError> {
+/// What a router would run from: everything, whichever router it is.
+pub(crate) fn routers_document(network: &Snapshot) -> DeviceConfiguration {
     let mut document = DeviceConfiguration {
         role: Role::Router,
         location: None,
@@ -43,7 +43,12 @@ pub(crate) fn check(network: &Snapshot) -> Result<(), CompileError> {
         ..without_content(network, network.primary.clone())
     };
     document.services = services(network, &document.engines);
-    Network::compile(&document).map(|_| ())
+    document
+}
+
+/// Whether routers and engines can load what this network compiles to: by the function they load it with.
+pub(crate) fn check(network: &Snapshot) -> Result<(), CompileError> {
+    Network::compile(&routers_document(network)).map(|_| ())
 }
 
 fn without_content(network: &Snapshot, device: DeviceName) -> DeviceConfiguration {
@@ -78,7 +83,13 @@ fn managers(network: &Snapshot) -> Vec<ManagerEntry> {
 /// Active engines that listen for viewers.
 fn engines(network: &Snapshot) -> Vec<EngineEntry> {
     let entry = |d: &DeviceRecord| {
-        Some(EngineEntry { name: d.name.clone(), location: d.location.clone()?, http: d.addresses.http?, weight: d.weight, offload: None })
+        Some(EngineEntry {
+            name: d.name.clone(),
+            location: d.location.clone()?,
+            http: d.addresses.http?,
+            weight: d.weight,
+            offload: network.outside.get(&d.name).map(Outside::epoch),
+        })
     };
     network.active(Role::Engine).filter_map(entry).collect()
 }
@@ -91,7 +102,7 @@ fn routers(network: &Snapshot) -> Vec<RouterEntry> {
             keepalive: d.addresses.keepalive?,
             http: d.addresses.http,
             dns: d.addresses.dns,
-            offloaded: false,
+            offloaded: network.outside.contains_key(&d.name),
         })
     };
     network.active(Role::Router).filter_map(entry).collect()

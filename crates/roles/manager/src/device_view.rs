@@ -15,6 +15,7 @@ pub(crate) fn status_of(app: &App, network: &Snapshot, record: &DeviceRecord, he
         active: record.active,
         activated: Stamp { term: network.stamp.term, generation: record.activated_generation },
         heard: heard.map(Heard::at),
+        drain: network.outside.contains_key(&record.name).then(|| app.drains.stage(&record.name)),
         listening_since_ms: app.started_ms,
     };
     status(&observed, now_ms, network.profile.report_patience_ms())
@@ -31,7 +32,7 @@ pub(crate) fn view(app: &App, network: &Snapshot, record: &DeviceRecord) -> Devi
         status: status_of(app, network, record, heard.as_ref(), weir_clock::monotonic_ms()),
         location: record.location.clone(),
         weight: record.weight,
-        capacity_mbps: None,
+        capacity_mbps: record.capacity_mbps,
         addresses: record.addresses,
         enrolled_ms: record.enrolled_ms,
         certificate_sha256: if own { app.certificate_sha256.clone() } else { record.certificate_sha256.clone() },
@@ -64,16 +65,20 @@ pub(crate) fn counts(app: &App, network: &Snapshot) -> DeviceCounts {
     let mut counts = DeviceCounts::default();
     app.reports.with_all(|heard| {
         for record in network.devices.values() {
-            let count = match status_of(app, network, record, heard.get(&record.name), now_ms) {
-                DeviceStatus::Inactive => &mut counts.inactive,
-                DeviceStatus::Pending => &mut counts.pending,
-                DeviceStatus::Online => &mut counts.online,
-                DeviceStatus::Offline => &mut counts.offline,
-                DeviceStatus::Offloading => &mut counts.offloading,
-                DeviceStatus::Offloaded => &mut counts.offloaded,
-            };
-            *count += 1;
+            *count_of(&mut counts, status_of(app, network, record, heard.get(&record.name), now_ms)) += 1;
         }
     });
     counts
+}
+
+/// How many devices have a status.
+pub(crate) fn count_of(counts: &mut DeviceCounts, status: DeviceStatus) -> &mut u32 {
+    match status {
+        DeviceStatus::Inactive => &mut counts.inactive,
+        DeviceStatus::Pending => &mut counts.pending,
+        DeviceStatus::Online => &mut counts.online,
+        DeviceStatus::Offline => &mut counts.offline,
+        DeviceStatus::Offloading => &mut counts.offloading,
+        DeviceStatus::Offloaded => &mut counts.offloaded,
+    }
 }

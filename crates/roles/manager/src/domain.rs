@@ -4,10 +4,15 @@
 //! through `tables`. Every caller that reached this far may do everything: tokens have no scopes yet, and devices reach
 //! only `enrolment` and `devices::listen_at`.
 
+pub(crate) mod attempts;
 pub(crate) mod delivery_services;
 pub(crate) mod devices;
 pub(crate) mod enrolment;
 pub(crate) mod fields;
 pub(crate) mod locations;
+pub(crate) mod offload;
+pub(crate) mod passwords;
+pub(crate) mod sessions;
 pub(crate) mod tokens;
+pub(crate) mod users;
 pub(crate) mod zones;

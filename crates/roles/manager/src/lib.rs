@@ -3,12 +3,14 @@
 //! ```text
 //! operator ── api ──┐                                    ┌── device_api ── devices
 //!                   ├─> domain ─> tables (config.db) ─> snapshot ─> compile ─> documents
-//! reports ── device_api ─> reports ─> status, alarms ─> tables (state.db)
+//! reports ── device_api ─> reports ─> status, alarms, series ─> tables (state.db)
+//!                                 └─> drains, guard ─> domain (epochs, returns)
 //! ```
 //!
 //! - `domain`: rules, one file per noun; every write is one [`change`] with its audit row.
 //! - `tables`: every statement of SQL.
-//! - `api`, `device_api`: thin handlers. `ask`: questions for devices.
+//! - `offload`: Server Offload for API and pages; `drains` watches those under way, `guard` is what its floors are judged from.
+//! - `api`, `device_api`, `gui`: thin handlers. `ask`: questions for devices.
 //! - `compile`: what each device runs from; equal stamps mean equal bytes.
 //! - [`standby`]: the other manager of the pair, which refuses all but its status.
 
@@ -21,16 +23,22 @@ mod compile;
 mod device_api;
 mod device_view;
 mod domain;
+mod drains;
+mod guard;
+mod gui;
 mod keep;
 mod manager;
 mod metrics;
+mod offload;
 mod reports;
+mod series;
 mod server;
 mod snapshot;
 mod socket;
 pub mod standby;
 mod status;
 mod tables;
+mod verbs;
 mod watch;
 
 pub use api::document as openapi;

@@ -7,8 +7,13 @@ use crate::{
     app::{App, Parts},
     change::Caller,
     device_api,
-    domain::{devices, enrolment},
-    keep,
+    domain::{
+        devices, enrolment,
+        passwords::Passwords,
+        sessions::{self, Now, Sessions},
+        users,
+    },
+    gui, keep,
     metrics::ManagerMetrics,
     reports::Reports,
     server::{self, Service},
@@ -168,7 +173,7 @@ impl Manager {
         }
         let now = weir_clock::wall();
         let authority = state::authority(&directory, &settings.network_name, now)?;
-        let (config, kept) = state::databases(directory).await?;
+        let (config, kept) = state::databases(directory.clone()).await?;
         let first = FirstStart::new(&settings)?;
         config.write(move |tx| first.write(tx)).await?;
         let network = config.read(|tx| Ok::<_, ManagerError>(Snapshot::load(tx, None)?)).await?;
@@ -177,6 +182,8 @@ impl Manager {
         }
         let certificate = state::certificate(&authority, &settings, now)?;
         let api_tokens = config.read(|tx| Ok::<_, ManagerError>(tables::tokens::api_all(tx)?)).await?;
+        let users = config.read(|tx| Ok::<_, ManagerError>(tables::users::all(tx)?)).await?;
+        let sessions = kept.read(|tx| Ok::<_, ManagerError>(tables::sessions::all(tx)?)).await?;
         let reports = kept.read(|tx| Ok::<_, ManagerError>(tables::reports::all(tx)?)).await?;
         let reports = reports.into_iter().filter(|r| network.devices.contains_key(&r.device)).collect();
         let metrics = ManagerMetrics::default();
@@ -192,29 +199,37 @@ impl Manager {
             metrics,
             network,
             api_tokens,
+            users,
+            sessions: Sessions::new(sessions, Now::read()),
+            passwords: Passwords::new().await.map_err(ManagerError::Refused)?,
+            directory,
         }));
         let listeners = settings.listeners;
         let own = app.name.clone();
         let write = move |change: &crate::change::Change<'_>| devices::listen_at(change, own.as_str(), enrolment::addresses(&listeners));
         app.change(Caller::manager(), write).await.map_err(ManagerError::Refused)?;
+        users::begin(&app).await.map_err(ManagerError::Refused)?;
         tracing::info!("manager opened");
         Ok(Self { app, data: settings.data, tls: certificate.tls, device_tls: certificate.device_tls, tasks: Tasks::new(), _lock: lock })
     }
 
-    /// Serves both APIs and the local socket until [`Manager::stop`]. Returns as soon as all listen.
+    /// Serves both APIs, the pages and the local socket until [`Manager::stop`]. Returns as soon as all listen.
     pub async fn serve(&self, listeners: ManagerListeners) -> Result<(), ManagerError> {
         let service = |router| Service { router, tasks: self.tasks.clone(), stopping: self.app.stopping() };
         let api = service(api::router(Arc::clone(&self.app)));
+        let pages = service(gui::beside(api::router(Arc::clone(&self.app)), gui::router(Arc::clone(&self.app))));
         let device = service(device_api::router(Arc::clone(&self.app)));
         let local = socket::bind(&self.data).map_err(at("listen at the local socket below", &self.data))?;
-        server::serve_local(local.listener, local.file, api.clone());
+        server::serve_local(local.listener, local.file, api);
         for listener in listeners.api {
-            server::serve_tls(listener, Arc::clone(&self.tls), api.clone()).map_err(ManagerError::Serve)?;
+            server::serve_tls(listener, Arc::clone(&self.tls), pages.clone()).map_err(ManagerError::Serve)?;
         }
         for listener in listeners.device {
             server::serve_tls(listener, Arc::clone(&self.device_tls), device.clone()).map_err(ManagerError::Serve)?;
         }
         self.tasks.spawn("watch", watch::run(Arc::clone(&self.app)));
+        self.tasks.spawn("events", gui::events::run(Arc::clone(&self.app)));
+        self.tasks.spawn("sessions", sessions::run(Arc::clone(&self.app)));
         Ok(())
     }
 

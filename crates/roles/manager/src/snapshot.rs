@@ -1,6 +1,6 @@
 //! The network as it is configured at one generation: what rules check against, documents are compiled from, lists show.
 
-use crate::tables::{delivery_services, devices, locations, settings, zones};
+use crate::tables::{delivery_services, devices, locations, offload, settings, zones};
 use rusqlite::{Result, Transaction};
 use serde::Serialize;
 use std::{
@@ -9,10 +9,10 @@ use std::{
     sync::Arc,
 };
 use weir_model::{
-    DeviceName, LocationName, Profile, Role, Stamp,
+    DeviceName, LocationName, OffloadEpoch, Profile, Role, Stamp,
     configuration::{KeepaliveKey, ZoneEntry},
 };
-use weir_operator_api::{Addresses, DeliveryService, Location};
+use weir_operator_api::{Addresses, DeliveryService, Location, OffloadLease};
 
 /// Everything configured, at one (term, generation).
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub(crate) struct Snapshot {
     pub(crate) keepalive_keys: Vec<KeepaliveKey>,
     pub(crate) locations: BTreeMap<LocationName, Location>,
     pub(crate) devices: BTreeMap<DeviceName, DeviceRecord>,
+    /// Devices that Server Offload holds.
+    pub(crate) outside: BTreeMap<DeviceName, Outside>,
     /// By name.
     pub(crate) services: Vec<DeliveryService>,
     pub(crate) zones_revision: u64,
@@ -41,6 +43,8 @@ pub(crate) struct DeviceRecord {
     pub(crate) active: bool,
     pub(crate) location: Option<LocationName>,
     pub(crate) weight: u8,
+    /// What it can send, in Mbit/s; absent: unknown.
+    pub(crate) capacity_mbps: Option<u32>,
     /// Generation its activation was written with; it is pending until it runs that one or a later one.
     pub(crate) activated_generation: u64,
     pub(crate) addresses: Addresses,
@@ -52,6 +56,30 @@ pub(crate) struct DeviceRecord {
     pub(crate) enrolled_with: String,
     pub(crate) enrolled_ms: u64,
     pub(crate) revision: u64,
+}
+
+/// How Server Offload holds a device: out of service while any lease lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outside {
+    /// When its first lease was taken, milliseconds since 1970.
+    pub(crate) since_ms: u64,
+    /// Generation from which on no viewer is placed on it.
+    pub(crate) clients_generation: u64,
+    /// Generation from which on no engine fills from it; absent: not that far yet. Routers never are.
+    pub(crate) peers_generation: Option<u64>,
+    /// By owner; never empty.
+    pub(crate) leases: Vec<OffloadLease>,
+}
+
+impl Outside {
+    pub(crate) fn epoch(&self) -> OffloadEpoch {
+        if self.peers_generation.is_some() { OffloadEpoch::Peers } else { OffloadEpoch::Clients }
+    }
+
+    /// Whether it was taken out although that breaks a floor.
+    pub(crate) fn overrides(&self) -> bool {
+        self.leases.iter().any(|l| l.overrides)
+    }
 }
 
 /// A setting that every database has is not there, or says what it cannot.
@@ -76,6 +104,7 @@ impl Snapshot {
             keepalive_keys: settings::keepalive_keys(tx)?,
             locations: locations::all(tx)?.into_iter().map(|l| (l.name.clone(), l)).collect(),
             devices: devices::all(tx)?.into_iter().map(|d| (d.name.clone(), d)).collect(),
+            outside: offload::all(tx)?,
             services: delivery_services::all(tx)?,
             zones_revision,
             zones,

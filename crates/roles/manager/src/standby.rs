@@ -1,11 +1,18 @@
-//! A standby manager's API: its status, and 421 with the primary's address for everything else.
+//! A standby manager's API: its status, and 421 with the primary's address for everything else; to browsers as a page.
 
 use crate::{
     api::Refused,
+    gui,
     server::{self, Service},
     socket,
 };
-use axum::{Json, Router, extract::State, http::Uri, routing::get};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{Method, Uri},
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use std::{io, net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use weir_model::{DeviceName, VERSION};
@@ -72,7 +79,7 @@ impl StandbyApi {
     /// Serves the listeners and the local socket until [`StandbyApi::stop`]. Returns as soon as all listen.
     pub async fn serve(&self, api: Vec<TcpListener>) -> Result<(), StandbyError> {
         let router = Router::new().route(paths::STATUS, get(status).fallback(elsewhere)).fallback(elsewhere);
-        let router = router.with_state(Arc::clone(&self.shown));
+        let router = router.merge(gui::standby::assets()).with_state(Arc::clone(&self.shown));
         let service = Service { router, tasks: self.tasks.clone(), stopping: self.stopping.subscribe() };
         let local = socket::bind(&self.data)?;
         server::serve_local(local.listener, local.file, service.clone());
@@ -111,8 +118,12 @@ async fn status(State(shown): State<Arc<Shown>>) -> Json<NetworkStatus> {
     })
 }
 
-async fn elsewhere(State(shown): State<Arc<Shown>>, uri: Uri) -> Refused {
+async fn elsewhere(State(shown): State<Arc<Shown>>, method: Method, uri: Uri) -> Response {
+    if method == Method::GET && !uri.path().starts_with("/api/") {
+        return gui::standby::page(shown.name.as_str(), &shown.network, &shown.primary, uri.path());
+    }
     let PrimaryAddress { name, url } = &shown.primary;
     let detail = format!("{} is the standby; the primary is {name} at {url}", shown.name);
-    Problem::new(Reason::NotPrimary, detail).next_step(format!("send the request to {url}{}", uri.path())).into()
+    let problem = Problem::new(Reason::NotPrimary, detail).next_step(format!("send the request to {url}{}", uri.path()));
+    Refused::from(problem).into_response()
 }

@@ -11,8 +11,19 @@ pub(crate) struct Observed {
     pub(crate) activated: Stamp,
     /// Its last report; absent when there is none.
     pub(crate) heard: Option<HeardAt>,
+    /// How far Server Offload has taken it out; absent: in service.
+    pub(crate) drain: Option<DrainStage>,
     /// When this manager began to listen: silence before that is the manager's own.
     pub(crate) listening_since_ms: u64,
+}
+
+/// How far a device that Server Offload holds has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DrainStage {
+    /// Something still runs on it, or nobody knows yet.
+    Draining,
+    /// Nothing runs on it.
+    Drained,
 }
 
 /// A report: when it came and what the device ran.
@@ -23,7 +34,8 @@ pub(crate) struct HeardAt {
     pub(crate) stamp: Stamp,
 }
 
-/// The status at `now_ms`, when a device may be silent for `patience_ms`.
+/// The status at `now_ms`, when a device may be silent for `patience_ms`. What a device does matters only while it is heard:
+/// one that is silent is offline, also when it is offloaded.
 pub(crate) fn status(observed: &Observed, now_ms: u64, patience_ms: u64) -> DeviceStatus {
     if !observed.active {
         return DeviceStatus::Inactive;
@@ -35,7 +47,11 @@ pub(crate) fn status(observed: &Observed, now_ms: u64, patience_ms: u64) -> Devi
     } else if heard.stamp < observed.activated {
         DeviceStatus::Pending
     } else {
-        DeviceStatus::Online
+        match observed.drain {
+            None => DeviceStatus::Online,
+            Some(DrainStage::Draining) => DeviceStatus::Offloading,
+            Some(DrainStage::Drained) => DeviceStatus::Offloaded,
+        }
     }
 }
 
@@ -60,8 +76,13 @@ mod tests {
             (true, heard(0, 9), 50_000, 52_000, DeviceStatus::Online),
             (true, heard(0, 9), 50_000, 52_501, DeviceStatus::Offline),
         ] {
-            let observed = Observed { active, activated: stamp(5), heard, listening_since_ms: since };
+            let observed = Observed { active, activated: stamp(5), heard, drain: None, listening_since_ms: since };
             assert_eq!(status(&observed, now, 2500), expected, "{observed:?} at {now}");
+            for (stage, word) in [(DrainStage::Draining, DeviceStatus::Offloading), (DrainStage::Drained, DeviceStatus::Offloaded)] {
+                let observed = Observed { drain: Some(stage), ..observed };
+                let expected = if expected == DeviceStatus::Online { word } else { expected };
+                assert_eq!(status(&observed, now, 2500), expected, "{observed:?} at {now}");
+            }
         }
     }
 }

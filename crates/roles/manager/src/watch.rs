@@ -3,9 +3,10 @@
 use crate::{
     alarms::{self, Step, View},
     app::App,
-    device_view::{counts, status_of},
+    device_view::{count_of, counts, status_of},
+    drains,
     metrics::ManagerMetrics,
-    tables,
+    series, tables,
 };
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -14,7 +15,7 @@ use std::{
 use tokio::time::{MissedTickBehavior, interval};
 use weir_database::DatabaseError;
 use weir_device_api::{Condition, Load, Report};
-use weir_model::{AlarmReason, Role, Severity};
+use weir_model::{AlarmReason, DeviceStatus, Role, Severity};
 use weir_operator_api::Alarm;
 use weir_telemetry::Chain;
 
@@ -37,6 +38,7 @@ pub(crate) async fn run(app: Arc<App>) {
             _ = stopping.wait_for(|s| *s) => break,
         }
         report_about_itself(&app);
+        drains::round(&app).await;
         if let Err(error) = round(&app).await {
             tracing::error!(error = %Chain(&error), "alarms not kept");
         }
@@ -83,19 +85,21 @@ fn report_about_itself(app: &App) {
         routers: Vec::new(),
     };
     debug_assert_eq!(record.role, Role::Manager);
-    app.reports.take(report, now_ms, clock_ms);
+    app.take_report(report, now_ms, clock_ms);
 }
 
 async fn round(app: &App) -> Result<(), DatabaseError> {
     let network = app.network();
     let standing = app.state.read(|tx| Ok::<_, DatabaseError>(tables::alarms::standing(tx)?)).await?;
     let (now_ms, wall_ms) = (weir_clock::monotonic_ms(), weir_clock::wall_ms());
+    let want = app.drains.alarms(&network, &standing, wall_ms);
     let steps = app.reports.with_all(|heard| {
         let views = network.devices.values().map(|record| {
             let heard = heard.get(&record.name);
-            View { name: &record.name, status: status_of(app, &network, record, heard, now_ms), heard }
+            let parked = app.drains.parked(&record.name);
+            View { name: &record.name, status: status_of(app, &network, record, heard, now_ms), heard, parked }
         });
-        alarms::evaluate(&network, views, &standing, wall_ms)
+        alarms::evaluate(&network, views, want, &standing, wall_ms)
     });
     measure(app, &standing);
     if steps.is_empty() {
@@ -132,13 +136,11 @@ fn log(steps: &[Step], standing: &[Alarm]) {
 
 fn measure(app: &App, standing: &[Alarm]) {
     let network = app.network();
-    let counts = counts(app, &network);
+    let mut counts = counts(app, &network);
     let metrics = &app.metrics;
     metrics.generation.set(i64::try_from(network.stamp.generation).unwrap_or(i64::MAX));
-    for (status, count) in
-        [("inactive", counts.inactive), ("pending", counts.pending), ("online", counts.online), ("offline", counts.offline)]
-    {
-        ManagerMetrics::set(&metrics.devices, "status", status, count);
+    for status in DeviceStatus::ALL {
+        ManagerMetrics::set(&metrics.devices, "status", status.as_str(), *count_of(&mut counts, status));
     }
     for severity in [Severity::Minor, Severity::Major, Severity::Critical] {
         let count = standing.iter().filter(|a| a.severity == severity).count();
@@ -147,6 +149,9 @@ fn measure(app: &App, standing: &[Alarm]) {
 }
 
 async fn write_reports(app: &App) {
+    if let Err(error) = series::write(app, weir_clock::wall_ms()).await {
+        tracing::error!(error = %Chain(&error), "series not kept");
+    }
     let reports = app.reports.unwritten();
     if reports.is_empty() {
         return;

@@ -199,6 +199,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_viewer_steered_here_by_an_engine_is_sent_on() {
+        let (router, _dir) = one_engine();
+        let mut configuration = sample::configuration();
+        configuration.routers = vec![sample::this_router(false)];
+        router.apply(&configuration).expect("valid");
+        let (address, _tasks) = start(&router);
+        for (host, status, location) in [
+            ("router-1.sr.demo.weir.test:8080", "302", Some("http://east-2.se.demo.weir.test:8080/live/a.m3u8")),
+            ("router-9.sr.demo.weir.test:8080", "404", None),
+        ] {
+            let answer = ask(address, "GET /live/a.m3u8", &format!("Host: {host}\r\n")).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {answer}");
+            assert_eq!(field(&answer, "Location"), location, "{host}");
+        }
+    }
+
+    #[tokio::test]
     async fn refusals_name_their_reason() {
         let (router, _dir) = one_engine();
         let (address, _tasks) = start(&router);

@@ -3,8 +3,7 @@
 //! `docs/protocols/keepalive.md`. Nothing is answered, so a forged sender address gains nothing.
 
 use crate::{
-    lifeline,
-    pending::Pending,
+    lifeline::Lifelines,
     router::{Router, Running},
     vitals::{PUBLISH_MS, SAVE_MS},
 };
@@ -112,7 +111,7 @@ impl From<KeepaliveError> for Heard {
 /// # Errors
 /// A socket the runtime cannot take.
 pub fn run(router: &Router, udp: Vec<net::UdpSocket>, tcp: Vec<net::TcpListener>, tasks: &Tasks) -> io::Result<()> {
-    let pending = Pending::default();
+    let lifelines = Lifelines::of(router, tasks);
     for socket in udp {
         socket.set_nonblocking(true)?;
         tasks.spawn("keepalive", receive(router.clone(), UdpSocket::from_std(socket)?));
@@ -120,7 +119,7 @@ pub fn run(router: &Router, udp: Vec<net::UdpSocket>, tcp: Vec<net::TcpListener>
     for listener in tcp {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
-        tasks.spawn("lifelines", lifeline::accept(router.clone(), listener, tasks.clone(), pending.clone()));
+        tasks.spawn("lifelines", lifelines.clone().accept(listener));
     }
     tasks.spawn("health publication", publish(router.clone()));
     tasks.spawn("health on disk", save(router.clone()));
@@ -170,7 +169,7 @@ async fn save(router: Router) {
 impl Router {
     pub(crate) fn hear(&self, datagram: &[u8]) -> Heard {
         let heard = match self.read_beat(datagram, Channel::Datagram) {
-            Ok((running, beat)) => match self.shared.vitals.hear(&beat, running.network.profile().keepalive_patience_ms()) {
+            Ok((running, beat)) => match self.shared.vitals.hear(&beat, &running.network) {
                 Ok(()) => Heard::Accepted,
                 Err(_) => Heard::Replayed,
             },

@@ -1,8 +1,11 @@
 //! Lifelines: one TCP connection per engine, opened with a keepalive made for it; its end says that the worker is gone.
+//!
+//! On it the router tells the engine which offload of it it obeys.
 
 use crate::{
     keepalive::{Heard, SOCKET_RETRY},
-    pending::{Pending, Place, Whence},
+    obedience::Acknowledgement,
+    places::{Most, Place, Places, Whence},
     router::Router,
 };
 use std::{io, net::SocketAddr, time::Duration};
@@ -18,8 +21,14 @@ use weir_telemetry::Tasks;
 
 /// How long a connection has to say who it is.
 const FRAME_TIME: Duration = Duration::from_secs(2);
-/// How often a lifeline looks whether a newer one of its engine has taken its place.
-const REPLACED_CHECK: Duration = Duration::from_secs(1);
+/// How often a lifeline looks whether its engine is to be told of an offload, or a newer one has taken its place.
+const CHECK: Duration = Duration::from_millis(250);
+/// Places for connections that have not said who they are. Those from addresses of the configuration's engines: what a large
+/// network opens at once after a router's restart, the time of two round trips each. An engine may speak from another
+/// address than it serves on, but so may anybody. One address: the engines behind a translated one, opening at once.
+pub(crate) const PENDING: Most = Most { known: 256, strangers: 64, address: 16 };
+/// Where a frame names its key (docs/protocols/keepalive.md).
+const KEY_AT: std::ops::Range<usize> = 6..10;
 
 /// How a lifeline ends.
 enum End {
@@ -31,41 +40,68 @@ enum End {
     Replaced,
 }
 
-/// Accepts lifelines for as long as the task lives.
-pub(crate) async fn accept(router: Router, listener: TcpListener, tasks: Tasks, pending: Pending) {
-    loop {
-        let accepted = listener.accept().await;
-        if let Err(error) = accepted.and_then(|(stream, peer)| start(&router, stream, peer, &pending, &tasks)) {
-            tracing::debug!(%error, "lifeline not accepted");
-            tokio::time::sleep(SOCKET_RETRY).await;
-        }
+impl End {
+    fn of(error: &io::Error) -> Self {
+        if silence::is_silence(error) { End::Silent } else { End::Gone }
     }
 }
 
-fn start(router: &Router, stream: TcpStream, peer: SocketAddr, pending: &Pending, tasks: &Tasks) -> io::Result<()> {
-    let address = peer.ip().to_canonical();
-    let from = match router.shared.running.load().as_ref() {
-        Some(running) if running.engine_addresses.contains(&address) => Whence::Engine,
-        Some(_) | None => Whence::Stranger,
-    };
-    let Some(place) = pending.take(address, from) else {
-        router.shared.metrics.heard(Heard::TooManyPending);
-        tracing::debug!(%peer, ?from, "lifeline refused: too many have not said who they are");
-        return Ok(());
-    };
-    silence::end_when_silent(&stream)?;
-    tasks.spawn("lifeline", hold(router.clone(), stream, place));
-    Ok(())
+/// The lifelines of one router; clones share their places.
+#[derive(Clone)]
+pub(crate) struct Lifelines {
+    router: Router,
+    tasks: Tasks,
+    places: Places,
+}
+
+impl Lifelines {
+    pub(crate) fn of(router: &Router, tasks: &Tasks) -> Self {
+        Self { router: router.clone(), tasks: tasks.clone(), places: Places::new(PENDING) }
+    }
+
+    /// Accepts lifelines for as long as the task lives.
+    pub(crate) async fn accept(self, listener: TcpListener) {
+        loop {
+            let accepted = listener.accept().await;
+            if let Err(error) = accepted.and_then(|(stream, peer)| self.start(stream, peer)) {
+                tracing::debug!(%error, "lifeline not accepted");
+                tokio::time::sleep(SOCKET_RETRY).await;
+            }
+        }
+    }
+
+    fn start(&self, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
+        let address = peer.ip().to_canonical();
+        let from = match self.router.shared.running.load().as_ref() {
+            Some(running) if running.engine_addresses.contains(&address) => Whence::Known,
+            Some(_) | None => Whence::Stranger,
+        };
+        let Some(place) = self.places.take(address, from) else {
+            self.router.shared.metrics.heard(Heard::TooManyPending);
+            tracing::debug!(%peer, ?from, "lifeline refused: too many have not said who they are");
+            return Ok(());
+        };
+        silence::end_when_silent(&stream)?;
+        self.tasks.spawn("lifeline", hold(self.router.clone(), stream, place));
+        Ok(())
+    }
+}
+
+/// A lifeline that has said whose it is.
+struct Lifeline {
+    engine: DeviceName,
+    id: LifelineId,
+    acknowledgement: Acknowledgement,
 }
 
 async fn hold(router: Router, mut stream: TcpStream, place: Place) {
     let opened = tokio::time::timeout(FRAME_TIME, open(&router, &mut stream)).await.unwrap_or(Err(Heard::Slow));
     drop(place);
     match opened {
-        Ok((engine, id)) => {
+        Ok(mut lifeline) => {
             router.shared.metrics.heard(Heard::Lifeline);
-            let end = ended(&router, &mut stream, &engine, id).await;
-            tell(&router, &engine, id, &end);
+            let end = lifeline.ended(&router, &stream).await;
+            tell(&router, &lifeline.engine, lifeline.id, &end);
         }
         Err(refused) => {
             router.shared.metrics.heard(refused);
@@ -75,16 +111,18 @@ async fn hold(router: Router, mut stream: TcpStream, place: Place) {
 }
 
 /// Sends a nonce, reads a frame made for it (a length of two bytes and a keepalive) and takes it in.
-async fn open(router: &Router, stream: &mut TcpStream) -> Result<(DeviceName, LifelineId), Heard> {
+async fn open(router: &Router, stream: &mut TcpStream) -> Result<Lifeline, Heard> {
     let nonce = nonce();
     stream.write_all(&nonce).await.map_err(|_| Heard::Length)?;
     let length = usize::from(stream.read_u16().await.map_err(|_| Heard::Length)?);
     let mut buffer = [0; KEEPALIVE_BYTES_MAX];
     let frame = buffer.get_mut(..length).ok_or(Heard::Length)?;
     stream.read_exact(frame).await.map_err(|_| Heard::Length)?;
-    let (_, beat) = router.read_beat(frame, Channel::Lifeline(nonce))?;
+    let (running, beat) = router.read_beat(frame, Channel::Lifeline(nonce))?;
+    let key = frame.get(KEY_AT).and_then(|id| running.keys.iter().find(|key| key.id.to_be_bytes() == id)).ok_or(Heard::UnknownKey)?;
+    let acknowledgement = Acknowledgement::new(key.clone(), Channel::Lifeline(nonce));
     let id = router.shared.vitals.open_lifeline(&beat).map_err(|_| Heard::Replayed)?;
-    Ok((beat.engine, id))
+    Ok(Lifeline { engine: beat.engine, id, acknowledgement })
 }
 
 fn nonce() -> Nonce {
@@ -93,17 +131,44 @@ fn nonce() -> Nonce {
     nonce
 }
 
-/// Waits until the connection ends, says anything more (an engine does not), or another one has taken its place.
-async fn ended(router: &Router, stream: &mut TcpStream, engine: &DeviceName, id: LifelineId) -> End {
-    let mut byte = [0; 1];
-    let read = stream.read(&mut byte);
-    tokio::pin!(read);
+impl Lifeline {
+    /// Waits until the connection ends, says anything more (an engine does not), or another one has taken its place; tells
+    /// the engine meanwhile what this router obeys.
+    async fn ended(&mut self, router: &Router, stream: &TcpStream) -> End {
+        let mut checks = tokio::time::interval(CHECK);
+        checks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                end = over(stream) => return end,
+                _ = checks.tick() => {}
+            }
+            if !router.shared.vitals.holds_lifeline(&self.engine, self.id) {
+                return End::Replaced;
+            }
+            if self.acknowledge(router, stream).is_err() {
+                return over(stream).await;
+            }
+        }
+    }
+
+    /// What the data path obeys at this moment: the configuration in force and the health that is published.
+    fn acknowledge(&mut self, router: &Router, stream: &TcpStream) -> io::Result<()> {
+        let running = router.shared.running.load();
+        let obeyed = running.as_ref().and_then(|running| router.shared.vitals.published().obeyed(&running.network, &self.engine));
+        self.acknowledgement.tell(&router.shared.name, obeyed, stream)
+    }
+}
+
+/// Waits for the end of a connection, or for a byte, which is its end too.
+async fn over(stream: &TcpStream) -> End {
     loop {
-        match tokio::time::timeout(REPLACED_CHECK, read.as_mut()).await {
-            Ok(Err(error)) if silence::is_silence(&error) => return End::Silent,
-            Ok(Ok(_) | Err(_)) => return End::Gone,
-            Err(_) if !router.shared.vitals.holds_lifeline(engine, id) => return End::Replaced,
-            Err(_) => {}
+        if let Err(error) = stream.readable().await {
+            return End::of(&error);
+        }
+        match stream.try_read(&mut [0; 1]) {
+            Ok(_) => return End::Gone,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return End::of(&error),
         }
     }
 }

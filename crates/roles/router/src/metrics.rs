@@ -1,6 +1,6 @@
 //! The router's metrics: what it answered, what it heard, who is live.
 
-use crate::keepalive::Heard;
+use crate::{dns::DnsMetrics, keepalive::Heard};
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use weir_routing::RefusalReason;
 use weir_telemetry::Metrics;
@@ -41,6 +41,7 @@ pub(crate) struct RouterMetrics {
     answers: Vec<(Answered, Counter)>,
     heard: Vec<(Heard, Counter)>,
     engines_live: Gauge,
+    pub(crate) dns: DnsMetrics,
 }
 
 impl RouterMetrics {
@@ -58,6 +59,7 @@ impl RouterMetrics {
             answers: Answered::all().map(|a| (a, requests.get_or_create(&[("answer", a.as_str())]).clone())).collect(),
             heard: Heard::ALL.map(|h| (h, keepalives.get_or_create(&[("result", h.as_str())]).clone())).to_vec(),
             engines_live,
+            dns: DnsMetrics::register(metrics),
         }
     }
 
@@ -85,7 +87,7 @@ impl RouterMetrics {
 }
 
 /// A dozen entries: a scan is quicker than a hash.
-fn count<T: PartialEq>(counters: &[(T, Counter)], of: T) {
+pub(crate) fn count<T: PartialEq>(counters: &[(T, Counter)], of: T) {
     if let Some((_, counter)) = counters.iter().find(|(each, _)| *each == of) {
         counter.inc();
     }

@@ -1,9 +1,9 @@
 //! The router as a value: the configuration in force, what it answers, and what it reports.
 
-use crate::{metrics::RouterMetrics, url, vitals::Vitals};
+use crate::{dns::Zones, metrics::RouterMetrics, obedience::Handover, url, vitals::Vitals};
 use arc_swap::ArcSwapOption;
 use std::{collections::HashSet, net::IpAddr, path::PathBuf, sync::Arc};
-use weir_device_api::{Condition, Load};
+use weir_device_api::{Condition, Drain, Load};
 use weir_model::{AlarmReason, DeviceConfiguration, DeviceName, Role, Stamp, configuration::KeepaliveKey};
 use weir_routing::{CompileError, Decision, Network, RouteRequest};
 use weir_telemetry::Metrics;
@@ -59,6 +59,7 @@ pub enum ExplainError {
 /// The configuration in force, ready for use.
 pub(crate) struct Running {
     pub(crate) network: Network,
+    pub(crate) zones: Zones,
     pub(crate) keys: Vec<KeepaliveKey>,
     /// Where engines serve, and, as a rule, speak from.
     pub(crate) engine_addresses: HashSet<IpAddr>,
@@ -75,6 +76,7 @@ pub(crate) struct Shared {
     pub(crate) running: ArcSwapOption<Running>,
     pub(crate) vitals: Vitals,
     pub(crate) metrics: RouterMetrics,
+    pub(crate) handover: Handover,
 }
 
 impl Router {
@@ -86,10 +88,14 @@ impl Router {
             running: ArcSwapOption::empty(),
             vitals: Vitals::load(settings.state.join(HEALTH_FILE), weir_clock::monotonic_ms()),
             metrics: RouterMetrics::register(metrics),
+            handover: Handover::default(),
         });
         let router = Self { shared };
         let gauge = router.clone();
-        metrics.on_read(move || gauge.shared.metrics.engines_live(gauge.engines_live()));
+        metrics.on_read(move || {
+            gauge.shared.metrics.engines_live(gauge.engines_live());
+            gauge.shared.metrics.dns.refresh();
+        });
         router
     }
 
@@ -109,7 +115,10 @@ impl Router {
         self.shared.vitals.retain(&network);
         let engine_addresses = network.engines().iter().map(|engine| engine.http.ip().to_canonical()).collect();
         let keys = configuration.keepalive_keys.clone();
-        self.shared.running.store(Some(Arc::new(Running { network, keys, engine_addresses })));
+        let zones = Zones::compile(&network, &self.shared.name);
+        let is_offloaded = network.router(&self.shared.name).is_some_and(|router| router.offloaded);
+        self.shared.running.store(Some(Arc::new(Running { network, zones, keys, engine_addresses })));
+        self.shared.handover.learn(is_offloaded, weir_clock::monotonic_ms());
         Ok(())
     }
 
@@ -135,6 +144,12 @@ impl Router {
     /// Requests answered. What is open and sent is known to the server loop's gate.
     pub fn load(&self) -> Load {
         Load { requests: self.shared.metrics.answered(), ..Load::default() }
+    }
+
+    /// What still runs here while the configuration says that this router is handed over. It goes on answering: others no
+    /// longer name it, and what comes to it dwindles. `active_requests` is what the server loop's gate knows.
+    pub fn drain(&self, active_requests: u32) -> Option<Drain> {
+        self.shared.handover.drain(active_requests, weir_clock::monotonic_ms())
     }
 
     /// What is wrong.
@@ -191,6 +206,18 @@ mod tests {
         assert!(matches!(router.apply(&other), Err(Rejection::Device { .. })));
         assert_eq!(router.stamp(), Some(good.stamp));
         router.apply(&good).expect("the same again");
+    }
+
+    #[test]
+    fn a_router_handed_over_reports_its_drain() {
+        let (router, _dir) = sample::router();
+        let mut configuration = sample::configuration();
+        for (is_offloaded, expected) in [(false, None), (true, Some(4)), (true, Some(4)), (false, None)] {
+            configuration.stamp.generation += 1;
+            configuration.routers = vec![sample::this_router(is_offloaded)];
+            router.apply(&configuration).expect("valid");
+            assert_eq!(router.drain(4).map(|drain| drain.active_requests), expected);
+        }
     }
 
     #[test]

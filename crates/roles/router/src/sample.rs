@@ -4,7 +4,7 @@ use crate::{Router, RouterSettings};
 use weir_device_api::keepalive::{Audience, Channel, EngineState, Keepalive};
 use weir_model::{
     DeliveryService, DeviceConfiguration, Profile, Role, Stamp,
-    configuration::{EngineEntry, KeepaliveKey, LocationEntry, ZoneEntry},
+    configuration::{EngineEntry, KeepaliveKey, LocationEntry, RouterEntry, ZoneEntry},
     service::CachePolicy,
 };
 use weir_telemetry::Metrics;
@@ -41,6 +41,17 @@ pub(crate) fn configuration() -> DeviceConfiguration {
         }],
         engines,
         zones: vec![ZoneEntry { network: "127.0.0.0/8".parse().expect("network"), locations: [("east".parse().expect("name"), 0)].into() }],
+    }
+}
+
+/// The router of the tests, as configurations name it.
+pub(crate) fn this_router(offloaded: bool) -> RouterEntry {
+    RouterEntry {
+        name: "router-1".parse().expect("name"),
+        keepalive: "127.0.7.9:7400".parse().expect("address"),
+        http: Some("127.0.7.8:8080".parse().expect("address")),
+        dns: Some("127.0.7.9:5353".parse().expect("address")),
+        offloaded,
     }
 }
 

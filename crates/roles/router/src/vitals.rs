@@ -85,17 +85,22 @@ impl Vitals {
         self.published.load()
     }
 
-    /// A datagram whose mac was right, from an engine of the configuration.
-    pub(crate) fn hear(&self, beat: &Beat, patience_ms: u64) -> Result<(), Replayed> {
+    /// A datagram whose mac was right, from an engine of the network.
+    pub(crate) fn hear(&self, beat: &Beat, network: &Network) -> Result<(), Replayed> {
         let mut table = self.lock();
-        let live = |table: &Table| table.health.check(&beat.engine, beat.at_ms, patience_ms).is_ok();
-        let before = live(&table);
+        let patience_ms = network.profile().keepalive_patience_ms();
+        let word = |table: &Table| table.health.word(&beat.engine, beat.at_ms, patience_ms);
+        let standing = |table: &Table| standing(&table.health, network, beat);
+        let (said, stood) = (word(&table), standing(&table));
         table.health.accept(beat)?;
         self.unsaved.renewal.store(true, Ordering::Relaxed);
-        if live(&table) == before {
+        if word(&table) != said {
+            self.unsaved.change.store(true, Ordering::Relaxed);
+        }
+        // Stamps and shares move in every engine at once: only who may be chosen does not wait for the next publication.
+        if standing(&table) == stood {
             table.stale = true;
         } else {
-            self.unsaved.change.store(true, Ordering::Relaxed);
             self.publish_now(&mut table);
         }
         Ok(())
@@ -186,6 +191,12 @@ impl Vitals {
     }
 }
 
+/// Whether an engine takes viewers, and whether its own name may lead to it.
+fn standing(health: &HealthTable, network: &Network, beat: &Beat) -> (bool, bool) {
+    let takes = network.engine(&beat.engine).is_some_and(|engine| health.admits(network, engine, beat.at_ms).is_ok());
+    (takes, health.is_up(&beat.engine, beat.at_ms, network.profile().keepalive_patience_ms()))
+}
+
 fn read(file: &Path) -> io::Result<Vec<SavedHealth>> {
     if std::fs::metadata(file)?.len() > HEALTH_BYTES_MAX {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "larger than any health table"));
@@ -201,27 +212,33 @@ mod tests {
 
     const PATIENCE_MS: u64 = 875;
 
+    fn network() -> Network {
+        Network::compile(&crate::sample::configuration()).expect("valid")
+    }
+
     fn beat(sequence: u64, at_ms: u64) -> Beat {
         let engine = "east-1".parse().expect("name");
         Beat { engine, state: EngineState::Serving, boot: 1, sequence, stamp: Stamp::default(), share_permille: 1000, at_ms }
     }
 
     fn live(vitals: &Vitals, now_ms: u64) -> bool {
-        vitals.published().check(&"east-1".parse().expect("name"), now_ms, PATIENCE_MS).is_ok()
+        let network = network();
+        let engine = network.engine(&"east-1".parse().expect("name")).expect("one of the sample's");
+        vitals.published().admits(&network, engine, now_ms).is_ok()
     }
 
     #[test]
     fn a_change_is_published_at_once_and_a_renewal_with_the_next_publication() {
         let dir = tempfile::tempdir().expect("dir");
         let vitals = Vitals::load(dir.path().join("health.json"), 0);
-        vitals.hear(&beat(1, 0), PATIENCE_MS).expect("first");
+        vitals.hear(&beat(1, 0), &network()).expect("first");
         assert!(live(&vitals, 0));
-        vitals.hear(&beat(2, 800), PATIENCE_MS).expect("rises");
+        vitals.hear(&beat(2, 800), &network()).expect("rises");
         assert!(!live(&vitals, 900), "a renewal waits for the next publication");
         vitals.publish();
         assert!(live(&vitals, 900));
         let leaving = Beat { state: EngineState::Leaving, ..beat(3, 900) };
-        vitals.hear(&leaving, PATIENCE_MS).expect("rises");
+        vitals.hear(&leaving, &network()).expect("rises");
         assert!(!live(&vitals, 900), "leaving does not wait");
     }
 
@@ -230,15 +247,28 @@ mod tests {
         let dir = tempfile::tempdir().expect("dir");
         let file = dir.path().join("health.json");
         let vitals = Vitals::load(file.clone(), 0);
-        vitals.hear(&beat(7, 1000), PATIENCE_MS).expect("first");
+        vitals.hear(&beat(7, 1000), &network()).expect("first");
         vitals.save(1000, PATIENCE_MS);
         assert_eq!(vitals.save_error(), None);
         let again = Vitals::load(file.clone(), 3);
         assert!(live(&again, 3 + PATIENCE_MS));
         assert!(!live(&again, 4 + PATIENCE_MS));
-        assert_eq!(again.hear(&beat(7, 5), PATIENCE_MS), Err(Replayed));
+        assert_eq!(again.hear(&beat(7, 5), &network()), Err(Replayed));
         std::fs::write(&file, b"[{]").expect("write");
         assert!(!live(&Vitals::load(file, 3), 3), "a torn file is nobody's health");
+    }
+
+    #[test]
+    fn an_offload_the_engine_spoke_of_survives_a_restart() {
+        let dir = tempfile::tempdir().expect("dir");
+        let file = dir.path().join("health.json");
+        let vitals = Vitals::load(file.clone(), 0);
+        let offloading = Beat { state: EngineState::Offloading, stamp: Stamp { term: 1, generation: 6 }, ..beat(1, 1000) };
+        vitals.hear(&offloading, &network()).expect("first");
+        vitals.save_when_due(1000, PATIENCE_MS);
+        let (again, engine) = (Vitals::load(file, 3), "east-1".parse().expect("name"));
+        assert_eq!(again.published().obeyed(&network(), &engine), Some(offloading.stamp));
+        assert!(again.published().is_up(&engine, 3, PATIENCE_MS), "its own name still leads to it");
     }
 
     #[test]
@@ -250,7 +280,7 @@ mod tests {
         vitals.save_when_due(0, PATIENCE_MS);
         assert_eq!(on_disk(), None, "nothing to write");
         for (sequence, at_ms, expected) in [(1, 1000, 1), (2, 1250, 1), (3, 5999, 3), (4, 6100, 3)] {
-            vitals.hear(&beat(sequence, at_ms), PATIENCE_MS).expect("rises");
+            vitals.hear(&beat(sequence, at_ms), &network()).expect("rises");
             vitals.save_when_due(at_ms, PATIENCE_MS);
             assert_eq!(on_disk(), Some(expected), "{at_ms}");
         }
@@ -261,7 +291,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("dir");
         let state = dir.path().join("missing");
         let vitals = Vitals::load(state.join("health.json"), 0);
-        vitals.hear(&beat(1, 0), PATIENCE_MS).expect("first");
+        vitals.hear(&beat(1, 0), &network()).expect("first");
         vitals.save(0, PATIENCE_MS);
         assert!(vitals.save_error().is_some());
         std::fs::create_dir(&state).expect("dir");

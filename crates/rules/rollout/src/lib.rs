@@ -3,7 +3,14 @@
 //! - [`guard`]: the capacity floors, judged before an offload and at every moment of one.
 //! - [`drain`]: the evidence that nothing runs on a device any longer.
 //!
-//! Pure: no clock, socket or file; time is an argument.
+//! Pure: no clock, socket or file; time is an argument. Every time is in milliseconds of the caller's one clock.
 
+pub mod broken;
 pub mod drain;
 pub mod guard;
+pub mod wait;
+
+pub use broken::{Broken, Unknown};
+pub use drain::{DrainMemory, DrainVerdict, DrainView};
+pub use guard::{Facts, Verdict};
+pub use wait::Wait;

@@ -4,7 +4,7 @@
 //! the others accept.
 
 use crate::{
-    network::{Engine, EngineIndex, FixedMap, Location, LocationIndex, Network, Service, ServiceIndex},
+    network::{Domains, Engine, EngineIndex, FixedMap, Location, LocationIndex, Network, Router, RouterIndex, Service, ServiceIndex},
     zones::{Nearness, Reach, Tier, Zones},
 };
 use ipnet::IpNet;
@@ -14,13 +14,15 @@ use std::{
 };
 use weir_model::{
     DeviceConfiguration, DeviceName, Domain, LocationName, ServiceName,
-    configuration::{LocationEntry, ZoneEntry},
+    configuration::{EngineEntry, LocationEntry, RouterEntry, ZoneEntry},
 };
 
 /// Most locations of a network.
 pub const LOCATIONS_MAX: usize = 10_000;
 /// Most active engines of a network.
 pub const ENGINES_MAX: usize = 10_000;
+/// Most active routers of a network: every engine sends each of them a keepalive about once a second.
+pub const ROUTERS_MAX: usize = 1_000;
 /// Most delivery services of a network.
 pub const SERVICES_MAX: usize = 10_000;
 /// Most coverage-zone networks.
@@ -39,6 +41,8 @@ pub enum Place {
     Location(LocationName),
     /// An engine.
     Engine(DeviceName),
+    /// A router.
+    Router(DeviceName),
     /// A delivery service.
     Service(ServiceName),
     /// A coverage zone.
@@ -50,6 +54,7 @@ impl fmt::Display for Place {
         match self {
             Place::Location(name) => write!(f, "location {name}"),
             Place::Engine(name) => write!(f, "engine {name}"),
+            Place::Router(name) => write!(f, "router {name}"),
             Place::Service(name) => write!(f, "delivery service {name}"),
             Place::Zone(network) => write!(f, "coverage zone {network}"),
         }
@@ -117,15 +122,30 @@ impl Network {
     pub fn compile(configuration: &DeviceConfiguration) -> Result<Network, CompileError> {
         limit("locations", configuration.locations.len(), LOCATIONS_MAX)?;
         limit("engines", configuration.engines.len(), ENGINES_MAX)?;
+        limit("routers", configuration.routers.len(), ROUTERS_MAX)?;
         limit("delivery services", configuration.services.len(), SERVICES_MAX)?;
         limit("coverage zones", configuration.zones.len(), ZONES_MAX)?;
         let names = location_names(&configuration.locations)?;
         let locations = locations(&configuration.locations, &names)?;
         let (engines, engines_by_name) = engines(configuration, &names)?;
+        let (routers, routers_by_name) = routers(configuration)?;
         let (services, services_by_domain) = services(configuration, &engines, &engines_by_name)?;
+        let domains = domains(&services_by_domain);
         let zones = zones(&configuration.zones, &names, &locations)?;
         let (stamp, profile) = (configuration.stamp, configuration.profile.clone());
-        Ok(Network { stamp, profile, locations, engines, engines_by_name, services, services_by_domain, zones })
+        Ok(Network {
+            stamp,
+            profile,
+            locations,
+            engines,
+            engines_by_name,
+            routers,
+            routers_by_name,
+            services,
+            services_by_domain,
+            domains,
+            zones,
+        })
     }
 }
 
@@ -183,9 +203,25 @@ fn engines(configuration: &DeviceConfiguration, names: &LocationNames<'_>) -> Re
         if by_name.insert(entry.name.clone(), EngineIndex(index)).is_some() {
             return Err(CompileError::Duplicate(place()));
         }
-        engines.push(Engine { name: entry.name.clone(), location, http: entry.http, weight: entry.weight });
+        let EngineEntry { name, http, weight, offload, .. } = entry.clone();
+        engines.push(Engine { name, location, http, weight, offload });
     }
     Ok((engines, by_name))
+}
+
+type Routers = (Vec<Router>, FixedMap<DeviceName, RouterIndex>);
+
+fn routers(configuration: &DeviceConfiguration) -> Result<Routers, CompileError> {
+    let mut routers = Vec::with_capacity(configuration.routers.len());
+    let mut by_name = FixedMap::default();
+    for (index, entry) in (0..).zip(&configuration.routers) {
+        if by_name.insert(entry.name.clone(), RouterIndex(index)).is_some() {
+            return Err(CompileError::Duplicate(Place::Router(entry.name.clone())));
+        }
+        let RouterEntry { name, http, dns, offloaded, .. } = entry.clone();
+        routers.push(Router { name, http, dns, offloaded });
+    }
+    Ok((routers, by_name))
 }
 
 type Services = (Vec<Service>, FixedMap<Domain, ServiceIndex>);
@@ -217,6 +253,19 @@ fn services(
     Ok((services, by_domain))
 }
 
+fn domains(by_domain: &FixedMap<Domain, ServiceIndex>) -> Domains {
+    let mut domains = Domains::default();
+    for domain in by_domain.keys() {
+        let labels = domain.as_str().split('.').count();
+        domains.labels_max = domains.labels_max.max(labels);
+        let above = || std::iter::successors(Some(domain.as_str()), |name| name.split_once('.').map(|(_, rest)| rest)).skip(1);
+        if let Some(nearest) = above().position(|name| by_domain.contains_key(name)) {
+            domains.between.extend(above().take(nearest).map(str::to_owned));
+        }
+    }
+    domains
+}
+
 fn zones(entries: &[ZoneEntry], names: &LocationNames<'_>, locations: &[Location]) -> Result<Zones, CompileError> {
     let mut zones = Zones::default();
     let mut reaches: BTreeMap<&BTreeMap<LocationName, u32>, u32> = BTreeMap::new();
@@ -224,8 +273,7 @@ fn zones(entries: &[ZoneEntry], names: &LocationNames<'_>, locations: &[Location
         let index = match reaches.get(&zone.locations) {
             Some(index) => *index,
             None => {
-                let index = u32::try_from(zones.reaches.len()).expect("at most ZONES_MAX reaches");
-                zones.reaches.push(reach(zone, names, locations)?);
+                let index = zones.add_reach(reach(zone, names, locations)?);
                 reaches.insert(&zone.locations, index);
                 index
             }
@@ -294,6 +342,7 @@ mod tests {
     #[test]
     fn twice_is_refused() {
         assert_eq!(refused(|c| c.engines.push(c.engines[0].clone())), "engine core-1 is there twice");
+        assert_eq!(refused(|c| c.routers.push(c.routers[0].clone())), "router router-1 is there twice");
         assert_eq!(refused(|c| c.locations.push(c.locations[0].clone())), "location core is there twice");
         assert_eq!(refused(|c| c.services.push(c.services[0].clone())), "delivery service demo is there twice");
         assert_eq!(refused(|c| c.zones.push(c.zones[0].clone())), "coverage zone 127.0.0.0/8 is there twice");

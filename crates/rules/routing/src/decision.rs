@@ -3,13 +3,13 @@
 //! [`route`] is the fast path and allocates nothing; [`explain`] is the same function with its steps recorded.
 
 use crate::{
+    candidates::{Field, Recorder, Unrecorded},
     health::HealthTable,
     network::{Engine, Network, Service},
-    placement::{self, Key},
-    reason::{DropReason, Reason, RefusalReason},
+    placement::Key,
+    reason::{Reason, RefusalReason},
     redirect,
     url_form::{self, UrlForm},
-    zones::Tier,
 };
 use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
@@ -118,23 +118,6 @@ pub fn explain(network: &Network, health: &HealthTable, request: &RouteRequest<'
     Decision { answer, reasons }
 }
 
-/// Where steps go. Reasons are built only when somebody reads them.
-trait Recorder {
-    fn note(&mut self, reason: impl FnOnce() -> Reason);
-}
-
-struct Unrecorded;
-
-impl Recorder for Unrecorded {
-    fn note(&mut self, _: impl FnOnce() -> Reason) {}
-}
-
-impl Recorder for Vec<Reason> {
-    fn note(&mut self, reason: impl FnOnce() -> Reason) {
-        self.push(reason());
-    }
-}
-
 fn decide<'n, 'r>(
     network: &'n Network,
     health: &HealthTable,
@@ -150,40 +133,10 @@ fn decide<'n, 'r>(
     recorder.note(|| Reason::Zone { client: request.client, network: zone });
 
     let key = Key::of(domain, resolved.path);
-    for tier in tiers {
-        recorder.note(|| Reason::locations(network, tier));
-        let candidates = candidates(network, health, service, tier, request.now_ms, recorder);
-        if let Some(engine) = placement::first(key, candidates) {
-            recorder.note(|| Reason::Chosen { engine: engine.name.clone(), key: key.to_string() });
-            return Ok(Route { engine, service, form: resolved.form, path: resolved.path, query: request.query });
-        }
-    }
-    Err(RefusalReason::NoLiveEngine)
-}
-
-/// The service's engines of a tier that may be chosen now.
-fn candidates<'n>(
-    network: &'n Network,
-    health: &HealthTable,
-    service: &'n Service,
-    tier: &Tier,
-    now_ms: u64,
-    recorder: &mut impl Recorder,
-) -> impl Iterator<Item = &'n Engine> {
-    let patience_ms = network.profile().keepalive_patience_ms();
-    let engines = tier.locations.iter().flat_map(move |at| network.engines_of(service, *at));
-    engines.filter(move |engine| {
-        let location = || network.location(engine.location).name.clone();
-        let check = match engine.weight {
-            0 => Err(DropReason::WeightZero),
-            _ => health.check(&engine.name, now_ms, patience_ms),
-        };
-        recorder.note(|| match check {
-            Ok(()) => Reason::Candidate { engine: engine.name.clone(), location: location(), weight: engine.weight },
-            Err(why) => Reason::Dropped { engine: engine.name.clone(), location: location(), why },
-        });
-        check.is_ok()
-    })
+    let field = Field { network, health, service, now_ms: request.now_ms };
+    let engine = field.first(key, tiers, |_| true, recorder).ok_or(RefusalReason::NoLiveEngine)?;
+    recorder.note(|| Reason::Chosen { engine: engine.name.clone(), key: key.to_string() });
+    Ok(Route { engine, service, form: resolved.form, path: resolved.path, query: request.query })
 }
 
 #[cfg(test)]
@@ -192,6 +145,7 @@ mod tests {
     use crate::{health::Beat, health::EngineState, health::LifelineId, sample, url_form::Unresolved};
     use proptest::prelude::*;
     use std::collections::BTreeSet;
+    use weir_model::OffloadEpoch;
 
     const EAST: &str = "127.0.0.9";
     const WEST: &str = "127.200.0.9";
@@ -288,6 +242,7 @@ mod tests {
             "engine live west-2",
             "answer content_hash west-2",
         ];
+        assert_eq!(reasons[7]["text"], "west-2 in west is live, weight 100");
         assert_eq!(steps, expected);
         assert_eq!(reasons[3]["text"], "east-1 in east is passed over: it said that it is about to stop");
         let answer = serde_json::json!({
@@ -295,6 +250,31 @@ mod tests {
             "location": "http://127.0.7.25:8080/demo.weir.test/vod/index.m3u8?t=1",
         });
         assert_eq!(decision["answer"], answer);
+    }
+
+    #[test]
+    fn offload_and_the_return_from_it_are_explained() {
+        let mut configuration = sample::configuration();
+        configuration.engines[2].offload = Some(OffloadEpoch::Clients);
+        let network = Network::compile(&configuration).expect("valid");
+        let mut health = sample::heard(&["east-1", "east-2"]);
+        health.accept(&Beat { share_permille: 100, ..sample::beat("east-2", 1, 2, 1000) }).expect("rises");
+        let decision = explain(&network, &health, &request(EAST, "demo.weir.test", "/a"));
+        let texts: Vec<String> = decision.reasons.iter().map(ToString::to_string).collect();
+        assert_eq!(texts[3], "east-1 in east is passed over: Server Offload holds it");
+        assert_eq!(texts[4], "east-2 in east is live, weight 100, of which it takes 100 thousandths while it returns to service");
+        assert_eq!(decision.reasons[3].reason(), "offloaded");
+    }
+
+    #[test]
+    fn a_returning_engine_takes_its_share_of_streams() {
+        let (network, mut health) = (sample::network(), sample::heard(&sample::ENGINES));
+        let won = |health: &HealthTable| {
+            (0..2000).filter(|n| engine_for(&network, health, EAST, &format!("/s{n}/x.ts")).expect("an engine") == "east-1").count()
+        };
+        assert!(won(&health).abs_diff(1000) < 120, "{}", won(&health));
+        health.accept(&Beat { share_permille: 100, ..sample::beat("east-1", 1, 2, 1000) }).expect("rises");
+        assert!(won(&health).abs_diff(182) < 70, "{}", won(&health));
     }
 
     #[test]

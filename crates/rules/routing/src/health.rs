@@ -4,9 +4,14 @@
 //! The end of a lifeline says at once that a worker is gone, seconds before the silence would. Datagrams and lifelines
 //! are guarded against replay apart, so that a datagram that overtakes a lifeline's frame does not shut it out; what an
 //! engine says of its state counts in the order it was said.
+//!
+//! Server Offload is known from two sides, the configuration and the engine's own keepalive, which carries the stamp of
+//! the configuration the engine runs. **The higher stamp decides**: a router cut off from the manager learns an offload,
+//! and the return from it, from the engine itself; with equal stamps both say the same.
 
 use crate::{
-    network::{FixedMap, Network},
+    network::{Engine, FixedMap, Network},
+    placement::{Candidate, SHARE_FIRST, SHARE_WHOLE},
     reason::DropReason,
 };
 use serde::{Deserialize, Serialize};
@@ -61,7 +66,8 @@ struct Health {
     /// The last lifeline frame of this boot; 0 before the first. Not kept on disk: a frame is good for one connection only.
     frame: u64,
     stamp: Stamp,
-    /// Absent for an engine that was not live when the table was saved: its numbers still guard against replay.
+    share_permille: u16,
+    /// Absent for an engine that was not up when the table was saved: its numbers still guard against replay.
     heard_ms: Option<u64>,
     lifeline: Option<LifelineId>,
     /// The boot whose lifeline ended, until that boot opens another one or a higher one is heard.
@@ -71,17 +77,39 @@ struct Health {
 impl Health {
     /// What is known of an engine when the first keepalive of a boot arrives: nothing an older boot said holds any longer.
     fn of_boot(beat: &Beat) -> Self {
-        let Beat { state, boot, stamp, .. } = *beat;
-        Self { state, boot, datagram: 0, frame: 0, stamp, heard_ms: None, lifeline: None, lost_boot: None }
+        let Beat { state, boot, stamp, share_permille, .. } = *beat;
+        Self { state, boot, datagram: 0, frame: 0, stamp, share_permille, heard_ms: None, lifeline: None, lost_boot: None }
     }
 
     /// Takes in what a keepalive says, unless the engine has said something newer on the other channel.
     fn hear(&mut self, beat: &Beat) {
         self.heard_ms = Some(beat.at_ms);
         if beat.sequence > self.datagram.max(self.frame) {
-            (self.state, self.stamp) = (beat.state, beat.stamp);
+            (self.state, self.stamp, self.share_permille) = (beat.state, beat.stamp, beat.share_permille);
         }
     }
+
+    /// Whether its worker runs and goes on running, as far as one can hear.
+    fn up(&self, now_ms: u64, patience_ms: u64) -> Result<(), DropReason> {
+        let heard_ms = self.heard_ms.ok_or(DropReason::NeverHeard)?;
+        if self.lost_boot.is_some() {
+            return Err(DropReason::LifelineLost);
+        }
+        if self.state == EngineState::Leaving {
+            return Err(DropReason::Leaving);
+        }
+        let silent_ms = now_ms.saturating_sub(heard_ms);
+        if silent_ms > patience_ms { Err(DropReason::Silent { silent_ms }) } else { Ok(()) }
+    }
+}
+
+/// What a reader of the table makes of an engine, to compare a copy with: one whose word differs wants to be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word {
+    up: bool,
+    state: EngineState,
+    stamp: Stamp,
+    share_permille: u16,
 }
 
 /// What is known of every engine.
@@ -103,8 +131,15 @@ pub struct SavedHealth {
     pub sequence: u64,
     /// The configuration it ran from.
     pub stamp: Stamp,
-    /// Whether it was live when the table was saved.
+    /// The part of its weight it took, in thousandths.
+    #[serde(default = "whole")]
+    pub share_permille: u16,
+    /// Whether it was up when the table was saved.
     pub live: bool,
+}
+
+fn whole() -> u16 {
+    SHARE_WHOLE
 }
 
 impl HealthTable {
@@ -171,29 +206,54 @@ impl HealthTable {
         self.engines.get(engine).is_some_and(|health| health.lifeline == Some(id))
     }
 
-    /// Whether new viewers may be sent to an engine.
+    /// Whether new viewers may be sent to an engine of this network.
     ///
     /// # Errors
     /// The reason why not.
-    pub fn check(&self, engine: &DeviceName, now_ms: u64, patience_ms: u64) -> Result<(), DropReason> {
-        let health = self.engines.get(engine).ok_or(DropReason::NeverHeard)?;
-        let heard_ms = health.heard_ms.ok_or(DropReason::NeverHeard)?;
-        if health.lost_boot.is_some() {
-            return Err(DropReason::LifelineLost);
-        }
-        match health.state {
-            EngineState::Serving => {}
-            EngineState::Leaving => return Err(DropReason::Leaving),
-            EngineState::Offloading => return Err(DropReason::Offloaded),
-        }
-        let silent_ms = now_ms.saturating_sub(heard_ms);
-        if silent_ms > patience_ms { Err(DropReason::Silent { silent_ms }) } else { Ok(()) }
+    pub fn admits(&self, network: &Network, engine: &Engine, now_ms: u64) -> Result<(), DropReason> {
+        self.candidate(network, engine, now_ms).map(|_| ())
     }
 
-    /// How many of a network's engines are live.
+    /// The engine as placement takes it, with the share of its weight it last spoke of.
+    pub(crate) fn candidate<'n>(&self, network: &Network, engine: &'n Engine, now_ms: u64) -> Result<Candidate<'n>, DropReason> {
+        let health = self.engines.get(&engine.name);
+        if offload_stamp(network, engine, health).is_some() {
+            return Err(DropReason::Offloaded);
+        }
+        let health = health.ok_or(DropReason::NeverHeard)?;
+        health.up(now_ms, network.profile().keepalive_patience_ms())?;
+        // Only the configuration knows of its return yet: it begins as the engine itself will.
+        let most = if health.state == EngineState::Offloading { SHARE_FIRST } else { SHARE_WHOLE };
+        Ok(Candidate { engine, share_permille: health.share_permille.min(most) })
+    }
+
+    /// Whether an engine's worker runs and goes on running, offloaded or not: whether its own name may lead to it.
+    pub fn is_up(&self, engine: &DeviceName, now_ms: u64, patience_ms: u64) -> bool {
+        self.engines.get(engine).is_some_and(|health| health.up(now_ms, patience_ms).is_ok())
+    }
+
+    /// The part of its weight an engine last said it takes, in thousandths; the whole of one never heard.
+    pub fn share_permille(&self, engine: &DeviceName) -> u16 {
+        self.engines.get(engine).map_or(SHARE_WHOLE, |health| health.share_permille)
+    }
+
+    /// What a reader makes of an engine now; nothing of one never heard.
+    pub fn word(&self, engine: &DeviceName, now_ms: u64, patience_ms: u64) -> Option<Word> {
+        self.engines.get(engine).map(|health| {
+            let Health { state, stamp, share_permille, .. } = *health;
+            Word { up: health.up(now_ms, patience_ms).is_ok(), state, stamp, share_permille }
+        })
+    }
+
+    /// The stamp of the offload this router obeys for an engine, which it tells the engine on its lifeline: the highest one
+    /// that configuration or engine gave it. Nothing while it may send the engine viewers.
+    pub fn obeyed(&self, network: &Network, engine: &DeviceName) -> Option<Stamp> {
+        offload_stamp(network, network.engine(engine)?, self.engines.get(engine))
+    }
+
+    /// How many of a network's engines may be given viewers.
     pub fn live(&self, network: &Network, now_ms: u64) -> usize {
-        let patience_ms = network.profile().keepalive_patience_ms();
-        network.engines().iter().filter(|engine| self.check(&engine.name, now_ms, patience_ms).is_ok()).count()
+        network.engines().iter().filter(|engine| self.admits(network, engine, now_ms).is_ok()).count()
     }
 
     /// Forgets engines a network does not have, which bounds the table by the configuration's limits. Their numbers are
@@ -213,14 +273,15 @@ impl HealthTable {
                 boot: health.boot,
                 sequence: health.datagram,
                 stamp: health.stamp,
-                live: self.check(engine, now_ms, patience_ms).is_ok(),
+                share_permille: health.share_permille,
+                live: self.is_up(engine, now_ms, patience_ms),
             })
             .collect();
         saved.sort_by(|a, b| a.engine.cmp(&b.engine));
         saved
     }
 
-    /// The table a router starts with: what was live counts as heard now, so it serves at once and for one patience;
+    /// The table a router starts with: what was up counts as heard now, so it serves at once and for one patience;
     /// every number still guards against replay.
     pub fn restore(saved: &[SavedHealth], now_ms: u64) -> Self {
         let health = |saved: &SavedHealth| Health {
@@ -229,6 +290,7 @@ impl HealthTable {
             datagram: saved.sequence,
             frame: 0,
             stamp: saved.stamp,
+            share_permille: saved.share_permille,
             heard_ms: saved.live.then_some(now_ms),
             lifeline: None,
             lost_boot: None,
@@ -237,144 +299,16 @@ impl HealthTable {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sample::{self, beat};
-    use proptest::prelude::*;
-
-    const PATIENCE_MS: u64 = 875;
-
-    fn check(table: &HealthTable, now_ms: u64) -> Result<(), DropReason> {
-        table.check(&sample::name("east-1"), now_ms, PATIENCE_MS)
-    }
-
-    #[test]
-    fn absent_health_is_not_health() {
-        assert_eq!(check(&HealthTable::default(), 0), Err(DropReason::NeverHeard));
-        let table = sample::heard(&["east-1"]);
-        assert_eq!(check(&table, 1000 + PATIENCE_MS), Ok(()));
-        assert_eq!(check(&table, 1001 + PATIENCE_MS), Err(DropReason::Silent { silent_ms: 876 }));
-        assert_eq!(check(&table, 900), Ok(()), "a reader's clock may be a moment behind the receiver's");
-    }
-
-    #[test]
-    fn a_replay_changes_nothing() {
-        let mut table = HealthTable::default();
-        table.accept(&beat("east-1", 2, 5, 1000)).expect("first");
-        let before = table.clone();
-        for (boot, sequence) in [(2, 5), (2, 4), (1, 99)] {
-            assert_eq!(table.accept(&beat("east-1", boot, sequence, 5000)), Err(Replayed), "{boot} {sequence}");
-            assert_eq!(table, before);
-        }
-        table.accept(&beat("east-1", 2, 6, 5000)).expect("rises");
-        table.accept(&beat("east-1", 3, 1, 5001)).expect("a new boot starts again");
-    }
-
-    #[test]
-    fn leaving_counts_at_once() {
-        let mut table = sample::heard(&["east-1"]);
-        table.accept(&Beat { state: EngineState::Leaving, ..beat("east-1", 1, 2, 1100) }).expect("rises");
-        assert_eq!(check(&table, 1100), Err(DropReason::Leaving));
-        table.accept(&beat("east-1", 2, 1, 1200)).expect("the next worker");
-        assert_eq!(check(&table, 1200), Ok(()));
-    }
-
-    #[test]
-    fn a_lost_lifeline_counts_until_a_higher_boot() {
-        let (engine, id) = (sample::name("east-1"), LifelineId(7));
-        let mut table = sample::heard(&["east-1"]);
-        table.lifeline_up(&beat("east-1", 1, 2, 1000), id).expect("rises");
-        assert_eq!(check(&table, 1000), Ok(()));
-        assert!(table.lifeline_lost(&engine, id));
-        assert_eq!(check(&table, 1001), Err(DropReason::LifelineLost));
-        table.accept(&beat("east-1", 1, 3, 1002)).expect("was under way when the worker died");
-        assert_eq!(check(&table, 1002), Err(DropReason::LifelineLost));
-        table.accept(&beat("east-1", 2, 1, 1500)).expect("the next worker");
-        assert_eq!(check(&table, 1500), Ok(()));
-    }
-
-    #[test]
-    fn a_lifeline_opened_again_is_as_good() {
-        let engine = sample::name("east-1");
-        let mut table = sample::heard(&["east-1"]);
-        table.lifeline_up(&beat("east-1", 1, 2, 1000), LifelineId(1)).expect("rises");
-        table.lifeline_lost(&engine, LifelineId(1));
-        table.lifeline_up(&beat("east-1", 1, 3, 1100), LifelineId(2)).expect("rises");
-        assert_eq!(check(&table, 1100), Ok(()));
-        assert!(!table.lifeline_lost(&engine, LifelineId(1)), "replaced");
-        assert_eq!(check(&table, 1100), Ok(()));
-    }
-
-    #[test]
-    fn the_end_of_an_older_boots_lifeline_says_nothing() {
-        let engine = sample::name("east-1");
-        let mut table = sample::heard(&["east-1"]);
-        table.lifeline_up(&beat("east-1", 1, 2, 1000), LifelineId(1)).expect("rises");
-        table.accept(&beat("east-1", 2, 1, 1100)).expect("the next worker is heard before the end of the last");
-        assert!(!table.lifeline_lost(&engine, LifelineId(1)));
-        assert_eq!(check(&table, 1100), Ok(()));
-    }
-
-    #[test]
-    fn a_datagram_that_overtakes_a_lifelines_frame_does_not_shut_it_out() {
-        let engine = sample::name("east-1");
-        let mut table = sample::heard(&["east-1"]);
-        let leaving = Beat { state: EngineState::Leaving, ..beat("east-1", 1, 3, 1001) };
-        table.accept(&leaving).expect("rises");
-        table.lifeline_up(&beat("east-1", 1, 2, 1002), LifelineId(1)).expect("the first frame");
-        assert!(table.holds_lifeline(&engine, LifelineId(1)));
-        assert_eq!(check(&table, 1002), Err(DropReason::Leaving), "said after the frame was made");
-        table.accept(&leaving).expect_err("the frame does not lower the datagrams' floor");
-        assert_eq!(table.lifeline_up(&beat("east-1", 1, 2, 1003), LifelineId(2)), Err(Replayed));
-        assert_eq!(table.lifeline_up(&beat("east-1", 0, 9, 1003), LifelineId(2)), Err(Replayed), "an older boot");
-        assert!(table.holds_lifeline(&engine, LifelineId(1)));
-    }
-
-    #[test]
-    fn a_lifeline_whose_network_fell_silent_leaves_the_judgement_to_the_datagrams() {
-        let engine = sample::name("east-1");
-        let mut table = sample::heard(&["east-1"]);
-        table.lifeline_up(&beat("east-1", 1, 2, 1000), LifelineId(1)).expect("rises");
-        table.lifeline_silent(&engine, LifelineId(1));
-        assert!(!table.holds_lifeline(&engine, LifelineId(1)));
-        assert_eq!(check(&table, 1000 + PATIENCE_MS), Ok(()));
-        assert!(matches!(check(&table, 1001 + PATIENCE_MS), Err(DropReason::Silent { .. })));
-        assert!(!table.lifeline_lost(&engine, LifelineId(1)), "its end was told already");
-    }
-
-    #[test]
-    fn a_restarted_router_serves_for_one_patience_and_still_refuses_replays() {
-        let mut table = sample::heard(&["east-1", "east-2"]);
-        table.accept(&Beat { state: EngineState::Leaving, ..beat("east-2", 1, 2, 1100) }).expect("rises");
-        let text = serde_json::to_string(&table.save(1200, PATIENCE_MS)).expect("json");
-        let saved: Vec<SavedHealth> = serde_json::from_str(&text).expect("own output");
-        let mut restored = HealthTable::restore(&saved, 10);
-        assert_eq!(check(&restored, 10 + PATIENCE_MS), Ok(()));
-        assert!(matches!(check(&restored, 11 + PATIENCE_MS), Err(DropReason::Silent { .. })));
-        assert_eq!(restored.check(&sample::name("east-2"), 10, PATIENCE_MS), Err(DropReason::NeverHeard));
-        assert_eq!(restored.accept(&beat("east-1", 1, 1, 20)), Err(Replayed));
-    }
-
-    #[test]
-    fn engines_that_left_the_configuration_are_forgotten() {
-        let mut table = sample::heard(&["east-1", "retired"]);
-        table.retain(&sample::network());
-        assert_eq!(table.check(&sample::name("retired"), 1000, PATIENCE_MS), Err(DropReason::NeverHeard));
-        assert_eq!(table.live(&sample::network(), 1000), 1);
-    }
-
-    proptest! {
-        /// Whatever arrives in whatever order, the numbers held only rise.
-        #[test]
-        fn numbers_rise(beats in prop::collection::vec((0u64..4, 1u64..6), 0..40)) {
-            let mut table = HealthTable::default();
-            let mut highest = None;
-            for (boot, sequence) in beats {
-                let accepted = table.accept(&beat("east-1", boot, sequence, 0)).is_ok();
-                prop_assert_eq!(accepted, highest.is_none_or(|highest| (boot, sequence) > highest));
-                highest = highest.max(Some((boot, sequence)));
-            }
-        }
+/// The stamp of the offload in force for an engine, if there is one: the higher stamp decides, and where configuration and
+/// engine both know the offload the higher one of them is told.
+fn offload_stamp(network: &Network, engine: &Engine, health: Option<&Health>) -> Option<Stamp> {
+    // An engine about to stop does not say whether it is offloaded, so the configuration stands.
+    let said = health.filter(|health| health.state != EngineState::Leaving && health.stamp > network.stamp());
+    match said {
+        Some(said) => (said.state == EngineState::Offloading).then_some(said.stamp),
+        None => engine.offload.map(|_| network.stamp()),
     }
 }
+
+#[cfg(test)]
+mod tests;

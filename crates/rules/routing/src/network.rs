@@ -3,11 +3,11 @@
 use crate::zones::Zones;
 use serde::Serialize;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     hash::{BuildHasherDefault, DefaultHasher},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
-use weir_model::{DeliveryService, DeviceName, Domain, LocationName, Profile, Stamp, name::DOMAIN_BYTES};
+use weir_model::{DeliveryService, DeviceName, Domain, LocationName, OffloadEpoch, Profile, Stamp, name::DOMAIN_BYTES};
 
 /// A map whose hasher has no random seed, so that the crate stays deterministic. Keys come from the configuration only.
 pub(crate) type FixedMap<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
@@ -44,6 +44,32 @@ pub struct Engine {
     pub http: SocketAddr,
     /// Share of keys relative to its peers, 0 to 100; 0 is never chosen.
     pub weight: u8,
+    /// How far Server Offload has taken it out, as this configuration says; absent: in service.
+    pub offload: Option<OffloadEpoch>,
+}
+
+/// Which router of a [`Network`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct RouterIndex(pub(crate) u32);
+
+/// A router as engines and other routers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Router {
+    /// Its name.
+    pub name: DeviceName,
+    /// Where it redirects viewers.
+    pub http: Option<SocketAddr>,
+    /// Where it answers DNS.
+    pub dns: Option<SocketAddr>,
+    /// Handed over: it leaves the other routers' answers and goes on answering.
+    pub offloaded: bool,
+}
+
+impl Router {
+    /// What `<router>.sr.<domain>` resolves to: where it answers DNS, else where it redirects.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.dns.or(self.http).map(|listener| listener.ip())
+    }
 }
 
 /// A delivery service and where its engines are.
@@ -54,6 +80,15 @@ pub struct Service {
     pub(crate) engines_at: BTreeMap<LocationIndex, Vec<EngineIndex>>,
 }
 
+/// What is known of the services' domains as a whole, for finding the one a name is under.
+#[derive(Debug, Default)]
+pub(crate) struct Domains {
+    /// Labels of the longest one.
+    pub(crate) labels_max: usize,
+    /// Names without records of their own that have a service's domain both above and below them.
+    pub(crate) between: HashSet<String, BuildHasherDefault<DefaultHasher>>,
+}
+
 /// Everything routing needs of one configuration. Built by [`Network::compile`] only, so what it names exists.
 #[derive(Debug)]
 pub struct Network {
@@ -62,8 +97,11 @@ pub struct Network {
     pub(crate) locations: Vec<Location>,
     pub(crate) engines: Vec<Engine>,
     pub(crate) engines_by_name: FixedMap<DeviceName, EngineIndex>,
+    pub(crate) routers: Vec<Router>,
+    pub(crate) routers_by_name: FixedMap<DeviceName, RouterIndex>,
     pub(crate) services: Vec<Service>,
     pub(crate) services_by_domain: FixedMap<Domain, ServiceIndex>,
+    pub(crate) domains: Domains,
     pub(crate) zones: Zones,
 }
 
@@ -95,7 +133,25 @@ impl Network {
 
     /// The engine of this name.
     pub fn engine(&self, name: &DeviceName) -> Option<&Engine> {
+        self.engine_named(name.as_str())
+    }
+
+    pub(crate) fn engine_named(&self, name: &str) -> Option<&Engine> {
         self.engines_by_name.get(name).map(|index| self.engine_at(*index))
+    }
+
+    /// Every router, in the configuration's order; handed-over ones too.
+    pub fn routers(&self) -> &[Router] {
+        &self.routers
+    }
+
+    /// The router of this name.
+    pub fn router(&self, name: &DeviceName) -> Option<&Router> {
+        self.router_named(name.as_str())
+    }
+
+    pub(crate) fn router_named(&self, name: &str) -> Option<&Router> {
+        self.routers_by_name.get(name).map(|index| &self.routers[index.0 as usize])
     }
 
     /// The service at an index this network gave out.

@@ -7,7 +7,7 @@ use crate::{
     network::{Engine, Network, Service},
     placement::{self, Key},
 };
-use weir_model::{DeviceName, OriginUrl};
+use weir_model::{DeviceName, OffloadEpoch, OriginUrl};
 
 /// Whom to ask, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,9 @@ pub struct FillPath<'n> {
 }
 
 /// An engine's fill path for a key of a service. Engines that are not `live`, of weight 0, or that do not carry the service
-/// are left out. Locations only lie above, so an engine never asks itself or a peer of its own site; an engine the network
+/// are left out, and so are those that Server Offload holds at [`OffloadEpoch::Peers`]: one more fill would keep such an engine
+/// from ever being drained. When a location has no other, the next one up is asked and in the end the origin, so there is
+/// always somebody to fill from. Locations only lie above, so an engine never asks itself or a peer of its own site; an engine the network
 /// does not have asks the origin.
 pub fn parents<'n>(
     network: &'n Network,
@@ -31,7 +33,8 @@ pub fn parents<'n>(
     let mut engines = Vec::new();
     if let Some(me) = network.engine(me) {
         for location in network.ancestors(me.location) {
-            engines.extend(placement::order(key, network.engines_of(service, location).filter(|engine| live(&engine.name))));
+            let fills = |engine: &&Engine| engine.offload != Some(OffloadEpoch::Peers) && live(&engine.name);
+            engines.extend(placement::order(key, network.engines_of(service, location).filter(fills)));
         }
     }
     FillPath { engines, origin: &service.service.origin }
@@ -85,6 +88,22 @@ mod tests {
         configuration.services[0].engines.retain(|name| name.as_str() != "core-2");
         let network = Network::compile(&configuration).expect("valid");
         assert_eq!(path(&network, "east-1", "/a/", |_| true), ["core-1"]);
+    }
+
+    #[test]
+    fn an_offloaded_parent_is_asked_until_its_peers_epoch() {
+        let with = |offload| {
+            let mut configuration = three_levels();
+            for engine in configuration.engines.iter_mut().filter(|engine| engine.name.as_str().starts_with("east")) {
+                engine.offload = offload;
+            }
+            let mut found = path(&Network::compile(&configuration).expect("valid"), "edge-1", "/a/", |_| true);
+            found.sort();
+            found
+        };
+        assert_eq!(with(None), ["core-1", "core-2", "east-1", "east-2"]);
+        assert_eq!(with(Some(OffloadEpoch::Clients)), with(None));
+        assert_eq!(with(Some(OffloadEpoch::Peers)), ["core-1", "core-2"], "the next location up takes over");
     }
 
     proptest! {

@@ -9,9 +9,12 @@
 //! engine wins is its share of the weights, and removing an engine moves its own keys only. The logarithm is
 //! computed bit by bit in fixed point because floating-point `ln` differs between platforms in the last digit, which would
 //! be a different order.
+//!
+//! An engine that returns to service takes a share of its weight that grows: its score is scaled by it, so a growing share
+//! only moves keys to that engine. Engines' choice of parents knows full weights only.
 
 use crate::network::Engine;
-use std::{cmp::Ordering, fmt};
+use std::{cmp::Ordering, fmt, net::IpAddr};
 use weir_model::Domain;
 
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
@@ -33,6 +36,17 @@ impl Key {
         let directory = path.rfind('/').map_or("/", |last| &path[..=last]);
         Self(fnv1a(fnv1a(FNV_OFFSET, domain.as_str().as_bytes()), directory.as_bytes()))
     }
+
+    /// The key of a client network of a service: what a name is resolved by, which has no path yet. Only the network's
+    /// leading bits may be set, so that every resolver of one network gets one answer.
+    pub fn of_client(domain: &Domain, network: IpAddr) -> Self {
+        // A directory begins with a slash, so this byte keeps the two kinds of key apart.
+        let named = fnv1a(fnv1a(FNV_OFFSET, domain.as_str().as_bytes()), &[0]);
+        Self(match network {
+            IpAddr::V4(v4) => fnv1a(named, &v4.octets()),
+            IpAddr::V6(v6) => fnv1a(named, &v6.octets()),
+        })
+    }
 }
 
 impl fmt::Display for Key {
@@ -41,38 +55,80 @@ impl fmt::Display for Key {
     }
 }
 
+/// All of an engine's weight, in thousandths.
+pub const SHARE_WHOLE: u16 = 1000;
+
+/// The share an engine begins with when it returns to service, in thousandths.
+pub const SHARE_FIRST: u16 = 100;
+
+/// An engine that may be chosen, and how much of its weight it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate<'n> {
+    /// The engine.
+    pub engine: &'n Engine,
+    /// The part of its weight it takes, in thousandths; 0 counts as the smallest part and more than [`SHARE_WHOLE`] as the
+    /// whole: a share says how often an engine is chosen, never whether.
+    pub share_permille: u16,
+}
+
+impl<'n> From<&'n Engine> for Candidate<'n> {
+    fn from(engine: &'n Engine) -> Self {
+        Self { engine, share_permille: SHARE_WHOLE }
+    }
+}
+
 /// Engines in the order in which they hold the key. Engines of weight 0 are left out.
-pub fn order<'n>(key: Key, engines: impl IntoIterator<Item = &'n Engine>) -> Vec<&'n Engine> {
-    let mut draws: Vec<Draw<'n>> = engines.into_iter().filter_map(|engine| Draw::new(key, engine)).collect();
+pub fn order<'n>(key: Key, candidates: impl IntoIterator<Item: Into<Candidate<'n>>>) -> Vec<&'n Engine> {
+    let mut draws: Vec<Draw<'n>> = draws(key, candidates).collect();
     draws.sort_by(Draw::compare);
     draws.into_iter().map(|draw| draw.engine).collect()
 }
 
 /// The first of [`order`], without allocating.
-pub fn first<'n>(key: Key, engines: impl IntoIterator<Item = &'n Engine>) -> Option<&'n Engine> {
-    engines.into_iter().filter_map(|engine| Draw::new(key, engine)).min_by(Draw::compare).map(|draw| draw.engine)
+pub fn first<'n>(key: Key, candidates: impl IntoIterator<Item: Into<Candidate<'n>>>) -> Option<&'n Engine> {
+    draws(key, candidates).min_by(Draw::compare).map(|draw| draw.engine)
+}
+
+/// The first two of [`order`], without allocating.
+pub fn first_two<'n>(key: Key, candidates: impl IntoIterator<Item: Into<Candidate<'n>>>) -> [Option<&'n Engine>; 2] {
+    let (mut best, mut second) = (None, None);
+    for draw in draws(key, candidates) {
+        if best.as_ref().is_none_or(|best| draw.compare(best).is_lt()) {
+            second = best.replace(draw);
+        } else if second.as_ref().is_none_or(|second| draw.compare(second).is_lt()) {
+            second = Some(draw);
+        }
+    }
+    [best, second].map(|draw| draw.map(|draw| draw.engine))
+}
+
+fn draws<'n>(key: Key, candidates: impl IntoIterator<Item: Into<Candidate<'n>>>) -> impl Iterator<Item = Draw<'n>> {
+    candidates.into_iter().filter_map(move |candidate| Draw::new(key, candidate.into()))
 }
 
 /// One engine's draw for a key.
 struct Draw<'n> {
     engine: &'n Engine,
+    /// In thousandths of a unit of weight.
+    weight: u64,
     hash: u64,
     cost: u64,
 }
 
 impl<'n> Draw<'n> {
-    fn new(key: Key, engine: &'n Engine) -> Option<Self> {
+    fn new(key: Key, Candidate { engine, share_permille }: Candidate<'n>) -> Option<Self> {
         if engine.weight == 0 {
             return None;
         }
+        let weight = u64::from(engine.weight) * u64::from(share_permille.clamp(1, SHARE_WHOLE));
         let hash = finish(fnv1a(fnv1a(key.0, &[0]), engine.name.as_str().as_bytes()));
-        Some(Self { engine, hash, cost: cost(hash) })
+        Some(Self { engine, weight, hash, cost: cost(hash) })
     }
 
     /// Highest `weight / cost` first, compared as fractions; then the higher hash; then the name.
     fn compare(&self, other: &Self) -> Ordering {
-        let mine = u64::from(self.engine.weight) * other.cost;
-        let theirs = u64::from(other.engine.weight) * self.cost;
+        let mine = self.weight * other.cost;
+        let theirs = other.weight * self.cost;
         theirs.cmp(&mine).then(other.hash.cmp(&self.hash)).then_with(|| self.engine.name.cmp(&other.engine.name))
     }
 }
@@ -114,7 +170,13 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn engine(name: &str, weight: u8) -> Engine {
-        Engine { name: sample::name(name), location: LocationIndex(0), http: "127.0.0.1:80".parse().expect("address"), weight }
+        Engine {
+            name: sample::name(name),
+            location: LocationIndex(0),
+            http: "127.0.0.1:80".parse().expect("address"),
+            weight,
+            offload: None,
+        }
     }
 
     fn key(path: &str) -> Key {
@@ -151,7 +213,7 @@ mod tests {
         let (closed, open) = (engine("east-1", 0), engine("east-2", 1));
         assert_eq!(names(&order(key("/"), [&closed, &open])), ["east-2"]);
         assert!(first(key("/"), [&closed]).is_none());
-        assert!(order(key("/"), []).is_empty());
+        assert!(order(key("/"), Vec::<&Engine>::new()).is_empty());
     }
 
     #[test]
@@ -167,6 +229,17 @@ mod tests {
             let difference = won[name].abs_diff(expected);
             // Five standard deviations of a binomial share of this size stay under 5 % and 160.
             assert!(difference < 160.max(expected / 25), "{name} won {} of {keys}, expected {expected}", won[name]);
+        }
+    }
+
+    #[test]
+    fn a_share_is_a_share_of_the_weight() {
+        let (returning, peer) = (engine("a", 100), engine("b", 100));
+        for (share_permille, expected) in [(1000, 5000u32), (500, 3333), (100, 909), (0, 10)] {
+            let candidates = [Candidate { engine: &returning, share_permille }, (&peer).into()];
+            let won = (0..10_000).filter(|n| first(key(&format!("/{n}/")), candidates).is_some_and(|e| e == &returning)).count();
+            let difference = u32::try_from(won).expect("few").abs_diff(expected);
+            assert!(difference < 250.min(expected), "{share_permille} thousandths won {won}, expected {expected}");
         }
     }
 
@@ -198,6 +271,26 @@ mod tests {
             let forward = order(key(&path), &fleet);
             prop_assert_eq!(&forward, &order(key(&path), fleet.iter().rev()));
             prop_assert_eq!(first(key(&path), &fleet), forward.first().copied());
+            prop_assert_eq!(first_two(key(&path), &fleet), [forward.first().copied(), forward.get(1).copied()]);
+        }
+        #[test]
+        fn a_growing_share_moves_keys_to_its_engine_only(
+            fleet in fleet(), path in "/[a-z/]{0,12}", at: prop::sample::Index, share in 0u16..1000, more in 1u16..=1000,
+        ) {
+            let returning = at.index(fleet.len());
+            let chosen = |share_permille| {
+                let candidates = fleet.iter().enumerate().map(|(n, engine)| match n == returning {
+                    true => Candidate { engine, share_permille },
+                    false => engine.into(),
+                });
+                names(&order(key(&path), candidates))
+            };
+            let (before, after) = (chosen(share), chosen(share.saturating_add(more)));
+            if before[0] != after[0] {
+                prop_assert_eq!(&after[0], fleet[returning].name.as_str());
+            }
+            let others = |names: Vec<String>| names.into_iter().filter(|n| n != fleet[returning].name.as_str()).collect::<Vec<_>>();
+            prop_assert_eq!(others(before), others(after));
         }
         #[test]
         fn raising_a_weight_never_loses_a_key(mut fleet in fleet(), path in "/[a-z/]{0,12}", at: prop::sample::Index) {

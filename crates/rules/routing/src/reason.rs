@@ -2,6 +2,7 @@
 
 use crate::{
     network::Network,
+    placement::SHARE_WHOLE,
     url_form::{Unresolved, UrlForm},
     zones::{Nearness, Tier},
 };
@@ -153,6 +154,8 @@ pub enum Reason {
         location: LocationName,
         /// Its weight.
         weight: u8,
+        /// The part of the weight it takes, in thousandths: less than 1000 while it returns to service.
+        share_permille: u16,
     },
     /// The content hash chose an engine.
     Chosen {
@@ -230,7 +233,13 @@ impl fmt::Display for Reason {
                 write!(f, "no engine nearer; {} up the tree: {}", Steps(*steps), joined(locations))
             }
             Reason::Dropped { engine, location, why } => write!(f, "{engine} in {location} is passed over: {why}"),
-            Reason::Candidate { engine, location, weight } => write!(f, "{engine} in {location} is live, weight {weight}"),
+            Reason::Candidate { engine, location, weight, share_permille } => {
+                write!(f, "{engine} in {location} is live, weight {weight}")?;
+                match *share_permille {
+                    SHARE_WHOLE.. => Ok(()),
+                    share => write!(f, ", of which it takes {share} thousandths while it returns to service"),
+                }
+            }
             Reason::Chosen { engine, key } => write!(f, "{engine} is first for content key {key}"),
             Reason::Refused(why) => why.fmt(f),
         }

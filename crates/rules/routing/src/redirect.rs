@@ -1,8 +1,8 @@
-//! The URL a client is sent to.
+//! The URL a client is sent to: by a router to an engine, by an offloaded engine to a router.
 
-use crate::{network::Engine, url_form::UrlForm};
-use std::fmt::Write;
-use weir_model::{Domain, name::ENGINE_LABEL};
+use crate::{names::ROUTER_LABEL, network::Engine, url_form::UrlForm};
+use std::{fmt::Write, net::SocketAddr};
+use weir_model::{DeviceName, Domain, name::ENGINE_LABEL};
 
 /// The port a URL of scheme `http` leaves out.
 const HTTP_PORT: u16 = 80;
@@ -10,13 +10,34 @@ const HTTP_PORT: u16 = 80;
 /// Appends `http://<engine>.se.<domain>[:port]<path>[?query]` (name form; port 80 is left out) or
 /// `http://<address:port>/<domain><path>[?query]` (address form).
 pub fn push_location(out: &mut String, engine: &Engine, domain: &Domain, form: UrlForm, path: &str, query: Option<&str>) {
-    let port = engine.http.port();
-    let written = match form {
-        UrlForm::Name if port == HTTP_PORT => write!(out, "http://{}.{ENGINE_LABEL}.{domain}", engine.name),
-        UrlForm::Name => write!(out, "http://{}.{ENGINE_LABEL}.{domain}:{port}", engine.name),
-        UrlForm::Address => write!(out, "http://{}/{domain}", engine.http),
+    push_device(out, (&engine.name, ENGINE_LABEL, engine.http), domain, form);
+    push_content(out, path, query);
+}
+
+/// Appends the URL an offloaded engine steers a viewer to: `http://<router>.sr.<domain>[:port]<path>[?query]` (name form) or
+/// `http://<address:port>/<domain><path>[?query]` (address form).
+pub fn push_steering(
+    out: &mut String,
+    (router, http): (&DeviceName, SocketAddr),
+    domain: &Domain,
+    form: UrlForm,
+    path: &str,
+    query: Option<&str>,
+) {
+    push_device(out, (router, ROUTER_LABEL, http), domain, form);
+    push_content(out, path, query);
+}
+
+fn push_device(out: &mut String, (name, label, http): (&DeviceName, &str, SocketAddr), domain: &Domain, form: UrlForm) {
+    let written = match (form, http.port()) {
+        (UrlForm::Name, HTTP_PORT) => write!(out, "http://{name}.{label}.{domain}"),
+        (UrlForm::Name, port) => write!(out, "http://{name}.{label}.{domain}:{port}"),
+        (UrlForm::Address, _) => write!(out, "http://{http}/{domain}"),
     };
     written.expect("writing to a string does not fail");
+}
+
+fn push_content(out: &mut String, path: &str, query: Option<&str>) {
     out.push_str(path);
     if let Some(query) = query {
         out.push('?');
@@ -37,10 +58,37 @@ mod tests {
             ("192.0.2.7:8080", UrlForm::Address, None, "http://192.0.2.7:8080/demo.weir.test/a/b.ts"),
             ("[2001:db8::7]:8080", UrlForm::Address, Some(""), "http://[2001:db8::7]:8080/demo.weir.test/a/b.ts?"),
         ] {
-            let engine = Engine { name: sample::name("east-1"), location: LocationIndex(0), http: http.parse().expect(http), weight: 1 };
+            let engine = Engine {
+                name: sample::name("east-1"),
+                location: LocationIndex(0),
+                http: http.parse().expect(http),
+                weight: 1,
+                offload: None,
+            };
             let mut location = String::new();
             push_location(&mut location, &engine, &sample::name("demo.weir.test"), form, "/a/b.ts", query);
             assert_eq!(location, expected);
+        }
+    }
+
+    /// What an offloaded engine writes, a router reads back as the same content.
+    #[test]
+    fn the_router_reads_steering_back() {
+        let network = sample::network();
+        let router = &network.routers()[1];
+        let http = router.http.expect("the sample's have one");
+        for (form, expected) in [
+            (UrlForm::Name, "http://router-2.sr.demo.weir.test:8080/x/y.m3u8?t=1"),
+            (UrlForm::Address, "http://127.0.7.12:8080/demo.weir.test/x/y.m3u8?t=1"),
+        ] {
+            let mut location = String::new();
+            push_steering(&mut location, (&router.name, http), &sample::name("demo.weir.test"), form, "/x/y.m3u8", Some("t=1"));
+            assert_eq!(location, expected);
+            let rest = location.strip_prefix("http://").expect("scheme");
+            let (host, target) = rest.split_at(rest.find('/').expect("path"));
+            let path = target.split_once('?').expect("query").0;
+            let resolved = url_form::resolve(&network, host, path).expect("a service");
+            assert_eq!((resolved.form, resolved.path), (form, "/x/y.m3u8"));
         }
     }
 

@@ -4,7 +4,7 @@ use crate::{HealthTable, Network, health::Beat, health::EngineState};
 use std::{fmt::Debug, str::FromStr};
 use weir_model::{
     DeliveryService, DeviceConfiguration, Profile, Role, Stamp,
-    configuration::{EngineEntry, LocationEntry, ZoneEntry},
+    configuration::{EngineEntry, LocationEntry, RouterEntry, ZoneEntry},
     service::CachePolicy,
 };
 
@@ -27,6 +27,13 @@ pub(crate) fn configuration() -> DeviceConfiguration {
         network: network.parse().expect(network),
         locations: [(name(near), 0), (name(far), 10)].into(),
     };
+    let router = |number: u8| RouterEntry {
+        name: name(&format!("router-{number}")),
+        keepalive: format!("127.0.7.{}:9443", 10 + number).parse().expect("address"),
+        http: Some(format!("127.0.7.{}:8080", 10 + number).parse().expect("address")),
+        dns: Some(format!("127.0.7.{}:5353", 10 + number).parse().expect("address")),
+        offloaded: false,
+    };
     DeviceConfiguration {
         stamp: Stamp { term: 1, generation: 5 },
         device: name("router-1"),
@@ -37,7 +44,7 @@ pub(crate) fn configuration() -> DeviceConfiguration {
         keepalive_keys: Vec::new(),
         locations: vec![location("core", None), location("east", Some("core")), location("west", Some("core"))],
         engines: ENGINES.into_iter().enumerate().map(engine).collect(),
-        routers: Vec::new(),
+        routers: [1, 2].map(router).to_vec(),
         services: vec![DeliveryService {
             name: name("demo"),
             domain: name("demo.weir.test"),

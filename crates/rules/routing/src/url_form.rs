@@ -2,13 +2,17 @@
 //!
 //! | form | Host | path |
 //! |---|---|---|
-//! | name | the service's domain, or `<engine>.se.<domain>` | the content's path |
+//! | name | the service's domain, `<engine>.se.<domain>` or `<router>.sr.<domain>` | the content's path |
 //! | address | an IP address | `/<domain>` and the content's path |
 //!
 //! Hosts are compared without case, port and trailing dot. The engine label is not looked up: a viewer sent to an engine
-//! before a configuration change keeps a URL that works.
+//! before a configuration change keeps a URL that works, at whichever engine stands in for it. A router's label is: nobody
+//! holds such a name for longer than one redirect.
 
-use crate::network::{Network, ServiceIndex, lowered};
+use crate::{
+    names::ROUTER_LABEL,
+    network::{Network, ServiceIndex, lowered},
+};
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use weir_model::name::ENGINE_LABEL;
@@ -128,9 +132,13 @@ fn without_dot(name: &str) -> &str {
 fn service_of_host(network: &Network, name: &str) -> Option<ServiceIndex> {
     network.service_of_domain(name).or_else(|| {
         lowered(name, |lower| {
-            let (engine, rest) = lower.split_once('.')?;
-            let domain = rest.strip_prefix(ENGINE_LABEL)?.strip_prefix('.')?;
-            if engine.is_empty() { None } else { network.service_of_domain(domain) }
+            let (device, rest) = lower.split_once('.')?;
+            let known = match rest.split_once('.')? {
+                (ENGINE_LABEL, domain) if !device.is_empty() => domain,
+                (ROUTER_LABEL, domain) if network.router_named(device).is_some() => domain,
+                _ => return None,
+            };
+            network.service_of_domain(known)
         })
     })
 }
@@ -164,6 +172,11 @@ mod tests {
             ("east-1.se.demo.weir.test", "/a", Ok((Name, "/a"))),
             ("East-1.SE.demo.weir.test:8080", "/a", Ok((Name, "/a"))),
             ("gone.se.demo.weir.test", "/a", Ok((Name, "/a"))),
+            ("router-1.sr.demo.weir.test:8080", "/a", Ok((Name, "/a"))),
+            ("Router-1.SR.demo.weir.test.", "/a", Ok((Name, "/a"))),
+            ("gone.sr.demo.weir.test", "/a", Err(UnknownDomain)),
+            ("east-1.sr.demo.weir.test", "/a", Err(UnknownDomain)),
+            ("sr.demo.weir.test", "/a", Err(UnknownDomain)),
             ("127.0.7.20:8080", "/demo.weir.test/a/b.ts", Ok((Address, "/a/b.ts"))),
             ("127.0.7.20", "/Demo.Weir.Test/", Ok((Address, "/"))),
             ("127.0.7.20", "/demo.weir.test", Ok((Address, "/"))),

@@ -33,6 +33,8 @@ pub type Reach = Vec<Tier>;
 #[derive(Debug, Default)]
 pub struct Zones {
     pub(crate) reaches: Vec<Reach>,
+    /// How many zones have each reach.
+    zones_of: Vec<u32>,
     v4: PrefixMap<Ipv4Net, u32>,
     v6: PrefixMap<Ipv6Net, u32>,
 }
@@ -64,13 +66,62 @@ impl Zones {
         self.v4.is_empty() && self.v6.is_empty()
     }
 
-    /// Adds a network (host bits are dropped); false when it is there already.
-    pub(crate) fn insert(&mut self, network: IpNet, reach: u32) -> bool {
-        match network.trunc() {
-            IpNet::V4(v4) => self.v4.insert(v4, reach).is_none(),
-            IpNet::V6(v6) => self.v6.insert(v6, reach).is_none(),
+    /// How many bits of the client's address decide its zone: the shortest prefix of at least `at_least` bits that lies in
+    /// the client's zone and holds no part of a more specific one. Every client within it has the same tiers. Nothing for a
+    /// client without a zone. Two such blocks never overlap unless they are equal.
+    pub fn uniform_bits(&self, client: IpAddr, at_least: u8) -> Option<u8> {
+        match client {
+            IpAddr::V4(v4) => {
+                let zone = self.v4.get_lpm_prefix(&Ipv4Net::from(v4))?;
+                let block = |bits| Ipv4Net::new(v4, bits).expect("at most the length of an address").trunc();
+                let divided = |bits| self.v4.children(&block(bits)).any(|(inner, _)| inner != zone);
+                Some(shortest_uniform(zone.prefix_len().max(at_least), 32, divided))
+            }
+            IpAddr::V6(v6) => {
+                let zone = self.v6.get_lpm_prefix(&Ipv6Net::from(v6))?;
+                let block = |bits| Ipv6Net::new(v6, bits).expect("at most the length of an address").trunc();
+                let divided = |bits| self.v6.children(&block(bits)).any(|(inner, _)| inner != zone);
+                Some(shortest_uniform(zone.prefix_len().max(at_least), 128, divided))
+            }
         }
     }
+
+    /// Every reach, with how many zones have it.
+    pub(crate) fn reaches(&self) -> impl Iterator<Item = (&Reach, u32)> {
+        self.reaches.iter().zip(self.zones_of.iter().copied())
+    }
+
+    /// Adds a reach; its number is for [`Self::insert`].
+    pub(crate) fn add_reach(&mut self, reach: Reach) -> u32 {
+        let number = u32::try_from(self.reaches.len()).expect("no more reaches than zones, which are fewer");
+        self.reaches.push(reach);
+        self.zones_of.push(0);
+        number
+    }
+
+    /// Adds a network (host bits are dropped); false when it is there already.
+    pub(crate) fn insert(&mut self, network: IpNet, reach: u32) -> bool {
+        let fresh = match network.trunc() {
+            IpNet::V4(v4) => self.v4.insert(v4, reach).is_none(),
+            IpNet::V6(v6) => self.v6.insert(v6, reach).is_none(),
+        };
+        self.zones_of[reach as usize] += u32::from(fresh);
+        fresh
+    }
+}
+
+/// The least number of bits from `from` to `most` at which a block is not divided. The more bits, the smaller the block, so
+/// once it is undivided it stays so; nearly always the first question settles it.
+fn shortest_uniform(from: u8, most: u8, divided: impl Fn(u8) -> bool) -> u8 {
+    if !divided(from) {
+        return from;
+    }
+    let (mut low, mut high) = (from, most);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if divided(middle) { low = middle } else { high = middle }
+    }
+    high
 }
 
 #[cfg(test)]
@@ -86,7 +137,7 @@ mod tests {
     fn build(networks: &[IpNet]) -> Zones {
         let mut zones = Zones::default();
         for (number, network) in (0u32..).zip(networks) {
-            zones.reaches.push(reach(number));
+            zones.add_reach(reach(number));
             zones.insert(*network, number);
         }
         zones
@@ -118,6 +169,26 @@ mod tests {
         assert!(zones.insert("10.9.0.0/16".parse().expect("net"), 0));
     }
 
+    #[test]
+    fn the_bits_that_decide_a_zone() {
+        let zones = build(&["127.0.0.0/8", "127.128.0.0/9", "10.0.0.0/8", "10.1.2.3/32", "2001:db8::/32"].map(|n| n.parse().expect(n)));
+        for (client, at_least, expected) in [
+            ("127.0.0.1", 0, Some(9)),
+            ("127.200.0.1", 0, Some(9)),
+            ("127.0.0.1", 24, Some(24)),
+            ("10.1.2.3", 24, Some(32)),
+            ("10.1.2.2", 24, Some(32)),
+            ("10.1.2.4", 24, Some(30)),
+            ("10.1.3.1", 24, Some(24)),
+            ("10.1.3.1", 0, Some(24)),
+            ("10.200.0.1", 0, Some(9)),
+            ("2001:db8::1", 48, Some(48)),
+            ("192.0.2.1", 0, None),
+        ] {
+            assert_eq!(zones.uniform_bits(client.parse().expect(client), at_least), expected, "{client} {at_least}");
+        }
+    }
+
     fn network() -> impl Strategy<Value = IpNet> {
         // Few distinct bits, so that networks nest and clients hit them.
         prop_oneof![
@@ -135,7 +206,28 @@ mod tests {
         ]
     }
 
+    fn block(address: IpAddr, bits: u8) -> IpNet {
+        IpNet::new(address, bits).expect("length").trunc()
+    }
+
     proptest! {
+        /// Against the definition: no zone cuts through the block, and one bit less is cut or is wider than asked.
+        #[test]
+        fn uniform_bits_are_the_fewest(networks in prop::collection::vec(network(), 0..40), client in client(), at_least in 0u8..=32) {
+            let zones = build(&networks.iter().copied().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>());
+            let zone = zones.nearest(client).map(|(network, _)| network);
+            let whole = |bits| {
+                let block = block(client, bits);
+                zone.is_some_and(|zone| zone.contains(&block)) && !networks.iter().any(|n| Some(*n) != zone && block.contains(n))
+            };
+            match zones.uniform_bits(client, at_least) {
+                None => prop_assert_eq!(zone, None),
+                Some(bits) => {
+                    prop_assert!(bits >= at_least && whole(bits), "{bits}");
+                    prop_assert!(bits == at_least || !whole(bits - 1), "{bits} is not the fewest");
+                }
+            }
+        }
         #[test]
         fn the_trie_agrees_with_a_linear_scan(mut networks in prop::collection::vec(network(), 0..40), client in client()) {
             networks.sort();

@@ -5,7 +5,7 @@ use weir_model::{
     configuration::{EngineEntry, LocationEntry},
     service::CachePolicy,
 };
-use weir_routing::{Key, Network, parents, placement};
+use weir_routing::{Key, Network, parents, placement, placement::Candidate};
 
 /// Engines and weights the answers are for.
 const ENGINES: [(&str, u8); 5] = [("core-1", 100), ("core-2", 100), ("core-3", 50), ("core-4", 10), ("core-5", 0)];
@@ -85,4 +85,49 @@ fn an_engines_parents_are_the_same_order() {
             assert_eq!(shown(found.engines), order, "{path}");
         }
     }
+}
+
+/// (domain, client network, key, order).
+const CLIENT_ANSWERS: [(&str, &str, &str, &str); 5] = [
+    ("demo.weir.test", "127.0.0.0", "8473f46613a4f1e6", "core-1 core-2 core-3 core-4"),
+    ("demo.weir.test", "192.0.2.0", "661501e42581009b", "core-1 core-2 core-3 core-4"),
+    ("demo.weir.test", "198.51.100.0", "cdffa1171ad48bee", "core-1 core-3 core-2 core-4"),
+    ("demo.weir.test", "2001:db8:1::", "4cd9f82855026598", "core-3 core-1 core-2 core-4"),
+    ("video.example.com", "192.0.2.0", "3d2713f1bc1bab93", "core-1 core-3 core-2 core-4"),
+];
+
+#[test]
+fn keys_and_orders_of_client_networks() {
+    let network = network();
+    let core = network.engines().iter().filter(|engine| engine.name.as_str().starts_with("core"));
+    let found = CLIENT_ANSWERS.map(|(domain, client, _, _)| {
+        let key = Key::of_client(&domain.parse().expect(domain), client.parse().expect(client));
+        (domain, client, key.to_string(), shown(placement::order(key, core.clone())))
+    });
+    let expected = CLIENT_ANSWERS.map(|(domain, client, key, order)| (domain, client, key.to_owned(), order.to_owned()));
+    assert_eq!(found, expected);
+}
+
+/// `core-2` takes this share of its weight; (share, order for `/vod/`).
+const SHARE_ANSWERS: [(u16, &str); 5] = [
+    (1000, "core-2 core-3 core-1 core-4"),
+    (500, "core-2 core-3 core-1 core-4"),
+    (300, "core-3 core-2 core-1 core-4"),
+    (100, "core-3 core-1 core-2 core-4"),
+    (1, "core-3 core-1 core-4 core-2"),
+];
+
+#[test]
+fn orders_by_share() {
+    let network = network();
+    let key = Key::of(&"demo.weir.test".parse().expect("domain"), "/vod/sample.ts");
+    let found = SHARE_ANSWERS.map(|(share_permille, _)| {
+        let core = network.engines().iter().filter(|engine| engine.name.as_str().starts_with("core"));
+        let candidates = core.map(|engine| match engine.name.as_str() {
+            "core-2" => Candidate { engine, share_permille },
+            _ => engine.into(),
+        });
+        (share_permille, shown(placement::order(key, candidates)))
+    });
+    assert_eq!(found, SHARE_ANSWERS.map(|(share, order)| (share, order.to_owned())));
 }

@@ -45,9 +45,9 @@ pub(super) async fn run(api: &ApiClient, format: Format, verb: DeviceVerb) -> an
             let device: Device = api.get(&path(&device)).await?;
             output::print(format, &device, show)
         }
-        DeviceVerb::Activate { device, location, weight } => {
-            let device: Device =
-                api.post(&format!("{}/activate", path(&device)), &Activation { location, weight, capacity_mbps: None }).await?;
+        DeviceVerb::Activate { device, location, weight, capacity_mbps } => {
+            let request = Activation { location, weight, capacity_mbps };
+            let device: Device = api.post(&format!("{}/activate", path(&device)), &request).await?;
             output::print(format, &device, show)
         }
         DeviceVerb::Deactivate { device } => {
@@ -68,6 +68,7 @@ fn show(device: &Device) -> String {
         ["status".to_owned(), device.status.to_string()],
         ["location".to_owned(), or_dash(device.location.as_ref())],
         ["weight".to_owned(), device.weight.to_string()],
+        ["capacity".to_owned(), device.capacity_mbps.map_or_else(|| "unknown".to_owned(), |mbps| format!("{mbps} Mbit/s"))],
         ["enrolled".to_owned(), time(device.enrolled_ms)],
     ];
     let addresses = &device.addresses;

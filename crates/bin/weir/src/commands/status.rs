@@ -10,7 +10,7 @@ pub(super) async fn show(api: &ApiClient, format: Format) -> anyhow::Result<()> 
         let alarms = &s.alarms;
         format!(
             "network {} · manager {} ({}) · version {} · configuration {}.{}\n\
-             devices: {} online, {} offline, {} pending, {} inactive\n\
+             devices: {} online, {} offloading, {} offloaded, {} offline, {} pending, {} inactive\n\
              alarms: {} critical, {} major, {} minor",
             s.network,
             s.name,
@@ -19,6 +19,8 @@ pub(super) async fn show(api: &ApiClient, format: Format) -> anyhow::Result<()> 
             s.term,
             s.generation,
             devices.online,
+            devices.offloading,
+            devices.offloaded,
             devices.offline,
             devices.pending,
             devices.inactive,

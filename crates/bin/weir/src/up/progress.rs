@@ -1,4 +1,4 @@
-//! What `weir up` shows while it works: a spinner on a terminal, plain lines elsewhere.
+//! What commands show while they work: a spinner on a terminal, plain lines elsewhere.
 
 use crate::output;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -40,11 +40,16 @@ impl Progress {
         }
     }
 
-    /// All done: the spinner goes, `text` is printed.
-    pub(crate) fn finish(self, text: &str) -> anyhow::Result<()> {
+    /// The spinner goes.
+    pub(crate) fn end(self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+
+    /// All done: the spinner goes, `text` is printed.
+    pub(crate) fn finish(self, text: &str) -> anyhow::Result<()> {
+        self.end();
         output::line(text)
     }
 }

@@ -37,7 +37,16 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
             let engine = engine.clone();
             move || engine.conditions()
         }),
+        drain: Box::new({
+            let engine = engine.clone();
+            let gate = gate.clone();
+            move || engine.drain(&gate)
+        }),
         explain: None,
+        routers: Some(Box::new({
+            let engine = engine.clone();
+            move |contacts| engine.set_routers(contacts)
+        })),
     };
     let agent = Agent::open(start.agent_settings(device_state, identity), hooks)?;
     let state = State::default();

@@ -94,7 +94,14 @@ async fn standby(start: Start, mut sockets: Sockets, state: DeviceState, identit
     })
     .context("make the standby")?;
     // A standby serves nobody from its configuration; it keeps the newest and reports.
-    let hooks = Hooks { apply: Box::new(|_| Ok(())), load: Box::new(Load::default), conditions: Box::new(Vec::new), explain: None };
+    let hooks = Hooks {
+        apply: Box::new(|_| Ok(())),
+        load: Box::new(Load::default),
+        conditions: Box::new(Vec::new),
+        drain: Box::new(|| None),
+        explain: None,
+        routers: None,
+    };
     let agent = Agent::open(start.agent_settings(state, identity), hooks)?;
     let tasks = Tasks::new();
     let health = State::default();

@@ -10,7 +10,7 @@ use weir_net::{
     cores,
     http1::{Gate, Limits},
 };
-use weir_router::{Router, RouterSettings, keepalive};
+use weir_router::{Router, RouterSettings, dns, keepalive};
 use weir_telemetry::Tasks;
 
 /// A router redirects a request with its body (307) and reads the body for the connection's sake alone: bytes of one,
@@ -45,6 +45,12 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
             let router = router.clone();
             move || router.conditions()
         }),
+        drain: Box::new({
+            let router = router.clone();
+            let gate = gate.clone();
+            move || router.drain(u32::try_from(gate.active_requests()).unwrap_or(u32::MAX))
+        }),
+        routers: None,
         explain: Some(Box::new({
             let router = router.clone();
             move |client, url| {
@@ -58,8 +64,10 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     life::admin(&mut sockets, &start.metrics, (start.device.name.clone(), start.device.role), &state, life::stamp_of(&agent), &tasks);
     let threads =
         cores::spawn("router", sockets.tcp("http"), &router, &limits(start.connections), &gate).context("start router threads")?;
+    let resolvers = dns::run(&router, sockets.udp("dns"), sockets.tcp("dns-tcp"), &gate, &tasks).context("listen for DNS")?;
     keepalive::run(&router, sockets.udp("keepalive"), sockets.tcp("lifeline"), &tasks).context("listen for keepalives")?;
     let outcome = DataPlane { gate, agent, state, tasks }.live(start.control, threads).await;
+    tokio::task::spawn_blocking(|| drop(resolvers)).await.context("end DNS threads")?;
     router.save();
     outcome
 }

@@ -42,8 +42,24 @@ pub(crate) fn configuration(generation: u64) -> DeviceConfiguration {
     }
 }
 
+/// A role that refuses the generations in `refused`.
+pub(crate) fn hooks(refused: &'static [u64]) -> Hooks {
+    Hooks {
+        apply: Box::new(|c| if refused.contains(&c.stamp.generation) { Err("no such origin".into()) } else { Ok(()) }),
+        load: Box::new(Load::default),
+        conditions: Box::new(Vec::new),
+        drain: Box::new(|| None),
+        explain: None,
+        routers: None,
+    }
+}
+
 /// An agent whose role refuses the generations in `refused`.
 pub(crate) fn agent(data: &Path, refused: &'static [u64]) -> Agent {
+    agent_with(data, hooks(refused))
+}
+
+pub(crate) fn agent_with(data: &Path, hooks: Hooks) -> Agent {
     let settings = AgentSettings {
         device: name(),
         role: Role::Engine,
@@ -54,8 +70,6 @@ pub(crate) fn agent(data: &Path, refused: &'static [u64]) -> Agent {
         worker_crashes: 0,
         last_exit: None,
     };
-    let apply: Apply = Box::new(|c| if refused.contains(&c.stamp.generation) { Err("no such origin".into()) } else { Ok(()) });
-    let hooks = Hooks { apply, load: Box::new(Load::default), conditions: Box::new(Vec::new), explain: None };
     Agent::open(settings, hooks).expect("open")
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Node {
     pub(crate) address: SocketAddr,
     pub(crate) metrics: Metrics,
     pub(crate) directory: TempDir,
-    gate: Gate,
+    pub(crate) gate: Gate,
 }
 
 impl Node {

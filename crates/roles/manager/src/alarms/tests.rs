@@ -29,8 +29,8 @@ fn name() -> DeviceName {
 
 fn steps(status: DeviceStatus, heard: &Heard, standing: &[Alarm], now_ms: u64) -> Vec<Step> {
     let device = name();
-    let view = View { name: &device, status, heard: Some(heard) };
-    evaluate(&network(), std::iter::once(view), standing, now_ms)
+    let view = View { name: &device, status, heard: Some(heard), parked: false };
+    evaluate(&network(), std::iter::once(view), BTreeMap::new(), standing, now_ms)
 }
 
 fn raised(status: DeviceStatus, heard: &Heard, now_ms: u64) -> Vec<(AlarmReason, String)> {
@@ -87,6 +87,25 @@ fn an_alarm_is_raised_once_and_cleared_when_its_cause_ends() {
     let stands = [standing(AlarmReason::DeviceOffline)];
     assert_eq!(steps(DeviceStatus::Offline, &heard(), &stands, 1_000_000), []);
     assert_eq!(steps(DeviceStatus::Online, &heard(), &stands, 1_000_000), [Step::Clear { id: 7 }]);
-    let none = evaluate(&network(), std::iter::empty(), &stands, 1_000_000);
+    let none = evaluate(&network(), std::iter::empty(), BTreeMap::new(), &stands, 1_000_000);
     assert_eq!(none, [Step::Clear { id: 7 }], "a deleted device has no alarms");
+}
+
+#[test]
+fn a_device_that_was_offloaded_when_it_fell_silent_raises_nothing() {
+    let (device, heard) = (name(), heard());
+    let steps = |parked| {
+        let view = View { name: &device, status: DeviceStatus::Offline, heard: Some(&heard), parked };
+        evaluate(&network(), std::iter::once(view), BTreeMap::new(), &[], 1_000_000).len()
+    };
+    assert_eq!((steps(true), steps(false)), (0, 1));
+}
+
+#[test]
+fn what_the_drains_want_stands_besides() {
+    let key = Key { reason: AlarmReason::DrainTimeout, device: name(), object: String::new() };
+    let want = BTreeMap::from([(key.clone(), "late".to_owned())]);
+    let raised = evaluate(&network(), std::iter::empty(), want.clone(), &[], 1);
+    assert_eq!(raised, [Step::Raise { key, text: "late".to_owned() }]);
+    assert_eq!(evaluate(&network(), std::iter::empty(), want, &[standing(AlarmReason::DrainTimeout)], 1), []);
 }

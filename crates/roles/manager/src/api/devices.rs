@@ -1,14 +1,7 @@
 //! `/devices`.
 
-use super::{JsonBody, QueryOf, Refused, pages, route::ask};
-use crate::{
-    app::App,
-    change::{Caller, Refusal},
-    device_view::view,
-    domain::devices,
-    snapshot::DeviceRecord,
-    tables,
-};
+use super::{JsonBody, QueryOf, Refused, pages};
+use crate::{app::App, change::Caller, device_view::view, domain::devices, snapshot::DeviceRecord, verbs};
 use axum::{
     Json,
     extract::{Path, State},
@@ -17,8 +10,7 @@ use axum::{
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::IntoParams;
-use weir_device_api::{Answer, Ask, poll::LOG_LINES_MAX};
-use weir_operator_api::{Activation, Device, DeviceLogs, Listing, PageQuery, Problem, Reason, device::LOG_LINES};
+use weir_operator_api::{Activation, Device, DeviceLogs, Listing, PageQuery, Problem, device::LOG_LINES};
 
 /// Devices, by name.
 #[utoipa::path(get, path = "/api/v1/devices", tag = "devices", params(PageQuery), responses((status = 200, body = Listing<Device>), (status = "4XX", body = Problem)))]
@@ -62,11 +54,7 @@ pub(super) async fn deactivate(State(app): State<Arc<App>>, caller: Caller, Path
 /// Deletes a device and revokes its certificate.
 #[utoipa::path(delete, path = "/api/v1/devices/{name}", tag = "devices", params(("name" = String, Path)), responses((status = 204), (status = "4XX", body = Problem)))]
 pub(super) async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(name): Path<String>) -> Result<StatusCode, Refused> {
-    let record = app.change(caller, move |change| devices::delete(change, &name)).await?;
-    app.reports.forget(&record.name);
-    app.asks.forget(&record.name);
-    let forget = app.state.write(move |tx| Ok::<_, Refusal>(tables::reports::forget(tx, &record.name)?));
-    forget.await.map_err(Refusal::into_problem)?;
+    verbs::delete_device(&app, caller, name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -87,15 +75,5 @@ pub(super) async fn logs(
     Path(name): Path<String>,
     QueryOf(query): QueryOf<LogQuery>,
 ) -> Result<Json<DeviceLogs>, Refused> {
-    let lines = query.lines.unwrap_or(LOG_LINES);
-    if !(1..=LOG_LINES_MAX).contains(&lines) {
-        return Err(Problem::new(Reason::InvalidQuery, format!("{lines} is not between 1 and {LOG_LINES_MAX}")).at("lines").into());
-    }
-    let network = app.network();
-    let device = devices::find(&network, &name)?.name.clone();
-    match ask(&app, &device, Ask::Logs { lines }).await? {
-        Answer::Logs { lines } => Ok(Json(DeviceLogs { device, lines })),
-        Answer::Refused { reason } => Err(Problem::new(Reason::DeviceRefused, format!("{device}: {reason}")).into()),
-        Answer::Explain { .. } => Err(Problem::new(Reason::DeviceRefused, format!("{device} answered another question")).into()),
-    }
+    Ok(Json(verbs::logs(&app, &name, query.lines.unwrap_or(LOG_LINES)).await?))
 }

@@ -46,8 +46,7 @@ pub(crate) async fn not_allowed(method: Method, uri: Uri) -> Refused {
 
 /// Counts a request while it is answered and by the status it got. Answers may name secrets: nobody caches them.
 pub(super) async fn measure(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    app.active_requests.fetch_add(1, Ordering::Relaxed);
-    let active = Active(&app);
+    let active = Active::begin(&app);
     let mut response = next.run(request).await;
     drop(active);
     let status = response.status().as_u16().to_string();
@@ -56,7 +55,15 @@ pub(super) async fn measure(State(app): State<Arc<App>>, request: Request, next:
     response
 }
 
-struct Active<'a>(&'a App);
+/// A request being answered; dropped, it is one that was.
+pub(crate) struct Active<'a>(&'a App);
+
+impl<'a> Active<'a> {
+    pub(crate) fn begin(app: &'a App) -> Self {
+        app.active_requests.fetch_add(1, Ordering::Relaxed);
+        Self(app)
+    }
+}
 
 impl Drop for Active<'_> {
     fn drop(&mut self) {

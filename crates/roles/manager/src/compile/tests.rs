@@ -27,6 +27,7 @@ fn device(id: i64, name: &str, role: Role, at: Option<&str>) -> (DeviceName, Dev
         active: at.is_some() || name == "manager-2",
         location: at.map(|l| l.parse().expect("name")),
         weight: 100,
+        capacity_mbps: None,
         activated_generation: 1,
         addresses,
         public_key_sha256: String::new(),
@@ -68,6 +69,7 @@ pub(crate) fn network() -> Snapshot {
             device(6, "east-1", Role::Engine, Some("east")),
             device(7, "east-2", Role::Engine, None),
         ]),
+        outside: BTreeMap::new(),
         services: vec![service(1, "demo", None), service(2, "films", Some(&["east-1", "east-2"]))],
         zones_revision: 1,
         zones: Arc::new(vec![ZoneEntry {

@@ -8,8 +8,9 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use std::sync::Arc;
-use weir_device_api::{Report, ReportAnswer};
+use weir_device_api::{Report, ReportAnswer, report::DRAIN_SESSIONS_MAX};
 use weir_operator_api::{Problem, Reason};
+use weir_routing::compile::ROUTERS_MAX;
 
 /// Conditions one report may carry.
 const CONDITIONS_MAX: usize = 64;
@@ -29,7 +30,7 @@ pub(super) async fn report(
         app.change(peer.caller, move |change| devices::listen_at(change, name.as_str(), addresses)).await?;
     }
     let clock_ms = weir_clock::wall_ms();
-    app.reports.take(report, weir_clock::monotonic_ms(), clock_ms);
+    app.take_report(report, weir_clock::monotonic_ms(), clock_ms);
     app.metrics.reports.inc();
     Ok(Json(ReportAnswer { hello: app.hello(), clock_ms }))
 }
@@ -39,8 +40,18 @@ fn bounded(report: &Report) -> Result<(), Problem> {
         let detail = format!("{} conditions, more than {CONDITIONS_MAX}", report.conditions.len());
         return Err(Problem::new(Reason::LimitExceeded, detail).at("conditions"));
     }
+    let sessions = report.drain.as_ref().map_or(0, |drain| drain.newest.len());
+    if sessions > DRAIN_SESSIONS_MAX {
+        let detail = format!("{sessions} sessions, more than {DRAIN_SESSIONS_MAX}");
+        return Err(Problem::new(Reason::LimitExceeded, detail).at("drain.newest"));
+    }
+    if report.routers.len() > ROUTERS_MAX {
+        let detail = format!("{} routers, more than {ROUTERS_MAX}", report.routers.len());
+        return Err(Problem::new(Reason::LimitExceeded, detail).at("routers"));
+    }
+    let domains = report.drain.iter().flat_map(|drain| drain.newest.iter().map(|session| &session.domain));
     let texts = report.conditions.iter().flat_map(|c| [&c.object, &c.text]);
-    let texts = texts.chain(report.rejected.iter().map(|r| &r.reason)).chain([&report.hello.version]);
+    let texts = texts.chain(report.rejected.iter().map(|r| &r.reason)).chain([&report.hello.version]).chain(domains);
     if texts.into_iter().any(|t| t.len() > TEXT_BYTES_MAX) {
         return Err(Problem::new(Reason::LimitExceeded, format!("a text is longer than {TEXT_BYTES_MAX} bytes")));
     }

@@ -1,13 +1,16 @@
 //! Devices: activated into a location, deactivated, deleted, unless viewers would be left without a way.
 
-use super::fields;
+use super::{fields, offload};
 use crate::{
     change::{Change, NOTHING, Refusal},
     snapshot::{DeviceRecord, Snapshot},
     tables,
 };
 use weir_model::{LocationName, Role};
-use weir_operator_api::{Activation, Addresses, Problem, Reason, device::WEIGHT_MAX};
+use weir_operator_api::{
+    Activation, Addresses, Problem, Reason,
+    device::{CAPACITY_MBPS_MAX, WEIGHT_MAX},
+};
 
 pub(crate) fn find<'a>(network: &'a Snapshot, name: &str) -> Result<&'a DeviceRecord, Problem> {
     network.devices.get(name).ok_or_else(|| fields::absent("device", name))
@@ -63,8 +66,12 @@ pub(crate) fn activate(change: &Change<'_>, name: &str, request: &Activation) ->
         Some(weight) => fields::between("weight", weight.into(), 0, WEIGHT_MAX.into()).map(|_| weight)?,
         None => before.weight,
     };
+    let capacity_mbps = match request.capacity_mbps {
+        Some(mbps) => fields::between("capacity_mbps", mbps.into(), 1, CAPACITY_MBPS_MAX.into()).map(|_| Some(mbps))?,
+        None => before.capacity_mbps,
+    };
     let same_place = before.location.as_ref() == Some(&location.name);
-    if before.active && same_place && before.weight == weight {
+    if before.active && same_place && before.weight == weight && before.capacity_mbps == capacity_mbps {
         return Ok(before.clone());
     }
     // A router answers from anywhere; an engine that moves leaves its location without it.
@@ -76,6 +83,7 @@ pub(crate) fn activate(change: &Change<'_>, name: &str, request: &Activation) ->
         active: true,
         location: Some(location.name.clone()),
         weight,
+        capacity_mbps,
         activated_generation: if before.active { before.activated_generation } else { revision },
         revision,
         ..before.clone()
@@ -92,6 +100,7 @@ pub(crate) fn deactivate(change: &Change<'_>, name: &str) -> Result<DeviceRecord
         return Ok(before.clone());
     }
     removable(change.before, before)?;
+    offload::end_with_device(change, before)?;
     let after = DeviceRecord { active: false, location: None, revision: change.revision(), ..before.clone() };
     tables::devices::update(change.tx, &after, None)?;
     change.audit("deactivate", format_args!("device {name}"), Some(before), Some(&after))?;
@@ -115,6 +124,7 @@ pub(crate) fn delete(change: &Change<'_>, name: &str) -> Result<DeviceRecord, Re
         return Err(Problem::new(Reason::DeviceInUse, format!("delivery service {} names {name}", service.name)).into());
     }
     change.revision();
+    offload::end_with_device(change, before)?;
     tables::devices::delete(change.tx, before.id)?;
     change.audit("delete", format_args!("device {name}"), Some(before), NOTHING)?;
     Ok(before.clone())

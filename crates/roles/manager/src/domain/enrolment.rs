@@ -108,6 +108,7 @@ fn record(
         active: active || activates,
         location: if activates { token.activate_into.clone() } else { known.and_then(|d| d.location.clone()) },
         weight: known.map_or(WEIGHT, |d| d.weight),
+        capacity_mbps: known.and_then(|d| d.capacity_mbps),
         activated_generation: if activates { revision } else { known.map_or(0, |d| d.activated_generation) },
         addresses,
         public_key_sha256,

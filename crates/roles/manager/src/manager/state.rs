@@ -105,6 +105,7 @@ impl FirstStart {
             active: true,
             location: None,
             weight: 0,
+            capacity_mbps: None,
             activated_generation: 1,
             addresses: Addresses::default(),
             public_key_sha256: String::new(),

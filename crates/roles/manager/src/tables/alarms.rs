@@ -40,6 +40,14 @@ pub(crate) fn page(tx: &Transaction<'_>, state: AlarmState, after: i64, limit: u
     rows.collect()
 }
 
+/// Alarms that ended, before `before`, newest first; of one device unless `device` is empty.
+pub(crate) fn ended(tx: &Transaction<'_>, device: &str, before: i64, limit: u32) -> Result<Vec<Alarm>> {
+    let sql = "SELECT * FROM alarm WHERE id < ?1 AND cleared_ms IS NOT NULL AND (?2 = '' OR device = ?2) ORDER BY id DESC LIMIT ?3";
+    let mut statement = tx.prepare_cached(sql)?;
+    let rows = statement.query_map(params![before, device, limit], alarm)?;
+    rows.collect()
+}
+
 pub(crate) fn standing(tx: &Transaction<'_>) -> Result<Vec<Alarm>> {
     let mut statement = tx.prepare("SELECT * FROM alarm WHERE cleared_ms IS NULL ORDER BY id")?;
     let rows = statement.query_map([], alarm)?;

@@ -22,23 +22,38 @@ pub(crate) fn insert(tx: &Transaction<'_>, entry: &AuditEntry) -> Result<()> {
     Ok(())
 }
 
+fn entry(row: &Row<'_>) -> Result<AuditEntry> {
+    Ok(AuditEntry {
+        id: row.get("id")?,
+        at_ms: unsigned(row, "at_ms")?,
+        actor: row.get("actor")?,
+        source: row.get("source")?,
+        verb: row.get("verb")?,
+        object: row.get("object")?,
+        before: value(row, "before")?,
+        after: value(row, "after")?,
+        generation: unsigned(row, "generation")?,
+    })
+}
+
 /// Entries after `after`, oldest first.
 pub(crate) fn page(tx: &Transaction<'_>, after: i64, limit: u32) -> Result<Vec<AuditEntry>> {
     let mut statement = tx.prepare_cached("SELECT * FROM audit WHERE id > ?1 ORDER BY id LIMIT ?2")?;
-    let rows = statement.query_map(params![after, limit], |row| {
-        Ok(AuditEntry {
-            id: row.get("id")?,
-            at_ms: unsigned(row, "at_ms")?,
-            actor: row.get("actor")?,
-            source: row.get("source")?,
-            verb: row.get("verb")?,
-            object: row.get("object")?,
-            before: value(row, "before")?,
-            after: value(row, "after")?,
-            generation: unsigned(row, "generation")?,
-        })
-    })?;
+    let rows = statement.query_map(params![after, limit], entry)?;
     rows.collect()
+}
+
+/// Entries before `before`, newest first, whose actor and object hold these texts.
+pub(crate) fn newest(tx: &Transaction<'_>, actor: &str, object: &str, before: i64, limit: u32) -> Result<Vec<AuditEntry>> {
+    let sql = "SELECT * FROM audit WHERE id < ?1 AND instr(actor, ?2) AND instr(object, ?3) ORDER BY id DESC LIMIT ?4";
+    let mut statement = tx.prepare_cached(sql)?;
+    let rows = statement.query_map(params![before, actor, object, limit], entry)?;
+    rows.collect()
+}
+
+/// Id of the newest entry; 0 when there is none.
+pub(crate) fn last(tx: &Transaction<'_>) -> Result<i64> {
+    tx.prepare_cached("SELECT coalesce(max(id), 0) FROM audit")?.query_row([], |row| row.get(0))
 }
 
 fn value(row: &Row<'_>, column: &str) -> Result<Option<Value>> {

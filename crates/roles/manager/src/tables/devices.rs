@@ -16,6 +16,7 @@ pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<DeviceRecord>> {
             active: row.get("active")?,
             location: optional_parsed(row, "location_name")?,
             weight: row.get("weight")?,
+            capacity_mbps: row.get("capacity_mbps")?,
             activated_generation: unsigned(row, "activated_generation")?,
             addresses: json(row, "addresses")?,
             public_key_sha256: row.get("public_key_sha256")?,
@@ -31,7 +32,8 @@ pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<DeviceRecord>> {
 /// Writes every field of the record; its location is given by `location`, its id is returned.
 pub(crate) fn insert(tx: &Transaction<'_>, device: &DeviceRecord, location: Option<i64>) -> Result<i64> {
     let sql = "INSERT INTO device (name, role, active, location, weight, activated_generation, addresses, public_key_sha256,
-        certificate_sha256, enrolled_with, enrolled_ms, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+        certificate_sha256, enrolled_with, enrolled_ms, revision, capacity_mbps)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
     tx.execute(
         sql,
         params![
@@ -47,6 +49,7 @@ pub(crate) fn insert(tx: &Transaction<'_>, device: &DeviceRecord, location: Opti
             device.enrolled_with,
             signed(device.enrolled_ms),
             signed(device.revision),
+            device.capacity_mbps,
         ],
     )?;
     Ok(tx.last_insert_rowid())
@@ -55,7 +58,7 @@ pub(crate) fn insert(tx: &Transaction<'_>, device: &DeviceRecord, location: Opti
 /// Writes every field that may change.
 pub(crate) fn update(tx: &Transaction<'_>, device: &DeviceRecord, location: Option<i64>) -> Result<()> {
     let sql = "UPDATE device SET active = ?2, location = ?3, weight = ?4, activated_generation = ?5, addresses = ?6,
-        certificate_sha256 = ?7, enrolled_with = ?8, revision = ?9 WHERE id = ?1";
+        certificate_sha256 = ?7, enrolled_with = ?8, revision = ?9, capacity_mbps = ?10 WHERE id = ?1";
     tx.execute(
         sql,
         params![
@@ -68,6 +71,7 @@ pub(crate) fn update(tx: &Transaction<'_>, device: &DeviceRecord, location: Opti
             device.certificate_sha256,
             device.enrolled_with,
             signed(device.revision),
+            device.capacity_mbps,
         ],
     )?;
     Ok(())

@@ -3,10 +3,13 @@
 use weir_database::Migration;
 
 /// Steps of `config.db`.
-pub(crate) const CONFIG: &[Migration] = &[Migration {
-    id: 1,
-    name: "first schema",
-    up_sql: "
+pub(crate) const CONFIG: &[Migration] = &[
+    Migration { id: 1, name: "first schema", up_sql: CONFIG_FIRST },
+    Migration { id: 2, name: "server offload", up_sql: CONFIG_OFFLOAD },
+    Migration { id: 3, name: "users", up_sql: CONFIG_USERS },
+];
+
+const CONFIG_FIRST: &str = "
 CREATE TABLE setting (
     name TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -93,14 +96,37 @@ CREATE TABLE audit (
     after TEXT,
     generation INTEGER NOT NULL
 ) STRICT;
-",
-}];
+";
+
+/// A device is out while it has a row in `offload`, which it has while it has one in `offload_lease`.
+const CONFIG_OFFLOAD: &str = "
+ALTER TABLE device ADD COLUMN capacity_mbps INTEGER CHECK (capacity_mbps BETWEEN 1 AND 10000000);
+CREATE TABLE offload (
+    device INTEGER PRIMARY KEY REFERENCES device (id) ON DELETE CASCADE,
+    since_ms INTEGER NOT NULL,
+    clients_generation INTEGER NOT NULL,
+    peers_generation INTEGER
+) STRICT;
+CREATE TABLE offload_lease (
+    device INTEGER NOT NULL REFERENCES offload (device) ON DELETE CASCADE,
+    owner TEXT NOT NULL CHECK (owner IN ('operator', 'rollout', 'fault')),
+    why TEXT NOT NULL,
+    taken_by TEXT NOT NULL,
+    since_ms INTEGER NOT NULL,
+    expires_ms INTEGER,
+    overrides INTEGER NOT NULL CHECK (overrides IN (0, 1)),
+    PRIMARY KEY (device, owner)
+) STRICT, WITHOUT ROWID;
+";
 
 /// Steps of `state.db`.
-pub(crate) const STATE: &[Migration] = &[Migration {
-    id: 1,
-    name: "first schema",
-    up_sql: "
+pub(crate) const STATE: &[Migration] = &[
+    Migration { id: 1, name: "first schema", up_sql: STATE_FIRST },
+    Migration { id: 2, name: "series", up_sql: STATE_SERIES },
+    Migration { id: 3, name: "sessions", up_sql: STATE_SESSIONS },
+];
+
+const STATE_FIRST: &str = "
 CREATE TABLE last_report (
     device TEXT PRIMARY KEY,
     received_ms INTEGER NOT NULL,
@@ -119,5 +145,44 @@ CREATE TABLE alarm (
     cleared_ms INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX alarm_standing ON alarm (reason, device, object) WHERE cleared_ms IS NULL;
-",
-}];
+";
+
+/// `minute_client_bytes` is the most bytes a device sent to clients in one minute of the hour.
+const STATE_SERIES: &str = "
+CREATE TABLE series_minute (
+    at_ms INTEGER NOT NULL,
+    device TEXT NOT NULL,
+    sessions INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    client_bytes INTEGER NOT NULL,
+    origin_bytes INTEGER NOT NULL,
+    PRIMARY KEY (at_ms, device)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE series_hour (
+    at_ms INTEGER NOT NULL,
+    device TEXT NOT NULL,
+    minute_client_bytes INTEGER NOT NULL,
+    PRIMARY KEY (at_ms, device)
+) STRICT, WITHOUT ROWID;
+";
+
+const CONFIG_USERS: &str = "
+CREATE TABLE user (
+    name TEXT PRIMARY KEY,
+    password_hash TEXT NOT NULL,
+    must_change INTEGER NOT NULL CHECK (must_change IN (0, 1)),
+    created_ms INTEGER NOT NULL,
+    changed_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+const STATE_SESSIONS: &str = "
+CREATE TABLE session (
+    token_sha256 TEXT PRIMARY KEY,
+    user TEXT NOT NULL,
+    csrf TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    seen_ms INTEGER NOT NULL,
+    source TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+";

@@ -20,7 +20,10 @@ async fn a_device_goes_from_inactive_to_online_and_back() {
     let shown = running.get("/api/v1/devices/east-1").await;
     assert_eq!(shown["last_report"]["stamp"], json!({"term": stamp.term, "generation": stamp.generation}));
     assert_eq!(shown["last_report"]["load"]["requests"], 7);
-    assert_eq!(running.get("/api/v1/status").await["devices"], json!({"inactive": 0, "pending": 0, "online": 2, "offline": 0}));
+    assert_eq!(
+        running.get("/api/v1/status").await["devices"],
+        json!({"inactive": 0, "pending": 0, "online": 2, "offline": 0, "offloading": 0, "offloaded": 0})
+    );
     running.call(Method::POST, "/api/v1/devices/east-1/deactivate", None).await.expect(200);
     assert_eq!(running.status_of("east-1").await, "inactive");
     let document = engine.poll(&running, stamp, 0).await.configuration.expect("it is told");
@@ -78,6 +81,7 @@ async fn devices_and_requests_are_measured() {
     let wanted = [
         "manager_devices{status=\"inactive\"} 1",
         "manager_devices{status=\"online\"} 1",
+        "manager_devices{status=\"offloaded\"} 0",
         "manager_configuration_generation 1",
         "manager_alarms_raised{severity=\"critical\"} 0",
         "manager_api_requests_total{status=\"404\"} 1",

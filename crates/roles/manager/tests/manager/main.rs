@@ -2,11 +2,17 @@
 
 mod alarms;
 mod bad_input;
+mod browser;
 mod devices;
 mod enrolment;
+mod fleet;
+mod gui;
 mod harness;
 mod lasting;
 mod local;
+mod login;
+mod offload;
 mod openapi;
+mod pages;
 mod polling;
 mod standby;

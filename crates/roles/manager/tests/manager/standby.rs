@@ -2,11 +2,31 @@
 
 use crate::harness::{DEADLINE, Running, TestDevice, request, send_tls};
 use hyper::Method;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use tempfile::TempDir;
 use weir_manager::{StandbyApi, StandbySettings};
 use weir_model::Role;
 use weir_net::tls::client_config;
 use weir_operator_api::PrimaryAddress;
+
+/// A standby with the identity of an enrolled device, and where it serves.
+pub(crate) async fn started(running: &Running, device: &TestDevice) -> (StandbyApi, SocketAddr, TempDir) {
+    let identity = device.identity.as_ref().expect("enrolled");
+    let dir = tempfile::tempdir().expect("dir");
+    let standby = StandbyApi::new(StandbySettings {
+        data: dir.path().to_owned(),
+        name: device.name.parse().expect("name"),
+        network_name: "test".into(),
+        primary: PrimaryAddress { name: "manager-1".parse().expect("name"), url: format!("https://{}", running.api) },
+        certificate_pem: format!("{}{}", identity.certificate, identity.ca),
+        key_pem: device.request.key_pem.clone(),
+    })
+    .expect("standby");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = listener.local_addr().expect("address");
+    standby.serve(vec![listener]).await.expect("serving");
+    (standby, address, dir)
+}
 
 #[tokio::test]
 async fn a_standby_shows_its_status_and_sends_everything_else_to_the_primary() {
@@ -20,20 +40,8 @@ async fn a_standby_shows_its_status_and_sends_everything_else_to_the_primary() {
     assert_eq!(running.status_of("manager-2").await, "online");
 
     let identity = device.identity.clone().expect("enrolled");
-    let dir = tempfile::tempdir().expect("dir");
     let url = format!("https://{}", running.api);
-    let standby = StandbyApi::new(StandbySettings {
-        data: dir.path().to_owned(),
-        name: "manager-2".parse().expect("name"),
-        network_name: "test".into(),
-        primary: PrimaryAddress { name: "manager-1".parse().expect("name"), url: url.clone() },
-        certificate_pem: format!("{}{}", identity.certificate, identity.ca),
-        key_pem: device.request.key_pem.clone(),
-    })
-    .expect("standby");
-    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
-    let address = listener.local_addr().expect("address");
-    standby.serve(vec![listener]).await.expect("serving");
+    let (standby, address, _dir) = started(&running, &device).await;
     let call = async |method: Method, path: &str| {
         let tls = client_config(&identity.ca, None).expect("client");
         send_tls(address, tls, request(method, &format!("https://{address}{path}"), None)).await

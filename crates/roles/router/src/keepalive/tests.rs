@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    pending::ADDRESS_MAX,
+    lifeline::PENDING,
+    obedience::Acknowledgement,
     sample::{self, encode, keepalive},
 };
 use std::net::{IpAddr, SocketAddr};
@@ -10,7 +11,8 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
 };
-use weir_device_api::keepalive::NONCE_BYTES;
+use weir_device_api::keepalive::{NONCE_BYTES, OBEYED_BYTES, Obeyed};
+use weir_model::Stamp;
 use weir_routing::{Answer, Reason};
 
 /// Nothing here takes longer than a scheduling delay.
@@ -242,7 +244,7 @@ async fn a_datagram_that_overtakes_the_frame_does_not_shut_the_lifeline_out() {
 async fn silent_connections_do_not_shut_an_engine_out() {
     let bench = start();
     let mut silent = Vec::new();
-    for _ in 0..ADDRESS_MAX {
+    for _ in 0..PENDING.address {
         silent.push(bench.connect("127.0.0.1").await);
     }
     let mut refused = TcpStream::connect(bench.address).await.expect("connect");
@@ -257,4 +259,85 @@ async fn silent_connections_do_not_shut_an_engine_out() {
 fn words_differ() {
     let words: std::collections::BTreeSet<&str> = Heard::ALL.iter().map(|heard| heard.as_str()).collect();
     assert_eq!(words.len(), Heard::ALL.len());
+}
+
+/// What the router says next on a lifeline.
+async fn obeyed(stream: &mut TcpStream, channel: Channel) -> Stamp {
+    let mut bytes = [0; OBEYED_BYTES];
+    tokio::time::timeout(DEADLINE, stream.read_exact(&mut bytes)).await.expect("told in time").expect("told");
+    let router = "router-1".parse().expect("name");
+    Obeyed::decode(&bytes, &sample::key(), &Audience { router: &router, channel }).expect("its key, router and connection").stamp
+}
+
+fn says(state: Said, sequence: u64, generation: u64) -> Vec<u8> {
+    let mut keepalive = keepalive("east-1", 1, sequence);
+    (keepalive.state, keepalive.stamp.generation) = (state, generation);
+    encode(&keepalive, "router-1", Channel::Datagram)
+}
+
+fn offloaded_by_configuration(generation: u64) -> weir_model::DeviceConfiguration {
+    let mut configuration = sample::configuration();
+    configuration.stamp.generation = generation;
+    configuration.engines[0].offload = Some(weir_model::OffloadEpoch::Clients);
+    configuration
+}
+
+#[tokio::test]
+async fn an_engine_is_told_what_is_obeyed_whoever_said_it_first() {
+    let bench = start();
+    let (mut stream, channel) = bench.connect("127.0.0.1").await;
+    write_frame(&mut stream, &signed_for(channel, "east-1", 1, 1)).await;
+    bench.heard(Heard::Lifeline, 1).await;
+    let stamp = |generation| Stamp { term: 1, generation };
+    // The router is cut off from the manager: the engine's own keepalive says it.
+    bench.send(&says(Said::Offloading, 2, 7)).await;
+    assert_eq!(obeyed(&mut stream, channel).await, stamp(7));
+    assert!(drops_for(&bench.router, "east-1", "offloaded"), "obeyed before it is said");
+    bench.send(&says(Said::Offloading, 3, 8)).await;
+    assert_eq!(obeyed(&mut stream, channel).await, stamp(8), "again when the stamp rises");
+    bench.router.apply(&offloaded_by_configuration(9)).expect("valid");
+    assert_eq!(obeyed(&mut stream, channel).await, stamp(9), "the configuration is ahead of the engine now");
+    // It returns, and leaves once more: the next word is about that.
+    bench.send(&says(Said::Serving, 4, 10)).await;
+    bench.until("returned", |router| router.engines_live() == 1).await;
+    bench.send(&says(Said::Offloading, 5, 11)).await;
+    assert_eq!(obeyed(&mut stream, channel).await, stamp(11));
+    assert_eq!(bench.router.shared.metrics.times_heard(Heard::LifelineLost), 0);
+}
+
+#[tokio::test]
+async fn a_new_lifeline_is_told_at_once_and_only_its_own_engine() {
+    let bench = start();
+    bench.router.apply(&offloaded_by_configuration(6)).expect("valid");
+    let mut other = bench.open("east-2", 1, 1).await;
+    for times in 1..3 {
+        let (mut stream, channel) = bench.connect("127.0.0.1").await;
+        write_frame(&mut stream, &signed_for(channel, "east-1", 1, times)).await;
+        assert_eq!(obeyed(&mut stream, channel).await, Stamp { term: 1, generation: 6 });
+    }
+    bench.heard(Heard::LifelineLost, 1).await;
+    let nothing = tokio::time::timeout(Duration::from_millis(600), other.read(&mut [0; 1])).await;
+    assert!(nothing.is_err(), "an engine in service is told nothing: {nothing:?}");
+}
+
+#[tokio::test]
+async fn an_engine_that_reads_nothing_holds_nobody_up() {
+    let bench = start();
+    let (mut deaf, channel) = bench.connect("127.0.0.1").await;
+    write_frame(&mut deaf, &signed_for(channel, "east-1", 1, 1)).await;
+    bench.heard(Heard::Lifeline, 1).await;
+    let mut acknowledgement = Acknowledgement::new(sample::key(), channel);
+    let router: weir_model::DeviceName = "router-1".parse().expect("name");
+    let (near, _far) = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let connect = TcpStream::connect(listener.local_addr().expect("bound"));
+        let (near, far) = tokio::join!(connect, listener.accept());
+        (near.expect("connected"), far.expect("accepted"))
+    };
+    // Far more than any socket's buffers hold: it neither waits nor fails.
+    for generation in 1..200_000 {
+        acknowledgement.tell(&router, Some(Stamp { term: 1, generation }), &near).expect("a connection that is open");
+    }
+    drop(deaf);
+    bench.heard(Heard::LifelineLost, 1).await;
 }

@@ -1,0 +1,68 @@
+//! The web pages: drawn on the server, working without JavaScript, no script or style inside a page.
+//!
+//! A page is a handler that takes a [`Viewer`], asks `domain` and answers with [`html`] of a template that extends
+//! `base.html` and has a field `page: Page`. A form is a [`Form`], answered with a redirect (303) and a notice
+//! ([`Viewer::tell`]), or with the page again and the message at the field. A refusal is `Err` of [`Refused`].
+
+mod alarms;
+mod assets;
+mod audit;
+mod chart;
+mod delivery_services;
+mod device;
+mod devices;
+mod errors;
+pub(crate) mod events;
+mod explain;
+mod figures;
+mod form;
+mod home;
+mod links;
+mod locations;
+mod login;
+mod page;
+mod password;
+mod rejected;
+mod session;
+pub(crate) mod standby;
+
+pub(crate) use errors::{Refused, html, html_with, redirect};
+pub(crate) use events::Events;
+pub(crate) use form::Form;
+pub(crate) use page::{Notice, Page, Section};
+pub(crate) use session::Viewer;
+
+use crate::app::App;
+use axum::{Router, extract::Request, middleware};
+use std::sync::Arc;
+use tower::ServiceExt;
+
+/// The pages' routes.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .merge(home::routes())
+        .merge(login::routes())
+        .merge(password::routes())
+        .merge(events::routes())
+        .merge(alarms::routes())
+        .merge(audit::routes())
+        .merge(delivery_services::routes())
+        .merge(device::routes())
+        .merge(devices::routes())
+        .merge(explain::routes())
+        .merge(locations::routes())
+        .fallback(errors::not_found)
+        .method_not_allowed_fallback(errors::not_allowed)
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), errors::dress))
+        .merge(assets::routes())
+        .with_state(app)
+}
+
+/// The pages and, below `/api/`, the operator API, which judges its requests for itself.
+pub(crate) fn beside(api: Router, pages: Router) -> Router {
+    let choose = move |request: Request| {
+        let chosen = if request.uri().path().starts_with("/api/") { &api } else { &pages };
+        chosen.clone().oneshot(request)
+    };
+    Router::new().fallback(choose)
+}

@@ -1,0 +1,69 @@
+//! Deleting a device: a page of its own, on which its name is typed.
+
+use super::{Head, Tab, look};
+use crate::{
+    app::App,
+    gui::{Form, Notice, Page, Refused, Section, Viewer, html_with, redirect, rejected::Rejected},
+    verbs,
+};
+use askama::Template;
+use axum::{
+    Router,
+    extract::{Path, State},
+    response::Response,
+    routing::get,
+};
+use serde::Deserialize;
+use std::sync::Arc;
+use weir_operator_api::{Problem, Reason};
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new().route("/devices/{name}/delete", get(ask).post(delete))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Confirmation {
+    /// The device's name, typed.
+    name: String,
+}
+
+#[derive(Template)]
+#[template(path = "device/delete.html")]
+struct DeletionPage {
+    page: Page,
+    head: Head,
+    typed: String,
+    rejected: Rejected,
+}
+
+async fn draw(app: &App, viewer: &Viewer, name: &str, typed: String, rejected: Rejected) -> Result<Response, Refused> {
+    let (_, head) = look(app, name, Tab::Overview)?;
+    let page = Page::new(app, viewer, Section::Devices, format!("Delete {name}")).await;
+    let status = rejected.status();
+    Ok(html_with(status, &DeletionPage { page, head, typed, rejected }))
+}
+
+async fn ask(State(app): State<Arc<App>>, viewer: Viewer, Path(name): Path<String>) -> Result<Response, Refused> {
+    draw(&app, &viewer, &name, String::new(), Rejected::default()).await
+}
+
+async fn delete(
+    State(app): State<Arc<App>>,
+    viewer: Viewer,
+    Path(name): Path<String>,
+    Form(typed): Form<Confirmation>,
+) -> Result<Response, Refused> {
+    if typed.name.trim() != name {
+        let problem = Problem::new(Reason::InvalidField, "this is not the device's name").at("name");
+        let rejected = problem.next_step(format!("type {name} to delete it")).into();
+        return draw(&app, &viewer, &name, typed.name, rejected).await;
+    }
+    match verbs::delete_device(&app, viewer.caller(), name.clone()).await {
+        Ok(()) => {
+            viewer.tell(&app, Notice::done(format!("Device {name} is deleted; its certificate is worth nothing from now on.")));
+            Ok(redirect("/devices"))
+        }
+        Err(problem) => draw(&app, &viewer, &name, typed.name, problem.into()).await,
+    }
+}

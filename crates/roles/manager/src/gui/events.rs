@@ -1,0 +1,249 @@
+//! What changed, told to open pages as server-sent events: names of topics, at most once a second.
+//!
+//! One task compares digests of the topics while anybody listens; streams only wait. A page fetches its parts again when
+//! one of their topics changes. The streams are not sessions' work: they keep none awake, and end with theirs.
+
+use super::{Refused, Viewer, session::EVENTS};
+use crate::{app::App, change::Refusal, domain::sessions::Now, tables};
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    http::header::CONTENT_TYPE,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use hyper::body::{Bytes, Frame};
+use std::{
+    collections::hash_map::DefaultHasher,
+    convert::Infallible,
+    fmt::{self, Write},
+    future::Future,
+    hash::Hasher,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::{Interval, MissedTickBehavior, interval},
+};
+use weir_model::Role;
+use weir_operator_api::{Problem, Reason};
+
+/// Open streams; another one is refused, and its page tries again.
+const STREAMS_MAX: usize = 128;
+/// Topics are compared this often, and a session looked at.
+const ROUND: Duration = Duration::from_secs(1);
+/// A quiet stream says this often that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// What pages are told about, as they name it.
+const TOPICS: [&str; 5] = ["network", "devices", "alarms", "offload", "audit"];
+
+/// A digest for each of [`TOPICS`].
+type Digests = [u64; TOPICS.len()];
+
+/// Who listens, and what they are told.
+pub(crate) struct Events {
+    digests: watch::Sender<Digests>,
+    slots: Arc<Semaphore>,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { digests: watch::Sender::new(Digests::default()), slots: Arc::new(Semaphore::new(STREAMS_MAX)) }
+    }
+}
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new().route(EVENTS, get(events))
+}
+
+async fn events(State(app): State<Arc<App>>, viewer: Viewer) -> Result<Response, Refused> {
+    let busy = |_| Problem::new(Reason::Unavailable, format!("{STREAMS_MAX} pages listen already"));
+    let slot = Arc::clone(&app.events.slots).try_acquire_owned().map_err(busy)?;
+    let mut digests = app.events.digests.subscribe();
+    let told = *digests.borrow_and_update();
+    let (mut heartbeat, mut session) = (interval(HEARTBEAT), interval(ROUND));
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    session.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let stopping = app.stopping();
+    let stream = Stream { app, session_id: viewer.id, digests, told, heartbeat, session, stopping, _slot: slot };
+    Ok(([(CONTENT_TYPE, "text/event-stream")], Body::new(Frames::Waiting(Box::pin(next(stream))))).into_response())
+}
+
+/// One page that listens.
+struct Stream {
+    app: Arc<App>,
+    session_id: String,
+    digests: watch::Receiver<Digests>,
+    told: Digests,
+    heartbeat: Interval,
+    session: Interval,
+    stopping: watch::Receiver<bool>,
+    _slot: OwnedSemaphorePermit,
+}
+
+type Next = Option<(Bytes, Option<Stream>)>;
+
+/// What a stream does next.
+enum Step {
+    Tell(Digests),
+    Live,
+    Look,
+    Stop,
+}
+
+impl Stream {
+    async fn step(&mut self) -> Step {
+        tokio::select! {
+            _ = self.stopping.wait_for(|s| *s) => Step::Stop,
+            changed = self.digests.changed() => match changed {
+                Ok(()) => Step::Tell(*self.digests.borrow_and_update()),
+                Err(_) => Step::Stop,
+            },
+            _ = self.session.tick() => Step::Look,
+            _ = self.heartbeat.tick() => Step::Live,
+        }
+    }
+}
+
+/// The next bytes of a stream, and the stream unless they are the last.
+async fn next(mut stream: Stream) -> Next {
+    loop {
+        match stream.step().await {
+            Step::Stop => return None,
+            Step::Tell(now) => {
+                let text = changed_event(&stream.told, &now);
+                stream.told = now;
+                return Some((text.into(), Some(stream)));
+            }
+            Step::Live => return Some((": \n\n".into(), Some(stream))),
+            Step::Look if stream.app.sessions.lives(&stream.session_id, Now::read()) => {}
+            Step::Look => return Some(("event: end\ndata: []\n\n".into(), None)),
+        }
+    }
+}
+
+fn changed_event(told: &Digests, now: &Digests) -> String {
+    let changed: Vec<_> = TOPICS.iter().zip(told.iter().zip(now)).filter(|(_, (a, b))| a != b).map(|(topic, _)| topic).collect();
+    format!("event: changed\ndata: {}\n\n", serde_json::to_string(&changed).expect("names are JSON"))
+}
+
+/// A stream as the body of an answer.
+enum Frames {
+    Waiting(Pin<Box<dyn Future<Output = Next> + Send>>),
+    Ended,
+}
+
+impl hyper::body::Body for Frames {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Frames::Waiting(future) = &mut *self else { return Poll::Ready(None) };
+        let next_bytes = ready!(future.as_mut().poll(cx));
+        let (bytes, stream) = match next_bytes {
+            Some((bytes, stream)) => (Some(bytes), stream),
+            None => (None, None),
+        };
+        *self = stream.map_or(Frames::Ended, |stream| Frames::Waiting(Box::pin(next(stream))));
+        Poll::Ready(bytes.map(|b| Ok(Frame::data(b))))
+    }
+}
+
+/// Compares the topics while anybody listens, until the manager stops.
+pub(crate) async fn run(app: Arc<App>) {
+    let mut stopping = app.stopping();
+    let mut ticks = interval(ROUND);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stopping.wait_for(|s| *s) => return,
+        }
+        if app.events.digests.receiver_count() > 0 {
+            let before = *app.events.digests.borrow();
+            let digests = look(&app, before).await;
+            app.events.digests.send_if_modified(|told| std::mem::replace(told, digests) != digests);
+        }
+    }
+}
+
+/// The digests now; a topic that cannot be read is as it was.
+async fn look(app: &App, before: Digests) -> Digests {
+    let network = app.network();
+    let read = app.state.read(|tx| Ok::<_, Refusal>(tables::alarms::standing(tx)?)).await;
+    let alarms = read.map_or(before[2], |standing| {
+        digest(|d| standing.iter().for_each(|a| d.note(format_args!("{} {:?} {}", a.id, a.acknowledged_ms, a.text))))
+    });
+    let audit = app.config.read(|tx| Ok::<_, Refusal>(tables::audit::last(tx)?)).await;
+    let audit = audit.map_or(before[4], |last| last.unsigned_abs());
+    let (devices, drains) = reported(app);
+    let offload = digest(|d| d.note(format_args!("{drains} {:?}", network.outside)));
+    let network = digest(|d| d.note(format_args!("{:?}", network.stamp)));
+    [network, devices, alarms, offload, audit]
+}
+
+/// Digests of what devices report: all that pages show of it, and what is left of drains. Managers' work is left out: they
+/// answer the pages.
+fn reported(app: &App) -> (u64, u64) {
+    let (network, now_ms) = (app.network(), weir_clock::monotonic_ms());
+    app.reports.with_all(|heard| {
+        let devices = digest(|d| {
+            for record in network.devices.values() {
+                let heard = heard.get(&record.name);
+                let status = crate::device_view::status_of(app, &network, record, heard, now_ms);
+                d.note(format_args!("{} {status:?}", record.name));
+                let Some(report) = heard.map(|h| &h.report) else { continue };
+                let load = (record.role != Role::Manager).then_some(&report.load);
+                d.note(format_args!("{} {:?} {} {load:?} {:?}", report.hello.version, report.hello.stamp, report.boot, report.rejected));
+                d.note(format_args!("{} {:?}", report.worker_crashes, report.conditions));
+            }
+        });
+        let drains = heard.values().filter_map(|h| h.report.drain.as_ref());
+        (devices, digest(|d| drains.for_each(|drain| d.note(format_args!("{drain:?}")))))
+    })
+}
+
+/// Texts hashed as they are written.
+struct Digest(DefaultHasher);
+
+impl Digest {
+    fn note(&mut self, text: fmt::Arguments<'_>) {
+        self.write_fmt(text).expect("hashing does not fail");
+        self.0.write_u8(0);
+    }
+}
+
+impl Write for Digest {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
+}
+
+fn digest(note: impl FnOnce(&mut Digest)) -> u64 {
+    let mut digest = Digest(DefaultHasher::new());
+    note(&mut digest);
+    digest.0.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_names_what_changed() {
+        let text = changed_event(&[1, 2, 3, 4, 5], &[1, 9, 3, 4, 6]);
+        assert_eq!(text, "event: changed\ndata: [\"devices\",\"audit\"]\n\n");
+    }
+
+    #[test]
+    fn a_digest_tells_where_texts_end() {
+        let of = |texts: &[&str]| digest(|d| texts.iter().for_each(|t| d.note(format_args!("{t}"))));
+        assert_eq!(of(&["ab", "c"]), of(&["ab", "c"]));
+        assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
+    }
+}

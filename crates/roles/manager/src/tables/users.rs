@@ -1,0 +1,44 @@
+//! Users of the pages: never their passwords, only argon2id hashes of them.
+
+use super::columns::{signed, unsigned};
+use rusqlite::{Result, Transaction, params};
+
+/// A user.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct User {
+    pub(crate) name: String,
+    /// PHC string.
+    pub(crate) password_hash: String,
+    /// The password is a one-time one.
+    pub(crate) must_change: bool,
+    pub(crate) created_ms: u64,
+    pub(crate) changed_ms: u64,
+}
+
+/// By name.
+pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<User>> {
+    let mut statement = tx.prepare_cached("SELECT * FROM user ORDER BY name")?;
+    let rows = statement.query_map([], |row| {
+        Ok(User {
+            name: row.get("name")?,
+            password_hash: row.get("password_hash")?,
+            must_change: row.get("must_change")?,
+            created_ms: unsigned(row, "created_ms")?,
+            changed_ms: unsigned(row, "changed_ms")?,
+        })
+    })?;
+    rows.collect()
+}
+
+pub(crate) fn insert(tx: &Transaction<'_>, user: &User) -> Result<()> {
+    let sql = "INSERT INTO user (name, password_hash, must_change, created_ms, changed_ms) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let User { name, password_hash, must_change, created_ms, changed_ms } = user;
+    tx.execute(sql, params![name, password_hash, must_change, signed(*created_ms), signed(*changed_ms)])?;
+    Ok(())
+}
+
+pub(crate) fn set_password(tx: &Transaction<'_>, user: &User) -> Result<()> {
+    let sql = "UPDATE user SET password_hash = ?2, must_change = ?3, changed_ms = ?4 WHERE name = ?1";
+    tx.execute(sql, params![user.name, user.password_hash, user.must_change, signed(user.changed_ms)])?;
+    Ok(())
+}

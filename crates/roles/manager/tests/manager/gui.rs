@@ -1,0 +1,206 @@
+//! The frame of the pages: headers, assets, errors, events, the home page, the standby's page.
+
+use crate::{
+    browser::{Browser, Open},
+    harness::{DEADLINE, Running, TestDevice},
+};
+use http_body_util::BodyExt;
+use hyper::Method;
+use std::time::Duration;
+use weir_model::Role;
+
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+#[tokio::test]
+async fn every_answer_is_confined() {
+    let running = Running::start().await;
+    let mut browser = Browser::signed_in(&running).await;
+    let mut stranger = Browser::new(&running);
+    for seen in [
+        browser.get("/").await,
+        browser.get("/password").await,
+        browser.get("/nothing/here").await,
+        browser.get("/lights").await,
+        stranger.get("/").await,
+        stranger.get("/login").await,
+        stranger.get("/nothing/here").await,
+    ] {
+        assert_eq!(seen.header("content-security-policy"), POLICY);
+        assert_eq!(seen.header("x-content-type-options"), "nosniff");
+        assert_eq!(seen.header("x-frame-options"), "DENY");
+        assert_eq!(seen.header("referrer-policy"), "same-origin");
+        assert_eq!(seen.header("cache-control"), "no-store");
+        assert_eq!(seen.header("strict-transport-security"), "max-age=31536000");
+        for inline in ["<style", "style=\"", "onclick", "<script>"] {
+            assert!(!seen.text.contains(inline), "{inline}: {}", seen.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_page_is_a_page() {
+    let running = Running::start().await;
+    let mut browser = Browser::signed_in(&running).await;
+    let seen = browser.get("/nothing/'quoted'").await;
+    assert!(seen.page(404).contains("there is no page /nothing/&#39;quoted&#39;"), "{}", seen.text);
+    assert!(seen.text.contains("aria-label=\"Sections\""), "with the way back");
+    assert!(browser.post("/", &[], &[]).await.page(405).contains("method_not_allowed"));
+    let mut stranger = Browser::new(&running);
+    let seen = stranger.get("/nothing").await;
+    assert!(seen.page(404).contains("Sign in") && !seen.text.contains("aria-label=\"Sections\""), "{}", seen.text);
+    // Programs are answered as before.
+    let api = running.call(Method::GET, "/api/v1/nothing", None).await;
+    assert_eq!((api.status, api.refusal()), (404, ("not_found".into(), None)));
+    let api = running.call_with("none", Method::GET, "/api/v1/devices", None).await;
+    assert_eq!((api.status, api.refusal()), (401, ("unauthenticated".into(), None)));
+    // A session is no API token.
+    let seen = browser.get("/api/v1/devices").await;
+    assert_eq!(seen.status, 401);
+}
+
+#[tokio::test]
+async fn assets_are_served_for_ever_under_names_of_their_content() {
+    let running = Running::start().await;
+    let mut browser = Browser::signed_in(&running).await;
+    let page = browser.get("/").await;
+    let mut stranger = Browser::new(&running);
+    for (name, kind) in [
+        ("style.css", "text/css; charset=utf-8"),
+        ("theme.js", "text/javascript; charset=utf-8"),
+        ("live.js", "text/javascript; charset=utf-8"),
+        ("icon.svg", "image/svg+xml"),
+        ("icons.svg", "image/svg+xml"),
+    ] {
+        let before = page.text.split(name).next().expect("the page");
+        let at = before.rfind("/assets/").unwrap_or_else(|| panic!("{name} is not on the page"));
+        let path = format!("{}{name}", &before[at..]);
+        let seen = stranger.get(&path).await;
+        assert_eq!((seen.status, seen.header("content-type")), (200, kind), "{path}");
+        assert_eq!(seen.header("cache-control"), "public, max-age=31536000, immutable");
+        assert_eq!(seen.header("x-content-type-options"), "nosniff");
+        assert!(!seen.text.is_empty());
+        assert_eq!(stranger.get(&format!("/assets/0000000000000000/{name}")).await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn the_home_page_teaches_and_then_tells() {
+    let running = Running::start().await;
+    let mut browser = Browser::signed_in(&running).await;
+    let home = browser.get("/").await;
+    for needed in ["A location.", "A router", "An engine", "A delivery service", "No alarms", "no bytes were served"] {
+        assert!(home.page(200).contains(needed), "{needed}: {}", home.text);
+    }
+    running.two_locations().await;
+    let engine = running.device("east-1", Role::Engine, Some("east")).await;
+    let stamp = engine.follow(&running).await;
+    let mut report = engine.report_of(stamp);
+    report.load.sessions = 1234;
+    engine.report(&running, &report).await.expect(200);
+    let home = browser.get("/").await;
+    assert!(!home.page(200).contains("A location.") && !home.text.contains("An engine"), "{}", home.text);
+    assert!(home.text.contains("1\u{202f}234"), "sessions: {}", home.text);
+    assert!(home.text.contains("2 online") && home.text.contains("1.0.0-b1"), "{}", home.text);
+    assert!(browser.get("/?window=day").await.page(200).contains("last 24 hours"));
+    browser.get("/?window=nonsense").await.page(200);
+}
+
+/// Reads frames until one holds `text`.
+async fn read_until(open: &mut Open, text: &str) -> String {
+    let mut read = String::new();
+    let reading = async {
+        while !read.contains(text) {
+            let frame = open.body.frame().await.expect("the stream goes on").expect("a frame");
+            read.push_str(&String::from_utf8_lossy(frame.data_ref().expect("data")));
+        }
+    };
+    tokio::time::timeout(DEADLINE, reading).await.unwrap_or_else(|_| panic!("no {text:?} within {DEADLINE:?}"));
+    read
+}
+
+#[tokio::test]
+async fn open_pages_are_told_what_changed_until_their_session_ends() {
+    let running = Running::start().await;
+    let mut browser = Browser::signed_in(&running).await;
+    assert_eq!(Browser::new(&running).get("/events").await.status, 401);
+    let (parts, mut open) = browser.open(browser.request(Method::GET, "/events", &[], String::new())).await;
+    assert_eq!(open.status, 200);
+    assert_eq!(parts.headers["content-type"], "text/event-stream");
+    read_until(&mut open, "event: changed").await;
+    running.two_locations().await;
+    let told = read_until(&mut open, "\"network\"").await;
+    assert!(told.contains("event: changed\ndata: ["), "{told}");
+    let page = browser.get("/password").await;
+    browser.submit("/logout", &page, &[]).await.location();
+    read_until(&mut open, "event: end").await;
+    let rest = tokio::time::timeout(DEADLINE, open.body.collect()).await.expect("it is over").expect("in order");
+    assert!(rest.to_bytes().is_empty());
+}
+
+#[tokio::test]
+async fn streams_are_bounded_and_a_stop_waits_for_none() {
+    let running = Running::start().await;
+    let mut browser = Browser::signed_in(&running).await;
+    let mut held = Vec::new();
+    let refused = loop {
+        let (parts, open) = browser.open(browser.request(Method::GET, "/events", &[], String::new())).await;
+        if open.status != 200 {
+            break parts;
+        }
+        held.push(open);
+        assert!(held.len() <= 128, "no bound");
+    };
+    assert_eq!((refused.status.as_u16(), held.len()), (503, 128));
+    let begun = weir_clock::monotonic();
+    let running = running.restart().await;
+    assert!(begun.elapsed() < Duration::from_secs(10), "the stop waited for streams");
+    browser.get("/").await.page(200);
+    drop((held, running));
+}
+
+#[tokio::test]
+async fn a_part_of_a_page_is_refused_without_a_session_and_keeps_none_awake() {
+    let running = Running::start().await;
+    let fragment = [("x-weir-fragment", "1")];
+    let mut stranger = Browser::new(&running);
+    let seen = stranger.send(stranger.request(Method::GET, "/lights", &fragment, String::new())).await;
+    assert_eq!(seen.status, 401);
+    let mut browser = Browser::signed_in(&running).await;
+    let seen = browser.send(browser.request(Method::GET, "/lights", &fragment, String::new())).await;
+    assert!(seen.page(200).contains("No alarms"));
+    // The notice of the last form waits for a page somebody sees.
+    assert!(browser.get("/").await.page(200).contains("The password is changed."));
+}
+
+#[tokio::test]
+async fn forms_are_bounded() {
+    let running = Running::start().await;
+    let mut browser = Browser::signed_in(&running).await;
+    let page = browser.get("/password").await;
+    let long = "x".repeat(300_000);
+    assert!(browser.submit("/password", &page, &[("new", &long)]).await.page(413).contains("body_too_large"));
+    let many = vec![("a", "b"); 20_000];
+    assert!(browser.submit("/password", &page, &many).await.page(422).contains("limit_exceeded"));
+}
+
+#[tokio::test]
+async fn a_standby_says_where_the_pages_are() {
+    let running = Running::start().await;
+    running.two_locations().await;
+    let token = running.enrolment_token("manager", Some("core")).await;
+    let mut device = TestDevice::new("manager-2", Role::Manager);
+    device.listeners.https = Some("127.0.0.1:9".parse().expect("address"));
+    let device = device.enrol(&running, &token).await;
+    let (standby, address, dir) = crate::standby::started(&running, &device).await;
+    let mut browser = Browser::new(&running);
+    browser.address = address;
+    let seen = browser.get("/").await;
+    let primary = format!("href=\"https://{}/\"", running.api);
+    assert!(seen.page(200).contains("manager-2 is the standby") && seen.text.contains(&primary), "{}", seen.text);
+    assert_eq!(seen.header("content-security-policy"), POLICY);
+    let seen = browser.get("/devices").await;
+    assert!(seen.page(421).contains(&format!("href=\"https://{}/devices\"", running.api)), "{}", seen.text);
+    assert!(standby.stop(DEADLINE).await);
+    drop(dir);
+}

@@ -1,0 +1,201 @@
+//! DNS over TCP (RFC 7766): several queries on one connection, answered in order; nobody holds one for long.
+
+use super::{Transport, respond};
+use crate::{
+    Router,
+    keepalive::SOCKET_RETRY,
+    places::{Most, Place, Places, Whence},
+};
+use socket2::SockRef;
+use std::{io, net::SocketAddr, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use weir_net::http1::{Gate, Phase};
+use weir_telemetry::Tasks;
+
+/// Connections at once, and those of one address: resolvers keep few, and clients that were told to come back (TC) one.
+const PLACES: Most = Most { known: 0, strangers: 512, address: 32 };
+/// How long a connection may be silent between two queries; of the order RFC 7766 section 6.2.3 suggests.
+const IDLE_TIME: Duration = Duration::from_secs(10);
+/// How long a query may take to arrive once it has begun.
+const QUERY_TIME: Duration = Duration::from_secs(2);
+/// How long a client may take to read its answers.
+const WRITE_TIME: Duration = Duration::from_secs(2);
+/// Longest query, in bytes; with every option in use one is a quarter of it.
+const QUERY_BYTES_MAX: usize = 4096;
+/// Queries of one connection: enough for any resolver, and whoever asks for more may connect again.
+const QUERIES_MAX: u32 = 1_000;
+/// Bytes of answers after which they are sent although further queries have arrived.
+const ANSWERS_BYTES: usize = 16 * 1024;
+/// Answers the kernel holds for a client that does not read them, in bytes: with [`WRITE_TIME`] it bounds what one costs.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// How often a stopped listener looks whether it may accept again.
+const STOPPED_CHECK: Duration = Duration::from_millis(50);
+
+/// How a connection ended; the `result` of `router_dns_connections_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// By the client.
+    Closed,
+    /// Nothing was asked for a while.
+    Idle,
+    /// A query did not arrive in time.
+    SlowQuery,
+    /// The answers were not read in time.
+    SlowReader,
+    /// A query is longer than [`QUERY_BYTES_MAX`].
+    Oversized,
+    /// What came is not a query.
+    NotAQuery,
+    /// It had [`QUERIES_MAX`] queries.
+    Spent,
+    /// The worker stops.
+    Stopped,
+    /// There are too many; closed at accept.
+    TooMany,
+}
+
+impl End {
+    pub(crate) const ALL: [End; 9] =
+        [End::Closed, End::Idle, End::SlowQuery, End::SlowReader, End::Oversized, End::NotAQuery, End::Spent, End::Stopped, End::TooMany];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            End::Closed => "closed",
+            End::Idle => "idle",
+            End::SlowQuery => "slow_query",
+            End::SlowReader => "slow_reader",
+            End::Oversized => "oversized",
+            End::NotAQuery => "not_a_query",
+            End::Spent => "spent",
+            End::Stopped => "stopped",
+            End::TooMany => "too_many",
+        }
+    }
+}
+
+/// Listens on every socket for as long as `tasks` lives and `gate` keeps its sockets.
+pub(super) fn listen(router: &Router, listeners: Vec<std::net::TcpListener>, gate: &Gate, tasks: &Tasks) -> io::Result<()> {
+    let places = Places::new(PLACES);
+    for listener in listeners {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        let server = Server { router: router.clone(), gate: gate.clone(), tasks: tasks.clone(), places: places.clone() };
+        tasks.spawn("dns over tcp", server.accept(listener));
+    }
+    Ok(())
+}
+
+/// What the connections of one listener share.
+#[derive(Clone)]
+struct Server {
+    router: Router,
+    gate: Gate,
+    tasks: Tasks,
+    places: Places,
+}
+
+impl Server {
+    async fn accept(self, listener: TcpListener) {
+        loop {
+            match self.gate.phase() {
+                Phase::Hold => self.gate.reached(Phase::Accept).await,
+                Phase::Accept => {
+                    tokio::select! {
+                        accepted = listener.accept() => self.accepted(accepted).await,
+                        () = self.gate.reached(Phase::Stop) => {}
+                    }
+                }
+                Phase::Stop => tokio::time::sleep(STOPPED_CHECK).await,
+                Phase::Release | Phase::Closed => return,
+            }
+        }
+    }
+
+    async fn accepted(&self, accepted: io::Result<(TcpStream, SocketAddr)>) {
+        match accepted {
+            Ok((stream, client)) => match self.places.take(client.ip().to_canonical(), Whence::Stranger) {
+                Some(place) => self.tasks.spawn("dns connection", self.clone().hold(stream, client, place)),
+                None => self.router.shared.metrics.dns.ended(End::TooMany),
+            },
+            Err(error) => {
+                tracing::debug!(%error, "dns connection not accepted");
+                tokio::time::sleep(SOCKET_RETRY).await;
+            }
+        }
+    }
+
+    async fn hold(self, stream: TcpStream, client: SocketAddr, _place: Place) {
+        let end = self.serve(stream, client).await;
+        self.router.shared.metrics.dns.ended(end);
+    }
+
+    async fn serve(&self, mut stream: TcpStream, client: SocketAddr) -> End {
+        if let Err(error) = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES) {
+            tracing::debug!(%error, "send buffer of a dns connection not bounded");
+        }
+        let (reader, mut writer) = stream.split();
+        let mut reader = BufReader::new(reader);
+        let (mut query, mut answers) = (Vec::new(), Vec::new());
+        for left in (0..QUERIES_MAX).rev() {
+            if let Err(end) = self.next(&mut reader, &mut query).await {
+                return end;
+            }
+            let is_query = self.answer(&query, client, &mut answers);
+            // Answers to queries that came together go together; no answer waits for a query that has not come.
+            let more = is_query && left > 0 && answers.len() < ANSWERS_BYTES && holds_query(reader.buffer());
+            if !more {
+                match timeout(WRITE_TIME, writer.write_all(&answers)).await {
+                    Ok(Ok(())) => answers.clear(),
+                    Ok(Err(_)) => return End::Closed,
+                    Err(_) => return End::SlowReader,
+                }
+            }
+            if !is_query {
+                return End::NotAQuery;
+            }
+        }
+        End::Spent
+    }
+
+    /// Reads the next query; it replaces the last one.
+    async fn next(&self, reader: &mut (impl AsyncRead + Unpin), query: &mut Vec<u8>) -> Result<(), End> {
+        let length = tokio::select! {
+            // Queries that have arrived are answered, whatever the gate says.
+            biased;
+            length = timeout(IDLE_TIME, reader.read_u16()) => length,
+            () = self.gate.reached(Phase::Stop) => return Err(End::Stopped),
+        };
+        let length = length.map_err(|_| End::Idle)?.map_err(|_| End::Closed)?;
+        if usize::from(length) > QUERY_BYTES_MAX {
+            return Err(End::Oversized);
+        }
+        query.resize(usize::from(length), 0);
+        let read = timeout(QUERY_TIME, reader.read_exact(query)).await;
+        read.map_err(|_| End::SlowQuery)?.map_err(|_| End::Closed)?;
+        Ok(())
+    }
+
+    /// Appends the answer with its length before it; false when there is none.
+    fn answer(&self, query: &[u8], client: SocketAddr, answers: &mut Vec<u8>) -> bool {
+        let mut answer = Vec::new();
+        respond(&self.router, query, client, Transport::Tcp, &mut answer);
+        let length = u16::try_from(answer.len()).expect("an answer is at most what its length can say");
+        if length == 0 {
+            return false;
+        }
+        answers.extend_from_slice(&length.to_be_bytes());
+        answers.extend_from_slice(&answer);
+        true
+    }
+}
+
+/// Whether a whole query, and none that is too long, begins what has been received.
+fn holds_query(received: &[u8]) -> bool {
+    let Some((length, rest)) = received.split_first_chunk() else { return false };
+    let length = usize::from(u16::from_be_bytes(*length));
+    length <= QUERY_BYTES_MAX && rest.len() >= length
+}

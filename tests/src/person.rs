@@ -1,0 +1,131 @@
+//! A person in front of a browser, with a mouse or with a keyboard only: finds things by what is written on them.
+
+use crate::{
+    browser::Browser,
+    wait::{wait_for, wait_until},
+};
+use anyhow::{Context, ensure};
+use std::time::Duration;
+use thirtyfour::{By, Key, WebElement};
+
+/// Patience for something to be on the page, and for the next page.
+const PAGE_DEADLINE: Duration = Duration::from_secs(20);
+/// Presses of Tab until somebody would give up.
+const TABS_MAX: usize = 250;
+
+/// What the person uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hand {
+    /// Clicks, then types.
+    Mouse,
+    /// Tab, Enter, Space and letters.
+    Keyboard,
+}
+
+/// A person.
+pub struct Person<'b> {
+    browser: &'b Browser,
+    hand: Hand,
+}
+
+impl<'b> Person<'b> {
+    /// In front of this browser.
+    pub fn new(browser: &'b Browser, hand: Hand) -> Self {
+        Self { browser, hand }
+    }
+
+    /// The first visible element of this XPath.
+    async fn find(&self, what: &str, path: &str) -> WebElement {
+        wait_for(what, PAGE_DEADLINE, || async {
+            for element in self.browser.tab.find_all(By::XPath(path)).await? {
+                if element.is_displayed().await? {
+                    return Ok(element);
+                }
+            }
+            anyhow::bail!("nothing visible at {path} on {}", self.browser.tab.current_url().await?)
+        })
+        .await
+    }
+
+    /// The field with this label.
+    pub async fn field(&self, label: &str) -> WebElement {
+        let path = format!("//*[@id=//label[normalize-space()='{label}']/@for]");
+        self.find(&format!("a field {label:?}"), &path).await
+    }
+
+    /// Text of the section with this heading.
+    pub async fn section(&self, heading: &str) -> anyhow::Result<String> {
+        let path = format!("//section[.//h2[normalize-space()='{heading}']]");
+        Ok(self.find(&format!("a section {heading:?}"), &path).await.text().await?)
+    }
+
+    /// Text of the page's main part.
+    pub async fn main(&self) -> anyhow::Result<String> {
+        Ok(self.find("the page", "//main").await.text().await?)
+    }
+
+    /// Follows a link to the next page.
+    pub async fn follow(&self, text: &str) -> anyhow::Result<()> {
+        let link = self.find(&format!("a link {text:?}"), &format!("//a[normalize-space()='{text}']")).await;
+        self.leave(&link).await.with_context(|| format!("follow {text:?}"))
+    }
+
+    /// Presses a button that leads to the next page.
+    pub async fn press(&self, text: &str) -> anyhow::Result<()> {
+        let button = self.find(&format!("a button {text:?}"), &format!("//button[normalize-space()='{text}']")).await;
+        self.leave(&button).await.with_context(|| format!("press {text:?}"))
+    }
+
+    /// Writes into a field what is to stand in it.
+    pub async fn fill(&self, label: &str, text: &str) -> anyhow::Result<()> {
+        let field = self.field(label).await;
+        match self.hand {
+            Hand::Mouse => {
+                field.click().await?;
+                field.clear().await?;
+                field.send_keys(text).await?;
+            }
+            Hand::Keyboard => {
+                self.reach(&field).await.with_context(|| format!("reach {label:?}"))?;
+                let keys = self.browser.tab.action_chain();
+                keys.key_down(Key::Control).send_keys("a").key_up(Key::Control).send_keys(text).perform().await?;
+            }
+        }
+        let value = field.prop("value").await?.unwrap_or_default();
+        ensure!(value == text, "{label:?} holds {value:?} instead of {text:?}");
+        Ok(())
+    }
+
+    /// Goes to the next page by way of this link or button.
+    async fn leave(&self, element: &WebElement) -> anyhow::Result<()> {
+        self.browser.evaluate("window.left = true;").await?;
+        match self.hand {
+            Hand::Mouse => element.click().await?,
+            Hand::Keyboard => {
+                self.reach(element).await?;
+                self.browser.tab.action_chain().send_keys(Key::Enter).perform().await?;
+            }
+        }
+        wait_until("the next page", PAGE_DEADLINE, || async {
+            let script = "return window.left === undefined && document.readyState === 'complete'";
+            self.browser.evaluate(script).await.is_ok_and(|there| there == true)
+        })
+        .await;
+        Ok(())
+    }
+
+    /// Presses Tab until the element has the focus, and sees that it has.
+    async fn reach(&self, element: &WebElement) -> anyhow::Result<()> {
+        let script = "const ring = getComputedStyle(document.activeElement);
+            return [document.activeElement === arguments[0], ring.outlineStyle !== 'none' || ring.boxShadow !== 'none']";
+        for _ in 0..TABS_MAX {
+            let seen = self.browser.tab.execute(script, vec![element.to_json()?]).await?.json().clone();
+            if seen[0] == true {
+                ensure!(seen[1] == true, "the focus cannot be seen: {}", element.outer_html().await?);
+                return Ok(());
+            }
+            self.browser.tab.action_chain().send_keys(Key::Tab).perform().await?;
+        }
+        anyhow::bail!("not reached with {TABS_MAX} tabs: {}", element.outer_html().await?)
+    }
+}
