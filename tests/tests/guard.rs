@@ -184,14 +184,8 @@ async fn router_without_manager(network: &Network, api: &Api) -> anyhow::Result<
     })
     .await;
     eprintln!("a router without a manager obeyed after {:.2} s", begin.elapsed().as_secs_f64());
-    wait_for("the engine reports what the router has obeyed", STATUS_DEADLINE, || async {
-        let report = api.get(&format!("/devices/{device}")).await?["last_report"].clone();
-        let routers = report["routers"].as_array().context("routers")?;
-        let own = routers.iter().find(|r| r["router"] == "router-2").with_context(|| format!("router-2 in {routers:?}"))?;
-        ensure!(!own["obeyed"].is_null(), "{own}");
-        anyhow::Ok(())
-    })
-    .await;
+    // A router that is in contact with the engine is waited for, however long it is silent: only what it wrote on its lifeline
+    // ends the wait.
     api.wait_status(&device, "offloaded", DRAIN_DEADLINE).await;
     in_service(api, &[&device]).await?;
     wait_for("the router learns of the return", STATUS_DEADLINE, || async {

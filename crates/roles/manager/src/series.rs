@@ -14,7 +14,7 @@ use std::{
 };
 use weir_database::DatabaseError;
 use weir_device_api::Report;
-use weir_model::DeviceName;
+use weir_model::{DeviceName, Role};
 
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
@@ -37,7 +37,7 @@ const EGRESS_DAYS: u64 = 7;
 pub(crate) struct Point {
     /// Wall clock when the minute began, milliseconds since 1970.
     pub(crate) at_ms: u64,
-    /// Most viewer sessions at a time; of the network: the sum of its devices' most.
+    /// Most viewer sessions at a time; of the network: the sum of its engines' most.
     pub(crate) sessions: u32,
     /// Requests answered.
     pub(crate) requests: u64,
@@ -64,7 +64,7 @@ pub(crate) struct Series {
 
 #[derive(Debug, Default)]
 struct Inner {
-    cells: BTreeMap<(u64, DeviceName), Cell>,
+    cells: BTreeMap<(u64, DeviceName), (Role, Cell)>,
     trimmed_minute: u64,
 }
 
@@ -87,7 +87,8 @@ impl Series {
         for nth in 0..minutes {
             let part = |whole: u64| whole * (nth + 1) / minutes - whole * nth / minutes;
             let at_ms = (last + 1 - minutes + nth) * MINUTE_MS;
-            let cell = inner.cells.entry((at_ms, report.hello.device.clone())).or_default();
+            let hello = &report.hello;
+            let (_, cell) = inner.cells.entry((at_ms, hello.device.clone())).or_insert((hello.role, Cell::default()));
             cell.sessions = cell.sessions.max(done.sessions);
             cell.requests += part(done.requests);
             cell.client_bytes += part(done.client_bytes);
@@ -97,7 +98,7 @@ impl Series {
 
     fn unwritten(&self) -> Vec<Kept> {
         let cells = std::mem::take(&mut self.lock().cells);
-        cells.into_iter().map(|((at_ms, device), cell)| Kept { at_ms, device, cell }).collect()
+        cells.into_iter().map(|((at_ms, device), (role, cell))| Kept { at_ms, device, role, cell }).collect()
     }
 }
 
@@ -146,7 +147,8 @@ fn gapless(from_ms: u64, minutes: u32, points: Vec<Point>) -> Vec<Point> {
     times.map(|at_ms| known.get(&at_ms).copied().unwrap_or(Point { at_ms, ..Point::default() })).collect()
 }
 
-/// The last `minutes` whole minutes (at most [`MINUTES_MAX`]) of all devices together, oldest first, none left out.
+/// The last `minutes` whole minutes (at most [`MINUTES_MAX`]) of all engines together, oldest first, none left out. Routers are
+/// left out: a viewer they send on would count twice.
 pub(crate) async fn network(app: &App, minutes: u32) -> Result<Vec<Point>, DatabaseError> {
     let minutes = minutes.min(MINUTES_MAX);
     let from_ms = first_minute_ms(weir_clock::wall_ms(), minutes);

@@ -148,7 +148,7 @@ impl Attempts {
         failures.last_ms = now_ms;
         failures.refused = failures.refused.saturating_add(1);
         let count = failures.refused;
-        if count != 1 && count % AUDIT_EVERY != 0 {
+        if count != 1 && !count.is_multiple_of(AUDIT_EVERY) {
             return None;
         }
         if inner.minute_began_ms + MINUTE_MS <= now_ms {

@@ -6,9 +6,10 @@ use crate::{
     change::Caller,
     domain::offload,
     guard::{Early, Facts},
+    snapshot::{DeviceRecord, Snapshot},
 };
 use std::{collections::BTreeSet, sync::Arc};
-use weir_model::{DeviceName, LocationName};
+use weir_model::{DeviceName, LocationName, Role};
 use weir_operator_api::Problem;
 use weir_rollout::{
     Broken,
@@ -75,6 +76,8 @@ fn sentences(breaks: &[Broken], site: Option<&LocationName>) -> String {
     here.into_iter().collect::<Vec<_>>().join("; ")
 }
 
-fn out_in(network: &crate::snapshot::Snapshot, site: &LocationName) -> Option<DeviceName> {
-    network.outside.keys().find(|name| network.devices.get(*name).is_some_and(|d| d.location.as_ref() == Some(site))).cloned()
+/// An engine of the location that is out.
+fn out_in(network: &Snapshot, site: &LocationName) -> Option<DeviceName> {
+    let here = |d: &&DeviceRecord| d.role == Role::Engine && d.location.as_ref() == Some(site);
+    network.outside.keys().find(|name| network.devices.get(*name).as_ref().is_some_and(here)).cloned()
 }

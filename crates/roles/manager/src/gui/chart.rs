@@ -120,7 +120,11 @@ impl Chart {
     fn time_marks(&self) -> Vec<String> {
         let last = self.times.len().saturating_sub(1);
         let marks = (0..TIME_MARKS).filter_map(|nth| self.times.get(last * nth / (TIME_MARKS - 1)));
-        marks.map(|at| clock(*at)).collect()
+        let mut marks: Vec<_> = marks.map(|at| clock(*at)).collect();
+        if let Some(last) = marks.last_mut() {
+            last.push_str(" UTC");
+        }
+        marks
     }
 
     /// The last value of a line.

@@ -178,7 +178,7 @@ mod tests {
         for (name, value) in url::form_urlencoded::parse(body.as_bytes()) {
             fields.entry(name.into_owned()).or_default().push(value.into_owned());
         }
-        read(fields).ok().expect("read")
+        read(fields).expect("read")
     }
 
     #[test]

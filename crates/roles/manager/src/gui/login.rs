@@ -165,7 +165,7 @@ fn too_many(app: &App, headers: &HeaderMap, typed: Typed, wait_ms: u64) -> Resul
 }
 
 /// Audits a refused sign-in, unless there are so many that a row for each would bury the others.
-async fn note_refusal(app: &Arc<App>, user: &str, source: &str, why: &'static str, now_ms: u64) {
+pub(super) async fn note_refusal(app: &Arc<App>, user: &str, source: &str, why: &'static str, now_ms: u64) {
     tracing::warn!(user, source, why, "login refused");
     let Some(count) = app.attempts.refused(source, now_ms) else { return };
     let note = serde_json::json!({ "user": user, "why": why, "refusals": count });

@@ -22,6 +22,8 @@ pub(crate) struct Page {
     pub(crate) version: &'static str,
     /// Configuration generation.
     pub(crate) generation: u64,
+    /// There is no other page until the password is changed.
+    pub(crate) locked: bool,
     /// What the last form did, shown once.
     pub(crate) notice: Option<Notice>,
 }
@@ -35,6 +37,7 @@ impl Page {
             user: viewer.user.clone(),
             csrf: viewer.csrf.clone(),
             lights: lights(standing.iter().map(|a| a.severity)),
+            locked: viewer.must_change,
             notice: viewer.take_notice(app),
             ..Self::outside(app, title.into(), section)
         }
@@ -53,13 +56,14 @@ impl Page {
             lights: AlarmCounts::default(),
             version: VERSION,
             generation: network.stamp.generation,
+            locked: false,
             notice: None,
         }
     }
 
     /// The sections one can go to.
     pub(crate) fn sections(&self) -> &'static [Section] {
-        if self.user.is_empty() { &[] } else { &Section::ALL }
+        if self.user.is_empty() || self.locked { &[] } else { &Section::ALL }
     }
 
     /// Where an asset is.

@@ -4,7 +4,7 @@ use super::{
     Form, Notice, Page, Refused, Section, Viewer,
     errors::{html, html_with, redirect},
     form::Secret,
-    login::with_session,
+    login::{note_refusal, with_session},
     session::PASSWORD,
 };
 use crate::{
@@ -83,6 +83,7 @@ async fn changed(app: &Arc<App>, viewer: &Viewer, typed: Typed) -> Result<Respon
         let begun = app.attempts.begin(&user.name, &viewer.source, now_ms);
         begun.map_err(|ms| Problem::new(Reason::TooManyAttempts, wait(ms)).at("current"))?;
         if !app.passwords.proves(typed.current.0, Some(&user.password_hash)).await? {
+            note_refusal(app, &user.name, &viewer.source, "wrong current password", now_ms).await;
             return Err(Problem::new(Reason::BadPassword, "this is not the current password").at("current"));
         }
         app.attempts.succeeded(&user.name, &viewer.source);

@@ -36,6 +36,7 @@ pub(crate) fn page(name: &str, network: &str, primary: &PrimaryAddress, path: &s
         lights: AlarmCounts::default(),
         version: VERSION,
         generation: 0,
+        locked: false,
         notice: None,
     };
     // RFC 9110 section 15.5.20: the request is for another server.

@@ -99,7 +99,8 @@ mod kept {
     const NOW_MS: u64 = 100 * DAY_MS + 30 * MINUTE_MS;
 
     fn one(at_ms: u64, device: &str, client_bytes: u64) -> Kept {
-        Kept { at_ms, device: device.parse().expect("name"), cell: Cell { sessions: 1, requests: 1, client_bytes, origin_bytes: 0 } }
+        let role = if device.starts_with("router") { Role::Router } else { Role::Engine };
+        Kept { at_ms, device: device.parse().expect("name"), role, cell: Cell { sessions: 1, requests: 1, client_bytes, origin_bytes: 0 } }
     }
 
     async fn opened() -> (tempfile::TempDir, Database) {
@@ -112,8 +113,10 @@ mod kept {
     async fn batches_add_up_hours_keep_their_busiest_minute_and_the_old_is_forgotten() {
         let (_dir, database) = opened().await;
         let minute = NOW_MS - MINUTE_MS;
-        let batches =
-            [vec![one(minute, "east-1", 10), one(minute, "east-2", 5)], vec![one(minute, "east-1", 30), one(NOW_MS, "east-1", 7)]];
+        let batches = [
+            vec![one(minute, "east-1", 10), one(minute, "east-2", 5), one(minute, "router-1", 900)],
+            vec![one(minute, "east-1", 30), one(NOW_MS, "east-1", 7)],
+        ];
         for batch in batches {
             database.write(move |tx| Ok::<_, DatabaseError>(series::add(tx, &batch, HOUR_MS)?)).await.expect("written");
         }

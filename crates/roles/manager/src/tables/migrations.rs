@@ -152,6 +152,7 @@ const STATE_SERIES: &str = "
 CREATE TABLE series_minute (
     at_ms INTEGER NOT NULL,
     device TEXT NOT NULL,
+    role TEXT NOT NULL CHECK (role IN ('manager', 'router', 'engine')),
     sessions INTEGER NOT NULL,
     requests INTEGER NOT NULL,
     client_bytes INTEGER NOT NULL,

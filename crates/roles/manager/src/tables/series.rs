@@ -3,7 +3,7 @@
 use super::columns::{signed, unsigned};
 use crate::series::{Cell, Point};
 use rusqlite::{Result, Row, Transaction, params};
-use weir_model::DeviceName;
+use weir_model::{DeviceName, Role};
 
 /// What one device did in one minute, or in a part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,12 +11,14 @@ pub(crate) struct Kept {
     /// Wall clock when the minute began.
     pub(crate) at_ms: u64,
     pub(crate) device: DeviceName,
+    pub(crate) role: Role,
     pub(crate) cell: Cell,
 }
 
 /// Adds to the minutes, and notes the hours they belong to.
 pub(crate) fn add(tx: &Transaction<'_>, kept: &[Kept], hour_ms: u64) -> Result<()> {
-    let minute = "INSERT INTO series_minute (at_ms, device, sessions, requests, client_bytes, origin_bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    let minute = "INSERT INTO series_minute (at_ms, device, role, sessions, requests, client_bytes, origin_bytes)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
         ON CONFLICT (at_ms, device) DO UPDATE SET sessions = max(sessions, excluded.sessions), requests = requests + excluded.requests,
         client_bytes = client_bytes + excluded.client_bytes, origin_bytes = origin_bytes + excluded.origin_bytes";
     let hour = "INSERT INTO series_hour (at_ms, device, minute_client_bytes)
@@ -24,10 +26,10 @@ pub(crate) fn add(tx: &Transaction<'_>, kept: &[Kept], hour_ms: u64) -> Result<(
         ON CONFLICT (at_ms, device) DO UPDATE SET minute_client_bytes = max(minute_client_bytes, excluded.minute_client_bytes)";
     let mut minute = tx.prepare_cached(minute)?;
     let mut hour = tx.prepare_cached(hour)?;
-    for Kept { at_ms, device, cell } in kept {
+    for Kept { at_ms, device, role, cell } in kept {
         let Cell { sessions, requests, client_bytes, origin_bytes } = *cell;
         let numbers = [requests, client_bytes, origin_bytes].map(signed);
-        minute.execute(params![signed(*at_ms), device.as_str(), sessions, numbers[0], numbers[1], numbers[2]])?;
+        minute.execute(params![signed(*at_ms), device.as_str(), role.as_str(), sessions, numbers[0], numbers[1], numbers[2]])?;
         hour.execute(params![signed(*at_ms), device.as_str(), signed(at_ms - at_ms % hour_ms)])?;
     }
     Ok(())
@@ -50,10 +52,10 @@ fn point(row: &Row<'_>) -> Result<Point> {
     })
 }
 
-/// Minutes from `from_ms` on, all devices together, oldest first.
+/// Minutes from `from_ms` on, all engines together, oldest first.
 pub(crate) fn network(tx: &Transaction<'_>, from_ms: u64) -> Result<Vec<Point>> {
     let sql = "SELECT at_ms, sum(sessions) AS sessions, sum(requests) AS requests, sum(client_bytes) AS client_bytes,
-        sum(origin_bytes) AS origin_bytes FROM series_minute WHERE at_ms >= ?1 GROUP BY at_ms ORDER BY at_ms";
+        sum(origin_bytes) AS origin_bytes FROM series_minute WHERE at_ms >= ?1 AND role = 'engine' GROUP BY at_ms ORDER BY at_ms";
     let mut statement = tx.prepare_cached(sql)?;
     let rows = statement.query_map([signed(from_ms)], point)?;
     rows.collect()

@@ -103,11 +103,8 @@ impl Browser {
     /// Sends a form as a page of this origin would, with these headers besides or instead.
     pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Seen {
         let origin = format!("https://{}", self.address);
-        let mut all = vec![
-            ("content-type", "application/x-www-form-urlencoded"),
-            ("origin", origin.as_str()),
-            ("sec-fetch-site", "same-origin"),
-        ];
+        let mut all =
+            vec![("content-type", "application/x-www-form-urlencoded"), ("origin", origin.as_str()), ("sec-fetch-site", "same-origin")];
         all.retain(|(name, _)| !headers.iter().any(|(other, _)| other == name));
         all.extend(headers.iter().filter(|(_, value)| !value.is_empty()));
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();

@@ -37,7 +37,7 @@ async fn audited(running: &Running, device: &str) -> Vec<String> {
     let entries = running.get("/api/v1/audit").await["items"].as_array().expect("items").clone();
     let verbs = ["offload", "unoffload", "drain", "expire", "readmit"];
     let about = |e: &&Value| e["object"] == format!("device {device}") && verbs.iter().any(|v| e["verb"] == *v);
-    entries.iter().filter(about).map(|e| format!("{} {}", e["actor"].as_str().unwrap(), e["verb"].as_str().unwrap())).collect()
+    entries.iter().filter(about).map(|e| format!("{} {}", e["actor"].as_str().expect("text"), e["verb"].as_str().expect("text"))).collect()
 }
 
 async fn standing(running: &Running) -> Vec<(String, String, String)> {

@@ -336,16 +336,3 @@ proptest! {
         check(&Bench::start(), &query, if over_tcp { Transport::Tcp } else { Transport::Udp });
     }
 }
-
-#[test]
-fn zz_bench() {
-    let bench = Bench::start();
-    let query = Ask::new("demo.weir.test", "A").edns(1232).option(8, &subnet(1, 24, &[127, 200, 1])).bytes();
-    let mut answer = Vec::with_capacity(1500);
-    let begun = weir_clock::monotonic();
-    for _ in 0..400_000 {
-        answer.clear();
-        respond(&bench.router, &query, "127.0.0.9:5000".parse().expect("address"), Transport::Udp, &mut answer);
-    }
-    panic!("{} ns", begun.elapsed().as_nanos() / 400_000);
-}
