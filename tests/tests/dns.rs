@@ -35,6 +35,7 @@ const DATAGRAM_BYTES_MAX: usize = 1232;
 async fn resolvers_get_what_the_routers_know_and_nothing_else() -> anyhow::Result<()> {
     let network = Network::builder().engines(6).start().await?;
     kdig(&network).await?;
+    cased(&network).await?;
     dnspython(&network).await?;
     scopes(&network).await?;
     pipelined(&network).await?;
@@ -57,6 +58,20 @@ fn mixed(name: &str) -> String {
     name.chars().enumerate().map(|(n, c)| if n % 2 == 0 { c.to_ascii_uppercase() } else { c }).collect()
 }
 
+/// A question comes back in the case it was asked in, which resolvers use as a secret; the answer is the same.
+async fn cased(network: &Network) -> anyhow::Result<()> {
+    let plain = Question::new(domain(network), kind::A);
+    for server in network.name_servers() {
+        let name = mixed(domain(network));
+        let asked = Question::new(&name, kind::A);
+        for answer in [asked.ask_udp(server, client::EAST).await?, asked.ask_tcp(server, client::EAST).await?] {
+            ensure!(answer.question == name && answer.authoritative, "{answer:?}");
+            assert_eq!(answer.addresses(), plain.ask(server, client::EAST).await?.addresses());
+        }
+    }
+    Ok(())
+}
+
 /// What kdig is asked, words its answer must show, and words it must not.
 type Asked = (Vec<String>, Vec<String>, Vec<&'static str>);
 
@@ -72,7 +87,6 @@ fn asked(network: &Network) -> Vec<Asked> {
     vec![
         row(&[&domain, "A"], ok(&["ANSWER SECTION"]), &["AUTHORITY SECTION"]),
         row(&[&domain, "A", "+tcp"], ok(&["ANSWER SECTION", "TCP"]), &[]),
-        row(&[&mixed(&domain), "A"], ok(&[&format!("{}.", mixed(&domain))]), &[]),
         row(&[&domain, "AAAA"], negative("NOERROR"), &["ANSWER SECTION"]),
         row(&[&domain, "MX"], negative("NOERROR"), &["ANSWER SECTION"]),
         row(&[&domain, "SOA"], ok(&[&soa]), &[]),

@@ -253,7 +253,10 @@ impl Inner {
         let gone: Vec<DeviceName> = self.watched.keys().filter(|name| !network.outside.contains_key(*name)).cloned().collect();
         for name in gone {
             self.watched.remove(&name);
-            self.returning.insert(name, Returning { generation: network.stamp.generation, began_ms: None });
+            // A router has no weight to ramp.
+            if network.devices.get(&name).is_some_and(|d| d.role == Role::Engine) {
+                self.returning.insert(name, Returning { generation: network.stamp.generation, began_ms: None });
+            }
         }
     }
 

@@ -68,7 +68,7 @@ impl Facts {
         let engine = |d: &DeviceRecord| {
             let draining = network.outside.get(&d.name).and_then(|outside| {
                 let sessions = *self.draining.get(&d.name)?;
-                Some(Draining { sessions, overridden: false })
+                Some(Draining { sessions, overridden: outside.overrides() })
             });
             let facts = EngineFacts {
                 location: d.location.clone()?,

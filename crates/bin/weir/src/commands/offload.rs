@@ -101,13 +101,18 @@ fn returned(now: &Offload) -> Look {
         return Look::Never(format!("is still offloaded by {}: {}", lease.owner, lease.why));
     }
     match now.status {
+        DeviceStatus::Online if now.share_permille == 0 => Look::NotYet("does not know yet".to_owned()),
         DeviceStatus::Online => Look::Done,
         status => Look::NotYet(format!("is {status}")),
     }
 }
 
+fn count(number: u32, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 fn what_is_left(drain: &DrainProgress) -> String {
-    let left = format!("{} sessions and {} requests left", drain.sessions, drain.active_requests);
+    let left = format!("{} and {} left", count(drain.sessions, "session"), count(drain.active_requests, "request"));
     match drain.waiting_for.first() {
         None => left,
         Some(wait) => format!("{left}; waiting: {}", wait.text),
@@ -135,12 +140,12 @@ fn show_lease(lease: &OffloadLease) -> String {
 
 fn show_drain(drain: &DrainProgress) -> String {
     let mut text = format!(
-        "epoch {}: {} sessions, {} requests, {} fills for other engines, {} strays\n",
+        "epoch {}: {}, {}, {} for other engines, {}\n",
         drain.epoch,
-        drain.sessions,
-        drain.active_requests,
-        drain.fills_for_others,
-        drain.strays.len(),
+        count(drain.sessions, "session"),
+        count(drain.active_requests, "request"),
+        count(drain.fills_for_others, "fill"),
+        count(u32::try_from(drain.strays.len()).unwrap_or(u32::MAX), "stray"),
     );
     text += &drain.waiting_for.iter().map(|wait| format!("waits: {}\n", wait.text)).collect::<String>();
     for stray in &drain.strays {
@@ -167,7 +172,7 @@ fn show_preview(preview: &OffloadPreview) -> String {
 }
 
 fn show_clients(preview: &OffloadPreview) -> String {
-    let mut text = format!("{} has {} sessions\n", preview.device, preview.sessions);
+    let mut text = format!("{} has {}\n", preview.device, count(preview.sessions, "session"));
     if preview.clients_go.is_empty() {
         return text;
     }

@@ -11,12 +11,14 @@ use super::{
 use crate::{app::App, change::Refusal, tables};
 use askama::Template;
 use axum::{Router, extract::State, response::Response, routing::get};
-use diff::{Change, changes};
+use diff::{CHANGES_MAX, Change, changes};
 use std::sync::Arc;
 use weir_operator_api::AuditEntry;
 
 /// Entries of one page.
 const PAGE_ENTRIES: u32 = 100;
+/// Fields that are shown without being opened.
+const OPEN_FIELDS: usize = 4;
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/audit", get(list))
@@ -35,6 +37,19 @@ impl From<AuditEntry> for Shown {
     fn from(entry: AuditEntry) -> Self {
         let link = if entry.after.is_none() && entry.verb == "delete" { String::new() } else { page_of(&entry.object) };
         Self { at: Moment::at(entry.at_ms), changes: changes(entry.before.as_ref(), entry.after.as_ref()), link, entry }
+    }
+}
+
+impl Shown {
+    /// Whether its fields are shown when somebody opens them.
+    fn folded(&self) -> bool {
+        self.changes.len() > OPEN_FIELDS
+    }
+
+    /// How many fields differ.
+    fn fields(&self) -> String {
+        let more = if self.changes.len() >= CHANGES_MAX { "the first " } else { "" };
+        format!("{more}{} fields", self.changes.len())
     }
 }
 

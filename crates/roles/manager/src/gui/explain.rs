@@ -1,10 +1,6 @@
 //! Where a client would be sent, and why: a URL is tried on a router.
 
-use super::{
-    Page, Refused, Section, Viewer, html_with,
-    links::Asked,
-    rejected::{Rejected, sentence},
-};
+use super::{Page, Refused, Section, Viewer, html_with, links::Asked, rejected::Rejected};
 use crate::{app::App, verbs};
 use askama::Template;
 use axum::{Router, extract::State, response::Response, routing::get};
@@ -48,7 +44,7 @@ impl From<RouteExplanation> for Decision {
             steps: reasons.into_iter().flatten().map(step).collect(),
             location: text(&answer, "location"),
             engine: text(&answer, "engine"),
-            refusal: sentence(&text(&answer, "text")),
+            refusal: text(&answer, "text"),
         }
     }
 }
@@ -65,7 +61,7 @@ fn step(reason: &Value) -> Step {
         "answer" if !object.is_empty() => format!("/devices/{object}"),
         _ => String::new(),
     };
-    Step { word: text(reason, "reason"), text: sentence(&text(reason, "text")), object, page }
+    Step { word: text(reason, "reason"), text: text(reason, "text"), object, page }
 }
 
 /// A router that can be asked.
@@ -149,9 +145,9 @@ mod tests {
         let read = Decision::from(RouteExplanation { router, decision });
         let pages: Vec<&str> = read.steps.iter().map(|s| s.page.as_str()).collect();
         assert_eq!(pages, ["/delivery-services/video", "", "/devices/east-1"]);
-        assert_eq!((read.steps[0].text.as_str(), read.engine.as_str()), ("The Host belongs to it", "east-1"));
+        assert_eq!((read.steps[0].text.as_str(), read.engine.as_str()), ("the Host belongs to it", "east-1"));
         let refused = json!({"answer": {"kind": "refused", "reason": "no_live_engine", "text": "no engine"}, "reasons": []});
         let read = Decision::from(RouteExplanation { router: "r".parse().expect("name"), decision: refused });
-        assert_eq!((read.location.as_str(), read.refusal.as_str()), ("", "No engine"));
+        assert_eq!((read.location.as_str(), read.refusal.as_str()), ("", "no engine"));
     }
 }

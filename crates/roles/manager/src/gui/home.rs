@@ -21,7 +21,7 @@ use axum::{
     routing::get,
 };
 use serde::Deserialize;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 use weir_model::{Role, Severity};
 use weir_operator_api::{Alarm, AlarmCounts, DeviceCounts};
 
@@ -143,7 +143,7 @@ async fn show(State(app): State<Arc<App>>, viewer: Viewer, asked: Result<Query<A
     };
     let points = series::network(&app, minutes).await.map_err(Refusal::from)?;
     let mut alarms = app.state.read(|tx| Ok::<_, Refusal>(tables::alarms::standing(tx)?)).await?;
-    alarms.sort_by_key(|a| (std::cmp::Reverse(rank(a.severity)), std::cmp::Reverse(a.raised_ms)));
+    alarms.sort_by_key(|a| (Reverse(rank(a.severity)), Reverse(a.raised_ms)));
     alarms.truncate(ALARMS_SHOWN);
     let network = app.network();
     let (versions, sessions, current) = running(&app);
@@ -206,12 +206,12 @@ pub(super) fn charts(points: &[Point], intervals: usize) -> [Chart; 2] {
 /// The versions devices run, the sessions they have, and how many active ones run this configuration.
 fn running(app: &App) -> (Vec<Version>, u64, usize) {
     let network = app.network();
-    let mut versions: BTreeMap<String, [usize; 3]> = BTreeMap::new();
+    let mut versions: BTreeMap<Option<String>, [usize; 3]> = BTreeMap::new();
     let (mut sessions, mut current) = (0, 0);
     app.reports.with_all(|heard| {
         for record in network.devices.values() {
             let report = heard.get(&record.name).map(|h| &h.report);
-            let version = report.map_or_else(|| "not reported".to_owned(), |r| r.hello.version.clone());
+            let version = report.map(|r| r.hello.version.clone());
             let role = match record.role {
                 Role::Manager => 0,
                 Role::Router => 1,
@@ -221,12 +221,15 @@ fn running(app: &App) -> (Vec<Version>, u64, usize) {
             if record.active && record.role == Role::Engine {
                 sessions += u64::from(report.map_or(0, |r| r.load.sessions));
             }
-            // A standby reports no stamp of its own.
-            current +=
-                usize::from(record.active && (record.role == Role::Manager || report.is_some_and(|r| r.hello.stamp >= network.stamp)));
+            current += usize::from(record.active && report.is_some_and(|r| r.hello.stamp >= network.stamp));
         }
     });
-    (versions.into_iter().map(|(version, counts)| Version { version, counts }).rev().collect(), sessions, current)
+    // Newest first, then what is no version, then those that never reported.
+    let mut versions: Vec<_> = versions.into_iter().collect();
+    versions.sort_by_cached_key(|(version, _)| Reverse(version.as_ref().map(|v| (v.parse::<weir_model::Version>().ok(), v.clone()))));
+    let word = |version: Option<String>| version.unwrap_or_else(|| "not reported".to_owned());
+    let versions = versions.into_iter().map(|(version, counts)| Version { version: word(version), counts });
+    (versions.collect(), sessions, current)
 }
 
 fn missing(app: &App) -> Vec<Missing> {

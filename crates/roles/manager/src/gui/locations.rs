@@ -111,7 +111,7 @@ async fn draw_list(app: &App, viewer: &Viewer, typed: Typed, rejected: Rejected)
     let shown = LocationsPage {
         page: Page::new(app, viewer, Section::Locations, "Locations").await,
         nodes: tree(app, &network),
-        nowhere: network.devices.values().filter(|d| d.location.is_none()).count(),
+        nowhere: network.devices.values().filter(|d| d.location.is_none() && d.name != network.primary).count(),
         typed,
         rejected,
     };

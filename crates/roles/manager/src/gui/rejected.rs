@@ -17,7 +17,7 @@ impl Rejected {
     /// The message at a field; empty when there is none. `engines[3]` is about the field `engines`.
     pub(super) fn at(&self, field: &str) -> String {
         match &self.0 {
-            Some(problem) if names(problem, field) => format!("{}. {}.", sentence(&problem.detail), sentence(&problem.next)),
+            Some(problem) if names(problem, field) => format!("{}; {}", problem.detail, problem.next),
             _ => String::new(),
         }
     }
@@ -44,15 +44,6 @@ fn names(problem: &Problem, field: &str) -> bool {
     rest.is_empty() || rest.starts_with(['[', '.'])
 }
 
-/// With a capital letter at its beginning, as what stands by itself has.
-pub(super) fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    match letters.next() {
-        Some(first) => first.to_uppercase().chain(letters).collect(),
-        None => String::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,7 +52,7 @@ mod tests {
     #[test]
     fn the_message_stands_at_its_field() {
         let rejected = Rejected::from(Problem::new(Reason::UnknownEngine, "there is no engine x").at("engines[2]"));
-        assert!(rejected.at("engines").starts_with("There is no engine x. Name engines"));
+        assert!(rejected.at("engines").starts_with("there is no engine x; name engines"));
         assert_eq!((rejected.at("engine"), rejected.at("name")), (String::new(), String::new()));
         assert!(rejected.besides(&["name", "engines"]).is_none());
         assert!(rejected.besides(&["name"]).is_some());

@@ -235,8 +235,10 @@ async fn an_overridden_lease_outlasts_a_peers_death() {
     offload(&running, "east-2", overriding()).await.expect(200);
     fleet.member("east-1").silent = true;
     let raised = |a: &Value| a["items"].to_string().contains("UPGRADE_GUARD");
-    fleet.until_of(&running, "it is alarmed", "/api/v1/alarms", raised).await;
+    let alarms = fleet.until_of(&running, "it is alarmed", "/api/v1/alarms", raised).await;
+    assert!(!alarms.to_string().contains("returned to service"), "{alarms}");
     fleet.meanwhile(&running, "east-2", Duration::from_secs(1), |o| o["leases"] != json!([])).await;
+    assert_eq!(audited(&running, "east-2").await, ["token:tests offload"]);
 }
 
 #[tokio::test]
@@ -301,7 +303,7 @@ async fn routers_are_handed_over_one_per_location() {
     let refused = offload(&running, "router-2", why()).await;
     assert!(refused.json["detail"].as_str().expect("text").contains("2 routers of location core would be out"), "{}", refused.json);
     unoffload(&running, "router-1").await.expect(200);
-    fleet.until(&running, "router-1", "it is back", |o| status(o) == "online").await;
+    fleet.until(&running, "router-1", "it is back", |o| status(o) == "online" && o["share_permille"] == 1000).await;
 }
 
 /// Whether the manager has listened for less than the two report periods after which it judges.

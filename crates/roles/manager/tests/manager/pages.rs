@@ -238,13 +238,13 @@ async fn a_delivery_service_is_made_changed_and_deleted() {
     }
     let none = [&right[..], &[("carriers", "chosen")]].concat();
     let seen = browser.submit("/delivery-services/films", &page, &none).await;
-    assert!(between(&seen, "<legend>Engines</legend>", "</label>").contains("The list is empty"), "{}", seen.text);
+    assert!(between(&seen, "<legend>Engines</legend>", "</label>").contains("the list is empty"), "{}", seen.text);
     let renamed: Vec<(&str, &str)> = right.iter().map(|(n, v)| if *n == "name" { (*n, "cinema") } else { (*n, *v) }).collect();
     assert_eq!(browser.submit("/delivery-services/films", &page, &renamed).await.location(), "/delivery-services/cinema");
     assert_eq!(running.get("/api/v1/delivery-services/cinema").await["engines"], json!(null));
     let page = browser.get("/delivery-services/cinema/delete").await;
     let seen = browser.submit("/delivery-services/cinema/delete", &page, &[("name", "films")]).await;
-    assert!(between(&seen, "name=\"name\"", "</div>").contains("Type cinema to delete it"), "{}", seen.text);
+    assert!(between(&seen, "name=\"name\"", "</div>").contains("type cinema to delete it"), "{}", seen.text);
     assert_eq!(browser.submit("/delivery-services/cinema/delete", &page, &[("name", "cinema")]).await.location(), "/delivery-services");
     assert_eq!(running.call(Method::GET, "/api/v1/delivery-services/cinema", None).await.status, 404);
     let audit = browser.get("/audit?object=service+cinema").await;
@@ -268,10 +268,10 @@ async fn locations_are_made_moved_and_guarded() {
     assert_eq!((count("<ul"), count("<li>")), (count("</ul>"), count("</li>")), "lists end: {main}");
     let seen = browser.submit("/locations", &page, &[("name", "core"), ("parent", "east")]).await;
     let field = between(&seen, "name=\"name\"", "</div>");
-    assert!(seen.status == 409 && field.contains("There is a location core") && field.contains("value=\"core\""), "{}", seen.text);
+    assert!(seen.status == 409 && field.contains("there is a location core") && field.contains("value=\"core\""), "{}", seen.text);
     let page = browser.get("/locations/core").await;
     let seen = browser.submit("/locations/core", &page, &[("name", "core"), ("parent", "east")]).await;
-    assert!(between(&seen, "name=\"parent\"", "</div>").contains("East is core or below it"), "{}", seen.text);
+    assert!(between(&seen, "name=\"parent\"", "</div>").contains("east is core or below it"), "{}", seen.text);
     let seen = browser.submit("/locations/core/delete", &page, &[]).await;
     assert!(seen.page(409).contains("location_in_use") && seen.text.contains("which is below it"), "{}", seen.text);
     let renamed = browser.submit("/locations/core", &page, &[("name", "root"), ("parent", "")]).await;
@@ -302,7 +302,7 @@ async fn a_device_is_activated_moved_and_deleted() {
     let seen = browser.submit(path, &page, &[("location", "east"), ("weight", "40"), ("capacity_mbps", "0")]).await;
     assert!(seen.page(422).contains("0 is not between 1 and 10000000"), "{}", seen.text);
     let seen = browser.submit(path, &page, &[("location", ""), ("weight", "40")]).await;
-    assert!(seen.page(422).contains("No location is chosen"), "{}", seen.text);
+    assert!(seen.page(422).contains("no location is chosen"), "{}", seen.text);
     let seen = browser.submit(path, &page, &[("location", "east"), ("weight", "40"), ("capacity_mbps", "10000")]).await;
     assert_eq!(seen.location(), path);
     let device = running.get("/api/v1/devices/spare").await;
@@ -311,7 +311,7 @@ async fn a_device_is_activated_moved_and_deleted() {
     assert_eq!(running.status_of("spare").await, "inactive");
     let page = browser.get("/devices/spare/delete").await;
     let seen = browser.submit("/devices/spare/delete", &page, &[("name", "spar")]).await;
-    assert!(seen.page(422).contains("value=\"spar\"") && seen.text.contains("Type spare to delete it"), "{}", seen.text);
+    assert!(seen.page(422).contains("value=\"spar\"") && seen.text.contains("type spare to delete it"), "{}", seen.text);
     assert_eq!(browser.submit("/devices/spare/delete", &page, &[("name", "spare")]).await.location(), "/devices");
     assert!(browser.get("/devices").await.page(200).contains("No router and no engine yet"));
     let page = browser.get("/devices/manager-1/delete").await;
@@ -332,7 +332,7 @@ async fn a_device_is_offloaded_and_returned_through_its_page() {
     assert!(preview.contains("demo") && preview.contains("east-2") && !page.text.contains("name=\"override\""), "{}", page.text);
     let seen = browser.submit("/devices/east-1/offload", &page, &[("why", "  "), ("for", "2"), ("unit", "days")]).await;
     let field = between(&seen, "id=\"why\"", "</div>");
-    assert!(seen.status == 422 && field.contains("aria-invalid") && field.contains("Is empty: say why"), "{}", seen.text);
+    assert!(seen.status == 422 && field.contains("aria-invalid") && field.contains("is empty: say why"), "{}", seen.text);
     assert!(seen.text.contains("name=\"for\" value=\"2\"") && seen.text.contains("<option selected>days"), "what was typed is kept");
     let seen = browser.submit("/devices/east-1/offload", &page, &[("why", "x"), ("for", "soon"), ("unit", "days")]).await;
     assert!(between(&seen, "name=\"for\"", "</div>\n").contains("aria-invalid"), "{}", seen.text);
@@ -442,7 +442,7 @@ async fn a_router_explains_and_a_device_reads_its_log() {
         asking.get("/explain?client=127.0.0.1&url=http://demo.weir.test/a&router=router-1"),
         fleet.answer(&running, "router-1", weir_device_api::Answer::Explain { decision }),
     );
-    for fact in ["The Host belongs to demo.weir.test.", "name_form", "/devices/east-1", "8080/a&#60;b&#62;", "router-1 decides"] {
+    for fact in ["the Host belongs to demo.weir.test", "name_form", "/devices/east-1", "8080/a&#60;b&#62;", "router-1 decides"] {
         assert!(seen.page(200).contains(fact), "{fact}: {}", seen.text);
     }
     let line = json!({"clock_ms": 1_700_000_000_000_u64, "level": "warn", "message": "slow <b>disk</b>", "count": 3, "device": "east-1"});

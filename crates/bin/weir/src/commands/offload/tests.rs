@@ -30,7 +30,7 @@ fn offload(status: DeviceStatus, drain: Option<DrainProgress>) -> Offload {
         overrides: false,
     };
     let leases = drain.iter().map(|_| lease.clone()).collect();
-    Offload { device: "east-1".parse().expect("name"), status, leases, drain, share_permille: 0 }
+    Offload { device: "east-1".parse().expect("name"), status, leases, share_permille: if drain.is_some() { 0 } else { 1000 }, drain }
 }
 
 fn word(look: &Look) -> String {
@@ -47,11 +47,11 @@ fn an_offload_is_waited_for_until_it_is_offloaded_overdue_or_over() {
     for (now, expected) in [
         (
             offload(DeviceStatus::Offloading, Some(drain())),
-            "not yet: offloading, 3 sessions and 1 requests left; waiting: 3 viewer sessions",
+            "not yet: offloading, 3 sessions and 1 request left; waiting: 3 viewer sessions",
         ),
-        (offload(DeviceStatus::Offline, Some(drain())), "not yet: offline, 3 sessions and 1 requests left; waiting: 3 viewer sessions"),
+        (offload(DeviceStatus::Offline, Some(drain())), "not yet: offline, 3 sessions and 1 request left; waiting: 3 viewer sessions"),
         (offload(DeviceStatus::Offloaded, Some(late.clone())), "done"),
-        (offload(DeviceStatus::Offloading, Some(late)), "never: DRAIN_TIMEOUT: 3 sessions and 1 requests left; waiting: 3 viewer sessions"),
+        (offload(DeviceStatus::Offloading, Some(late)), "never: DRAIN_TIMEOUT: 3 sessions and 1 request left; waiting: 3 viewer sessions"),
         (offload(DeviceStatus::Online, None), "never: was returned to service; `weir audit` says by whom and why"),
     ] {
         assert_eq!(word(&drained(&now)), expected);
@@ -62,6 +62,7 @@ fn an_offload_is_waited_for_until_it_is_offloaded_overdue_or_over() {
 fn a_return_is_waited_for_until_the_device_is_online() {
     for (now, expected) in [
         (offload(DeviceStatus::Online, None), "done"),
+        (Offload { share_permille: 0, ..offload(DeviceStatus::Online, None) }, "not yet: does not know yet"),
         (offload(DeviceStatus::Offline, None), "not yet: is offline"),
         (offload(DeviceStatus::Offloaded, Some(drain())), "never: is still offloaded by operator: disk"),
     ] {

@@ -5,6 +5,12 @@ use std::collections::BTreeMap;
 
 /// Deepest field that is told apart; what is below is one value.
 const DEPTH_MAX: usize = 4;
+/// Fields of an object that are looked at: coverage zones may have hundreds of thousands.
+const FIELDS_MAX: usize = 2_000;
+/// Fields that are told of one write.
+pub(super) const CHANGES_MAX: usize = 100;
+/// Characters of a value that are shown.
+const VALUE_CHARS_MAX: usize = 300;
 
 /// A field that is not as it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,29 +31,41 @@ pub(super) fn changes(before: Option<&Value>, after: Option<&Value>) -> Vec<Chan
     }
     let names: std::collections::BTreeSet<_> = old.keys().chain(new.keys()).cloned().collect();
     let change = |field: String| Change { before: old.get(&field).cloned(), after: new.get(&field).cloned(), field };
-    names.into_iter().map(change).filter(|c| c.before != c.after).collect()
+    names.into_iter().map(change).filter(|c| c.before != c.after).take(CHANGES_MAX).collect()
 }
 
 /// Notes the leaves of `value`; a null is a field that is not there.
 fn flatten(value: &Value, name: String, depth: usize, fields: &mut BTreeMap<String, String>) {
-    match value {
-        Value::Null => {}
+    if fields.len() >= FIELDS_MAX {
+        return;
+    }
+    let text = match value {
+        Value::Null => return,
         Value::Object(members) if depth < DEPTH_MAX => {
             for (key, member) in members {
                 let below = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
                 flatten(member, below, depth + 1, fields);
             }
+            return;
         }
-        Value::Array(items) if items.iter().all(Value::is_string) => {
-            let text: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
-            fields.insert(name, text.join(", "));
+        Value::Array(items) if depth < DEPTH_MAX && !items.iter().all(Value::is_string) => {
+            for (at, item) in items.iter().enumerate() {
+                flatten(item, format!("{name}[{at}]"), depth + 1, fields);
+            }
+            return;
         }
-        Value::String(text) => {
-            fields.insert(name, text.clone());
-        }
-        other => {
-            fields.insert(name, other.to_string());
-        }
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    fields.insert(name, shortened(text));
+}
+
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(VALUE_CHARS_MAX) {
+        Some((at, _)) => format!("{} \u{2026}", text.get(..at).unwrap_or_default()),
+        None => text,
     }
 }
 
@@ -70,5 +88,11 @@ mod tests {
         assert_eq!(changes(None, Some(&json!({"a": 1}))), [change("a", None, Some("1"))]);
         assert_eq!(changes(Some(&json!("x")), None), [change("", Some("x"), None)]);
         assert_eq!(changes(Some(&before), Some(&before)), []);
+        let zones = |n: usize| json!({"zones": (0..n).map(|at| json!({"network": at})).collect::<Vec<_>>()});
+        let expected = [change("zones", Some("none"), None), change("zones[0].network", None, Some("0"))];
+        assert_eq!(changes(Some(&zones(0)), Some(&zones(1))), expected);
+        assert_eq!(changes(None, Some(&zones(5_000))).len(), CHANGES_MAX, "bounded");
+        let long = json!("ü".repeat(301));
+        assert_eq!(changes(None, Some(&long))[0].after.as_ref().map(|a| a.chars().count()), Some(302));
     }
 }

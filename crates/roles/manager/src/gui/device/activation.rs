@@ -132,9 +132,9 @@ impl ActivationPage {
     /// What the epoch means, in words.
     fn epoch(&self, drain: &DrainProgress) -> &'static str {
         match (self.head.device.role, drain.epoch) {
-            (Role::Router, _) => "other routers no longer name it; it goes on answering",
-            (_, OffloadEpoch::Clients) => "no new viewer is sent here; other engines still fill from it",
-            (_, OffloadEpoch::Peers) => "no new viewer is sent here, and no engine fills from it",
+            (Role::Router, _) => "Other routers no longer name it; it goes on answering",
+            (_, OffloadEpoch::Clients) => "No new viewer is sent here; other engines still fill from it",
+            (_, OffloadEpoch::Peers) => "No new viewer is sent here, and no engine fills from it",
         }
     }
 

@@ -33,11 +33,11 @@ pub(super) fn routes() -> Router<Arc<App>> {
 struct Fact {
     name: &'static str,
     value: String,
-    hint: &'static str,
+    hint: String,
 }
 
 fn fact(name: &'static str, value: impl ToString, hint: &'static str) -> Fact {
-    Fact { name, value: value.to_string(), hint }
+    Fact { name, value: value.to_string(), hint: hint.to_owned() }
 }
 
 #[derive(Template)]
@@ -96,7 +96,6 @@ fn facts(head: &Head) -> Vec<Fact> {
     if let Some(report) = &device.last_report {
         facts.push(fact("Version", &report.version, ""));
         facts.push(fact("Worker up", Span(report.uptime_ms), "since its last start"));
-        facts.push(fact("Worker starts", report.boot, "in the life of this device"));
         facts.push(fact("Worker crashes", report.worker_crashes, "since its keeper started"));
         facts.push(fact("Clock", skew(report.clock_skew_ms), "next to the manager's"));
     }
@@ -116,10 +115,11 @@ fn skew(millis: i64) -> String {
 fn load(head: &Head) -> Vec<Fact> {
     let Some(report) = &head.device.last_report else { return Vec::new() };
     let load = &report.load;
-    let mut facts = vec![
-        fact("Requests", Count(load.requests), "answered since the worker started"),
-        fact("Being answered", Count(load.active_requests.into()), "requests now"),
-    ];
+    let mut facts = vec![Fact {
+        name: "Requests",
+        value: Count(load.requests).to_string(),
+        hint: format!("since the worker started; {} now", Count(load.active_requests.into())),
+    }];
     if head.device.role == Role::Engine {
         facts.insert(0, fact("Sessions", Count(load.sessions.into()), "viewers now"));
         facts.push(fact("To clients", Bytes(load.client_bytes), "since the worker started"));
