@@ -69,16 +69,14 @@
       if (!row.hidden) shown += 1;
     }
     const caption = table.caption;
-    if (caption && text.value !== text.defaultValue) caption.textContent = `${shown} shown`;
+    if (!caption) return;
+    caption.dataset.all ??= caption.textContent;
+    caption.textContent = words.length ? `${shown} of ${caption.dataset.all}` : caption.dataset.all;
   };
 
   document.addEventListener("input", (event) => {
     const form = event.target.closest("form[data-filter]");
     if (form && event.target.type === "search") narrow(form);
-  });
-  document.addEventListener("change", (event) => {
-    const form = event.target.closest("form[data-filter]");
-    if (form && event.target.tagName === "SELECT") form.requestSubmit();
   });
   document.addEventListener("weir:replaced", () => {
     for (const form of document.querySelectorAll("form[data-filter]")) narrow(form);

@@ -22,6 +22,7 @@ mod locations;
 mod login;
 mod page;
 mod password;
+mod prose;
 mod rejected;
 mod session;
 pub(crate) mod standby;

@@ -85,7 +85,7 @@ pub(crate) async fn explain(app: &App, query: RouteQuery) -> Result<RouteExplana
 fn named_router<'a>(network: &'a Snapshot, name: &str) -> Result<&'a DeviceRecord, Problem> {
     let record = devices::find(network, name)?;
     if record.role != Role::Router {
-        return Err(Problem::new(Reason::WrongRole, format!("{name} is a {}, not a router", record.role)).at("router"));
+        return Err(Problem::new(Reason::WrongRole, format!("{name} is no router; its role is {}", record.role)).at("router"));
     }
     Ok(record)
 }

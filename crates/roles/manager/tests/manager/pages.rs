@@ -381,7 +381,7 @@ async fn alarms_are_taken_on_from_both_lists() {
     let both = |a: &serde_json::Value| a["items"].as_array().is_some_and(|a| a.len() == 2);
     fleet.until_of(&running, "two are offline", "/api/v1/alarms", both).await;
     let page = browser.get("/alarms").await;
-    for fact in ["DEVICE_OFFLINE", "critical", "Next: check that the box is up", "/devices/east-2"] {
+    for fact in ["DEVICE_OFFLINE", "critical", "Next: check that the box is up", "<code>weir logs DEVICE</code>", "/devices/east-2"] {
         assert!(page.page(200).contains(fact), "{fact}: {}", page.text);
     }
     assert!(browser.get("/alarms?severity=minor").await.page(200).contains("No alarm stands here"));
@@ -461,5 +461,5 @@ async fn a_router_explains_and_a_device_reads_its_log() {
     let seen = browser.get("/explain?client=nonsense&url=http://x/").await;
     assert!(between(&seen, "name=\"client\"", "</div>").contains("aria-invalid") && seen.status == 422, "{}", seen.text);
     let seen = browser.get("/explain?client=127.0.0.1&url=http://x/&router=east-1").await;
-    assert!(between(&seen, "name=\"router\"", "</div>").contains("is a engine, not a router"), "{}", seen.text);
+    assert!(between(&seen, "name=\"router\"", "</div>").contains("is no router; its role is engine"), "{}", seen.text);
 }
