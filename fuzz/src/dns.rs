@@ -40,6 +40,7 @@ fn configuration() -> DeviceConfiguration {
             http: "127.0.7.22:8080".parse().expect(named),
             weight: 100,
             offload: None,
+            offload_since_ms: None,
         }],
         routers: vec![RouterEntry {
             name: "router-1".parse().expect(named),

@@ -109,6 +109,9 @@ impl Browser {
 
     /// The whole page as a PNG, on a screen of this width that is as high as the page.
     pub async fn picture(&self, width: u32) -> anyhow::Result<Vec<u8>> {
+        // A change of theme may fade over; what never ends is left as it is.
+        let finish = "for (const a of document.getAnimations()) if (a.effect.getComputedTiming().endTime < Infinity) a.finish();";
+        self.evaluate(finish).await?;
         let height = self.evaluate("return Math.ceil(document.scrollingElement.scrollHeight)").await?;
         self.size(width, height.as_u64().context("a height")?.clamp(SCREEN_HEIGHT, PICTURE_HEIGHT_MAX)).await?;
         let picture = self.tab.screenshot_as_png().await.context("take a picture")?;

@@ -10,6 +10,8 @@ use thirtyfour::{By, Key, WebElement};
 
 /// Patience for something to be on the page, and for the next page.
 const PAGE_DEADLINE: Duration = Duration::from_secs(20);
+/// Times a live part of the page may be replaced under the hand before that is a fault.
+const REPLACED_MAX: usize = 5;
 /// Presses of Tab until somebody would give up.
 const TABS_MAX: usize = 250;
 
@@ -66,14 +68,15 @@ impl<'b> Person<'b> {
 
     /// Follows a link to the next page.
     pub async fn follow(&self, text: &str) -> anyhow::Result<()> {
-        let link = self.find(&format!("a link {text:?}"), &format!("//a[normalize-space()='{text}']")).await;
-        self.leave(&link).await.with_context(|| format!("follow {text:?}"))
+        self.leave(&format!("a link {text:?}"), &format!("//a[normalize-space()='{text}']"))
+            .await
+            .with_context(|| format!("follow {text:?}"))
     }
 
     /// Presses a button that leads to the next page.
     pub async fn press(&self, text: &str) -> anyhow::Result<()> {
-        let button = self.find(&format!("a button {text:?}"), &format!("//button[normalize-space()='{text}']")).await;
-        self.leave(&button).await.with_context(|| format!("press {text:?}"))
+        let path = format!("//button[normalize-space()='{text}']");
+        self.leave(&format!("a button {text:?}"), &path).await.with_context(|| format!("press {text:?}"))
     }
 
     /// Writes into a field what is to stand in it.
@@ -96,9 +99,21 @@ impl<'b> Person<'b> {
         Ok(())
     }
 
-    /// Goes to the next page by way of this link or button.
-    async fn leave(&self, element: &WebElement) -> anyhow::Result<()> {
+    /// Goes to the next page by way of a link or button. A live part of the page may be replaced before the hand is there:
+    /// then it is the new one that is meant, as for any person.
+    async fn leave(&self, what: &str, path: &str) -> anyhow::Result<()> {
         self.browser.evaluate("window.left = true;").await?;
+        for _ in 1..REPLACED_MAX {
+            match self.set_off(&self.find(what, path).await).await {
+                Err(error) if format!("{error:#}").contains("stale element") => {}
+                other => return self.arrive(other).await,
+            }
+        }
+        let last = self.set_off(&self.find(what, path).await).await;
+        self.arrive(last).await
+    }
+
+    async fn set_off(&self, element: &WebElement) -> anyhow::Result<()> {
         match self.hand {
             Hand::Mouse => element.click().await?,
             Hand::Keyboard => {
@@ -106,6 +121,11 @@ impl<'b> Person<'b> {
                 self.browser.tab.action_chain().send_keys(Key::Enter).perform().await?;
             }
         }
+        Ok(())
+    }
+
+    async fn arrive(&self, set_off: anyhow::Result<()>) -> anyhow::Result<()> {
+        set_off?;
         wait_until("the next page", PAGE_DEADLINE, || async {
             let script = "return window.left === undefined && document.readyState === 'complete'";
             self.browser.evaluate(script).await.is_ok_and(|there| there == true)

@@ -202,6 +202,7 @@ async fn returned(network: &Network, live: Live, engine: SocketAddr, target: &st
     let api = Api::new(network.file())?;
     let device = &network.engine_at(engine).name;
     api.unoffload(device, "the test is over").await?;
+    routers_see_the_ramp(&api, network, device).await;
     let shares = RefCell::new(Vec::new());
     wait_for("it takes its whole share again", RETURN_DEADLINE, || async {
         let state = api.offload_of(device).await?;
@@ -223,6 +224,20 @@ async fn returned(network: &Network, live: Live, engine: SocketAddr, target: &st
     })
     .await;
     Ok(report)
+}
+
+/// A router gives the returning engine a part of its weight, as the engine's own keepalives say.
+async fn routers_see_the_ramp(api: &Api, network: &Network, device: &str) {
+    let question = format!("/route/explain?client=127.0.0.1&url=http://{}/live/index.m3u8", network.file().services[0].domain);
+    wait_for("a router sees the ramp", RETURN_DEADLINE, || async {
+        let explained = api.get(&question).await?;
+        let reasons = explained["decision"]["reasons"].as_array().context("reasons")?;
+        let texts = reasons.iter().filter_map(|reason| reason["text"].as_str());
+        let part = |text: &str| text.starts_with(device) && text.contains("thousandths while it returns");
+        ensure!(texts.clone().any(part), "{:?}", texts.collect::<Vec<_>>());
+        anyhow::Ok(())
+    })
+    .await;
 }
 
 /// The oracle of the test above can fail: with no other engine left, the same offload is noticed.

@@ -186,11 +186,24 @@ pub(crate) enum DeviceVerb {
         /// What it can send, in Mbit/s; the capacity guard needs it
         #[arg(long, value_name = "MBPS")]
         capacity_mbps: Option<u32>,
+        /// Move it, or take its weight, although that breaks a floor of the capacity guard
+        #[arg(long = "override")]
+        overrides: bool,
     },
     /// Take it out of service
-    Deactivate { device: String },
+    Deactivate {
+        device: String,
+        /// Although it breaks a floor of the capacity guard
+        #[arg(long = "override")]
+        overrides: bool,
+    },
     /// Remove it; its certificate is worth nothing afterwards
-    Delete { device: String },
+    Delete {
+        device: String,
+        /// Although it breaks a floor of the capacity guard
+        #[arg(long = "override")]
+        overrides: bool,
+    },
 }
 
 #[derive(Args)]

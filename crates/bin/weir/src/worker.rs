@@ -26,7 +26,7 @@ pub(crate) struct Start {
     metrics: Metrics,
     worker_crashes: u32,
     last_exit: Option<String>,
-    /// Connections each data-plane listener may hold.
+    /// Connections each data-plane listener may hold, and a manager's listeners together.
     connections: usize,
 }
 

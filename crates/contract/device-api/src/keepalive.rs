@@ -285,10 +285,10 @@ mod tests {
     #[test]
     fn golden() {
         let body = "574b413101000000000100000000000000070000000000000009000000000000000100000000000000\
-                    2a0000000300000002007d06656173742d31";
+                    2a0000000300000002007d03e806656173742d31";
         let macs = [
-            (Channel::Datagram, "c388551d7fa9a9d670e442461d2e39a04c4f56049e0a294d2f525615a5f3fedc"),
-            (Channel::Lifeline(NONCE), "79268af9b34ee1685ffb154ee8a7860c3775e9ebba6dfa8915758d8138dd55ca"),
+            (Channel::Datagram, "00284e2ec04535e75cae1e2b31b0391354f1cf2deaef167cf9ca5a0a17ace65e"),
+            (Channel::Lifeline(NONCE), "bd07a7fa1d20662bfa391b6c0153a30f6b8124726252657ab6c8cf9f50240c88"),
         ];
         let router = router("router-1");
         for (channel, mac) in macs {

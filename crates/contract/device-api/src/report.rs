@@ -37,7 +37,7 @@ pub struct Load {
     pub active_requests: u32,
     /// Viewer sessions now.
     pub sessions: u32,
-    /// Bytes sent to clients.
+    /// Body bytes given to viewers, other engines not among them.
     pub client_bytes: u64,
     /// Bytes received from origins.
     pub origin_bytes: u64,
@@ -61,7 +61,7 @@ pub struct Condition {
 pub struct Report {
     /// Who, and which configuration it runs.
     pub hello: Hello,
-    /// Rises by one with each start of the worker; persisted on the device.
+    /// Rises with each start of the worker; persisted on the device.
     pub boot: u64,
     /// Wall clock of the device, milliseconds since 1970.
     pub clock_ms: u64,
@@ -88,6 +88,10 @@ pub struct Report {
     /// Routers an engine holds a lifeline to, by name.
     #[serde(default)]
     pub routers: Vec<RouterContact>,
+    /// Engines: the part of its configured weight it takes now, in thousandths: [`crate::keepalive::SHARE_WHOLE`], or less while
+    /// it ramps up after an offload. Absent: not said.
+    #[serde(default)]
+    pub share_permille: Option<u16>,
 }
 
 /// Sessions a [`Drain`] lists at most: those begun last.
@@ -99,7 +103,7 @@ pub const DRAIN_SESSIONS_MAX: usize = 64;
 pub struct Drain {
     /// How far out its own configuration says it is; routers know [`OffloadEpoch::Clients`] only.
     pub epoch: OffloadEpoch,
-    /// Milliseconds since it learnt that it is offloaded.
+    /// Milliseconds since it learnt that it is offloaded. An engine started anew counts from `offload_since_ms` of its entry.
     pub for_ms: u64,
     /// Viewers' requests being answered.
     pub active_requests: u32,
@@ -110,6 +114,13 @@ pub struct Drain {
     /// The sessions begun last, newest first; at most [`DRAIN_SESSIONS_MAX`].
     #[serde(default)]
     pub newest: Vec<DrainSession>,
+    /// Of `sessions`: those that began one DNS TTL after this worker learnt of the offload or later, when no name should lead
+    /// here any more. `newest` lists them first, but not more of them than [`DRAIN_SESSIONS_MAX`].
+    #[serde(default)]
+    pub late_sessions: u32,
+    /// Of `active_requests`: those of late sessions, also of such as have been given nothing yet.
+    #[serde(default)]
+    pub late_requests: u32,
 }
 
 /// One viewer session on a draining engine.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use weir_model::{AlarmReason, DeviceName, DeviceStatus, LocationName, Role, Stamp};
 
 /// Weight of an engine whose activation names none.
@@ -158,6 +158,20 @@ pub struct Activation {
     /// What it can send, in Mbit/s, 1 to 10,000,000; absent: unchanged, unknown at first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity_mbps: Option<u32>,
+    /// Move it, or take its weight, although that breaks a capacity floor of the location it leaves.
+    #[serde(default, rename = "override", skip_serializing_if = "std::ops::Not::not")]
+    pub overrides: bool,
+}
+
+/// Query of POST `/devices/{name}/deactivate` and of DELETE `/devices/{name}`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Removal {
+    /// Although it breaks a capacity floor.
+    #[serde(default, rename = "override", skip_serializing_if = "std::ops::Not::not")]
+    #[param(required = false)]
+    pub overrides: bool,
 }
 
 /// The last lines of a device's log.

@@ -44,7 +44,8 @@ pub struct Offload {
     pub leases: Vec<OffloadLease>,
     /// How the drain stands; null while no lease lives.
     pub drain: Option<DrainProgress>,
-    /// Share of its weight it takes now, in thousandths, as the manager reckons it: 0 while it is out, then rising to 1000.
+    /// Share of its weight it takes now, in thousandths: 0 while it is out and until it knows that it is not, then what an
+    /// engine says itself; 1000 when it says nothing.
     pub share_permille: u16,
 }
 

@@ -159,8 +159,8 @@ reasons! {
     DeviceInUse, "device_in_use", 409, "Device in use", "take it out of the delivery services first";
     /// The primary manager itself.
     IsPrimary, "is_primary", 409, "This is the primary manager", "the primary is always active and cannot be deleted";
-    /// Offloading the device would break a capacity floor.
-    OffloadGuard, "offload_guard", 409, "Offload refused by the capacity guard", "return another device to service first, or offload with `--override --why TEXT`";
+    /// Taking the device from viewers would break a capacity floor.
+    OffloadGuard, "offload_guard", 409, "Refused by the capacity guard", "return another device to service first, or offload with `--override --why TEXT`";
     /// The guard does not judge before devices have had time to report to this manager.
     TooEarly, "too_early", 503, "The manager has just started", "try again when devices have reported twice";
     /// Nothing of this owner holds the device.

@@ -29,7 +29,7 @@ pub use accept::serve;
 pub(crate) use accept::{adopt, serve_socket};
 pub use body::{Body, BodyError, BodySource, SliceBody};
 pub use chunked::{ChunkedDecoder, Decoded};
-pub use gate::{Gate, Phase};
+pub use gate::{Gate, Guest, Phase};
 pub use lane::Counters;
 pub use limits::{FIELDS_MAX, Limits};
 pub use parse::{Framing, Head, Progress, parse_head};

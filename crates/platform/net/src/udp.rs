@@ -185,8 +185,8 @@ impl Reader {
                 let (sent, unsent) = batch.send(&self.socket);
                 self.counts.add(Traffic { sent, unsent, ..traffic });
             }
-            // Nothing came, a signal came, or a client is gone that an earlier answer went to: the socket is well.
-            Err(Errno::AGAIN | Errno::INTR | Errno::CONNREFUSED | Errno::HOSTUNREACH | Errno::NETUNREACH) => {}
+            // Nothing came, or a signal did. That an earlier answer's client is gone, a socket that is not connected does not say.
+            Err(Errno::AGAIN | Errno::INTR) => {}
             Err(error) => {
                 tracing::debug!(%error, "datagrams not received");
                 std::thread::park_timeout(SOCKET_RETRY);

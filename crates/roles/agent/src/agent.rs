@@ -113,6 +113,11 @@ impl Agent {
             }
             Err(error) => return Err(error.into()),
         };
+        let returned_ms = settings.state.returned().unwrap_or_else(|error| {
+            tracing::warn!(error = %Chain(&error), "when the engine returned from an offload is lost; it takes its whole weight");
+            None
+        });
+        let ramp = Ramp::resumed(returned_ms, weir_clock::wall_ms(), weir_clock::monotonic());
         let shared = Arc::new(Shared {
             settings,
             hooks,
@@ -123,12 +128,12 @@ impl Agent {
             boot,
             voice: keepalive::Voice::default(),
             contacts: Contacts::default(),
-            ramp: Mutex::default(),
+            ramp: Mutex::new(ramp),
             started: weir_clock::monotonic(),
             disk_error: Mutex::new(unsaved),
         });
-        if let Some(configuration) = last_good {
-            shared.run(configuration);
+        if let Some(configuration) = last_good.and_then(|configuration| shared.run(configuration)) {
+            shared.tell(configuration);
         }
         Ok(Self { shared })
     }
@@ -184,8 +189,9 @@ impl Shared {
         self.running.borrow().as_ref().map_or_else(Profile::standard, |c| c.profile.clone())
     }
 
-    /// Takes a configuration from the manager: refuses what is not newer or not ours, runs it, keeps it. Blocks on the
-    /// role and the disk. Returns whether it is in force.
+    /// Takes a configuration from the manager: refuses what is not newer or not ours, runs it, keeps it, and only then names its
+    /// stamp to anybody, who may count on it from then on, also after a crash. One that cannot be kept runs all the same, with a
+    /// condition that says so. Blocks on the role and the disk. Returns whether it is in force.
     pub(crate) fn take(&self, configuration: DeviceConfiguration) -> bool {
         let offered = configuration.stamp;
         if offered <= self.stamp() {
@@ -197,16 +203,22 @@ impl Shared {
             self.reject(Rejected { stamp: offered, reason });
             return false;
         }
-        let kept = self.run(configuration);
-        if let Some(kept) = &kept {
-            let written = self.settings.state.keep_configuration(kept);
-            let text = written.err().map(|error| Chain(&error).to_string());
-            if let Some(text) = &text {
-                tracing::error!(error = text, "configuration runs but is not kept on disk");
-            }
-            *self.disk_error.lock().expect("no panic while held") = text;
+        let Some(configuration) = self.run(configuration) else { return false };
+        let text = self.keep(&configuration).err().map(|error| Chain(&error).to_string());
+        if let Some(text) = &text {
+            tracing::error!(error = text, "configuration runs but is not kept on disk");
         }
-        kept.is_some()
+        *self.disk_error.lock().expect("no panic while held") = text;
+        self.tell(configuration);
+        true
+    }
+
+    /// Keeps a configuration on disk, and before it that the engine returns with it: a crash between the two ends no ramp.
+    fn keep(&self, configuration: &DeviceConfiguration) -> Result<(), StateError> {
+        let state = &self.settings.state;
+        let returns = self.ramp.lock().expect("no panic while held").ends_with(own_entry(configuration));
+        let returned = if returns { state.keep_returned(weir_clock::wall_ms()) } else { Ok(()) };
+        state.keep_configuration(configuration).and(returned)
     }
 
     fn reject(&self, rejected: Rejected) {
@@ -214,7 +226,7 @@ impl Shared {
         *self.rejected.lock().expect("no panic while held") = Some(rejected);
     }
 
-    /// Hands a configuration to the role; returns it when the role runs it.
+    /// Hands a configuration to the role; returns it when the role runs it. Nobody is told before [`Shared::tell`].
     fn run(&self, configuration: DeviceConfiguration) -> Option<Arc<DeviceConfiguration>> {
         let configuration = Arc::new(configuration);
         let stamp = configuration.stamp;
@@ -224,9 +236,6 @@ impl Shared {
                 self.client.set_managers(&configuration.managers);
                 weir_telemetry::log::set_stamp(stamp.term, stamp.generation);
                 tracing::info!("configuration in force");
-                let entry = own_entry(&configuration);
-                self.ramp.lock().expect("no panic while held").runs(entry, weir_clock::monotonic());
-                self.running.send_replace(Some(configuration.clone()));
                 Some(configuration)
             }
             Err(reason) => {
@@ -234,6 +243,19 @@ impl Shared {
                 None
             }
         }
+    }
+
+    /// Reports, polls and keepalives name a configuration that runs.
+    fn tell(&self, configuration: Arc<DeviceConfiguration>) {
+        let (entry, now) = (own_entry(&configuration), weir_clock::monotonic());
+        self.ramp.lock().expect("no panic while held").runs(entry, configuration.stamp, now);
+        self.running.send_replace(Some(configuration));
+    }
+
+    /// The part of its weight an engine takes now, in thousandths.
+    pub(crate) fn share_permille(&self) -> u16 {
+        let ramp = Duration::from_millis(self.profile().ramp_ms);
+        self.ramp.lock().expect("no panic while held").share_permille(weir_clock::monotonic(), ramp)
     }
 
     /// The role's conditions and the agent's own.

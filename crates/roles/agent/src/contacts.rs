@@ -52,10 +52,12 @@ fn listed(table: &Table) -> Vec<RouterContact> {
     table.iter().map(|(router, contact)| RouterContact { router: router.clone(), obeyed: contact.obeyed }).collect()
 }
 
-/// Whether a router has obeyed an offload of which `told` does not say so.
-pub(crate) fn has_news(table: &Table, told: &[RouterContact]) -> bool {
-    let knows = |router: &DeviceName, obeyed| told.iter().any(|contact| contact.router == *router && contact.obeyed == obeyed);
-    table.iter().any(|(router, contact)| contact.obeyed.is_some() && !knows(router, contact.obeyed))
+/// Whether a router obeys the offload that began with `since` and `told` does not say so. Its further words are no news: each
+/// configuration makes one.
+pub(crate) fn has_news(table: &Table, told: &[RouterContact], since: Stamp) -> bool {
+    let obeys = |obeyed: Option<Stamp>| obeyed >= Some(since);
+    let knows = |router: &DeviceName| told.iter().any(|contact| contact.router == *router && obeys(contact.obeyed));
+    table.iter().any(|(router, contact)| obeys(contact.obeyed) && !knows(router))
 }
 
 /// One open lifeline.
@@ -127,18 +129,24 @@ mod tests {
     }
 
     #[test]
-    fn news_is_a_router_that_obeyed() {
+    fn news_is_a_router_that_first_obeys_this_offload() {
         let contacts = Contacts::default();
-        let news = |told: &[RouterContact]| has_news(&contacts.subscribe().borrow(), told);
+        let news = |told: &[RouterContact]| has_news(&contacts.subscribe().borrow(), told, stamp(7));
         let lifeline = contacts.open(router("router-1"), 1);
         assert!(!news(&[]), "contact alone is not waited for");
+        lifeline.obeyed(stamp(6));
+        assert!(!news(&[]), "an earlier offload");
+        let earlier = contacts.list();
         lifeline.obeyed(stamp(7));
-        assert!(news(&[]));
+        assert!(news(&[]) && news(&earlier));
         let told = contacts.list();
         assert!(!news(&told));
         lifeline.obeyed(stamp(8));
-        assert!(news(&told));
-        drop(lifeline);
+        assert!(!news(&told), "another configuration of the same offload");
+        let other = contacts.open(router("router-2"), 2);
+        other.obeyed(stamp(8));
+        assert!(news(&told), "another router");
+        drop((lifeline, other));
         assert!(!news(&told), "the end of a lifeline is not waited for");
     }
 }

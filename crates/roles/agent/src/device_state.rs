@@ -160,21 +160,29 @@ impl DeviceState {
         self.write(&self.configuration_path(), configuration)
     }
 
-    /// Raises the boot counter by one, durably, and returns it. A counter that is damaged, or absent because the device
-    /// was installed anew, starts from the wall clock's seconds, which lie above any counter that rises once a start:
-    /// routers refuse keepalives of a lower boot. One that cannot be written is taken from the wall clock too, and the
-    /// error goes with it: a full disk must not keep a device from starting.
+    /// Raises the boot number, durably, and returns it: routers refuse keepalives of one that does not rise. It is the wall
+    /// clock's milliseconds, or one more than the last if that is higher. So it rises too after a start on a full disk, whose
+    /// number nobody kept, after damage, and when the device is installed anew; milliseconds, so that two starts never share
+    /// one. When it cannot be written the error goes with it: a full disk must not keep a device from starting.
     pub fn next_boot(&self) -> (u64, Option<StateError>) {
         let path = self.dir.join("boot.json");
-        let last: u64 = match self.read(&path) {
-            Ok(Some(last)) => last,
-            Ok(None) | Err(_) => weir_clock::wall_seconds(),
-        };
-        let boot = last + 1;
-        match self.write(&path, &boot) {
-            Ok(()) => (boot, None),
-            Err(error) => (boot.max(weir_clock::wall_seconds()), Some(error)),
-        }
+        let last: u64 = self.read(&path).ok().flatten().unwrap_or(0);
+        let boot = last.saturating_add(1).max(weir_clock::wall_ms());
+        (boot, self.write(&path, &boot).err())
+    }
+
+    fn returned_path(&self) -> PathBuf {
+        self.dir.join("returned.json")
+    }
+
+    /// When Server Offload last let this engine go, wall clock in milliseconds since 1970.
+    pub fn returned(&self) -> Result<Option<u64>, StateError> {
+        self.read(&self.returned_path())
+    }
+
+    /// Keeps when that was.
+    pub fn keep_returned(&self, wall_ms: u64) -> Result<(), StateError> {
+        self.write(&self.returned_path(), &wall_ms)
     }
 
     fn new_key_path(&self) -> PathBuf {
@@ -211,6 +219,7 @@ pub enum EnrolmentKeyError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn open(dir: &Path, name: &str) -> DeviceState {
         DeviceState::open(dir, name.parse().expect("name"), Role::Engine).expect("open")
@@ -220,10 +229,28 @@ mod tests {
     fn the_boot_counter_rises_over_restarts_and_damage() {
         let dir = tempfile::tempdir().expect("dir");
         let boot = || open(dir.path(), "east-1").next_boot().0;
-        let first = boot();
-        assert_eq!(boot(), first + 1);
-        std::fs::write(dir.path().join("state/engine/boot.json"), b"{torn").expect("damage");
-        assert!(boot() >= first);
+        let file = dir.path().join("state/engine/boot.json");
+        let rises = |before: u64| {
+            let (tick, deadline) = (weir_clock::wall_ms(), weir_clock::monotonic() + Duration::from_secs(10));
+            while weir_clock::wall_ms() <= tick && weir_clock::monotonic() < deadline {
+                std::thread::yield_now();
+            }
+            let boot = boot();
+            assert!(boot > before, "{boot} after {before}");
+            boot
+        };
+        let kept = rises(rises(0));
+        // A directory in the place of the file that is written first fails the write for every user, root included.
+        std::fs::rename(&file, dir.path().join("aside")).expect("moved");
+        std::fs::create_dir(&file).expect("make");
+        let unkept = rises(rises(kept));
+        std::fs::remove_dir(&file).expect("remove");
+        std::fs::rename(dir.path().join("aside"), &file).expect("moved back");
+        let again = rises(unkept);
+        std::fs::write(&file, b"{torn").expect("damage");
+        let ahead = rises(again) + 3_600_000;
+        std::fs::write(&file, ahead.to_string()).expect("of a clock that was put back since");
+        assert_eq!(boot(), ahead + 1);
     }
 
     #[test]

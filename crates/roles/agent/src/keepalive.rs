@@ -89,7 +89,6 @@ pub(crate) async fn send_now(shared: &Shared) {
 /// What the engine says of itself now.
 fn next_keepalive(shared: &Shared, configuration: &DeviceConfiguration) -> Keepalive {
     let load = (shared.hooks.load)();
-    let ramp = Duration::from_millis(configuration.profile.ramp_ms);
     Keepalive {
         engine: shared.settings.device.clone(),
         state: state(shared, configuration),
@@ -99,7 +98,7 @@ fn next_keepalive(shared: &Shared, configuration: &DeviceConfiguration) -> Keepa
         sessions: load.sessions,
         active_requests: load.active_requests,
         load_permille: 0,
-        share_permille: shared.ramp.lock().expect("no panic while held").share_permille(weir_clock::monotonic(), ramp),
+        share_permille: shared.share_permille(),
     }
 }
 

@@ -2,31 +2,58 @@
 
 use std::time::{Duration, Instant};
 use weir_device_api::keepalive::SHARE_WHOLE;
-use weir_model::configuration::EngineEntry;
+use weir_model::{Stamp, configuration::EngineEntry};
 
 /// What an engine takes the moment it returns, in thousandths of its weight.
 const SHARE_FIRST: u16 = 100;
 
-/// Whether an engine was offloaded, and when it returned.
+/// When an engine came back.
+#[derive(Debug, Clone, Copy)]
+struct Returned {
+    /// When this worker learnt of it.
+    at: Instant,
+    /// How long it had been back by then.
+    earlier: Duration,
+}
+
+/// Whether an engine is offloaded, and when it returned.
 #[derive(Debug, Default)]
 pub(crate) struct Ramp {
-    offloaded: bool,
-    returned: Option<Instant>,
+    /// Stamp of the configuration it learnt of its offload by.
+    offloaded: Option<Stamp>,
+    returned: Option<Returned>,
 }
 
 impl Ramp {
+    /// That of a worker started by `now`, after another one that saw the engine return at `returned_ms`, by the wall clock.
+    pub(crate) fn resumed(returned_ms: Option<u64>, wall_ms: u64, now: Instant) -> Self {
+        let earlier = |returned_ms| Duration::from_millis(wall_ms.saturating_sub(returned_ms));
+        Self { offloaded: None, returned: returned_ms.map(|returned_ms| Returned { at: now, earlier: earlier(returned_ms) }) }
+    }
+
     /// A configuration with this entry of the engine's comes into force. Without one nobody sends it anything, which is no return.
-    pub(crate) fn runs(&mut self, entry: Option<&EngineEntry>, now: Instant) {
-        match entry.map(|entry| entry.offload.is_some()) {
-            Some(true) => *self = Self { offloaded: true, returned: None },
-            Some(false) if self.offloaded => *self = Self { offloaded: false, returned: Some(now) },
-            Some(false) | None => {}
+    pub(crate) fn runs(&mut self, entry: Option<&EngineEntry>, stamp: Stamp, now: Instant) {
+        if self.ends_with(entry) {
+            *self = Self { offloaded: None, returned: Some(Returned { at: now, earlier: Duration::ZERO }) };
+        } else if entry.is_some_and(|entry| entry.offload.is_some()) {
+            *self = Self { offloaded: Some(self.offloaded.unwrap_or(stamp)), returned: None };
         }
+    }
+
+    /// Whether the engine returns with this entry.
+    pub(crate) fn ends_with(&self, entry: Option<&EngineEntry>) -> bool {
+        self.offloaded.is_some() && entry.is_some_and(|entry| entry.offload.is_none())
+    }
+
+    /// The stamp its offload began with, as far as this worker knows; absent while it is in service.
+    pub(crate) fn offloaded_since(&self) -> Option<Stamp> {
+        self.offloaded
     }
 
     /// The share it takes now, in thousandths of its weight.
     pub(crate) fn share_permille(&self, now: Instant, ramp: Duration) -> u16 {
-        self.returned.map_or(SHARE_WHOLE, |returned| share_permille(now.saturating_duration_since(returned), ramp))
+        let back = |returned: Returned| now.saturating_duration_since(returned.at) + returned.earlier;
+        self.returned.map_or(SHARE_WHOLE, |returned| share_permille(back(returned), ramp))
     }
 }
 
@@ -51,6 +78,7 @@ mod tests {
             http: "127.0.0.1:8080".parse().expect("address"),
             weight: 100,
             offload,
+            offload_since_ms: None,
         }
     }
 
@@ -83,8 +111,22 @@ mod tests {
             (11, Some(&served), 100),
             (21, Some(&served), 1000),
         ] {
-            ramp.runs(runs, at(second));
+            ramp.runs(runs, Stamp { term: 1, generation: second }, at(second));
             assert_eq!(ramp.share_permille(at(second), length), share, "second {second}");
+            let since = [(1..4, 1), (10..11, 10)].into_iter().find(|(seconds, _)| seconds.contains(&second));
+            assert_eq!(ramp.offloaded_since().map(|stamp| stamp.generation), since.map(|(_, since)| since), "second {second}");
+        }
+    }
+
+    #[test]
+    fn a_worker_started_meanwhile_goes_on_with_it() {
+        let (now, length, wall_ms) = (weir_clock::monotonic(), Duration::from_secs(10), 1_000_000);
+        for (returned_ms, share) in [(None, 1000), (Some(995_000), 550), (Some(990_000), 1000), (Some(1_005_000), 100), (Some(0), 1000)] {
+            let mut ramp = Ramp::resumed(returned_ms, wall_ms, now);
+            ramp.runs(Some(&entry(None)), Stamp::default(), now);
+            assert_eq!(ramp.share_permille(now, length), share, "{returned_ms:?}");
+            ramp.runs(Some(&entry(Some(OffloadEpoch::Clients))), Stamp::default(), now);
+            assert_eq!(ramp.share_permille(now, length), 1000, "another offload forgets it");
         }
     }
 }

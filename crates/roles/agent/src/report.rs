@@ -1,5 +1,5 @@
-//! Reports: what the manager hears every few seconds, and at once when the configuration in force changes or a router has
-//! obeyed an offload.
+//! Reports: what the manager hears every few seconds, and at once when the configuration in force changes or a router first
+//! obeys the engine's offload.
 
 use crate::{
     agent::Shared,
@@ -8,7 +8,7 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 use weir_device_api::{Report, RouterContact};
-use weir_model::DeviceConfiguration;
+use weir_model::{DeviceConfiguration, Role, Stamp};
 use weir_telemetry::Chain;
 
 /// Time between a router's word on a lifeline and the report that brings it: other routers have theirs about then, and a
@@ -34,7 +34,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
             Err(_) => {}
         }
-        occasion.next(&report.routers, Duration::from_millis(shared.profile().report_ms)).await;
+        let since = shared.ramp.lock().expect("no panic while held").offloaded_since();
+        occasion.next(since.map(|since| (since, report.routers.as_slice())), Duration::from_millis(shared.profile().report_ms)).await;
     }
 }
 
@@ -49,11 +50,13 @@ impl Occasion {
         Self { running: shared.running.subscribe(), contacts: shared.contacts.subscribe() }
     }
 
-    /// Waits for the next report's time: another configuration, a router that has obeyed what `told` does not say, or `period`.
-    async fn next(&mut self, told: &[RouterContact], period: Duration) {
+    /// Waits for the next report's time: another configuration, a router that obeys the offload since that stamp, of which the
+    /// last report does not say so, or `period`.
+    async fn next(&mut self, offload: Option<(Stamp, &[RouterContact])>, period: Duration) {
         let obeyed = async {
+            let Some((since, told)) = offload else { return std::future::pending().await };
             // An error means that the agent is gone, and this task with it.
-            let _ = self.contacts.wait_for(|table| has_news(table, told)).await;
+            let _ = self.contacts.wait_for(|table| has_news(table, told, since)).await;
             tokio::time::sleep(NEWS_PAUSE).await;
         };
         let news = async {
@@ -66,7 +69,7 @@ impl Occasion {
     }
 }
 
-fn compose(shared: &Shared) -> Report {
+pub(crate) fn compose(shared: &Shared) -> Report {
     Report {
         hello: shared.hello(),
         boot: shared.boot,
@@ -80,6 +83,7 @@ fn compose(shared: &Shared) -> Report {
         conditions: shared.conditions(),
         drain: (shared.hooks.drain)(),
         routers: shared.contacts.list(),
+        share_permille: (shared.settings.role == Role::Engine).then(|| shared.share_permille()),
     }
 }
 
@@ -87,7 +91,6 @@ fn compose(shared: &Shared) -> Report {
 mod tests {
     use super::*;
     use crate::agent::tests::{agent, configuration};
-    use weir_model::Stamp;
 
     /// A period that no test sees the end of.
     const NEVER: Duration = Duration::from_secs(3600);
@@ -95,19 +98,23 @@ mod tests {
     const DEADLINE: Duration = Duration::from_secs(20);
 
     #[tokio::test]
-    async fn a_report_waits_for_neither_a_configuration_nor_a_router_that_obeyed() {
+    async fn a_report_waits_for_neither_a_configuration_nor_a_router_that_first_obeys() {
         let data = tempfile::tempdir().expect("dir");
         let agent = agent(data.path(), &[]);
         let shared = &agent.shared;
+        let stamp = |generation| Stamp { term: 1, generation };
         let mut occasion = Occasion::new(shared);
         shared.take(configuration(7));
-        tokio::time::timeout(DEADLINE, occasion.next(&[], NEVER)).await.expect("a configuration");
+        tokio::time::timeout(DEADLINE, occasion.next(None, NEVER)).await.expect("a configuration");
         let lifeline = shared.contacts.open("router-1".parse().expect("name"), 1);
-        lifeline.obeyed(Stamp { term: 1, generation: 7 });
-        tokio::time::timeout(DEADLINE, occasion.next(&[], NEVER)).await.expect("a router obeyed");
+        lifeline.obeyed(stamp(7));
+        tokio::time::timeout(DEADLINE, occasion.next(Some((stamp(7), &[])), NEVER)).await.expect("a router obeyed");
         let told = compose(shared).routers;
-        assert_eq!(told.first().and_then(|contact| contact.obeyed), Some(Stamp { term: 1, generation: 7 }));
-        let early = tokio::time::timeout(2 * NEWS_PAUSE, occasion.next(&told, NEVER)).await;
-        assert!(early.is_err(), "what was told is no news");
+        assert_eq!(told.first().and_then(|contact| contact.obeyed), Some(stamp(7)));
+        lifeline.obeyed(stamp(9));
+        for offload in [Some((stamp(7), told.as_slice())), None] {
+            let early = tokio::time::timeout(2 * NEWS_PAUSE, occasion.next(offload, NEVER)).await;
+            assert!(early.is_err(), "what was told is no news, nor what a router says of an engine in service");
+        }
     }
 }

@@ -2,13 +2,13 @@
 
 use crate::{
     access::AccessLog,
-    drain::Earlier,
     flight::Flights,
     head::StoredHead,
     here::Here,
     metrics::{Counters, Levels},
     origins::Origins,
     readable::Readable,
+    returned::Returned,
     session::Sessions,
     upstream::{Ask, Fetched, Source, Upstream, failure::Failure},
     watched::Watched,
@@ -78,7 +78,7 @@ pub(crate) struct Inner {
     pub(crate) access: AccessLog,
     pub(crate) sessions: Sessions,
     pub(crate) watched: Watched,
-    pub(crate) earlier: Earlier,
+    pub(crate) returned: Returned,
     pub(crate) readable: Readable,
     /// Routers in contact.
     pub(crate) contacts: ArcSwap<Vec<RouterContact>>,
@@ -104,11 +104,6 @@ impl Inner {
     /// Whether a service's origin has failed several times in a row.
     pub(crate) fn is_failing(&self, service: &ServiceName) -> bool {
         self.origins.is_failing(service, weir_clock::monotonic())
-    }
-
-    /// Whether Server Offload holds this engine.
-    pub(crate) fn is_offloaded(&self) -> bool {
-        self.here.load().as_ref().is_some_and(|here| here.offload.is_some())
     }
 
     fn count_sessions(&self) -> u32 {
@@ -146,7 +141,7 @@ impl Engine {
             access,
             sessions: Sessions::new(),
             watched: Watched::default(),
-            earlier: Earlier::default(),
+            returned: Returned::default(),
             readable: Readable::default(),
             contacts: ArcSwap::default(),
             tasks: Tasks::new(),
@@ -180,13 +175,13 @@ impl Engine {
         let is_known = |name: &ServiceName| network.services().iter().any(|s| s.service.name == *name);
         self.inner.origins.retain(is_known);
         self.inner.readable.retain(is_known);
+        let since_ms = configuration.engines.iter().find(|e| e.name == self.inner.name).and_then(|e| e.offload_since_ms);
         let before = self.inner.here.load();
-        let here = Here::new(network, self.inner.name.clone(), before.as_deref());
+        let here = Here::new(network, self.inner.name.clone(), since_ms, before.as_deref());
         let is_offloaded = here.offload.is_some();
         self.inner.here.store(Some(Arc::new(here)));
         if !is_offloaded {
             self.inner.watched.clear();
-            self.inner.earlier.forget();
         }
         Ok(())
     }

@@ -12,8 +12,8 @@ use std::{
 use weir_caching::{CacheOutcome, RequestFacts};
 use weir_net::http1::{Body, BodyError, BodySource, Request};
 
-/// Answers from memory above this many bytes are given piece by piece while the engine is offloaded, so that who takes one slowly
-/// is seen to be there; below it the connection's send buffer takes the whole at once.
+/// Answers from memory above this many bytes are given piece by piece, so that who takes one slowly counts to its end, also when
+/// an offload begins meanwhile; below it the connection's send buffer takes the whole at once.
 const WATCHED_BYTES: u64 = 64 * 1024;
 
 /// What the record says of a request besides what was sent.
@@ -87,9 +87,11 @@ impl Entry<'_> {
         });
     }
 
-    /// Counts bytes given to the client, and the session they belong to.
+    /// Counts bytes given to a viewer or another engine, and the session they belong to.
     fn gave(&self, engine: &Inner, bytes: u64) {
-        engine.counters.client_bytes.inc_by(bytes);
+        let counters = &engine.counters;
+        let given = if self.hops == 0 { &counters.client_bytes } else { &counters.peer_bytes };
+        given.inc_by(bytes);
         if let Some(session) = self.session.filter(|_| bytes > 0 && matches!(self.status, 200 | 206)) {
             engine.sessions.served(session, weir_clock::monotonic_ms(), self.window_ms);
         }
@@ -195,12 +197,12 @@ impl<'r> Exchange<'r> {
         self.entry().source = source;
     }
 
-    /// Accounts for the answer: bodies in memory at once, streams when they end.
+    /// Accounts for the answer: short bodies in memory at once, all others when they end.
     pub(crate) fn close(mut self, status: u16, body: Body) -> Body {
         let mut entry = self.entry.take().expect("closed once");
         entry.status = status;
         let body = match body {
-            Body::Slices(slices) if slices.len() > WATCHED_BYTES && self.request.method != "HEAD" && self.engine.is_offloaded() => {
+            Body::Slices(slices) if slices.len() > WATCHED_BYTES && self.request.method != "HEAD" => {
                 Body::Stream { length: Some(slices.len()), source: Box::new(slices) }
             }
             body => body,

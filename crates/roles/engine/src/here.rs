@@ -25,16 +25,19 @@ pub(crate) struct Here {
 }
 
 impl Here {
-    /// What is in force after `before`.
-    pub(crate) fn new(network: Network, name: DeviceName, before: Option<&Here>) -> Self {
+    /// What is in force after `before`. The manager says that an offload in it began at `since_ms`.
+    pub(crate) fn new(network: Network, name: DeviceName, since_ms: Option<u64>, before: Option<&Here>) -> Self {
         let me = network.engine(&name);
         let address = me.map(|engine| engine.http.ip()).filter(|address| !address.is_unspecified());
         let engines = network.engines().iter().map(|engine| engine.http.ip().to_canonical()).collect();
         let carries = |me: &weir_routing::Engine, service| network.engines_of(service, me.location).any(|engine| engine.name == me.name);
         let carried = network.services().iter().filter(|service| me.is_some_and(|me| carries(me, service)));
         let carried = carried.map(|service| (service.service.name.clone(), key_start(&service.service))).collect();
+        // A worker that saw it begin needs nobody's clock.
+        let earlier_ms = since_ms.filter(|_| before.is_none()).map_or(0, |since_ms| weir_clock::wall_ms().saturating_sub(since_ms));
         let before = before.and_then(|here| here.offload.as_ref());
-        let offload = Offload::of(me.and_then(|me| me.offload), network.stamp(), before, weir_clock::monotonic_ms());
+        let learnt = (weir_clock::monotonic_ms(), earlier_ms);
+        let offload = Offload::of(me.and_then(|me| me.offload), network.stamp(), before, learnt);
         Self { network, name, address, engines, carried, offload }
     }
 

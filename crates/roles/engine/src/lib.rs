@@ -29,6 +29,7 @@ mod place;
 mod readable;
 mod refusal;
 mod relay;
+mod returned;
 mod serve;
 mod session;
 mod shared;

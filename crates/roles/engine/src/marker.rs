@@ -5,19 +5,29 @@
 //! one address. So the engine adds `weir-steered=<engine>.<term>.<generation>` at the end of the query: itself, and the stamp
 //! its offload began with. Routers hand the query on; every engine takes the mark off before the query means anything.
 
+use std::borrow::Cow;
 use weir_model::{DeviceName, Stamp};
 
 /// What the mark begins with.
 const MARK: &str = "weir-steered=";
 
-/// A query without its mark, and the mark's value.
-pub(crate) fn take(query: Option<&str>) -> (Option<&str>, Option<&str>) {
-    let Some(text) = query else { return (None, None) };
-    let (before, last) = text.rsplit_once('&').map_or((None, text), |(before, last)| (Some(before), last));
-    match last.strip_prefix(MARK) {
-        Some(mark) => (before, Some(mark)),
-        None => (query, None),
+/// A query without its marks, and their values.
+pub(crate) struct Taken<'q> {
+    pub(crate) query: Option<Cow<'q, str>>,
+    pub(crate) marks: Vec<&'q str>,
+}
+
+/// Takes every mark off a query, wherever it is: a player may put parameters of its own behind the URL it was sent to, as
+/// low-latency HLS does with `_HLS_msn`, or be steered again from there.
+pub(crate) fn take(query: Option<&str>) -> Taken<'_> {
+    let marked = query.filter(|text| text.contains(MARK));
+    let (marks, rest): (Vec<&str>, Vec<&str>) =
+        marked.into_iter().flat_map(|text| text.split('&')).partition(|part| part.starts_with(MARK));
+    if marks.is_empty() {
+        return Taken { query: query.map(Cow::Borrowed), marks };
     }
+    let query = (!rest.is_empty()).then(|| Cow::Owned(rest.join("&")));
+    Taken { query, marks: marks.into_iter().filter_map(|part| part.strip_prefix(MARK)).collect() }
 }
 
 /// A query with the mark of this engine and offload.
@@ -38,6 +48,12 @@ fn value(engine: &DeviceName, since: Stamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn taken(query: Option<&str>) -> (Option<String>, Vec<&str>) {
+        let Taken { query, marks } = take(query);
+        (query.map(Cow::into_owned), marks)
+    }
 
     #[test]
     fn what_was_put_is_taken_off_and_known() {
@@ -48,18 +64,48 @@ mod tests {
         {
             let put = put(query, &engine, since);
             assert_eq!(put, marked);
-            let (taken, mark) = take(Some(&put));
-            assert_eq!(taken, query);
-            let mark = mark.expect("marked");
-            assert!(is_of(mark, &engine, since) && !is_of(mark, &engine, later));
-            assert!(!is_of(mark, &"east-2".parse().expect("name"), since));
+            let Taken { query: left, marks } = take(Some(&put));
+            assert_eq!((left.as_deref(), marks.len()), (query, 1));
+            assert!(is_of(marks[0], &engine, since) && !is_of(marks[0], &engine, later));
+            assert!(!is_of(marks[0], &"east-2".parse().expect("name"), since));
         }
     }
 
     #[test]
-    fn what_is_no_mark_at_the_end_is_the_contents() {
-        for query in [None, Some(""), Some("a"), Some("a&b=1"), Some("xweir-steered=1"), Some("weir-steered=1&a"), Some("weir-steered")] {
-            assert_eq!(take(query), (query, None));
+    fn a_mark_is_found_wherever_it_is() {
+        for (query, left, marks) in [
+            ("weir-steered=e.1.2&_HLS_msn=7&_HLS_part=1", Some("_HLS_msn=7&_HLS_part=1"), &["e.1.2"][..]),
+            ("t=1&weir-steered=e.1.2&_HLS_msn=7", Some("t=1&_HLS_msn=7"), &["e.1.2"]),
+            ("weir-steered=e.1.2&t&weir-steered=f.1.3&weir-steered=", Some("t"), &["e.1.2", "f.1.3", ""]),
+            ("weir-steered=e.1.2&weir-steered=e.1.2", None, &["e.1.2", "e.1.2"]),
+            ("weir-steered=e.1.2&", Some(""), &["e.1.2"]),
+        ] {
+            assert_eq!(taken(Some(query)), (left.map(str::to_owned), marks.to_vec()), "{query}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_mark_is_the_contents() {
+        for query in [None, Some(""), Some("a"), Some("a&b=1"), Some("xweir-steered=1"), Some("weir-steered"), Some("a=weir-steered=1&b")] {
+            assert_eq!(taken(query), (query.map(str::to_owned), vec![]));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn marks_anywhere_change_nothing(
+            parts in prop::collection::vec("[a-z=.?]{0,6}", 0..5),
+            marks in prop::collection::vec((any::<prop::sample::Index>(), "[a-z0-9.-]{0,8}"), 1..4),
+        ) {
+            let mut marked = parts.clone();
+            for (place, value) in &marks {
+                marked.insert(place.index(marked.len() + 1), format!("{MARK}{value}"));
+            }
+            let marked = marked.join("&");
+            let (left, found) = taken(Some(&marked));
+            prop_assert_eq!(left, (!parts.is_empty()).then(|| parts.join("&")));
+            let sorted = |mut values: Vec<&str>| { values.sort_unstable(); values.join(" ") };
+            prop_assert_eq!(sorted(found), sorted(marks.iter().map(|(_, value)| value.as_str()).collect()));
         }
     }
 }

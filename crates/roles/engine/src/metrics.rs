@@ -34,6 +34,7 @@ pub(crate) struct Counters {
     pub(crate) refused: Counter,
     steered: Counter,
     pub(crate) client_bytes: Counter,
+    pub(crate) peer_bytes: Counter,
     pub(crate) upstream_parent: Side,
     pub(crate) upstream_origin: Side,
     pub(crate) fills_active: Gauge,
@@ -67,6 +68,7 @@ impl Counters {
             refused: requests.get_or_create(&[("outcome", "refused")]).clone(),
             steered: Counter::default(),
             client_bytes: Counter::default(),
+            peer_bytes: Counter::default(),
             upstream_parent: side("parent"),
             upstream_origin: side("origin"),
             fills_active: Gauge::default(),
@@ -81,7 +83,8 @@ impl Counters {
         metrics.register(|registry| {
             registry.register("engine_requests", "Requests answered, by what the cache did", requests);
             registry.register("engine_steered", "Viewers' requests answered with a redirect to a router", counters.steered.clone());
-            registry.register("engine_client_bytes", "Body bytes given to clients", counters.client_bytes.clone());
+            registry.register("engine_client_bytes", "Body bytes given to viewers", counters.client_bytes.clone());
+            registry.register("engine_peer_bytes", "Body bytes given to other engines", counters.peer_bytes.clone());
             registry.register("engine_upstream_requests", "Requests sent to parents and origins", upstream_requests);
             registry.register("engine_upstream_bytes", "Body bytes received from parents and origins", upstream_bytes);
             registry.register("engine_fills_active", "Fills under way", counters.fills_active.clone());
@@ -93,7 +96,7 @@ impl Counters {
             );
             registry.register(
                 "engine_request_duration_seconds",
-                "From the request's head to the end of the response, or to its head for answers from memory",
+                "From the request's head to the end of the response, or to its head for answers from memory up to 64 KiB",
                 Histogram(counters.durations.clone()),
             );
             registry.register("engine_store_bytes", "Bytes of content held", counters.store_bytes.clone());

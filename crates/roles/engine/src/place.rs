@@ -5,11 +5,13 @@ use crate::{
     exchange::Exchange,
     fields::{Forward, HOPS_MAX, outgoing},
     here::Here,
-    marker,
+    marker::{self, Taken},
+    offload::Offload,
     refusal::{Refusal, climbs},
     upstream::{Ask, Parent, failure::Failure},
 };
 use http::Method;
+use std::borrow::Cow;
 use weir_caching::{Policy, key::write_primary_key};
 use weir_model::DeliveryService;
 use weir_net::http1::Request;
@@ -25,10 +27,10 @@ pub(crate) struct Place<'n> {
     pub(crate) form: UrlForm,
     /// Content path.
     pub(crate) path: &'n str,
-    /// Without the mark of a steered request.
-    pub(crate) query: Option<&'n str>,
-    /// That mark.
-    pub(crate) steered: Option<&'n str>,
+    /// Without the marks of a steered request.
+    pub(crate) query: Option<Cow<'n, str>>,
+    /// This engine steered it in this offload.
+    pub(crate) came_back: bool,
     pub(crate) policy: Policy,
 }
 
@@ -52,13 +54,15 @@ impl<'n> Place<'n> {
             ignore_query: caching.ignore_query,
             store_set_cookie: caching.store_set_cookie,
         };
-        let (form, path, (query, steered)) = (resolved.form, resolved.path, marker::take(request.target.query));
-        Ok(Self { here, carried, key_start, service, form, path, query, steered, policy })
+        let (form, path, Taken { query, marks }) = (resolved.form, resolved.path, marker::take(request.target.query));
+        let is_own = |offload: &Offload| marks.iter().any(|mark| marker::is_of(mark, &here.name, offload.since));
+        let came_back = here.offload.as_ref().is_some_and(is_own);
+        Ok(Self { here, carried, key_start, service, form, path, query, came_back, policy })
     }
 
     /// Writes the cache key into a buffer.
     pub(crate) fn write_key(&self, key: &mut String) {
-        self.write_key_of(key, self.path, self.query);
+        self.write_key_of(key, self.path, self.query.as_deref());
     }
 
     /// Writes the cache key of another path of the same service.
@@ -84,7 +88,7 @@ impl<'n> Place<'n> {
             Forward::Whole => Method::GET,
             Forward::All => Method::from_bytes(request.method.as_bytes()).map_err(|_| Refusal::Upstream(Failure::Unsendable))?,
         };
-        let target = match self.query {
+        let target = match &self.query {
             Some(query) => format!("{}?{query}", self.path),
             None => self.path.to_owned(),
         };

@@ -74,12 +74,21 @@ impl Sessions {
 
     /// Sessions within the window; forgets the others.
     pub(crate) fn count(&self, now_ms: u64, window_ms: u64) -> u32 {
-        let count = (0..SHARDS).map(|index| {
-            let mut shard = self.shard(index);
-            shard.retain(|_, served| served.is_within(now_ms, window_ms));
-            shard.len()
-        });
-        u32::try_from(count.sum::<usize>()).unwrap_or(u32::MAX)
+        self.count_begun(now_ms, window_ms, u64::MAX).0
+    }
+
+    /// Sessions within the window, and those of them that began at `from_ms` or later; forgets the others.
+    pub(crate) fn count_begun(&self, now_ms: u64, window_ms: u64, from_ms: u64) -> (u32, u32) {
+        let (mut all, mut begun) = (0u32, 0u32);
+        for index in 0..SHARDS {
+            self.shard(index).retain(|_, served| {
+                let is_within = served.is_within(now_ms, window_ms);
+                all += u32::from(is_within);
+                begun += u32::from(is_within && served.first_ms >= from_ms);
+                is_within
+            });
+        }
+        (all, begun)
     }
 }
 
@@ -137,6 +146,7 @@ mod tests {
         sessions.served(1, 1_000, WINDOW);
         sessions.served(2, 4_000, WINDOW);
         assert_eq!(sessions.count(5_999, WINDOW), 2);
+        assert_eq!([4_000, 4_001].map(|from_ms| sessions.count_begun(5_999, WINDOW, from_ms)), [(2, 1), (2, 0)]);
         assert_eq!(sessions.count(6_000, WINDOW), 1);
         assert_eq!(sessions.count(9_000, WINDOW), 0);
     }

@@ -6,12 +6,12 @@
 //! a file. It is an offer, never a refusal: whoever might not get there is served. `docs/decisions/0005-steering-after-the-soft-limit.md`.
 
 use crate::{engine::Inner, here::Here, marker, offload::Offload, place::Place, session::session_of};
-use std::fmt;
+use std::{fmt, net::SocketAddr};
 use weir_caching::RefusedStatus;
 use weir_device_api::RouterContact;
 use weir_model::Profile;
 use weir_net::http1::{Body, Request, ResponseHead};
-use weir_routing::{Router, redirect};
+use weir_routing::{Router, UrlForm, redirect};
 
 /// On every steering answer: it is for one client and one moment, and a script may follow it from any page, as a router's.
 const COMMON: &[u8] = b"Cache-Control: no-store\r\nAccess-Control-Allow-Origin: *\r\n";
@@ -31,7 +31,7 @@ pub(crate) enum Stay {
     NobodyElse,
     /// A script asks, which might not be allowed to read the content once redirected.
     Unreadable,
-    /// It was steered already, and a router sent it back.
+    /// It was steered already, and a router sent it back; or another request of this viewer's was, a moment ago.
     CameBack,
     /// No router that obeys this offload is in contact.
     NoRouter,
@@ -77,14 +77,21 @@ fn may_leave(profile: &Profile, request: &Candidate<'_>) -> Result<(), Stay> {
     checks.into_iter().find(|(stays, _)| *stays).map_or(Ok(()), |(_, stay)| Err(stay))
 }
 
-/// The router a session is sent to, always the same while the choice is: in service itself, in contact, and known to obey
-/// this offload. One that does not would send the viewer straight back.
-fn choose<'n>(routers: &'n [Router], contacts: &[RouterContact], offload: &Offload, session: u64) -> Option<&'n Router> {
+/// Whether the URL of this form leads to a router. Its name leads to where it answers DNS, so both addresses must be one.
+fn is_reached(router: &Router, form: UrlForm) -> bool {
+    let address = |at: SocketAddr| at.ip().to_canonical();
+    let Some(http) = router.http.map(address) else { return false };
+    !http.is_unspecified() && (form == UrlForm::Address || router.dns.map(address) == Some(http))
+}
+
+/// The router a session is sent to, always the same while the choice is: in service itself, reached by the form of the
+/// request, in contact, and known to obey this offload. One that does not would send the viewer straight back.
+fn choose<'n>(routers: &'n [Router], contacts: &[RouterContact], offload: &Offload, form: UrlForm, session: u64) -> Option<&'n Router> {
     let obeys = |router: &Router| {
         let contact = contacts.iter().find(|contact| contact.router == router.name);
         contact.is_some_and(|contact| contact.obeyed.is_some_and(|stamp| stamp >= offload.since))
     };
-    let able = || routers.iter().filter(|router| router.http.is_some() && !router.offloaded && obeys(router));
+    let able = || routers.iter().filter(|router| is_reached(router, form) && !router.offloaded && obeys(router));
     let count = u64::try_from(able().count()).expect("fewer than 2^64");
     let index = session.checked_rem(count)?;
     able().nth(usize::try_from(index).expect("below the count"))
@@ -126,23 +133,27 @@ impl Steered {
 }
 
 fn steer(engine: &Inner, here: &Here, offload: &Offload, place: &Place<'_>, request: &Request<'_>, hops: u32) -> Result<Steered, Stay> {
+    let now_ms = weir_clock::monotonic_ms();
+    let agent = request.fields.get("user-agent").unwrap_or_default();
+    let session = session_of(request.peer.ip(), agent, place.service.domain.as_str(), place.path);
+    if place.came_back && hops == 0 {
+        engine.returned.note(session, now_ms);
+    }
     let candidate = Candidate {
-        offloaded_ms: offload.for_ms(weir_clock::monotonic_ms()),
+        offloaded_ms: offload.for_ms(now_ms),
         hops,
         method: request.method,
         has_body: !request.body.is_empty(),
-        came_back: place.steered.is_some_and(|mark| marker::is_of(mark, &engine.name, offload.since)),
+        came_back: place.came_back || engine.returned.is_recent(session, now_ms),
         carried_elsewhere: here.is_carried_elsewhere(&place.service.name),
         by_script: by_script(request),
         readable_by_all: engine.readable.by_all(&place.service.name),
     };
     may_leave(here.network.profile(), &candidate)?;
-    let agent = request.fields.get("user-agent").unwrap_or_default();
-    let session = session_of(request.peer.ip(), agent, place.service.domain.as_str(), place.path);
     let contacts = engine.contacts.load();
-    let router = choose(here.network.routers(), &contacts, offload, session).ok_or(Stay::NoRouter)?;
+    let router = choose(here.network.routers(), &contacts, offload, place.form, session).ok_or(Stay::NoRouter)?;
     let http = router.http.ok_or(Stay::NoRouter)?;
-    let query = marker::put(place.query, &engine.name, offload.since);
+    let query = marker::put(place.query.as_deref(), &engine.name, offload.since);
     let mut location = String::new();
     redirect::push_steering(&mut location, (&router.name, http), &place.service.domain, place.form, place.path, Some(&query));
     Ok(Steered { location })
@@ -190,7 +201,7 @@ mod tests {
 
     fn router(name: &str, port: Option<u16>, offloaded: bool) -> Router {
         let http = port.map(|port| ([192, 0, 2, 1], port).into());
-        Router { name: name.parse().expect("name"), http, dns: None, offloaded }
+        Router { name: name.parse().expect("name"), http, dns: Some(([192, 0, 2, 1], 53).into()), offloaded }
     }
 
     fn contact(name: &str, obeyed: Option<u64>) -> RouterContact {
@@ -199,10 +210,11 @@ mod tests {
 
     #[test]
     fn only_a_router_that_is_there_and_obeys_this_offload() {
-        let offload = Offload::of(Some(OffloadEpoch::Clients), stamp(7), None, 0).expect("offloaded");
+        let offload = Offload::of(Some(OffloadEpoch::Clients), stamp(7), None, (0, 0)).expect("offloaded");
         let routers =
             [router("r-1", Some(80), false), router("r-2", Some(80), true), router("r-3", None, false), router("r-4", Some(80), false)];
-        let chosen = |contacts: &[RouterContact], session| choose(&routers, contacts, &offload, session).map(|r| r.name.as_str());
+        let chosen =
+            |contacts: &[RouterContact], session| choose(&routers, contacts, &offload, UrlForm::Name, session).map(|r| r.name.as_str());
         for (contacts, expected) in [
             (vec![], [None; 3]),
             (vec![contact("r-1", None)], [None; 3]),
@@ -213,6 +225,23 @@ mod tests {
             (vec![contact("r-1", Some(7)), contact("r-4", Some(9))], [Some("r-1"), Some("r-4"), Some("r-1")]),
         ] {
             assert_eq!([0, 1, 2].map(|session| chosen(&contacts, session)), expected, "{contacts:?}");
+        }
+    }
+    #[test]
+    fn only_a_router_that_the_url_leads_to() {
+        use UrlForm::{Address, Name};
+        for (http, dns, by_name, by_address) in [
+            ("192.0.2.1:80", Some("192.0.2.1:53"), true, true),
+            ("192.0.2.1:80", Some("[::ffff:192.0.2.1]:53"), true, true),
+            ("192.0.2.1:80", Some("192.0.2.2:53"), false, true),
+            ("192.0.2.1:80", Some("0.0.0.0:53"), false, true),
+            ("192.0.2.1:80", None, false, true),
+            ("0.0.0.0:80", Some("0.0.0.0:53"), false, false),
+            ("[::]:80", Some("[::]:53"), false, false),
+        ] {
+            let dns = dns.map(|dns| dns.parse().expect(dns));
+            let router = Router { http: Some(http.parse().expect(http)), dns, ..router("r-1", None, false) };
+            assert_eq!([Name, Address].map(|form| is_reached(&router, form)), [by_name, by_address], "{http} {dns:?}");
         }
     }
 }

@@ -59,14 +59,18 @@ impl Watched {
         self.lock().retain(|_, viewer| viewer.active > 0);
     }
 
-    /// Those that still run, begun last first; forgets the others.
-    pub(crate) fn newest(&self, sessions: &Sessions, now_ms: u64, window_ms: u64) -> Vec<DrainSession> {
-        let mut running = Vec::new();
+    /// Those that still run, begun last first, and the requests of all of them that began at `late_from_ms` or later; forgets
+    /// the others.
+    pub(crate) fn newest(&self, sessions: &Sessions, (now_ms, window_ms): (u64, u64), late_from_ms: u64) -> (Vec<DrainSession>, u32) {
+        let (mut running, mut late_requests) = (Vec::new(), 0u32);
         self.lock().retain(|session, viewer| {
             let served = sessions.served_at(*session, now_ms, window_ms);
             let runs = viewer.active > 0 || served.is_some();
             if runs {
                 let Served { first_ms, last_ms } = served.unwrap_or(Served { first_ms: viewer.seen_ms, last_ms: viewer.seen_ms });
+                if first_ms >= late_from_ms {
+                    late_requests = late_requests.saturating_add(viewer.active);
+                }
                 running.push(DrainSession {
                     client: viewer.client,
                     domain: viewer.domain.clone(),
@@ -79,7 +83,7 @@ impl Watched {
         });
         running.sort_by_key(|session| session.age_ms);
         running.truncate(DRAIN_SESSIONS_MAX);
-        running
+        (running, late_requests)
     }
 }
 
@@ -123,7 +127,7 @@ mod tests {
         sessions.served(1, 3_500, WINDOW);
         watched.end(1);
         let seen = |now_ms| -> Vec<_> {
-            let newest = watched.newest(&sessions, now_ms, WINDOW);
+            let (newest, _) = watched.newest(&sessions, (now_ms, WINDOW), u64::MAX);
             newest.into_iter().map(|s| (s.age_ms, s.idle_ms, s.active_requests)).collect()
         };
         assert_eq!(seen(4_000), [(1_000, 1_000, 2), (3_000, 500, 0)], "begun last first; the first began before the offload");
@@ -141,8 +145,9 @@ mod tests {
         assert!((0..most).all(|session| begin(&watched, session, session)));
         assert!(!begin(&watched, most, most));
         assert!(begin(&watched, 0, most), "one that is known");
-        let newest = watched.newest(&sessions, most, WINDOW);
+        let (newest, late_requests) = watched.newest(&sessions, (most, WINDOW), 1_000);
         assert_eq!((newest.len(), newest[0].age_ms), (DRAIN_SESSIONS_MAX, 1));
+        assert_eq!(u64::from(late_requests), most - 1_000, "the late ones that are not listed count too");
     }
 
     #[test]

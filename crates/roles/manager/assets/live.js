@@ -129,9 +129,28 @@
     source = null;
   };
 
+  // An event source does not say why it was refused: asked again, the answer does.
+  const refused = async () => {
+    const stop = new AbortController();
+    try {
+      const answer = await fetch("/events", { headers: { "X-Weir-Fragment": "1" }, credentials: "same-origin", signal: stop.signal });
+      if (answer.status === 401) return signedOut();
+      if (answer.status !== 503) return;
+      clearTimeout(lostTimer);
+      lostTimer = 0;
+      say("Too many pages are open: this one is not kept current until another is closed.");
+    } catch {
+      // The connection is lost after all.
+    } finally {
+      stop.abort();
+    }
+  };
+
   const lost = () => {
+    const answered = source && source.readyState === EventSource.CLOSED;
     if (source) source.close();
     source = null;
+    if (answered) refused();
     if (!lostTimer) lostTimer = setTimeout(() => say("Connection lost, reconnecting…"), SAY_LOST_AFTER_MS);
     retryTimer = setTimeout(open, retryMs * (0.75 + Math.random() / 2));
     retryMs = Math.min(retryMs * 2, RETRY_MAX_MS);

@@ -71,7 +71,7 @@
     const caption = table.caption;
     if (!caption) return;
     caption.dataset.all ??= caption.textContent;
-    caption.textContent = words.length ? `${shown} of ${caption.dataset.all}` : caption.dataset.all;
+    caption.textContent = words.length ? `${shown} shown, ${caption.dataset.all}` : caption.dataset.all;
   };
 
   document.addEventListener("input", (event) => {

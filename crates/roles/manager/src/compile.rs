@@ -83,12 +83,14 @@ fn managers(network: &Snapshot) -> Vec<ManagerEntry> {
 /// Active engines that listen for viewers.
 fn engines(network: &Snapshot) -> Vec<EngineEntry> {
     let entry = |d: &DeviceRecord| {
+        let outside = network.outside.get(&d.name);
         Some(EngineEntry {
             name: d.name.clone(),
             location: d.location.clone()?,
             http: d.addresses.http?,
             weight: d.weight,
-            offload: network.outside.get(&d.name).map(Outside::epoch),
+            offload: outside.map(Outside::epoch),
+            offload_since_ms: outside.map(|outside| outside.since_ms),
         })
     };
     network.active(Role::Engine).filter_map(entry).collect()

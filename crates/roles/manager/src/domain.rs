@@ -12,6 +12,7 @@ pub(crate) mod fields;
 pub(crate) mod locations;
 pub(crate) mod offload;
 pub(crate) mod passwords;
+pub(crate) mod refusals;
 pub(crate) mod sessions;
 pub(crate) mod tokens;
 pub(crate) mod users;

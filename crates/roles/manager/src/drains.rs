@@ -28,16 +28,13 @@ use weir_device_api::Drain;
 use weir_model::{DeviceName, LocationName, OffloadEpoch, Role};
 use weir_operator_api::offload::{DrainProgress, DrainWait, Stray};
 use weir_rollout::{
-    DrainMemory, DrainVerdict,
+    DrainMemory, DrainVerdict, Wait,
     drain::{judge, judge_router},
 };
 
 /// Drains are judged on the monotonic clock moved ahead by this, 34 years in milliseconds: an offload may have begun long
 /// before this process.
 const BASE_MS: u64 = 1 << 40;
-/// Share of its weight, in thousandths, a device begins with when it returns, and ends with.
-const SHARE_FIRST: u64 = 100;
-const SHARE_WHOLE: u16 = 1000;
 
 /// What is remembered.
 #[derive(Debug, Default)]
@@ -48,8 +45,7 @@ pub(crate) struct Drains {
 #[derive(Debug, Default)]
 struct Inner {
     watched: BTreeMap<DeviceName, Watch>,
-    returning: BTreeMap<DeviceName, Returning>,
-    /// Locations in which a fault broke a floor while one of their engines was out, each with the engine and the figures.
+    /// Locations in which a fault broke a floor of their engines while one of these was out, each with it and the figures.
     broken: BTreeMap<LocationName, GuardAlarm>,
     /// Whether alarms from before this manager started were looked at.
     taken_over: bool,
@@ -67,20 +63,11 @@ struct Watch {
     memory: DrainMemory,
     verdict: Option<DrainVerdict>,
     strays: Vec<Stray>,
-    /// The last thing it said was that nothing ran on it.
+    /// It was drained, and has said nothing since of work on it.
     parked: bool,
     /// Since when it has been neither drained nor parked: what its hard limit counts from.
     busy_since_ms: u64,
     overdue: bool,
-}
-
-/// A device that came back into service and takes less than its weight.
-#[derive(Debug, Clone, Copy)]
-struct Returning {
-    /// A generation in which it is in service.
-    generation: u64,
-    /// When it was first heard to run that; absent: not yet.
-    began_ms: Option<u64>,
 }
 
 /// Why UPGRADE_GUARD stands for a location.
@@ -119,7 +106,7 @@ impl Watch {
         self.memory.observe(&verdict);
         if verdict.drained {
             self.parked = true;
-        } else if heard.is_some_and(|heard| sight.is_fresh(heard)) {
+        } else if heard.is_some_and(|heard| sight.is_fresh(heard) && shows_work(heard, &verdict)) {
             self.parked = false;
         }
         if self.parked {
@@ -130,6 +117,17 @@ impl Watch {
         let stray = |number: &usize| newest.get(*number).map(stray);
         self.strays = verdict.strays.iter().filter_map(stray).collect();
         self.verdict = Some(verdict);
+    }
+}
+
+/// Whether a report says that something runs on the device which its drain waits for. One started anew shows none, whatever
+/// else is not known of it yet.
+fn shows_work(heard: &Heard, verdict: &DrainVerdict) -> bool {
+    let load = &heard.report.load;
+    match heard.report.drain {
+        Some(_) => verdict.waits.iter().any(Wait::is_work),
+        // It does not know that it is out.
+        None => load.sessions > 0 || load.active_requests > 0,
     }
 }
 
@@ -173,8 +171,7 @@ impl Drains {
         app.reports.with_all(|heard| {
             let sight = Sight::now(app, network, heard);
             let mut inner = self.lock();
-            inner.forget_those_in_service(network);
-            inner.follow_returning(&sight);
+            inner.watched.retain(|name, _| network.outside.contains_key(name));
             let mut ready = Vec::new();
             for (name, outside) in &network.outside {
                 let Some(record) = network.devices.get(name) else { continue };
@@ -214,28 +211,9 @@ impl Drains {
             }
         })
     }
-
-    /// Share of its weight a device takes now, in thousandths: none while it is out, a rising one when it has returned.
-    pub(crate) fn share_permille(&self, network: &Snapshot, device: &DeviceName) -> u16 {
-        let inner = self.lock();
-        // Watched and not out: it returned a moment ago, and no round has looked since.
-        if network.outside.contains_key(device) || inner.watched.contains_key(device) {
-            return 0;
-        }
-        let Some(returning) = inner.returning.get(device) else { return SHARE_WHOLE };
-        let Some(began_ms) = returning.began_ms else { return 0 };
-        let passed_ms = (weir_clock::monotonic_ms() + BASE_MS).saturating_sub(began_ms);
-        ramp(passed_ms, network.profile.ramp_ms)
-    }
 }
 
-fn ramp(passed_ms: u64, ramp_ms: u64) -> u16 {
-    let whole = u64::from(SHARE_WHOLE);
-    let risen = (whole - SHARE_FIRST).saturating_mul(passed_ms).checked_div(ramp_ms).unwrap_or(whole);
-    u16::try_from(SHARE_FIRST.saturating_add(risen).min(whole)).unwrap_or(SHARE_WHOLE)
-}
-
-fn wait(wait: &weir_rollout::Wait) -> DrainWait {
+fn wait(wait: &Wait) -> DrainWait {
     DrainWait { kind: wait.as_str().to_owned(), text: wait.to_string(), devices: wait.devices().cloned().collect() }
 }
 
@@ -249,34 +227,10 @@ impl Inner {
         watch
     }
 
-    fn forget_those_in_service(&mut self, network: &Snapshot) {
-        let gone: Vec<DeviceName> = self.watched.keys().filter(|name| !network.outside.contains_key(*name)).cloned().collect();
-        for name in gone {
-            self.watched.remove(&name);
-            // A router has no weight to ramp.
-            if network.devices.get(&name).is_some_and(|d| d.role == Role::Engine) {
-                self.returning.insert(name, Returning { generation: network.stamp.generation, began_ms: None });
-            }
-        }
-    }
-
-    fn follow_returning(&mut self, sight: &Sight<'_>) {
-        let network = sight.network;
-        self.returning.retain(|name, returning| {
-            if network.outside.contains_key(name) || !network.devices.get(name).is_some_and(|d| d.active) {
-                return false;
-            }
-            let runs = |heard: &&Heard| heard.report.hello.stamp >= sight.stamp(returning.generation);
-            if returning.began_ms.is_none() {
-                returning.began_ms = sight.heard.get(name).filter(runs).map(|heard| sight.at_ms(heard));
-            }
-            returning.began_ms.is_none_or(|began_ms| sight.now_ms.saturating_sub(began_ms) < network.profile.ramp_ms)
-        });
-    }
-
-    fn locations_out(network: &Snapshot) -> BTreeSet<LocationName> {
+    /// Locations the guard has a say in: where an engine is out, and where its alarm stands.
+    fn sites(&self, network: &Snapshot) -> BTreeSet<LocationName> {
         let engines = network.outside.keys().filter_map(|name| network.devices.get(name)).filter(|d| d.role == Role::Engine);
-        engines.filter_map(|d| d.location.clone()).collect()
+        engines.filter_map(|d| d.location.clone()).chain(self.broken.keys().cloned()).collect()
     }
 }
 

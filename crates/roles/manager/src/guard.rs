@@ -30,12 +30,64 @@ pub(crate) enum Early {
 pub(crate) struct Facts {
     early: Early,
     standings: BTreeMap<DeviceName, Standing>,
+    /// Active devices that have yet to run the configuration that activated them: no viewer can be on one.
+    untried: BTreeSet<DeviceName>,
     /// Viewer sessions left on engines that leave service and have not left yet.
     draining: BTreeMap<DeviceName, u32>,
     egress_mbps_peak: BTreeMap<LocationName, f64>,
 }
 
+/// What a change that takes a device from viewers is judged by.
+#[derive(Debug)]
+pub(crate) struct Departure {
+    facts: Facts,
+    /// The operator says: although it breaks a floor.
+    overrides: bool,
+}
+
+impl Departure {
+    /// Observes what the device's leaving would mean.
+    pub(crate) async fn gather(app: &App, name: &str, overrides: bool) -> Result<Self, Problem> {
+        Ok(Self { facts: Facts::about(app, name).await?, overrides })
+    }
+
+    /// Refuses when the device's leaving its place breaks a floor and nobody overrides; says what was overridden. No viewer
+    /// misses a device where there are no delivery services, when Server Offload has taken it out before, when it carries
+    /// nothing, and while it has yet to run its activation.
+    pub(crate) fn judge(&self, network: &Snapshot, device: &DeviceRecord) -> Result<Option<String>, Problem> {
+        let serves = match device.role {
+            Role::Manager => false,
+            Role::Router => device.active,
+            Role::Engine => device.active && carries(device),
+        };
+        let left = network.outside.contains_key(&device.name) || self.facts.untried.contains(&device.name);
+        if !serves || left || network.services.is_empty() {
+            return Ok(None);
+        }
+        match self.facts.may_leave(network, device) {
+            Ok(()) => Ok(None),
+            Err(problem) if self.overrides => Ok(Some(problem.detail)),
+            Err(problem) if problem.reason == Reason::OffloadGuard => {
+                Err(problem.next_step("bring another device into service first, or repeat it with `--override`"))
+            }
+            Err(problem) => Err(problem),
+        }
+    }
+}
+
+/// Whether routers and engines may choose this engine when it is active.
+pub(crate) fn carries(engine: &DeviceRecord) -> bool {
+    engine.weight > 0 && engine.addresses.http.is_some()
+}
+
 impl Facts {
+    /// Observes the network, and what the device's location sent.
+    pub(crate) async fn about(app: &App, name: &str) -> Result<Self, Problem> {
+        let network = app.network();
+        let site = network.devices.get(name).and_then(|d| d.location.clone());
+        Self::gather(app, &network, &site.into_iter().collect()).await
+    }
+
     /// Observes the network now, and what these locations sent.
     pub(crate) async fn gather(app: &App, network: &Snapshot, sites: &BTreeSet<LocationName>) -> Result<Self, Problem> {
         let mut egress_mbps_peak = BTreeMap::new();
@@ -47,16 +99,23 @@ impl Facts {
         }
         let now_ms = weir_clock::monotonic_ms();
         let early = if now_ms < judge_from_ms(app.started_ms, network.profile.report_ms) { Early::Yes } else { Early::No };
-        let standings = app.reports.with_all(|heard| {
-            let standing = |d: &DeviceRecord| {
-                let heard = heard.get(&d.name);
+        let mut standings = BTreeMap::new();
+        let mut untried = BTreeSet::new();
+        app.reports.with_all(|heard| {
+            for device in network.active(Role::Engine).chain(network.active(Role::Router)) {
+                let heard = heard.get(&device.name);
                 let known = heard.is_some_and(|heard| heard.at_ms != 0);
-                (d.name.clone(), standing(status_of(app, network, d, heard, now_ms), known))
-            };
-            network.active(Role::Engine).chain(network.active(Role::Router)).map(standing).collect()
+                standings.insert(device.name.clone(), standing(status_of(app, network, device, heard, now_ms), known));
+                if heard.map_or(early == Early::No, |heard| heard.report.hello.stamp.generation < device.activated_generation) {
+                    untried.insert(device.name.clone());
+                }
+            }
         });
+        // A dead engine's return would help nobody.
+        let serves = |name: &&DeviceName| standings.get(*name) == Some(&Standing::Serving);
         let left = |name: &DeviceName| Some((name.clone(), app.drains.sessions_left(name)?));
-        Ok(Self { early, standings, draining: network.outside.keys().filter_map(left).collect(), egress_mbps_peak })
+        let draining = network.outside.keys().filter(serves).filter_map(left).collect();
+        Ok(Self { early, standings, untried, draining, egress_mbps_peak })
     }
 
     pub(crate) fn early(&self) -> Early {
@@ -82,7 +141,7 @@ impl Facts {
         let router =
             |d: &DeviceRecord| Some((d.name.clone(), RouterFacts { location: d.location.clone()?, standing: self.standing(network, d) }));
         guard::Facts {
-            engines: network.active(Role::Engine).filter_map(engine).collect(),
+            engines: network.active(Role::Engine).filter(|d| carries(d)).filter_map(engine).collect(),
             routers: network.active(Role::Router).filter_map(router).collect(),
             egress_mbps_peak: self.egress_mbps_peak.clone(),
         }
@@ -120,9 +179,8 @@ impl Facts {
 fn standing(status: DeviceStatus, heard: bool) -> Standing {
     match status {
         DeviceStatus::Offline => Standing::Out(Out::Offline),
-        DeviceStatus::Inactive => Standing::Out(Out::Inactive),
         DeviceStatus::Online | DeviceStatus::Offloading | DeviceStatus::Offloaded if heard => Standing::Serving,
-        DeviceStatus::Pending | DeviceStatus::Online | DeviceStatus::Offloading | DeviceStatus::Offloaded => Standing::Out(Out::Unknown),
+        _ => Standing::Out(Out::Unknown),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     gui, keep,
     metrics::ManagerMetrics,
     reports::Reports,
-    server::{self, Service},
+    server::{self, CONNECTIONS_MAX, Limits, Service},
     snapshot::Snapshot,
     socket, tables, watch,
 };
@@ -90,6 +90,8 @@ pub struct ManagerListeners {
     pub api: Vec<TcpListener>,
     /// Device API.
     pub device: Vec<TcpListener>,
+    /// Connections all of them together may hold, as the limit of open files allows; without one as many as a manager needs.
+    pub connections: Option<usize>,
 }
 
 /// Why a manager cannot run.
@@ -221,11 +223,12 @@ impl Manager {
         let device = service(device_api::router(Arc::clone(&self.app)));
         let local = socket::bind(&self.data).map_err(at("listen at the local socket below", &self.data))?;
         server::serve_local(local.listener, local.file, api);
+        let (for_pages, for_devices) = Limits::shares(listeners.connections.unwrap_or(CONNECTIONS_MAX));
         for listener in listeners.api {
-            server::serve_tls(listener, Arc::clone(&self.tls), pages.clone()).map_err(ManagerError::Serve)?;
+            server::serve_tls(listener, Arc::clone(&self.tls), pages.clone(), for_pages).map_err(ManagerError::Serve)?;
         }
         for listener in listeners.device {
-            server::serve_tls(listener, Arc::clone(&self.device_tls), device.clone()).map_err(ManagerError::Serve)?;
+            server::serve_tls(listener, Arc::clone(&self.device_tls), device.clone(), for_devices).map_err(ManagerError::Serve)?;
         }
         self.tasks.spawn("watch", watch::run(Arc::clone(&self.app)));
         self.tasks.spawn("events", gui::events::run(Arc::clone(&self.app)));

@@ -7,9 +7,11 @@ use crate::{
     device_view::status_of,
     domain,
     guard::{Early, Facts},
+    reports::Heard,
     snapshot::{DeviceRecord, Snapshot},
 };
 use std::{collections::BTreeSet, sync::Arc};
+use weir_device_api::keepalive::SHARE_WHOLE;
 use weir_model::{DeviceConfiguration, DeviceName, DeviceStatus, Role};
 use weir_operator_api::{
     Offload, OffloadPreview, OffloadRequest, Problem, Reason, UnoffloadRequest,
@@ -24,9 +26,7 @@ use weir_routing::{
 
 /// Takes the operator's lease of a device, unless the capacity guard refuses.
 pub(crate) async fn offload(app: &Arc<App>, caller: Caller, name: String, request: OffloadRequest) -> Result<Offload, Problem> {
-    let network = app.network();
-    let site = network.devices.get(name.as_str()).and_then(|d| d.location.clone());
-    let facts = Facts::gather(app, &network, &site.into_iter().collect()).await?;
+    let facts = Facts::about(app, &name).await?;
     let record = app.change(caller, move |change| domain::offload::offload(change, &name, &request, &facts)).await?;
     Ok(view(app, &app.network(), &record))
 }
@@ -42,12 +42,22 @@ pub(crate) fn view(app: &App, network: &Snapshot, record: &DeviceRecord) -> Offl
     let outside = network.outside.get(&record.name);
     let drain = outside.map(|outside| app.drains.progress(app, network, record, outside));
     let heard = app.reports.get(&record.name);
+    let status = status_of(app, network, record, heard.as_ref(), weir_clock::monotonic_ms());
     Offload {
         device: record.name.clone(),
-        status: status_of(app, network, record, heard.as_ref(), weir_clock::monotonic_ms()),
+        status,
         leases: outside.map(|o| o.leases.clone()).unwrap_or_default(),
         drain,
-        share_permille: app.drains.share_permille(network, &record.name),
+        share_permille: if outside.is_some() { 0 } else { share_permille(heard.as_ref(), status) },
+    }
+}
+
+/// Share of its weight a device that no lease holds takes now, in thousandths, by its own last word.
+fn share_permille(heard: Option<&Heard>, status: DeviceStatus) -> u16 {
+    match heard.filter(|_| status != DeviceStatus::Offline) {
+        // It has yet to learn that it is in service again.
+        Some(heard) if heard.report.drain.is_some() => 0,
+        heard => heard.and_then(|heard| heard.report.share_permille).unwrap_or(SHARE_WHOLE).min(SHARE_WHOLE),
     }
 }
 
@@ -110,7 +120,7 @@ fn decide(document: &DeviceConfiguration, live: &[DeviceName], engine: &DeviceNa
             boot: 1,
             sequence,
             stamp: compiled.stamp(),
-            share_permille: 1000,
+            share_permille: SHARE_WHOLE,
             at_ms: 0,
         };
         health.accept(&beat).expect("each engine's first beat is no replay");

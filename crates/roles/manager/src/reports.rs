@@ -125,6 +125,7 @@ mod tests {
             conditions: Vec::new(),
             drain: None,
             routers: Vec::new(),
+            share_permille: None,
         }
     }
 

@@ -1,11 +1,18 @@
 //! HTTP/1.1 and HTTP/2 behind our own accept loops: TLS or the local socket, named limits, a stop that finishes requests.
 
+mod body;
+mod slots;
+
+pub(crate) use slots::{CONNECTIONS_MAX, Limits};
+
 use axum::{Router, body::Body};
+use body::TimedBody;
 use hyper::{body::Incoming, rt::Executor, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
+use slots::{OfAddress, Slots};
 use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -17,8 +24,8 @@ use tower::ServiceExt;
 use weir_net::identity::{Subject, fingerprint_of, subject_of};
 use weir_telemetry::Tasks;
 
-/// Connections of one listener; more wait to be accepted.
-const CONNECTIONS_MAX: usize = 20_000;
+/// Connections of the local socket; more wait to be accepted.
+const LOCAL_MAX: usize = 64;
 /// From accept to the end of the TLS handshake.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// From the first byte of an HTTP/1.1 head to its end.
@@ -63,23 +70,33 @@ pub(crate) struct Service {
 }
 
 /// Accepts TLS connections until the stop.
-pub(crate) fn serve_tls(listener: std::net::TcpListener, tls: Arc<rustls::ServerConfig>, service: Service) -> io::Result<()> {
+pub(crate) fn serve_tls(
+    listener: std::net::TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    service: Service,
+    limits: Limits,
+) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let acceptor = TlsAcceptor::from(tls);
     let tasks = service.tasks.clone();
     tasks.spawn("accept-tls", async move {
-        let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let slots = Slots::new(limits);
         let mut stopping = service.stopping.clone();
-        while let Some(slot) = slot(&slots, &mut stopping).await {
+        while let Some(slot) = unless_stopped(slots.slot(), &mut stopping).await {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = stopped(&mut stopping) => break,
             };
             match accepted {
                 Ok((stream, address)) => {
+                    let Some(of_address) = slots.of(address.ip()) else {
+                        tracing::debug!(%address, "connection closed: its address has as many as it may");
+                        continue;
+                    };
                     let (acceptor, served) = (acceptor.clone(), service.clone());
-                    service.tasks.spawn("tls-connection", tls_connection(stream, address, acceptor, served, slot));
+                    let held = Held { _slot: slot, of_address };
+                    service.tasks.spawn("tls-connection", tls_connection(stream, address, acceptor, served, held));
                 }
                 Err(error) => pause(&error).await,
             }
@@ -93,9 +110,10 @@ pub(crate) fn serve_local<K: Send + 'static>(listener: UnixListener, keep: K, se
     let tasks = service.tasks.clone();
     tasks.spawn("accept-local", async move {
         let _keep = keep;
-        let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let slots = Arc::new(Semaphore::new(LOCAL_MAX));
         let mut stopping = service.stopping.clone();
-        while let Some(slot) = slot(&slots, &mut stopping).await {
+        let slot = async || Arc::clone(&slots).acquire_owned().await.ok();
+        while let Some(slot) = unless_stopped(slot(), &mut stopping).await {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = stopped(&mut stopping) => break,
@@ -114,12 +132,18 @@ pub(crate) fn serve_local<K: Send + 'static>(listener: UnixListener, keep: K, se
     });
 }
 
-/// A free place for a connection; `None` when the server stops.
-async fn slot(slots: &Arc<Semaphore>, stopping: &mut watch::Receiver<bool>) -> Option<OwnedSemaphorePermit> {
+/// What is waited for; `None` when the server stops.
+async fn unless_stopped<T>(wait: impl Future<Output = Option<T>>, stopping: &mut watch::Receiver<bool>) -> Option<T> {
     tokio::select! {
-        permit = Arc::clone(slots).acquire_owned() => permit.ok(),
+        got = wait => got,
         () = stopped(stopping) => None,
     }
+}
+
+/// What a connection holds of its listener.
+struct Held {
+    _slot: OwnedSemaphorePermit,
+    of_address: OfAddress,
 }
 
 /// Waits for the stop.
@@ -133,8 +157,7 @@ async fn pause(error: &io::Error) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-async fn tls_connection(stream: TcpStream, address: SocketAddr, acceptor: TlsAcceptor, service: Service, slot: OwnedSemaphorePermit) {
-    let _slot = slot;
+async fn tls_connection(stream: TcpStream, address: SocketAddr, acceptor: TlsAcceptor, service: Service, held: Held) {
     let _ = stream.set_nodelay(true);
     let stream = match tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
@@ -145,13 +168,16 @@ async fn tls_connection(stream: TcpStream, address: SocketAddr, acceptor: TlsAcc
         let subject = subject_of(der).ok()?;
         Some(Arc::new(PeerCertificate { subject, sha256: hex::encode(fingerprint_of(der)) }))
     });
+    // Devices behind one address are told apart by their certificates: only strangers count together.
+    let Held { _slot, of_address } = held;
+    let _of_address = certificate.is_none().then_some(of_address);
     connection(stream, Peer::Tls { address, certificate }, service).await;
 }
 
 async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer, service: Service) {
     let Service { router, tasks, mut stopping } = service;
     let answer = service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request = request.map(Body::new);
+        let mut request = request.map(|body| Body::new(TimedBody::new(body)));
         request.extensions_mut().insert(peer.clone());
         router.clone().oneshot(request)
     });

@@ -3,7 +3,7 @@
 use crate::{
     api::Refused,
     gui,
-    server::{self, Service},
+    server::{self, CONNECTIONS_MAX, Limits, Service},
     socket,
 };
 use axum::{
@@ -84,7 +84,7 @@ impl StandbyApi {
         let local = socket::bind(&self.data)?;
         server::serve_local(local.listener, local.file, service.clone());
         for listener in api {
-            server::serve_tls(listener, Arc::clone(&self.tls), service.clone())?;
+            server::serve_tls(listener, Arc::clone(&self.tls), service.clone(), Limits::shares(CONNECTIONS_MAX).0)?;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ pub(crate) mod devices;
 pub(crate) mod locations;
 pub(crate) mod migrations;
 pub(crate) mod offload;
+pub(crate) mod places;
 pub(crate) mod reports;
 pub(crate) mod series;
 pub(crate) mod sessions;

@@ -6,20 +6,34 @@ use crate::{
     change::{Caller, Refusal},
     device_view::status_of,
     domain::{devices, fields},
+    guard::Departure,
     snapshot::{DeviceRecord, Snapshot},
     tables,
 };
 use std::{net::IpAddr, sync::Arc};
 use weir_device_api::{Answer, Ask, poll::LOG_LINES_MAX};
 use weir_model::{AlarmReason, DeviceName, DeviceStatus, Role};
-use weir_operator_api::{Alarm, DeviceLogs, Problem, Reason, RouteExplanation, route::RouteQuery};
+use weir_operator_api::{Activation, Alarm, DeviceLogs, Problem, Reason, RouteExplanation, device::Removal, route::RouteQuery};
 
 /// Longest URL that is explained, in bytes.
 const URL_BYTES_MAX: usize = 8 * 1024;
 
+/// Activates a device, or moves one or takes its weight, unless the capacity guard refuses.
+pub(crate) async fn activate(app: &Arc<App>, caller: Caller, name: String, request: Activation) -> Result<DeviceRecord, Problem> {
+    let departure = Departure::gather(app, &name, request.overrides).await?;
+    app.change(caller, move |change| devices::activate(change, &name, &request, &departure)).await
+}
+
+/// Takes a device out of its location, unless the capacity guard refuses.
+pub(crate) async fn deactivate(app: &Arc<App>, caller: Caller, name: String, query: Removal) -> Result<DeviceRecord, Problem> {
+    let departure = Departure::gather(app, &name, query.overrides).await?;
+    app.change(caller, move |change| devices::deactivate(change, &name, &departure)).await
+}
+
 /// Deletes a device, revokes its certificate, and forgets what it said.
-pub(crate) async fn delete_device(app: &Arc<App>, caller: Caller, name: String) -> Result<(), Problem> {
-    let record = app.change(caller, move |change| devices::delete(change, &name)).await?;
+pub(crate) async fn delete_device(app: &Arc<App>, caller: Caller, name: String, query: Removal) -> Result<(), Problem> {
+    let departure = Departure::gather(app, &name, query.overrides).await?;
+    let record = app.change(caller, move |change| devices::delete(change, &name, &departure)).await?;
     app.reports.forget(&record.name);
     app.asks.forget(&record.name);
     let forget = app.state.write(move |tx| Ok::<_, Refusal>(tables::reports::forget(tx, &record.name)?));

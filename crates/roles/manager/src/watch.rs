@@ -83,6 +83,7 @@ fn report_about_itself(app: &App) {
         conditions: conditions(app),
         drain: None,
         routers: Vec::new(),
+        share_permille: None,
     };
     debug_assert_eq!(record.role, Role::Manager);
     app.take_report(report, now_ms, clock_ms);

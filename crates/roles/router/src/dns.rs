@@ -11,6 +11,7 @@
 mod metrics;
 mod query;
 mod reply;
+mod seats;
 mod subnet;
 mod tcp;
 mod verdict;
@@ -130,7 +131,7 @@ pub fn respond(router: &Router, message: &[u8], client: SocketAddr, transport: T
             verdict.outcome
         }
         Err(unreadable) => {
-            reply::write_header(unreadable, answer);
+            reply::write_unreadable(unreadable, answer);
             unreadable.outcome()
         }
     };

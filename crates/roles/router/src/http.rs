@@ -216,6 +216,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_steered_viewer_is_sent_back_when_the_peer_is_dead() {
+        let (router, _dir) = sample::router();
+        let mut configuration = sample::configuration();
+        configuration.engines[0].offload = Some(weir_model::OffloadEpoch::Clients);
+        configuration.routers = vec![sample::this_router(false)];
+        router.apply(&configuration).expect("valid");
+        let mut keepalive = sample::keepalive("east-1", 1, 1);
+        keepalive.state = weir_device_api::keepalive::EngineState::Offloading;
+        assert_eq!(router.hear(&sample::encode(&keepalive, "router-1", Channel::Datagram)), crate::keepalive::Heard::Accepted);
+        let (address, _tasks) = start(&router);
+        let host = "Host: router-1.sr.demo.weir.test:8080\r\n";
+        let steered = ask(address, "GET /live/a.m3u8?weir-steered=east-1.1.5&_HLS_msn=7", host).await;
+        let back = "http://east-1.se.demo.weir.test:8080/live/a.m3u8?weir-steered=east-1.1.5&_HLS_msn=7";
+        assert_eq!(field(&steered, "Location"), Some(back), "{steered}");
+        let fresh = ask(address, "GET /live/a.m3u8", host).await;
+        assert_eq!(field(&fresh, "Weir-Reason"), Some("no_live_engine"), "an offloaded engine gets no new viewer");
+    }
+
+    #[tokio::test]
     async fn refusals_name_their_reason() {
         let (router, _dir) = one_engine();
         let (address, _tasks) = start(&router);

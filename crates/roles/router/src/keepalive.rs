@@ -158,7 +158,10 @@ async fn save(router: Router) {
     let mut ticks = tokio::time::interval(Duration::from_millis(SAVE_MS));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = router.shared.vitals.urgent() => {}
+        }
         let router = router.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || router.save_when_due()).await {
             tracing::error!(%error, "health not written");

@@ -151,10 +151,10 @@ impl Lifeline {
         }
     }
 
-    /// What the data path obeys at this moment: the configuration in force and the health that is published.
+    /// What the data path obeys, by the configuration in force and the health that is published and on disk.
     fn acknowledge(&mut self, router: &Router, stream: &TcpStream) -> io::Result<()> {
         let running = router.shared.running.load();
-        let obeyed = running.as_ref().and_then(|running| router.shared.vitals.published().obeyed(&running.network, &self.engine));
+        let obeyed = running.as_ref().and_then(|running| router.shared.vitals.obeyed(&running.network, &self.engine));
         self.acknowledgement.tell(&router.shared.name, obeyed, stream)
     }
 }

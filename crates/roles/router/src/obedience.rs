@@ -73,6 +73,8 @@ impl Handover {
             sessions: 0,
             fills_for_others: 0,
             newest: Vec::new(),
+            late_sessions: 0,
+            late_requests: 0,
         })
     }
 }

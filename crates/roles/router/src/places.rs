@@ -2,9 +2,20 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+/// Bits of an IPv6 address that name a network of one owner: whoever has one address there has all the others.
+const OWNER_BITS_V6: u32 = 64;
+
+/// The addresses that count as one client: an IPv4 address, or an IPv6 network.
+pub(crate) fn block_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !(u128::MAX >> OWNER_BITS_V6)).into(),
+    }
+}
 
 /// How many places there are.
 #[derive(Debug, Clone, Copy)]
@@ -13,7 +24,8 @@ pub(crate) struct Most {
     pub(crate) known: usize,
     /// For connections from elsewhere.
     pub(crate) strangers: usize,
-    /// For one address, known or not.
+    /// For one address the configuration knows, or one client of [`block_of`] that it does not: engines of one site are
+    /// neighbours.
     pub(crate) address: usize,
 }
 
@@ -56,6 +68,10 @@ impl Places {
 
     /// A place for one connection, if there is one.
     pub(crate) fn take(&self, address: IpAddr, from: Whence) -> Option<Place> {
+        let address = match from {
+            Whence::Known => address,
+            Whence::Stranger => block_of(address),
+        };
         let mut taken = self.lock();
         let of_address = taken.addresses.get(&address).copied().unwrap_or(0);
         let most = match from {
@@ -118,5 +134,16 @@ mod tests {
         drop((one, others, known));
         assert!(places.take(address(0), Whence::Stranger).is_some());
         assert!(places.lock().addresses.is_empty(), "nothing is kept of whom nothing waits for");
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_stranger_and_many_engines() {
+        let neighbour = |number: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, number]);
+        for (from, expected) in [(Whence::Stranger, 16), (Whence::Known, 100)] {
+            let places = Places::new(Most { known: 256, strangers: 64, address: 16 });
+            let held: Vec<Place> = (0..100).filter_map(|number| places.take(neighbour(number), from)).collect();
+            assert_eq!(held.len(), expected, "{from:?}");
+        }
+        assert_eq!(block_of(IpAddr::from([0, 0, 0, 0, 0, 0xffff, 0xc000, 0x0207])), IpAddr::from([192, 0, 2, 7]));
     }
 }

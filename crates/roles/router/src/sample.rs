@@ -20,6 +20,7 @@ pub(crate) fn configuration() -> DeviceConfiguration {
         http: http.parse().expect(http),
         weight: 100,
         offload: None,
+        offload_since_ms: None,
     };
     let engines = vec![engine("east-1", "127.0.7.22:8080"), engine("east-2", "127.0.7.23:8080")];
     DeviceConfiguration {

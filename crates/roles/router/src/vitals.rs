@@ -1,7 +1,8 @@
 //! The health table: fed by the keepalive tasks, published to the data path, kept on disk.
 //!
 //! Only the control runtime takes the lock. The data path reads a published copy: a change of who is live is published at
-//! once, a mere renewal with the next [`Vitals::publish`], at most [`PUBLISH_MS`] later.
+//! once, a mere renewal with the next [`Vitals::publish`], at most [`PUBLISH_MS`] later. An offload an engine speaks of is
+//! written at once, and the engine is told that it is obeyed once a restart would not undo that.
 
 use arc_swap::ArcSwap;
 use std::{
@@ -12,10 +13,11 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
-use weir_model::DeviceName;
+use tokio::sync::Notify;
+use weir_model::{DeviceName, Stamp};
 use weir_routing::{
     HealthTable, Network,
-    health::{Beat, LifelineId, Replayed, SavedHealth},
+    health::{Beat, EngineState, LifelineId, Replayed, SavedHealth},
 };
 use weir_telemetry::Chain;
 
@@ -34,6 +36,8 @@ pub(crate) struct Vitals {
     file: PathBuf,
     table: Mutex<Table>,
     published: ArcSwap<HealthTable>,
+    /// As it was last written: what a restarted router begins with.
+    durable: ArcSwap<HealthTable>,
     unsaved: Unsaved,
     save_error: Mutex<Option<String>>,
 }
@@ -44,6 +48,8 @@ struct Unsaved {
     change: AtomicBool,
     renewal: AtomicBool,
     saved_ms: AtomicU64,
+    /// There is a change an engine waits for.
+    urgent: Notify,
 }
 
 impl Unsaved {
@@ -74,6 +80,7 @@ impl Vitals {
         Self {
             file,
             published: ArcSwap::from_pointee(health.clone()),
+            durable: ArcSwap::from_pointee(health.clone()),
             table: Mutex::new(Table { health, ..Table::default() }),
             unsaved: Unsaved::default(),
             save_error: Mutex::default(),
@@ -95,7 +102,7 @@ impl Vitals {
         table.health.accept(beat)?;
         self.unsaved.renewal.store(true, Ordering::Relaxed);
         if word(&table) != said {
-            self.unsaved.change.store(true, Ordering::Relaxed);
+            self.changed(beat);
         }
         // Stamps and shares move in every engine at once: only who may be chosen does not wait for the next publication.
         if standing(&table) == stood {
@@ -112,9 +119,27 @@ impl Vitals {
         let id = LifelineId(table.lifelines + 1);
         table.health.lifeline_up(beat, id)?;
         table.lifelines = id.0;
-        self.unsaved.change.store(true, Ordering::Relaxed);
+        self.changed(beat);
         self.publish_now(&mut table);
         Ok(id)
+    }
+
+    fn changed(&self, beat: &Beat) {
+        self.unsaved.change.store(true, Ordering::Relaxed);
+        if beat.state == EngineState::Offloading {
+            self.unsaved.urgent.notify_one();
+        }
+    }
+
+    /// The stamp of the offload an engine may be told this router obeys: the data path follows it, and would after a restart.
+    pub(crate) fn obeyed(&self, network: &Network, engine: &DeviceName) -> Option<Stamp> {
+        let (now, restarted) = (self.published().obeyed(network, engine)?, self.durable.load().obeyed(network, engine)?);
+        Some(now.min(restarted))
+    }
+
+    /// Waits for a change that is to be written at once.
+    pub(crate) async fn urgent(&self) {
+        self.unsaved.urgent.notified().await;
     }
 
     /// A lifeline ended. Returns whether that says that the engine's worker is gone.
@@ -166,12 +191,15 @@ impl Vitals {
         self.unsaved.change.store(false, Ordering::Relaxed);
         self.unsaved.renewal.store(false, Ordering::Relaxed);
         self.unsaved.saved_ms.store(now_ms, Ordering::Relaxed);
-        let saved = self.lock().health.save(now_ms, patience_ms);
-        let bytes = serde_json::to_vec(&saved).expect("names and numbers are JSON");
+        let health = self.lock().health.clone();
+        let bytes = serde_json::to_vec(&health.save(now_ms, patience_ms)).expect("names and numbers are JSON");
         let failure = weir_slots::durable_write(&self.file, &bytes).err().map(|error| Chain(&error).to_string());
-        if let Some(error) = &failure {
-            self.unsaved.change.store(true, Ordering::Relaxed);
-            tracing::warn!(file = %self.file.display(), error, "health not written");
+        match &failure {
+            None => self.durable.store(Arc::new(health)),
+            Some(error) => {
+                self.unsaved.change.store(true, Ordering::Relaxed);
+                tracing::warn!(file = %self.file.display(), error, "health not written");
+            }
         }
         *self.save_error.lock().unwrap_or_else(PoisonError::into_inner) = failure;
     }
@@ -269,6 +297,25 @@ mod tests {
         let (again, engine) = (Vitals::load(file, 3), "east-1".parse().expect("name"));
         assert_eq!(again.published().obeyed(&network(), &engine), Some(offloading.stamp));
         assert!(again.published().is_up(&engine, 3, PATIENCE_MS), "its own name still leads to it");
+        assert_eq!(again.obeyed(&network(), &engine), Some(offloading.stamp), "it may be told at once");
+    }
+
+    #[test]
+    fn nobody_is_told_what_a_restart_would_undo() {
+        let dir = tempfile::tempdir().expect("dir");
+        let vitals = Vitals::load(dir.path().join("health.json"), 0);
+        let engine = "east-1".parse().expect("name");
+        let stamp = |generation| Stamp { term: 1, generation };
+        let offloading = |sequence, generation| Beat { state: EngineState::Offloading, stamp: stamp(generation), ..beat(sequence, 0) };
+        vitals.hear(&offloading(1, 6), &network()).expect("first");
+        assert_eq!(vitals.published().obeyed(&network(), &engine), Some(stamp(6)), "it is obeyed at once");
+        assert_eq!(vitals.obeyed(&network(), &engine), None);
+        vitals.save(0, PATIENCE_MS);
+        assert_eq!(vitals.obeyed(&network(), &engine), Some(stamp(6)));
+        vitals.hear(&offloading(2, 7), &network()).expect("rises");
+        assert_eq!(vitals.obeyed(&network(), &engine), Some(stamp(6)), "the newer word is not written yet");
+        vitals.hear(&Beat { stamp: stamp(8), ..beat(3, 0) }, &network()).expect("rises");
+        assert_eq!(vitals.obeyed(&network(), &engine), None, "it has returned, whatever is on disk");
     }
 
     #[test]

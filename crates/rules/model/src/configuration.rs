@@ -81,6 +81,10 @@ pub struct EngineEntry {
     /// How far Server Offload has taken it out; absent: in service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offload: Option<OffloadEpoch>,
+    /// When it was first taken out in this offload, by the manager's wall clock, milliseconds since 1970; absent when it is in
+    /// service, or the manager does not say. It lets an engine started anew go on counting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offload_since_ms: Option<u64>,
 }
 
 /// A router as engines and other routers see it.

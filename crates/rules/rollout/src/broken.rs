@@ -85,6 +85,12 @@ impl Broken {
             Broken::LastRouter { .. } => None,
         }
     }
+
+    /// Whether it is a floor of this location's engines; what is said of its routers is another matter.
+    pub fn is_of_engines_in(&self, location: &LocationName) -> bool {
+        matches!(self, Broken::EnginesOut { .. } | Broken::Egress { .. } | Broken::ServiceEngine { .. })
+            && self.location() == Some(location)
+    }
 }
 
 impl fmt::Display for Broken {

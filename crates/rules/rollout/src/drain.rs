@@ -5,6 +5,9 @@
 //! is acknowledged too and no session, viewer's request or other engine's request has been there for the profile's stable
 //! time. A router is handed over, not drained: resolvers never stop asking it, so only its HTTP requests count.
 //!
+//! A stray is a session begun when nobody should have been sent here any longer. A device lists only so many sessions; when
+//! all it lists are strays, what it counts itself as late is taken for strays too, however many.
+//!
 //! A device that neither reports nor holds a lifeline to the engine is not waited for once it has been silent for the
 //! profile's patience and one DNS TTL: what it could still cause has run out by then. A router that is cut off from the
 //! manager but not from the engine acknowledges `clients` on its lifeline and is waited for; `peers` means nothing to it.
@@ -49,6 +52,10 @@ pub struct Reported {
     pub fills_for_others: u32,
     /// The sessions begun last, as many as the device lists.
     pub newest: Vec<SessionFacts>,
+    /// Of `sessions`: those begun when, by the device's own clock, nobody sent viewers to it any longer.
+    pub late_sessions: u32,
+    /// Of `active_requests`: those of the late sessions.
+    pub late_requests: u32,
 }
 
 /// Everything a drain is judged from.
@@ -87,7 +94,8 @@ pub struct DrainVerdict {
     pub active_requests: u32,
     /// Other engines' requests being answered.
     pub fills_for_others: u32,
-    /// Which of the reported newest sessions are strays: begun when nobody should have been sent here any longer.
+    /// Which of the reported newest sessions are strays: begun when nobody should have been sent here any longer. When all of
+    /// them are, there may be more that are not listed.
     pub strays: Vec<usize>,
     /// When the report shows that nothing is left to wait for but time: when it arrived. Feeds [`DrainMemory`].
     pub idle_at_ms: Option<u64>,
@@ -117,10 +125,12 @@ pub fn judge(view: &DrainView<'_>, now_ms: u64) -> DrainVerdict {
     let work = Work::of(view, clients.quiet_from_ms, now_ms);
     let mut waits = standing_waits(view, &clients, now_ms);
     let mut settled_ms = clients.quiet_from_ms.unwrap_or(now_ms);
-    let sessions_over = work.sessions_blocking() == 0;
-    let next_epoch = view.epoch == OffloadEpoch::Clients && waits.is_empty() && sessions_over;
+    let sessions_over = view.epoch == OffloadEpoch::Clients && waits.is_empty() && work.sessions_blocking() == 0;
+    // One that came earlier cannot tell of the viewer who was sent here last.
+    let said_since = |reported: &Reported| clients.quiet_from_ms.is_some_and(|quiet_ms| reported.at_ms >= quiet_ms);
+    let next_epoch = sessions_over && view.reported.as_ref().is_some_and(said_since);
     match view.epoch {
-        OffloadEpoch::Clients if next_epoch => {
+        OffloadEpoch::Clients if sessions_over => {
             waits.push(Wait::Acknowledgement { epoch: OffloadEpoch::Peers, devices: BTreeSet::new() });
         }
         OffloadEpoch::Clients => {}
@@ -242,7 +252,9 @@ struct Work {
     sessions: u32,
     active_requests: u32,
     fills_for_others: u32,
+    /// Strays among the listed sessions, and how many there are in all.
     strays: Vec<usize>,
+    stray_count: u32,
     strays_block: bool,
 }
 
@@ -252,19 +264,25 @@ impl Work {
         let stray = |session: &SessionFacts| quiet_from_ms.is_some_and(|quiet_ms| reported.at_ms.saturating_sub(session.age_ms) > quiet_ms);
         let strays: Vec<usize> = (0..reported.newest.len()).filter(|number| stray(&reported.newest[*number])).collect();
         let strays_block = now_ms < soft_limit_ms(view);
-        let of_strays = strays.iter().fold(0u32, |sum, number| sum.saturating_add(reported.newest[*number].active_requests));
-        let count = u32::try_from(strays.len()).unwrap_or(u32::MAX);
+        let mut stray_requests = strays.iter().fold(0u32, |sum, number| sum.saturating_add(reported.newest[*number].active_requests));
+        let mut stray_count = u32::try_from(strays.len()).unwrap_or(u32::MAX);
+        // Where every listed one is a stray the list may have ended too early: for those beyond it the device's count stands.
+        if quiet_from_ms.is_some_and(|quiet_ms| reported.at_ms >= quiet_ms) && strays.len() == reported.newest.len() {
+            stray_count = stray_count.max(reported.late_sessions).min(reported.sessions);
+            stray_requests = stray_requests.max(reported.late_requests);
+        }
         Self {
-            sessions: reported.sessions.saturating_sub(count),
-            active_requests: reported.active_requests.saturating_sub(if strays_block { 0 } else { of_strays }),
+            sessions: reported.sessions.saturating_sub(stray_count),
+            active_requests: reported.active_requests.saturating_sub(if strays_block { 0 } else { stray_requests }),
             fills_for_others: reported.fills_for_others,
             strays,
+            stray_count,
             strays_block,
         }
     }
 
     fn strays_blocking(&self) -> u32 {
-        if self.strays_block { u32::try_from(self.strays.len()).unwrap_or(u32::MAX) } else { 0 }
+        if self.strays_block { self.stray_count } else { 0 }
     }
 
     fn sessions_blocking(&self) -> u32 {

@@ -9,7 +9,9 @@
 //! | `last_router` | a router is in service |
 //!
 //! What the manager does not know to be in service counts as out. A device is judged in its own location only: a floor that
-//! is broken elsewhere is no reason to keep it.
+//! is broken elsewhere is no reason to keep it. An engine of weight 0, or one that says nowhere to listen, carries nothing:
+//! no router or engine chooses it. It is none of the location's engines here, neither one of the n nor one that is out, so a
+//! spare is no reason to keep another engine, and nobody counts on it. The caller leaves it out of the facts.
 
 use crate::broken::{Broken, Unknown};
 use std::{
@@ -35,8 +37,6 @@ pub enum Out {
     Offline,
     /// Server Offload holds it, whether it reports or not.
     Offloaded,
-    /// It is not active.
-    Inactive,
 }
 
 impl Out {
@@ -52,7 +52,6 @@ impl fmt::Display for Out {
             Out::Unknown => "not heard yet",
             Out::Offline => "offline",
             Out::Offloaded => "Server Offload",
-            Out::Inactive => "inactive",
         })
     }
 }
@@ -102,7 +101,7 @@ pub struct RouterFacts {
 /// What the guard judges from.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Facts {
-    /// Every engine that has a location.
+    /// Every engine that has a location, an address for viewers and a weight over 0.
     pub engines: BTreeMap<DeviceName, EngineFacts>,
     /// Every router that has a location.
     pub routers: BTreeMap<DeviceName, RouterFacts>,
@@ -174,6 +173,17 @@ pub fn readmit(facts: &Facts) -> Option<DeviceName> {
         (fault_in(facts, &engine.location) && helps(engine)).then_some((Reverse(draining.sessions), name))
     });
     returnable.min().map(|(_, name)| name.clone())
+}
+
+/// Whether a fault keeps a floor of the location's engines broken, or would if this engine, which was returned or left alone
+/// because of it, were out: by a fault somebody else is out, and without either the floor does not hold.
+pub fn needs(facts: &Facts, location: &LocationName, engine: &DeviceName) -> bool {
+    let serves = |engine: &EngineFacts| engine.location == *location && engine.standing == Standing::Serving;
+    let breaks = match facts.engines.get(engine) {
+        Some(found) if serves(found) => admit(facts, engine).breaks,
+        _ => broken(facts),
+    };
+    fault_in(facts, location) && breaks.iter().any(|floor| floor.is_of_engines_in(location))
 }
 
 /// Whether an engine of the location is out by a fault.

@@ -67,6 +67,11 @@ impl Wait {
         }
     }
 
+    /// Whether it is work on the device itself.
+    pub fn is_work(&self) -> bool {
+        matches!(self, Wait::Sessions { .. } | Wait::Requests { .. } | Wait::FillsForOthers { .. })
+    }
+
     /// Devices it is about, besides the one that drains.
     pub fn devices(&self) -> impl Iterator<Item = &DeviceName> {
         let devices = if let Wait::Acknowledgement { devices, .. } = self { Some(devices) } else { None };

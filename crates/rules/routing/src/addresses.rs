@@ -30,8 +30,10 @@ pub enum Family {
 }
 
 impl Family {
-    fn is_of(self, engine: &Engine) -> bool {
-        engine.http.is_ipv4() == (self == Family::V4)
+    /// Whether an engine has an address of the family. One that listens on every address of its box has none to give.
+    pub(crate) fn is_of(self, engine: &Engine) -> bool {
+        let address = engine.http.ip().to_canonical();
+        !address.is_unspecified() && address.is_ipv4() == (self == Family::V4)
     }
 }
 
@@ -59,8 +61,8 @@ pub struct Placed<'n> {
 }
 
 impl<'n> Placed<'n> {
-    /// The engines in placement order, at most two, all of the family asked for. None: there are engines to send the client
-    /// to, but no address of that family.
+    /// The engines in placement order, at most two, all of the family asked for. None: there is no address of that family,
+    /// for any client.
     pub fn engines(&self) -> impl Iterator<Item = &'n Engine> + use<'n> {
         self.engines.into_iter().flatten()
     }
@@ -84,7 +86,8 @@ pub fn addresses<'n>(
 }
 
 /// Which engine an engine's own name leads to: itself while it is up and carries the service, offloaded or not, because a
-/// viewer that holds the name is never turned away; else a live peer, at its own location before the client's zone.
+/// viewer that holds the name is never turned away; else a live peer, at its own location before the client's zone. An engine
+/// the network does not have, or has no longer, is stood in for like a dead one.
 ///
 /// # Errors
 /// [`RefusalReason::NoCoverageZone`] and [`RefusalReason::NoLiveEngine`].
@@ -92,33 +95,41 @@ pub fn stand_in<'n>(
     network: &'n Network,
     health: &HealthTable,
     service: &'n Service,
-    engine: &'n Engine,
+    engine: Option<&'n Engine>,
     question: &AddressQuestion,
 ) -> Result<Placed<'n>, RefusalReason> {
     let &AddressQuestion { family, now_ms, .. } = question;
-    let carries = network.engines_of(service, engine.location).any(|carrier| carrier.name == engine.name);
-    if carries && health.is_up(&engine.name, now_ms, network.profile().keepalive_patience_ms()) {
+    let is_up = |engine: &Engine| health.is_up(&engine.name, now_ms, network.profile().keepalive_patience_ms());
+    if let Some(engine) = engine.filter(|engine| network.carries(service, engine) && is_up(engine)) {
         return Ok(Placed { engines: [Some(engine).filter(|engine| family.is_of(engine)), None], scope: 0 });
     }
     let client = Client::of(question);
     let key = client.key(service);
     let field = Field { network, health, service, now_ms };
-    let one = |candidates: &mut dyn Iterator<Item = Candidate<'n>>| [placement::first(key, candidates), None];
-    let (here, mut unrecorded) = ([engine.location], Unrecorded);
-    let peers = field.at(&here, &mut unrecorded).filter(|candidate| family.is_of(candidate.engine));
-    match placement::first(key, peers) {
+    let peer = engine.and_then(|engine| {
+        let (here, mut unrecorded) = ([engine.location], Unrecorded);
+        placement::first(key, field.at(&here, &mut unrecorded).filter(|candidate| family.is_of(candidate.engine)))
+    });
+    match peer {
         Some(peer) => Ok(Placed { engines: [Some(peer), None], scope: client.scope(client.key_bits) }),
-        None => in_zone(field, &client, family, one),
+        None => in_zone(field, &client, family, |candidates| [placement::first(key, candidates), None]),
     }
 }
 
 /// What `choose` takes of the nearest tier that has an engine of the family.
+///
+/// Resolvers take an empty answer as one for everybody, whatever its scope (RFC 7871 section 7.4). So it is given only when
+/// no client could be told more, with scope 0; a client whose own tiers have engines of the other family alone gets one from
+/// elsewhere.
 fn in_zone<'n>(
     field: Field<'n, '_>,
     client: &Client,
     family: Family,
     choose: impl Fn(&mut dyn Iterator<Item = Candidate<'n>>) -> [Option<&'n Engine>; 2],
 ) -> Result<Placed<'n>, RefusalReason> {
+    if !field.service.families.contains(&family) {
+        return Ok(Placed { engines: [None; 2], scope: 0 });
+    }
     let zones = field.network.zones();
     let (_, tiers) = zones.nearest(client.address).ok_or(RefusalReason::NoCoverageZone)?;
     let bits = zones.uniform_bits(client.address, client.key_bits).ok_or(RefusalReason::NoCoverageZone)?;
@@ -130,8 +141,11 @@ fn in_zone<'n>(
             return Ok(Placed { engines, scope: client.scope(bits) });
         }
     }
-    // The name has addresses, of the other family: an empty answer, not a failure, or resolvers would give the name up.
-    if somebody { Ok(Placed { engines: [None; 2], scope: client.scope(bits) }) } else { Err(RefusalReason::NoLiveEngine) }
+    if !somebody {
+        return Err(RefusalReason::NoLiveEngine);
+    }
+    let engines = choose(&mut field.anywhere().filter(|candidate| family.is_of(candidate.engine)));
+    Ok(Placed { engines, scope: if engines[0].is_some() { client.scope(bits) } else { 0 } })
 }
 
 /// A client as far as it was told.

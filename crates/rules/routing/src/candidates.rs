@@ -41,10 +41,7 @@ impl<'n> Field<'n, '_> {
         let engines = locations.iter().flat_map(move |at| self.network.engines_of(self.service, *at));
         engines.filter_map(move |engine| {
             let location = || self.network.location(engine.location).name.clone();
-            let found = match engine.weight {
-                0 => Err(DropReason::WeightZero),
-                _ => self.health.candidate(self.network, engine, self.now_ms),
-            };
+            let found = self.candidate(engine);
             recorder.note(|| match found {
                 Ok(Candidate { share_permille, .. }) => {
                     Reason::Candidate { engine: engine.name.clone(), location: location(), weight: engine.weight, share_permille }
@@ -53,6 +50,19 @@ impl<'n> Field<'n, '_> {
             });
             found.ok()
         })
+    }
+
+    /// The service's engines that may be given viewers, wherever they are.
+    pub(crate) fn anywhere(self) -> impl Iterator<Item = Candidate<'n>> {
+        let engines = self.service.engines_at.keys().flat_map(move |at| self.network.engines_of(self.service, *at));
+        engines.filter_map(move |engine| self.candidate(engine).ok())
+    }
+
+    fn candidate(self, engine: &'n Engine) -> Result<Candidate<'n>, DropReason> {
+        match engine.weight {
+            0 => Err(DropReason::WeightZero),
+            _ => self.health.candidate(self.network, engine, self.now_ms),
+        }
     }
 
     /// The first engine for a key in the nearest tier that has one which may be chosen and which `keep` keeps.

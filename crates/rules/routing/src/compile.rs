@@ -4,6 +4,7 @@
 //! the others accept.
 
 use crate::{
+    addresses::Family,
     network::{Domains, Engine, EngineIndex, FixedMap, Location, LocationIndex, Network, Router, RouterIndex, Service, ServiceIndex},
     zones::{Nearness, Reach, Tier, Zones},
 };
@@ -248,7 +249,10 @@ fn services(
             let index = *by_name.get(name).ok_or_else(|| CompileError::UnknownEngine { place: place(), name: name.clone() })?;
             engines_at.entry(engines[index.0 as usize].location).or_default().push(index);
         }
-        services.push(Service { service: service.clone(), engines_at });
+        let chosen = |engine: &&Engine| engine.weight > 0;
+        let carriers = || engines_at.values().flatten().map(|index: &EngineIndex| &engines[index.0 as usize]).filter(chosen);
+        let families = [Family::V4, Family::V6].into_iter().filter(|family| carriers().any(|engine| family.is_of(engine))).collect();
+        services.push(Service { service: service.clone(), engines_at, families });
     }
     Ok((services, by_domain))
 }

@@ -129,14 +129,33 @@ fn decide<'n, 'r>(
     let DeliveryService { name, domain, .. } = &service.service;
     recorder.note(|| Reason::Service { service: name.clone(), domain: domain.clone(), form: resolved.form });
 
-    let (zone, tiers) = network.zones().nearest(request.client).ok_or(RefusalReason::NoCoverageZone)?;
-    recorder.note(|| Reason::Zone { client: request.client, network: zone });
-
-    let key = Key::of(domain, resolved.path);
     let field = Field { network, health, service, now_ms: request.now_ms };
+    let engine = match placed(field, request.client, Key::of(domain, resolved.path), recorder) {
+        Ok(engine) => engine,
+        Err(refusal) => sent_back(field, request.query, refusal, recorder).ok_or(refusal)?,
+    };
+    Ok(Route { engine, service, form: resolved.form, path: resolved.path, query: request.query })
+}
+
+/// The engine of the client's zone that the key belongs to.
+fn placed<'n>(field: Field<'n, '_>, client: IpAddr, key: Key, recorder: &mut impl Recorder) -> Result<&'n Engine, RefusalReason> {
+    let (zone, tiers) = field.network.zones().nearest(client).ok_or(RefusalReason::NoCoverageZone)?;
+    recorder.note(|| Reason::Zone { client, network: zone });
     let engine = field.first(key, tiers, |_| true, recorder).ok_or(RefusalReason::NoLiveEngine)?;
     recorder.note(|| Reason::Chosen { engine: engine.name.clone(), key: key.to_string() });
-    Ok(Route { engine, service, form: resolved.form, path: resolved.path, query: request.query })
+    Ok(engine)
+}
+
+/// The engine that steered this viewer here, when there is no other for it: what Server Offload moves it must not end. The
+/// engine knows its mark and serves, so this is no loop. A viewer without a mark is new, and an offloaded engine gets none.
+fn sent_back<'n>(field: Field<'n, '_>, query: Option<&str>, refusal: RefusalReason, recorder: &mut impl Recorder) -> Option<&'n Engine> {
+    let engine = field.network.engine_named(redirect::steered_by(query?)?)?;
+    let patience_ms = field.network.profile().keepalive_patience_ms();
+    let serves = field.network.carries(field.service, engine) && field.health.is_up(&engine.name, field.now_ms, patience_ms);
+    serves.then(|| {
+        recorder.note(|| Reason::SentBack { engine: engine.name.clone(), refusal });
+        engine
+    })
 }
 
 #[cfg(test)]
@@ -267,6 +286,52 @@ mod tests {
     }
 
     #[test]
+    fn a_steered_viewer_plays_on_where_it_came_from_when_nothing_else_is_live() {
+        let mut configuration = sample::configuration();
+        configuration.engines[2].offload = Some(OffloadEpoch::Clients);
+        configuration.services.push(DeliveryService {
+            name: sample::name("other"),
+            domain: sample::name("other.weir.test"),
+            engines: vec![sample::name("east-2")],
+            ..configuration.services[0].clone()
+        });
+        let network = Network::compile(&configuration).expect("valid");
+        let steered = |health: &HealthTable, client: &'static str, host: &'static str, query: Option<&'static str>| {
+            let request = RouteRequest { query, ..request(client, host, "/live/a.m3u8") };
+            route(&network, health, &request).map(|route| route.engine.name.to_string())
+        };
+        let marked = Some("weir-steered=east-1.1.5&_HLS_msn=7");
+        let alone = sample::heard(&["east-1"]);
+        for (client, query, expected) in [
+            (EAST, marked, Ok("east-1")),
+            ("192.0.2.1", marked, Ok("east-1")),
+            (EAST, None, Err(RefusalReason::NoLiveEngine)),
+            (EAST, Some("t=1"), Err(RefusalReason::NoLiveEngine)),
+            (EAST, Some("weir-steered=east-2.1.5"), Err(RefusalReason::NoLiveEngine)),
+            (EAST, Some("weir-steered=nobody.1.5"), Err(RefusalReason::NoLiveEngine)),
+        ] {
+            assert_eq!(steered(&alone, client, "demo.weir.test", query), expected.map(str::to_owned), "{client} {query:?}");
+        }
+        assert_eq!(steered(&alone, EAST, "other.weir.test", marked), Err(RefusalReason::NoLiveEngine), "it does not carry the service");
+        let both = sample::heard(&["east-1", "east-2"]);
+        assert_eq!(steered(&both, EAST, "demo.weir.test", marked), Ok("east-2".into()), "a live peer comes first");
+        let mut gone = sample::heard(&["east-1"]);
+        gone.accept(&leaving("east-1")).expect("rises");
+        assert_eq!(steered(&gone, EAST, "demo.weir.test", marked), Err(RefusalReason::NoLiveEngine));
+
+        let decision = explain(&network, &alone, &RouteRequest { query: marked, ..request(EAST, "demo.weir.test", "/live/a.m3u8") });
+        let last = decision.reasons.last().expect("steps");
+        assert_eq!((last.step(), last.reason(), last.object().as_str()), ("answer", "sent_back", "east-1"));
+        assert_eq!(
+            last.to_string(),
+            "no engine that carries the delivery service is live, so east-1, which steered the viewer here, takes it back"
+        );
+        assert!(
+            matches!(decision.answer, Answer::Engine { location, .. } if location.ends_with("/live/a.m3u8?weir-steered=east-1.1.5&_HLS_msn=7"))
+        );
+    }
+
+    #[test]
     fn a_returning_engine_takes_its_share_of_streams() {
         let (network, mut health) = (sample::network(), sample::heard(&sample::ENGINES));
         let won = |health: &HealthTable| {
@@ -302,10 +367,11 @@ mod tests {
             host in prop_oneof!["\\PC{0,40}", Just("demo.weir.test".to_owned()), Just("127.0.0.1:8080".to_owned())],
             path in prop_oneof!["\\PC{0,40}", "/demo\\.weir\\.test/[a-z/]{0,9}"],
             live in prop::sample::subsequence(sample::ENGINES.to_vec(), 0..=6),
+            query in prop::option::of(prop_oneof!["\\PC{0,40}", "(a&)?weir-steered=(east|west)-[12]\\.1\\.5(&b)?"]),
             now_ms in 0u64..4000,
         ) {
             let (network, health) = (sample::network(), sample::heard(&live));
-            let request = RouteRequest { client, host: &host, path: &path, query: None, now_ms };
+            let request = RouteRequest { client, host: &host, path: &path, query: query.as_deref(), now_ms };
             let decision = explain(&network, &health, &request);
             match (route(&network, &health, &request), decision.answer) {
                 (Ok(route), Answer::Engine { engine, .. }) => {

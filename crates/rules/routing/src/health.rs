@@ -81,11 +81,18 @@ impl Health {
         Self { state, boot, datagram: 0, frame: 0, stamp, share_permille, heard_ms: None, lifeline: None, lost_boot: None }
     }
 
-    /// Takes in what a keepalive says, unless the engine has said something newer on the other channel.
+    /// Takes in what a keepalive says, unless the engine has said something newer on the other channel. Within a boot its
+    /// configuration never grows older: what it says of an older one it took before the last was in force. That it is about
+    /// to stop is no matter of configurations.
     fn hear(&mut self, beat: &Beat) {
         self.heard_ms = Some(beat.at_ms);
-        if beat.sequence > self.datagram.max(self.frame) {
+        if beat.sequence <= self.datagram.max(self.frame) {
+            return;
+        }
+        if beat.stamp >= self.stamp {
             (self.state, self.stamp, self.share_permille) = (beat.state, beat.stamp, beat.share_permille);
+        } else if beat.state == EngineState::Leaving {
+            self.state = EngineState::Leaving;
         }
     }
 

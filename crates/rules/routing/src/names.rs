@@ -3,12 +3,12 @@
 //! | name | is |
 //! |---|---|
 //! | `<domain>` | the zone's apex: engines that may be given a viewer |
-//! | `<engine>.se.<domain>` | one engine, or while it is down a stand-in |
+//! | `<engine>.se.<domain>` | one engine, or while it is down, or no longer part of the network, a stand-in |
 //! | `<router>.sr.<domain>` | one router |
 //! | `se.<domain>`, `sr.<domain>` | nothing of their own, but there are names below |
 
 use crate::network::{Engine, Network, Router, Service, lowered};
-use weir_model::name::ENGINE_LABEL;
+use weir_model::name::{ENGINE_LABEL, LABEL_BYTES};
 
 /// The label under a service's domain that holds router names: `<router>.sr.<domain>`.
 pub const ROUTER_LABEL: &str = "sr";
@@ -22,8 +22,8 @@ pub enum Name<'n> {
     Engine {
         /// The zone.
         service: &'n Service,
-        /// The engine.
-        engine: &'n Engine,
+        /// The engine; absent when the network has none of that name, or has it no longer.
+        engine: Option<&'n Engine>,
     },
     /// A router's name in a service's zone.
     Router {
@@ -69,14 +69,21 @@ pub fn name_of<'n>(network: &'n Network, name: &str) -> Name<'n> {
         let exists = |there: bool| if there { Name::Between { service } } else { Name::Absent { service } };
         Some(match below.split_once('.') {
             None if below.is_empty() => Name::Apex(service),
-            None if below == ENGINE_LABEL => exists(!network.engines().is_empty()),
+            // There are always names below it: any engine's, past or present.
+            None if below == ENGINE_LABEL => exists(true),
             None if below == ROUTER_LABEL => exists(!network.routers().is_empty()),
-            Some((label, ENGINE_LABEL)) if let Some(engine) = network.engine_named(label) => Name::Engine { service, engine },
+            Some((label, ENGINE_LABEL)) if is_device_name(label) => Name::Engine { service, engine: network.engine_named(label) },
             Some((label, ROUTER_LABEL)) if let Some(router) = network.router_named(label) => Name::Router { service, router },
             _ => exists(network.domains.between.contains(lower)),
         })
     })
     .unwrap_or(Name::Outside)
+}
+
+/// Whether a label in lower case could be a device's name; as [`weir_model::DeviceName`] has it, without allocating.
+fn is_device_name(label: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !label.is_empty() && label.len() <= LABEL_BYTES && label.bytes().all(allowed) && !label.starts_with('-') && !label.ends_with('-')
 }
 
 /// The service with the longest domain the name is in, and what stands before that domain.
@@ -104,7 +111,8 @@ mod tests {
         let zone = |service: &Service| service.service.domain.to_string();
         match name_of(network, name) {
             Name::Apex(service) => format!("apex {}", zone(service)),
-            Name::Engine { service, engine } => format!("engine {} {}", engine.name, zone(service)),
+            Name::Engine { service, engine: Some(engine) } => format!("engine {} {}", engine.name, zone(service)),
+            Name::Engine { service, engine: None } => format!("some engine {}", zone(service)),
             Name::Router { service, router } => format!("router {} {}", router.name, zone(service)),
             Name::Between { service } => format!("between {}", zone(service)),
             Name::Absent { service } => format!("absent {}", zone(service)),
@@ -133,7 +141,16 @@ mod tests {
             ("east-1.se.demo.weir.test", "engine east-1 demo.weir.test"),
             ("EAST-1.Se.demo.weir.test", "engine east-1 demo.weir.test"),
             ("router-2.sr.demo.weir.test", "router router-2 demo.weir.test"),
-            ("router-2.se.demo.weir.test", "absent demo.weir.test"),
+            ("router-2.se.demo.weir.test", "some engine demo.weir.test"),
+            ("gone-7.se.demo.weir.test", "some engine demo.weir.test"),
+            ("Gone-7.SE.demo.weir.test", "some engine demo.weir.test"),
+            ("-gone.se.demo.weir.test", "absent demo.weir.test"),
+            ("gone-.se.demo.weir.test", "absent demo.weir.test"),
+            ("_dmarc.se.demo.weir.test", "absent demo.weir.test"),
+            ("a?b.se.demo.weir.test", "absent demo.weir.test"),
+            ("x.gone.se.demo.weir.test", "absent demo.weir.test"),
+            (&format!("{}.se.demo.weir.test", "g".repeat(63)), "some engine demo.weir.test"),
+            (&format!("{}.se.demo.weir.test", "g".repeat(64)), "absent demo.weir.test"),
             ("east-1.sr.demo.weir.test", "absent demo.weir.test"),
             ("se.demo.weir.test", "between demo.weir.test"),
             ("sr.demo.weir.test", "between demo.weir.test"),
@@ -164,13 +181,19 @@ mod tests {
         configuration.services[0].engines.clear();
         configuration.routers.clear();
         let bare = Network::compile(&configuration).expect("valid");
-        assert_eq!(shown(&bare, "se.demo.weir.test"), "absent demo.weir.test");
+        assert_eq!(shown(&bare, "se.demo.weir.test"), "between demo.weir.test");
         assert_eq!(shown(&bare, "sr.demo.weir.test"), "absent demo.weir.test");
         configuration.services.clear();
         assert_eq!(shown(&Network::compile(&configuration).expect("valid"), "demo.weir.test"), "outside");
     }
 
     proptest! {
+        #[test]
+        fn what_may_be_a_device_is_a_device_name(label in "[a-zA-Z0-9_.?-]{0,70}") {
+            let lower = label.to_ascii_lowercase();
+            prop_assert_eq!(is_device_name(&lower), lower.parse::<weir_model::DeviceName>().is_ok());
+        }
+
         #[test]
         fn any_name(name in "\\PC{0,300}", below in "[a-zA-Z0-9.-]{0,40}") {
             let network = nested();

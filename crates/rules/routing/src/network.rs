@@ -1,11 +1,11 @@
 //! The compiled network: a configuration with its indexes, immutable once built.
 
-use crate::zones::Zones;
+use crate::{addresses::Family, zones::Zones};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     hash::{BuildHasherDefault, DefaultHasher},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
 };
 use weir_model::{DeliveryService, DeviceName, Domain, LocationName, OffloadEpoch, Profile, Stamp, name::DOMAIN_BYTES};
 
@@ -65,19 +65,14 @@ pub struct Router {
     pub offloaded: bool,
 }
 
-impl Router {
-    /// What `<router>.sr.<domain>` resolves to: where it answers DNS, else where it redirects.
-    pub fn address(&self) -> Option<IpAddr> {
-        self.dns.or(self.http).map(|listener| listener.ip())
-    }
-}
-
 /// A delivery service and where its engines are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
     /// The service as configured.
     pub service: DeliveryService,
     pub(crate) engines_at: BTreeMap<LocationIndex, Vec<EngineIndex>>,
+    /// Address families in which an engine of it that may be chosen at all can be named.
+    pub(crate) families: Vec<Family>,
 }
 
 /// What is known of the services' domains as a whole, for finding the one a name is under.
@@ -177,6 +172,11 @@ impl Network {
     /// A service's engines at one location, in the configuration's order.
     pub fn engines_of(&self, service: &Service, at: LocationIndex) -> impl Iterator<Item = &Engine> {
         service.engines_at.get(&at).into_iter().flatten().map(|index| self.engine_at(*index))
+    }
+
+    /// Whether an engine of this network carries a service of it.
+    pub fn carries(&self, service: &Service, engine: &Engine) -> bool {
+        self.engines_of(service, engine.location).any(|carrier| carrier.name == engine.name)
     }
 
     fn engine_at(&self, index: EngineIndex) -> &Engine {

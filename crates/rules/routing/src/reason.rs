@@ -164,6 +164,13 @@ pub enum Reason {
         /// The content's placement key.
         key: String,
     },
+    /// The engine that steered the viewer here takes it back.
+    SentBack {
+        /// Which.
+        engine: DeviceName,
+        /// Why no other engine could be chosen.
+        refusal: RefusalReason,
+    },
     /// There is no engine.
     Refused(RefusalReason),
 }
@@ -181,7 +188,7 @@ impl Reason {
             Reason::Zone { .. } => "zone",
             Reason::Locations { .. } => "locations",
             Reason::Dropped { .. } | Reason::Candidate { .. } => "engine",
-            Reason::Chosen { .. } | Reason::Refused(_) => "answer",
+            Reason::Chosen { .. } | Reason::SentBack { .. } | Reason::Refused(_) => "answer",
         }
     }
 
@@ -196,6 +203,7 @@ impl Reason {
             Reason::Dropped { why, .. } => why.as_str(),
             Reason::Candidate { .. } => "live",
             Reason::Chosen { .. } => "content_hash",
+            Reason::SentBack { .. } => "sent_back",
             Reason::Refused(why) => why.as_str(),
         }
     }
@@ -206,7 +214,10 @@ impl Reason {
             Reason::Service { service, .. } => service.to_string(),
             Reason::Zone { network, .. } => network.to_string(),
             Reason::Locations { locations, .. } => joined(locations),
-            Reason::Dropped { engine, .. } | Reason::Candidate { engine, .. } | Reason::Chosen { engine, .. } => engine.to_string(),
+            Reason::Dropped { engine, .. }
+            | Reason::Candidate { engine, .. }
+            | Reason::Chosen { engine, .. }
+            | Reason::SentBack { engine, .. } => engine.to_string(),
             Reason::Refused(_) => String::new(),
         }
     }
@@ -241,6 +252,7 @@ impl fmt::Display for Reason {
                 }
             }
             Reason::Chosen { engine, key } => write!(f, "{engine} is first for content key {key}"),
+            Reason::SentBack { engine, refusal } => write!(f, "{refusal}, so {engine}, which steered the viewer here, takes it back"),
             Reason::Refused(why) => why.fmt(f),
         }
     }

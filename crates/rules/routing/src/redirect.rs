@@ -4,8 +4,19 @@ use crate::{names::ROUTER_LABEL, network::Engine, url_form::UrlForm};
 use std::{fmt::Write, net::SocketAddr};
 use weir_model::{DeviceName, Domain, name::ENGINE_LABEL};
 
+/// What the mark of a steered request begins with, as one `&`-separated part of the query: `weir-steered=<engine>.<rest>`.
+/// The engine writes it, routers hand it on, and what follows the engine's name is the engine's own business.
+pub const STEERED_MARK: &str = "weir-steered=";
+
 /// The port a URL of scheme `http` leaves out.
 const HTTP_PORT: u16 = 80;
+
+/// The engine that steered a request here, wherever in the query its mark stands; of several the last.
+pub fn steered_by(query: &str) -> Option<&str> {
+    let mark = query.rsplit('&').find_map(|part| part.strip_prefix(STEERED_MARK))?;
+    // A device name has no dot.
+    mark.split_once('.').map(|(engine, _)| engine)
+}
 
 /// Appends `http://<engine>.se.<domain>[:port]<path>[?query]` (name form; port 80 is left out) or
 /// `http://<address:port>/<domain><path>[?query]` (address form).
@@ -68,6 +79,23 @@ mod tests {
             let mut location = String::new();
             push_location(&mut location, &engine, &sample::name("demo.weir.test"), form, "/a/b.ts", query);
             assert_eq!(location, expected);
+        }
+    }
+
+    #[test]
+    fn marks() {
+        for (query, engine) in [
+            ("weir-steered=east-1.1.42", Some("east-1")),
+            ("t=1&weir-steered=east-1.1.42", Some("east-1")),
+            ("weir-steered=east-1.1.42&_HLS_msn=7&_HLS_part=1", Some("east-1")),
+            ("weir-steered=east-1.1.42&a&weir-steered=east-2.1.50&b", Some("east-2")),
+            ("weir-steered=", None),
+            ("weir-steered=east-1", None),
+            ("xweir-steered=east-1.1.42", None),
+            ("t=weir-steered=east-1.1.42", None),
+            ("", None),
+        ] {
+            assert_eq!(steered_by(query), engine, "{query}");
         }
     }
 

@@ -22,6 +22,7 @@ pub(crate) fn configuration() -> DeviceConfiguration {
         http: format!("127.0.7.{}:8080", 20 + number).parse().expect("address"),
         weight: 100,
         offload: None,
+        offload_since_ms: None,
     };
     let zone = |network: &str, near: &str, far: &str| ZoneEntry {
         network: network.parse().expect(network),

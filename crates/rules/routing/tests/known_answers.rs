@@ -17,6 +17,7 @@ fn network() -> Network {
         http: "127.0.0.1:8080".parse().expect("address"),
         weight,
         offload: None,
+        offload_since_ms: None,
     };
     let mut engines = ENGINES.map(engine).to_vec();
     engines.push(EngineEntry { location: "east".parse().expect("name"), ..engine(("east-1", 100)) });

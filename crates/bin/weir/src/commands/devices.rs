@@ -39,23 +39,28 @@ fn path(device: &str) -> String {
     format!("{}/{}", paths::DEVICES, escape(device))
 }
 
+fn query(overrides: bool) -> &'static str {
+    if overrides { "?override=true" } else { "" }
+}
+
 pub(super) async fn run(api: &ApiClient, format: Format, verb: DeviceVerb) -> anyhow::Result<()> {
     match verb {
         DeviceVerb::Show { device } => {
             let device: Device = api.get(&path(&device)).await?;
             output::print(format, &device, show)
         }
-        DeviceVerb::Activate { device, location, weight, capacity_mbps } => {
-            let request = Activation { location, weight, capacity_mbps };
+        DeviceVerb::Activate { device, location, weight, capacity_mbps, overrides } => {
+            let request = Activation { location, weight, capacity_mbps, overrides };
             let device: Device = api.post(&format!("{}/activate", path(&device)), &request).await?;
             output::print(format, &device, show)
         }
-        DeviceVerb::Deactivate { device } => {
-            let device: Device = api.post(&format!("{}/deactivate", path(&device)), &serde_json::json!({})).await?;
+        DeviceVerb::Deactivate { device, overrides } => {
+            let path = format!("{}/deactivate{}", path(&device), query(overrides));
+            let device: Device = api.post(&path, &serde_json::json!({})).await?;
             output::print(format, &device, show)
         }
-        DeviceVerb::Delete { device } => {
-            api.delete(&path(&device)).await?;
+        DeviceVerb::Delete { device, overrides } => {
+            api.delete(&format!("{}{}", path(&device), query(overrides))).await?;
             output::print(format, &serde_json::json!({ "deleted": device }), |_| format!("{device} deleted"))
         }
     }

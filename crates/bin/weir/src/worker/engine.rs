@@ -39,8 +39,7 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
         }),
         drain: Box::new({
             let engine = engine.clone();
-            let gate = gate.clone();
-            move || engine.drain(&gate)
+            move || engine.drain()
         }),
         explain: None,
         routers: Some(Box::new({

@@ -30,7 +30,7 @@ const ORPHAN_DRAIN: Duration = Duration::from_secs(10);
 /// How often a draining worker tells the keeper what is left.
 const DRAIN_REPORT: Duration = Duration::from_millis(250);
 /// How long owned tasks may take to end.
-const TASKS_END: Duration = Duration::from_millis(500);
+pub(super) const TASKS_END: Duration = Duration::from_millis(500);
 
 /// The listening sockets of one device, by name.
 pub(super) struct Sockets(Vec<Adopted>);

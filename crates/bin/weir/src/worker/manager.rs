@@ -67,7 +67,8 @@ async fn primary(start: Start, mut sockets: Sockets, state: DeviceState) -> anyh
     life::admin(&mut sockets, &start.metrics, (device.name.clone(), device.role), &health, stamp, &tasks);
     let mut events = start.control.events;
     if life::ready(&start.control.sender, &mut events).await? {
-        manager.serve(ManagerListeners { api: sockets.tcp("https"), device: sockets.tcp("device") }).await?;
+        let connections = Some(start.connections);
+        manager.serve(ManagerListeners { api: sockets.tcp("https"), device: sockets.tcp("device"), connections }).await?;
         health.is(WorkerState::Serving);
         let patience = until_end(&mut events).await;
         health.is(WorkerState::Stopping);

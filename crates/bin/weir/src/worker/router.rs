@@ -64,9 +64,13 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     life::admin(&mut sockets, &start.metrics, (start.device.name.clone(), start.device.role), &state, life::stamp_of(&agent), &tasks);
     let threads =
         cores::spawn("router", sockets.tcp("http"), &router, &limits(start.connections), &gate).context("start router threads")?;
-    let resolvers = dns::run(&router, sockets.udp("dns"), sockets.tcp("dns-tcp"), &gate, &tasks).context("listen for DNS")?;
+    // Apart from the others, which end with the keeper: a resolver's query on a connection is answered even then.
+    let connections = Tasks::new();
+    let resolvers = dns::run(&router, sockets.udp("dns"), sockets.tcp("dns-tcp"), &gate, &connections).context("listen for DNS")?;
     keepalive::run(&router, sockets.udp("keepalive"), sockets.tcp("lifeline"), &tasks).context("listen for keepalives")?;
     let outcome = DataPlane { gate, agent, state, tasks }.live(start.control, threads).await;
+    connections.cancel();
+    connections.join(life::TASKS_END).await;
     tokio::task::spawn_blocking(|| drop(resolvers)).await.context("end DNS threads")?;
     router.save();
     outcome

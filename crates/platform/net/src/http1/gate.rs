@@ -45,6 +45,8 @@ struct Shared {
     addresses: Mutex<HashMap<IpAddr, u32>>,
     /// Bytes of memory held for request bodies.
     bodies: AtomicU64,
+    /// What a drain waits for besides the connections of the lanes.
+    guests: AtomicU64,
 }
 
 /// A phase, and which change brought it.
@@ -80,6 +82,7 @@ impl Gate {
                 lanes: Mutex::default(),
                 addresses: Mutex::default(),
                 bodies: AtomicU64::new(0),
+                guests: AtomicU64::new(0),
             }),
         }
     }
@@ -129,6 +132,13 @@ impl Gate {
         self.lanes().iter().map(|lane| lane.active.load(Ordering::Relaxed)).sum()
     }
 
+    /// Counts a connection of another protocol that follows this gate, until the guest is dropped: [`Gate::drained`] waits
+    /// for it, and no counter of HTTP shows it.
+    pub fn guest(&self) -> Guest {
+        self.shared.guests.fetch_add(1, Ordering::AcqRel);
+        Guest(self.clone())
+    }
+
     /// Waits until the gate is past `Accept` and no connection is open.
     pub async fn drained(&self) {
         loop {
@@ -137,7 +147,8 @@ impl Gate {
             tokio::pin!(ended, changed);
             ended.as_mut().enable();
             changed.as_mut().enable();
-            if self.phase() >= Phase::Stop && self.open_connections() == 0 {
+            let open = self.open_connections() + self.shared.guests.load(Ordering::Acquire);
+            if self.phase() >= Phase::Stop && open == 0 {
                 return;
             }
             tokio::select! { () = ended => {}, () = changed => {} }
@@ -253,9 +264,21 @@ impl Drop for Admission {
     }
 }
 
+/// A connection of another protocol, counted until it is dropped.
+pub struct Guest(Gate);
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let Guest(gate) = self;
+        gate.shared.guests.fetch_sub(1, Ordering::AcqRel);
+        gate.shared.ended.notify_waiters();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{future::Future, task::Poll};
 
     #[test]
     fn phases_go_forward_and_stop_leads_back() {
@@ -288,5 +311,20 @@ mod tests {
         assert!(gate.admit(&lane, address, 1).is_some());
         assert_eq!(gate.counters().accepted, 3);
         assert!(gate.addresses().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_drain_waits_for_guests() {
+        let gate = Gate::new();
+        let (one, other) = (gate.guest(), gate.guest());
+        gate.stop();
+        let mut drained = Box::pin(gate.drained());
+        let mut is_drained = async || std::future::poll_fn(|context| Poll::Ready(drained.as_mut().poll(context).is_ready())).await;
+        assert!(!is_drained().await);
+        drop(one);
+        assert!(!is_drained().await);
+        assert_eq!(gate.open_connections(), 0, "they are no connections of HTTP");
+        drop(other);
+        assert!(is_drained().await);
     }
 }

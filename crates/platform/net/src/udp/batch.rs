@@ -97,25 +97,9 @@ impl<P: Peer> Batch<P> {
 
     /// Sends the answers of the last batch. Returns how many the kernel took, and how many it did not.
     pub(super) fn send(&mut self, socket: &UdpSocket) -> (u64, u64) {
-        let (mut sent, mut unsent) = (0, 0);
-        let mut at = 0;
-        while at < self.waiting {
-            match self.send_from(socket, at) {
-                Ok(count) => {
-                    at += count.max(1);
-                    sent += count as u64;
-                }
-                Err(Errno::INTR) => {}
-                // The first of those left cannot be sent: its receiver is gone, or it has no port. The others may.
-                Err(error) => {
-                    tracing::trace!(%error, "answer not sent");
-                    at += 1;
-                    unsent += 1;
-                }
-            }
-        }
+        let counts = send_all(self.waiting, |at| self.send_from(socket, at));
         self.waiting = 0;
-        (sent, unsent)
+        counts
     }
 
     fn send_from(&self, socket: &UdpSocket, at: usize) -> Result<usize, Errno> {
@@ -132,6 +116,57 @@ impl<P: Peer> Batch<P> {
     }
 }
 
+/// Sends `waiting` answers by calls that each begin at one and say how many they sent.
+fn send_all(waiting: usize, mut send_from: impl FnMut(usize) -> Result<usize, Errno>) -> (u64, u64) {
+    let (mut sent, mut unsent) = (0, 0);
+    let mut at = 0;
+    while at < waiting {
+        match send_from(at) {
+            Ok(count) => {
+                at += count.max(1);
+                sent += count as u64;
+            }
+            Err(Errno::INTR) => {}
+            // No room for a whole wait: each of those left would wait as long, and nothing be read meanwhile.
+            Err(Errno::AGAIN) => {
+                unsent += (waiting - at) as u64;
+                break;
+            }
+            // The first of those left cannot be sent: its receiver is gone, or it has no port. The others may.
+            Err(error) => {
+                tracing::trace!(%error, "answer not sent");
+                at += 1;
+                unsent += 1;
+            }
+        }
+    }
+    (sent, unsent)
+}
+
 fn errno(error: nix::errno::Errno) -> Errno {
     Errno::from_raw_os_error(error as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_does_not_take() {
+        for (what, results, expected, calls) in [
+            ("all at once", &[Ok(5)][..], (5, 0), &[0][..]),
+            ("in parts", &[Ok(2), Ok(3)], (5, 0), &[0, 2]),
+            ("a signal", &[Ok(2), Err(Errno::INTR), Ok(3)], (5, 0), &[0, 2, 2]),
+            ("one receiver gone", &[Ok(1), Err(Errno::CONNREFUSED), Ok(3)], (4, 1), &[0, 1, 2]),
+            ("no room", &[Ok(2), Err(Errno::AGAIN)], (2, 3), &[0, 2]),
+            ("no room at all", &[Err(Errno::AGAIN)], (0, 5), &[0]),
+        ] {
+            let (mut results, mut called) = (results.iter(), Vec::new());
+            let counts = send_all(5, |at| {
+                called.push(at);
+                *results.next().expect("no more calls than results")
+            });
+            assert_eq!((counts, called.as_slice(), results.next()), (expected, calls, None), "{what}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use std::path::Path;
-use weir_model::configuration::DeviceConfiguration;
+use weir_model::{OffloadEpoch, configuration::DeviceConfiguration};
 use weir_net::identity::{Authority, Subject};
 
 fn name() -> DeviceName {
@@ -140,4 +140,58 @@ fn a_damaged_file_costs_only_itself() {
     assert_eq!(running(&again), None);
     again.shared.take(configuration(7));
     assert_eq!((running(&again), kept(data.path())), (Some(7), Some(7)));
+}
+
+#[test]
+fn a_stamp_is_told_once_its_configuration_is_kept() {
+    let data = tempfile::tempdir().expect("dir");
+    let agent = agent(data.path(), &[]);
+    let (mut running, last) = (agent.shared.running.subscribe(), 50);
+    let told = std::thread::scope(|scope| {
+        let listener = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+            let mut told = Vec::new();
+            while told.last().is_none_or(|(stamp, _)| *stamp < last) {
+                runtime.block_on(running.changed()).expect("the agent lives");
+                let stamp = running.borrow_and_update().as_ref().map_or(0, |c| c.stamp.generation);
+                told.push((stamp, kept(data.path()).unwrap_or(0)));
+            }
+            told
+        });
+        (1..=last).for_each(|generation| assert!(agent.shared.take(configuration(generation))));
+        listener.join().expect("no panic")
+    });
+    assert!(told.iter().all(|(stamp, kept)| kept >= stamp), "stamp told, stamp on disk: {told:?}");
+}
+
+#[test]
+fn an_engine_started_anew_goes_on_ramping_and_its_report_says_where_it_is() {
+    let data = tempfile::tempdir().expect("dir");
+    let entry = |offload| EngineEntry {
+        name: name(),
+        location: "east".parse().expect("name"),
+        http: "127.0.0.1:8080".parse().expect("address"),
+        weight: 100,
+        offload,
+        offload_since_ms: None,
+    };
+    let with = |generation, offload| {
+        let profile = Profile { ramp_ms: 3_600_000, ..Profile::rehearsal() };
+        DeviceConfiguration { engines: vec![entry(offload)], profile, ..configuration(generation) }
+    };
+    let share = |agent: &Agent| crate::report::compose(&agent.shared).share_permille.expect("an engine's");
+    let first = agent(data.path(), &[]);
+    first.shared.take(with(7, None));
+    assert_eq!(share(&first), 1000);
+    first.shared.take(with(8, Some(OffloadEpoch::Clients)));
+    assert_eq!(share(&agent(data.path(), &[])), 1000, "offloaded");
+    first.shared.take(with(9, None));
+    assert!((100..200).contains(&share(&first)));
+    let second = agent(data.path(), &[]);
+    assert!((100..200).contains(&share(&second)), "{}", share(&second));
+    let back_ms = weir_clock::wall_ms() - 1_800_000;
+    std::fs::write(data.path().join("state/engine/returned.json"), back_ms.to_string()).expect("as if half an hour had passed");
+    assert!((550..650).contains(&share(&agent(data.path(), &[]))));
+    std::fs::write(data.path().join("state/engine/returned.json"), b"{torn").expect("damage");
+    assert_eq!(share(&agent(data.path(), &[])), 1000);
 }

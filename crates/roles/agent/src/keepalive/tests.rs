@@ -109,7 +109,7 @@ async fn a_lifeline_answers_the_routers_nonce_and_is_opened_again() {
 /// This engine's entry, offloaded or not.
 fn entry(offload: Option<OffloadEpoch>) -> EngineEntry {
     let (name, location) = ("east-1".parse().expect("name"), "east".parse().expect("name"));
-    EngineEntry { name, location, http: "127.0.0.1:8080".parse().expect("address"), weight: 100, offload }
+    EngineEntry { name, location, http: "127.0.0.1:8080".parse().expect("address"), weight: 100, offload, offload_since_ms: None }
 }
 
 fn offloaded(generation: u64, router: &Ears, offload: Option<OffloadEpoch>) -> DeviceConfiguration {

@@ -114,6 +114,7 @@ pub(crate) fn configuration(plan: &Plan<'_>, device: &str, origin: &str, address
                 http: *http,
                 weight: 100,
                 offload: None,
+                offload_since_ms: None,
             })
             .collect(),
         routers: Vec::new(),

@@ -2,7 +2,7 @@
 
 use crate::{
     client::{Incoming, ask, get},
-    network::{MIB, Node, Plan, configuration, start},
+    network::{MIB, Node, Plan, bare, configuration, start},
     origin::{Origin, Then},
     pattern, until,
 };
@@ -34,18 +34,28 @@ impl Pair {
     }
 
     /// A newer configuration of the first engine, as `change` leaves it.
-    pub(crate) fn apply(&mut self, offload: Option<OffloadEpoch>, change: impl FnOnce(&mut DeviceConfiguration)) {
+    pub(crate) fn configuration(
+        &mut self,
+        offload: Option<OffloadEpoch>,
+        change: impl FnOnce(&mut DeviceConfiguration),
+    ) -> DeviceConfiguration {
         let addresses: Vec<_> = self.nodes.iter().map(|node| node.address).collect();
         let mut configuration = configuration(&Self::plan(), "east-1", &self.origin, &addresses);
         self.generation += 1;
         configuration.stamp.generation = self.generation;
         configuration.engines[0].offload = offload;
         change(&mut configuration);
+        configuration
+    }
+
+    /// The first engine runs a newer configuration.
+    pub(crate) fn apply(&mut self, offload: Option<OffloadEpoch>, change: impl FnOnce(&mut DeviceConfiguration)) {
+        let configuration = self.configuration(offload, change);
         self.node().engine.apply(configuration.into()).expect("applies");
     }
 
     pub(crate) fn drain(&self) -> Option<Drain> {
-        self.node().engine.drain(&self.node().gate)
+        self.node().engine.drain()
     }
 }
 
@@ -176,5 +186,52 @@ async fn connections_are_let_go_once_no_name_leads_here() {
         pair.apply(offload, |c| c.profile.dns_ttl_seconds = ttl_seconds);
         let reply = ask(pair.node().address, "GET", "/a", fields).await;
         assert_eq!((reply.status, reply.field("connection")), (200, expected), "{offload:?} {ttl_seconds} {fields}");
+    }
+}
+
+#[tokio::test]
+async fn who_comes_when_no_name_leads_here_is_told_apart_however_many_there_are() {
+    const LATE: u32 = 70;
+    let (origin, go) = halting(pattern(1000)).await;
+    let mut pair = Pair::start(&origin);
+    let at = pair.node().address;
+    let waiting =
+        |agent: String| async move { Incoming::ask(at, "GET", "demo.weir.test", "/s/1.ts", &format!("User-Agent: {agent}\r\n")).await };
+    let before = waiting("before".into()).await.expect("head");
+    until("it is a session", || pair.node().engine.load().sessions == 1).await;
+    let began_ms = weir_clock::monotonic_ms();
+    until("the clock ticks", || weir_clock::monotonic_ms() > began_ms).await;
+    pair.apply(Some(OffloadEpoch::Clients), |c| c.profile.dns_ttl_seconds = 0);
+    let mut late = Vec::new();
+    for number in 0..LATE {
+        late.push(waiting(number.to_string()).await.expect("head"));
+    }
+    until("all are sessions", || pair.drain().expect("offloaded").sessions == LATE + 1).await;
+    let drain = pair.drain().expect("offloaded");
+    assert_eq!((drain.late_sessions, drain.late_requests, drain.newest.len()), (LATE, LATE, 64));
+    assert_eq!(drain.active_requests, LATE + 1, "the one from before is not late");
+    go.send_replace(true);
+    for answer in late.into_iter().chain([before]) {
+        answer.rest().await.expect("whole");
+    }
+    until("nothing is asked any more", || pair.drain().expect("offloaded").late_requests == 0).await;
+    pair.apply(Some(OffloadEpoch::Clients), |c| c.profile.dns_ttl_seconds = 600);
+    assert_eq!(pair.drain().expect("offloaded").late_sessions, 0, "names may still lead here");
+}
+
+#[tokio::test]
+async fn a_worker_started_into_an_offload_goes_on_counting_and_one_that_saw_it_begin_needs_no_clock() {
+    let origin = Origin::fixed(200, FRESH, "hello").await;
+    let mut pair = Pair::start(&origin);
+    let now_ms = weir_clock::wall_ms();
+    for (since_ms, expected_ms) in [(None, 0), (Some(now_ms - 600_000), 600_000), (Some(now_ms + 600_000), 0)] {
+        let configuration = pair.configuration(Some(OffloadEpoch::Clients), |c| c.engines[0].offload_since_ms = since_ms);
+        let restarted = bare("east-1");
+        restarted.engine.apply(configuration.clone().into()).expect("applies");
+        let for_ms = restarted.engine.drain().expect("offloaded").for_ms;
+        assert!((expected_ms..expected_ms + 300_000).contains(&for_ms), "{since_ms:?}: {for_ms}");
+        pair.node().engine.apply(configuration.into()).expect("applies");
+        assert!(pair.drain().expect("offloaded").for_ms < 300_000, "{since_ms:?}");
+        pair.apply(None, |_| ());
     }
 }

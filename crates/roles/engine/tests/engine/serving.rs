@@ -157,7 +157,12 @@ async fn every_request_leaves_a_record_and_viewers_are_sessions() {
     // A streamed answer is accounted for when the connection lets go of it.
     until("all requests ended", || node.engine.load().active_requests == 0).await;
     let load = node.engine.load();
-    assert_eq!((load.requests, load.sessions, load.client_bytes, load.origin_bytes), (5, 2, 22, 15));
+    assert_eq!((load.requests, load.sessions, load.client_bytes, load.origin_bytes), (5, 2, 17, 15));
+    assert_eq!(
+        [node.metric("engine_client_bytes_total"), node.metric("engine_peer_bytes_total")],
+        [17, 5],
+        "the other engine is no viewer"
+    );
     assert!(load.store_bytes > 15);
     assert_eq!(node.metric(r#"engine_requests_total{outcome="hit"}"#), 2);
     assert_eq!(node.metric(r#"engine_upstream_bytes_total{from="origin"}"#), 15);

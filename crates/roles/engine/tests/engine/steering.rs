@@ -10,8 +10,14 @@ use weir_device_api::RouterContact;
 use weir_model::{DeviceConfiguration, OffloadEpoch, Stamp, configuration::RouterEntry};
 
 fn router(name: &str, http: Option<&str>, offloaded: bool) -> RouterEntry {
-    let keepalive = "192.0.2.9:7000".parse().expect("address");
-    RouterEntry { name: name.parse().expect("name"), keepalive, http: http.map(|at| at.parse().expect("address")), dns: None, offloaded }
+    let at = |at: &str| at.parse().expect("address");
+    RouterEntry {
+        name: name.parse().expect("name"),
+        keepalive: at("192.0.2.9:7000"),
+        http: http.map(at),
+        dns: Some(at("192.0.2.9:53")),
+        offloaded,
+    }
 }
 
 fn contact(name: &str, generation: Option<u64>) -> RouterContact {
@@ -85,6 +91,8 @@ async fn whoever_might_not_get_there_is_served() {
         ("another router", Some(Peers), vec![contact("router-2", Some(2))], |_| (), 200),
         ("it is handed over", Some(Peers), obeys(), |c| c.routers[0].offloaded = true, 200),
         ("it redirects nowhere", Some(Peers), obeys(), |c| c.routers[0].http = None, 200),
+        ("it redirects at no address", Some(Peers), obeys(), |c| c.routers[0].http = "0.0.0.0:8080".parse().ok(), 200),
+        ("its name leads elsewhere", Some(Peers), obeys(), |c| c.routers[0].dns = "192.0.2.8:53".parse().ok(), 200),
         ("the other engine is out too", Some(Peers), obeys(), |c| c.engines[1].offload = Some(Clients), 200),
         ("the other engine takes nobody", Some(Peers), obeys(), |c| c.engines[1].weight = 0, 200),
         ("the other engine does not carry it", Some(Peers), obeys(), |c| c.services[0].engines.truncate(1), 200),
@@ -135,8 +143,43 @@ async fn what_comes_back_is_served_and_the_mark_means_nothing_to_the_content() {
     assert!(get(other, "/a?t=1").await.list("cache-status").contains("; hit"));
     // A player may keep the URL it was sent to: another engine's mark, or an earlier offload's, keeps nobody here.
     for mark in ["east-2.1.2", "east-1.1.1", ""] {
-        let reply = get(engine, &format!("/a?weir-steered={mark}")).await;
-        assert_eq!(location(&reply), (307, Some("http://router-1.sr.demo.weir.test:8080/a?weir-steered=east-1.1.2")), "{mark}");
+        let reply = get(engine, &format!("/s/a?weir-steered={mark}")).await;
+        assert_eq!(location(&reply), (307, Some("http://router-1.sr.demo.weir.test:8080/s/a?weir-steered=east-1.1.2")), "{mark}");
+    }
+}
+
+#[tokio::test]
+async fn a_mark_is_known_and_taken_off_wherever_a_player_left_it() {
+    let origin = Origin::fixed(200, FRESH, "hello").await;
+    let pair = past_soft_limit(&origin).await;
+    let [engine, other] = [0, 1].map(|index| pair.nodes[index].address);
+    for (directory, query) in
+        ["weir-steered=east-1.1.2&_HLS_msn=7", "_HLS_msn=7&weir-steered=east-1.1.2&weir-steered=east-2.1.2"].iter().enumerate()
+    {
+        assert_eq!(get(engine, &format!("/{directory}/a?{query}")).await.status, 200, "{query}");
+        assert_eq!(get(other, &format!("/{directory}/a?{query}")).await.status, 200, "{query}");
+        let reply = get(engine, &format!("/other/{directory}?weir-steered=east-2.1.2&_HLS_msn=7")).await;
+        let steered = format!("http://router-1.sr.demo.weir.test:8080/other/{directory}?_HLS_msn=7&weir-steered=east-1.1.2");
+        assert_eq!(location(&reply), (307, Some(steered.as_str())), "one mark in place of the one before");
+    }
+    let asked: Vec<_> = origin.seen().into_iter().map(|seen| seen.target).skip(1).collect();
+    assert_eq!(asked, ["/0/a?_HLS_msn=7", "/0/a?_HLS_msn=7", "/1/a?_HLS_msn=7", "/1/a?_HLS_msn=7"], "no mark goes upstream");
+}
+
+#[tokio::test]
+async fn a_viewer_who_came_back_is_left_alone_for_a_while_and_others_are_steered() {
+    let origin = Origin::fixed(200, FRESH, "hello").await;
+    let pair = past_soft_limit(&origin).await;
+    let at = pair.node().address;
+    for (agent, target, status) in [
+        ("a", "/live/index.m3u8", 307),
+        ("a", "/live/index.m3u8?weir-steered=east-1.1.2", 200),
+        ("a", "/live/1.ts", 200),
+        ("a", "/live/index.m3u8", 200),
+        ("b", "/live/1.ts", 307),
+        ("a", "/vod/1.ts", 307),
+    ] {
+        assert_eq!(ask(at, "GET", target, &format!("User-Agent: {agent}\r\n")).await.status, status, "{agent} {target}");
     }
 }
 

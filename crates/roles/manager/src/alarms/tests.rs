@@ -19,6 +19,7 @@ fn heard() -> Heard {
         conditions: Vec::new(),
         drain: None,
         routers: Vec::new(),
+        share_permille: None,
     };
     Heard { at_ms: 1, received_ms: 1_000_000, crashed_ms: None, report }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use weir_operator_api::{Alarm, Listing, Problem, alarm::AlarmQuery};
 
 /// Alarms, oldest first.
-#[utoipa::path(get, path = "/api/v1/alarms", tag = "alarms", params(AlarmQuery), responses((status = 200, body = Listing<Alarm>), (status = "4XX", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/alarms", tag = "alarms", params(AlarmQuery), responses((status = 200, body = Listing<Alarm>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list(State(app): State<Arc<App>>, QueryOf(query): QueryOf<AlarmQuery>) -> Result<Json<Listing<Alarm>>, Refused> {
     let limit = pages::limit(query.limit)?;
     let after = pages::after_id(query.after.as_deref())?;
@@ -24,7 +24,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, QueryOf(query): QueryOf<Al
 }
 
 /// Notes that somebody has taken an alarm on.
-#[utoipa::path(post, path = "/api/v1/alarms/{id}/acknowledge", tag = "alarms", params(("id" = i64, Path)), responses((status = 200, body = Alarm), (status = "4XX", body = Problem)))]
+#[utoipa::path(post, path = "/api/v1/alarms/{id}/acknowledge", tag = "alarms", params(("id" = i64, Path)), responses((status = 200, body = Alarm), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn acknowledge(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<String>) -> Result<Json<Alarm>, Refused> {
     Ok(Json(verbs::acknowledge(&app, caller, &id).await?))
 }

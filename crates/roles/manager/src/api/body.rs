@@ -48,7 +48,7 @@ fn unreadable(rejection: BytesRejection) -> Problem {
         BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
             Problem::new(Reason::BodyTooLarge, "the body is larger than this path takes")
         }
-        _ => Problem::new(Reason::BodyUnreadable, "the body ended early"),
+        _ => Problem::new(Reason::BodyUnreadable, "the body did not arrive whole, or not in time"),
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use weir_operator_api::{DeliveryService, DeliveryServiceRequest, Listing, PageQuery, Problem};
 
 /// Delivery services, by name.
-#[utoipa::path(get, path = "/api/v1/delivery-services", tag = "delivery services", params(PageQuery), responses((status = 200, body = Listing<DeliveryService>), (status = "4XX", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/delivery-services", tag = "delivery services", params(PageQuery), responses((status = 200, body = Listing<DeliveryService>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     QueryOf(query): QueryOf<PageQuery>,
@@ -21,7 +21,7 @@ pub(super) async fn list(
 }
 
 /// Makes a delivery service.
-#[utoipa::path(post, path = "/api/v1/delivery-services", tag = "delivery services", request_body = DeliveryServiceRequest, responses((status = 201, body = DeliveryService), (status = "4XX", body = Problem)))]
+#[utoipa::path(post, path = "/api/v1/delivery-services", tag = "delivery services", request_body = DeliveryServiceRequest, responses((status = 201, body = DeliveryService), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -32,14 +32,14 @@ pub(super) async fn create(
 }
 
 /// One delivery service.
-#[utoipa::path(get, path = "/api/v1/delivery-services/{name}", tag = "delivery services", params(("name" = String, Path)), responses((status = 200, body = DeliveryService), (status = "4XX", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/delivery-services/{name}", tag = "delivery services", params(("name" = String, Path)), responses((status = 200, body = DeliveryService), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn show(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<DeliveryService>, Refused> {
     let network = app.network();
     Ok(Json(delivery_services::find(&network, &name)?.clone()))
 }
 
 /// Replaces what a delivery service is.
-#[utoipa::path(put, path = "/api/v1/delivery-services/{name}", tag = "delivery services", params(("name" = String, Path)), request_body = DeliveryServiceRequest, responses((status = 200, body = DeliveryService), (status = "4XX", body = Problem)))]
+#[utoipa::path(put, path = "/api/v1/delivery-services/{name}", tag = "delivery services", params(("name" = String, Path)), request_body = DeliveryServiceRequest, responses((status = 200, body = DeliveryService), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn replace(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -50,7 +50,7 @@ pub(super) async fn replace(
 }
 
 /// Deletes a delivery service.
-#[utoipa::path(delete, path = "/api/v1/delivery-services/{name}", tag = "delivery services", params(("name" = String, Path)), responses((status = 204), (status = "4XX", body = Problem)))]
+#[utoipa::path(delete, path = "/api/v1/delivery-services/{name}", tag = "delivery services", params(("name" = String, Path)), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(name): Path<String>) -> Result<StatusCode, Refused> {
     app.change(caller, move |change| delivery_services::delete(change, &name)).await?;
     Ok(StatusCode::NO_CONTENT)

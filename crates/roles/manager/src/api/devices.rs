@@ -10,17 +10,20 @@ use axum::{
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::IntoParams;
-use weir_operator_api::{Activation, Device, DeviceLogs, Listing, PageQuery, Problem, device::LOG_LINES};
+use weir_operator_api::{
+    Activation, Device, DeviceLogs, Listing, PageQuery, Problem,
+    device::{LOG_LINES, Removal},
+};
 
 /// Devices, by name.
-#[utoipa::path(get, path = "/api/v1/devices", tag = "devices", params(PageQuery), responses((status = 200, body = Listing<Device>), (status = "4XX", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/devices", tag = "devices", params(PageQuery), responses((status = 200, body = Listing<Device>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list(State(app): State<Arc<App>>, QueryOf(query): QueryOf<PageQuery>) -> Result<Json<Listing<Device>>, Refused> {
     let network = app.network();
     Ok(Json(pages::by_name(&query, network.devices.values(), |d| d.name.as_str(), |d| view(&app, &network, d))?))
 }
 
 /// One device.
-#[utoipa::path(get, path = "/api/v1/devices/{name}", tag = "devices", params(("name" = String, Path)), responses((status = 200, body = Device), (status = "4XX", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/devices/{name}", tag = "devices", params(("name" = String, Path)), responses((status = 200, body = Device), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn show(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<Device>, Refused> {
     let network = app.network();
     let record = devices::find(&network, &name)?;
@@ -33,28 +36,38 @@ fn changed(app: &App, record: &DeviceRecord) -> Json<Device> {
 }
 
 /// Puts a device into a location, or moves it.
-#[utoipa::path(post, path = "/api/v1/devices/{name}/activate", tag = "devices", params(("name" = String, Path)), request_body = Activation, responses((status = 200, body = Device), (status = "4XX", body = Problem)))]
+#[utoipa::path(post, path = "/api/v1/devices/{name}/activate", tag = "devices", params(("name" = String, Path)), request_body = Activation, responses((status = 200, body = Device), (status = "4XX", body = Problem, content_type = "application/problem+json"), (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn activate(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(name): Path<String>,
     JsonBody(request): JsonBody<Activation>,
 ) -> Result<Json<Device>, Refused> {
-    let record = app.change(caller, move |change| devices::activate(change, &name, &request)).await?;
+    let record = verbs::activate(&app, caller, name, request).await?;
     Ok(changed(&app, &record))
 }
 
 /// Takes a device out of service; it stays enrolled.
-#[utoipa::path(post, path = "/api/v1/devices/{name}/deactivate", tag = "devices", params(("name" = String, Path)), responses((status = 200, body = Device), (status = "4XX", body = Problem)))]
-pub(super) async fn deactivate(State(app): State<Arc<App>>, caller: Caller, Path(name): Path<String>) -> Result<Json<Device>, Refused> {
-    let record = app.change(caller, move |change| devices::deactivate(change, &name)).await?;
+#[utoipa::path(post, path = "/api/v1/devices/{name}/deactivate", tag = "devices", params(("name" = String, Path), Removal), responses((status = 200, body = Device), (status = "4XX", body = Problem, content_type = "application/problem+json"), (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn deactivate(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(name): Path<String>,
+    QueryOf(query): QueryOf<Removal>,
+) -> Result<Json<Device>, Refused> {
+    let record = verbs::deactivate(&app, caller, name, query).await?;
     Ok(changed(&app, &record))
 }
 
 /// Deletes a device and revokes its certificate.
-#[utoipa::path(delete, path = "/api/v1/devices/{name}", tag = "devices", params(("name" = String, Path)), responses((status = 204), (status = "4XX", body = Problem)))]
-pub(super) async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(name): Path<String>) -> Result<StatusCode, Refused> {
-    verbs::delete_device(&app, caller, name).await?;
+#[utoipa::path(delete, path = "/api/v1/devices/{name}", tag = "devices", params(("name" = String, Path), Removal), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json"), (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(name): Path<String>,
+    QueryOf(query): QueryOf<Removal>,
+) -> Result<StatusCode, Refused> {
+    verbs::delete_device(&app, caller, name, query).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -69,7 +82,7 @@ pub(super) struct LogQuery {
 }
 
 /// The last lines of a device's log, as the device itself reads them.
-#[utoipa::path(get, path = "/api/v1/devices/{name}/logs", tag = "devices", params(("name" = String, Path), LogQuery), responses((status = 200, body = DeviceLogs), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/devices/{name}/logs", tag = "devices", params(("name" = String, Path), LogQuery), responses((status = 200, body = DeviceLogs), (status = "4XX", body = Problem, content_type = "application/problem+json"), (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn logs(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,

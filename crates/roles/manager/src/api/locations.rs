@@ -15,14 +15,14 @@ use std::sync::Arc;
 use weir_operator_api::{Listing, Location, LocationRequest, PageQuery, Problem};
 
 /// Locations, by name.
-#[utoipa::path(get, path = "/api/v1/locations", tag = "locations", params(PageQuery), responses((status = 200, body = Listing<Location>), (status = "4XX", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/locations", tag = "locations", params(PageQuery), responses((status = 200, body = Listing<Location>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list(State(app): State<Arc<App>>, QueryOf(query): QueryOf<PageQuery>) -> Result<Json<Listing<Location>>, Refused> {
     let network = app.network();
     Ok(Json(pages::by_name(&query, network.locations.values(), |l| l.name.as_str(), Clone::clone)?))
 }
 
 /// Makes a location.
-#[utoipa::path(post, path = "/api/v1/locations", tag = "locations", request_body = LocationRequest, responses((status = 201, body = Location), (status = "4XX", body = Problem)))]
+#[utoipa::path(post, path = "/api/v1/locations", tag = "locations", request_body = LocationRequest, responses((status = 201, body = Location), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -33,7 +33,7 @@ pub(super) async fn create(
 }
 
 /// One location.
-#[utoipa::path(get, path = "/api/v1/locations/{name}", tag = "locations", params(("name" = String, Path)), responses((status = 200, body = Location), (status = "4XX", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/locations/{name}", tag = "locations", params(("name" = String, Path)), responses((status = 200, body = Location), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn show(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<Location>, Refused> {
     let network = app.network();
     let location = network.locations.get(name.as_str()).ok_or_else(|| absent("location", &name))?;
@@ -41,7 +41,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, Path(name): Path<String>) 
 }
 
 /// Renames a location or moves it in the tree.
-#[utoipa::path(put, path = "/api/v1/locations/{name}", tag = "locations", params(("name" = String, Path)), request_body = LocationRequest, responses((status = 200, body = Location), (status = "4XX", body = Problem)))]
+#[utoipa::path(put, path = "/api/v1/locations/{name}", tag = "locations", params(("name" = String, Path)), request_body = LocationRequest, responses((status = 200, body = Location), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn replace(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -52,7 +52,7 @@ pub(super) async fn replace(
 }
 
 /// Deletes a location that nothing uses.
-#[utoipa::path(delete, path = "/api/v1/locations/{name}", tag = "locations", params(("name" = String, Path)), responses((status = 204), (status = "4XX", body = Problem)))]
+#[utoipa::path(delete, path = "/api/v1/locations/{name}", tag = "locations", params(("name" = String, Path)), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(name): Path<String>) -> Result<StatusCode, Refused> {
     app.change(caller, move |change| locations::delete(change, &name)).await?;
     Ok(StatusCode::NO_CONTENT)

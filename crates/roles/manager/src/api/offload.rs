@@ -10,7 +10,7 @@ use std::sync::Arc;
 use weir_operator_api::{Offload, OffloadPreview, OffloadRequest, Problem, UnoffloadRequest};
 
 /// What holds a device out of service, and what still runs on it.
-#[utoipa::path(get, path = "/api/v1/devices/{name}/offload", tag = "offload", params(("name" = String, Path)), responses((status = 200, body = Offload), (status = "4XX", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/devices/{name}/offload", tag = "offload", params(("name" = String, Path)), responses((status = 200, body = Offload), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn show(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<Offload>, Refused> {
     let network = app.network();
     let record = devices::find(&network, &name)?;
@@ -18,7 +18,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, Path(name): Path<String>) 
 }
 
 /// Takes a router or engine out of service: no new viewer is sent to it, what it serves runs to its end.
-#[utoipa::path(post, path = "/api/v1/devices/{name}/offload", tag = "offload", params(("name" = String, Path)), request_body = OffloadRequest, responses((status = 200, body = Offload), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+#[utoipa::path(post, path = "/api/v1/devices/{name}/offload", tag = "offload", params(("name" = String, Path)), request_body = OffloadRequest, responses((status = 200, body = Offload), (status = "4XX", body = Problem, content_type = "application/problem+json"), (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn offload(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -29,7 +29,7 @@ pub(super) async fn offload(
 }
 
 /// Ends the operator's lease: with the last lease the device is in service again.
-#[utoipa::path(post, path = "/api/v1/devices/{name}/unoffload", tag = "offload", params(("name" = String, Path)), request_body = UnoffloadRequest, responses((status = 200, body = Offload), (status = "4XX", body = Problem)))]
+#[utoipa::path(post, path = "/api/v1/devices/{name}/unoffload", tag = "offload", params(("name" = String, Path)), request_body = UnoffloadRequest, responses((status = 200, body = Offload), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn unoffload(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -40,7 +40,7 @@ pub(super) async fn unoffload(
 }
 
 /// What an offload would do now: the floors it breaks, and where clients go. Nothing changes.
-#[utoipa::path(get, path = "/api/v1/devices/{name}/offload/preview", tag = "offload", params(("name" = String, Path)), responses((status = 200, body = OffloadPreview), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/devices/{name}/offload/preview", tag = "offload", params(("name" = String, Path)), responses((status = 200, body = OffloadPreview), (status = "4XX", body = Problem, content_type = "application/problem+json"), (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn preview(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<OffloadPreview>, Refused> {
     let network = app.network();
     let record = devices::find(&network, &name)?;

@@ -18,7 +18,7 @@ use weir_operator_api::{
 };
 
 /// Enrolment tokens, without their secrets.
-#[utoipa::path(get, path = "/api/v1/enrolment-tokens", tag = "tokens", params(PageQuery), responses((status = 200, body = Listing<EnrolmentToken>), (status = "4XX", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/enrolment-tokens", tag = "tokens", params(PageQuery), responses((status = 200, body = Listing<EnrolmentToken>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list_enrolment(
     State(app): State<Arc<App>>,
     QueryOf(query): QueryOf<PageQuery>,
@@ -30,7 +30,7 @@ pub(super) async fn list_enrolment(
 }
 
 /// Makes an enrolment token. The answer shows its secret, once.
-#[utoipa::path(post, path = "/api/v1/enrolment-tokens", tag = "tokens", request_body = EnrolmentTokenRequest, responses((status = 201, body = NewEnrolmentToken), (status = "4XX", body = Problem)))]
+#[utoipa::path(post, path = "/api/v1/enrolment-tokens", tag = "tokens", request_body = EnrolmentTokenRequest, responses((status = 201, body = NewEnrolmentToken), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn create_enrolment(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -42,14 +42,14 @@ pub(super) async fn create_enrolment(
 }
 
 /// Deletes an enrolment token. Devices it has enrolled stay.
-#[utoipa::path(delete, path = "/api/v1/enrolment-tokens/{id}", tag = "tokens", params(("id" = String, Path)), responses((status = 204), (status = "4XX", body = Problem)))]
+#[utoipa::path(delete, path = "/api/v1/enrolment-tokens/{id}", tag = "tokens", params(("id" = String, Path)), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn delete_enrolment(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Refused> {
     app.change(caller, move |change| tokens::delete_enrolment(change, &id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// API tokens, without their secrets.
-#[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", params(PageQuery), responses((status = 200, body = Listing<ApiToken>), (status = "4XX", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", params(PageQuery), responses((status = 200, body = Listing<ApiToken>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list_api(State(app): State<Arc<App>>, QueryOf(query): QueryOf<PageQuery>) -> Result<Json<Listing<ApiToken>>, Refused> {
     let known = app.api_tokens();
     let mut tokens: Vec<_> = known.iter().map(|t| &t.record).collect();
@@ -58,7 +58,7 @@ pub(super) async fn list_api(State(app): State<Arc<App>>, QueryOf(query): QueryO
 }
 
 /// Makes an API token. The answer shows its secret, once.
-#[utoipa::path(post, path = "/api/v1/tokens", tag = "tokens", request_body = ApiTokenRequest, responses((status = 201, body = NewApiToken), (status = "4XX", body = Problem)))]
+#[utoipa::path(post, path = "/api/v1/tokens", tag = "tokens", request_body = ApiTokenRequest, responses((status = 201, body = NewApiToken), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn create_api(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -69,7 +69,7 @@ pub(super) async fn create_api(
 }
 
 /// Deletes an API token: it is refused from then on.
-#[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "tokens", params(("id" = String, Path)), responses((status = 204), (status = "4XX", body = Problem)))]
+#[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "tokens", params(("id" = String, Path)), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn delete_api(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Refused> {
     app.change(caller, move |change| tokens::delete_api(change, &id)).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -3,7 +3,7 @@
 use super::*;
 use std::{collections::BTreeMap, sync::Arc};
 use weir_model::{
-    LocationName, Profile, Stamp,
+    LocationName, OffloadEpoch, Profile, Stamp,
     configuration::{KeepaliveKey, ZoneEntry},
 };
 use weir_operator_api::{Addresses, Caching, Location};
@@ -114,6 +114,18 @@ fn a_service_is_carried_by_active_engines_only() {
 fn equal_networks_compile_to_equal_bytes() {
     let json = |n: &Snapshot| n.devices.values().map(|d| serde_json::to_string(&document(n, d)).expect("json")).collect::<Vec<_>>();
     assert_eq!(json(&network()), json(&network()));
+}
+
+#[test]
+fn an_engine_that_is_out_says_since_when() {
+    let mut network = network();
+    let outside = |peers_generation| Outside { since_ms: 1_700_000_000_000, clients_generation: 40, peers_generation, leases: Vec::new() };
+    network.outside.insert("east-1".parse().expect("name"), outside(None));
+    network.outside.insert("core-2".parse().expect("name"), outside(Some(41)));
+    let found: Vec<_> = engines(&network).into_iter().map(|e| (e.name.to_string(), e.offload, e.offload_since_ms)).collect();
+    let since = Some(1_700_000_000_000);
+    let expected = [("core-1", None, None), ("core-2", Some(OffloadEpoch::Peers), since), ("east-1", Some(OffloadEpoch::Clients), since)];
+    assert_eq!(found, expected.map(|(name, offload, since)| (name.to_owned(), offload, since)));
 }
 
 /// What the manager hands out, routers and engines can load.

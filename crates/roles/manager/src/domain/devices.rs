@@ -1,11 +1,13 @@
 //! Devices: activated into a location, deactivated, deleted, unless viewers would be left without a way.
 
-use super::{fields, offload};
+use super::{enrolment, fields, offload};
 use crate::{
-    change::{Change, NOTHING, Refusal},
+    change::{Change, Refusal},
+    guard::{Departure, carries},
     snapshot::{DeviceRecord, Snapshot},
     tables,
 };
+use serde_json::{Value, json};
 use weir_model::{LocationName, Role};
 use weir_operator_api::{
     Activation, Addresses, Problem, Reason,
@@ -42,8 +44,9 @@ fn last_router(network: &Snapshot, device: &DeviceRecord) -> Result<(), Problem>
 
 fn sole_root_engine(network: &Snapshot, device: &DeviceRecord) -> Result<(), Problem> {
     let Some(location) = device.location.as_ref().and_then(|l| network.locations.get(l)) else { return Ok(()) };
-    let peer = |e: &DeviceRecord| e.id != device.id && e.location.as_ref() == Some(&location.name);
-    if location.parent.is_some() || network.active(Role::Engine).any(peer) {
+    let fills = |e: &DeviceRecord| carries(e) && !network.outside.contains_key(&e.name);
+    let peer = |e: &DeviceRecord| e.id != device.id && e.location.as_ref() == Some(&location.name) && fills(e);
+    if location.parent.is_some() || !carries(device) || network.active(Role::Engine).any(peer) {
         return Ok(());
     }
     let below = |e: &&DeviceRecord| e.id != device.id && e.location.as_ref().is_some_and(|l| network.is_under(l, &location.name));
@@ -57,8 +60,17 @@ fn sole_root_engine(network: &Snapshot, device: &DeviceRecord) -> Result<(), Pro
     }
 }
 
+/// A record as the audit keeps it, with what was overridden for it.
+fn audited(record: &DeviceRecord, overridden: Option<&String>) -> Value {
+    let mut value = json!(record);
+    if let Some(overridden) = overridden {
+        value["overridden"] = json!(overridden);
+    }
+    value
+}
+
 /// Activates a device, or moves an active one.
-pub(crate) fn activate(change: &Change<'_>, name: &str, request: &Activation) -> Result<DeviceRecord, Refusal> {
+pub(crate) fn activate(change: &Change<'_>, name: &str, request: &Activation, departure: &Departure) -> Result<DeviceRecord, Refusal> {
     let network = change.before;
     let before = find(network, name)?;
     let location = fields::location(network, "location", &request.location)?;
@@ -74,10 +86,9 @@ pub(crate) fn activate(change: &Change<'_>, name: &str, request: &Activation) ->
     if before.active && same_place && before.weight == weight && before.capacity_mbps == capacity_mbps {
         return Ok(before.clone());
     }
-    // A router answers from anywhere; an engine that moves leaves its location without it.
-    if !same_place && before.role == Role::Engine {
-        may_leave(network, before)?;
-    }
+    // A router answers from anywhere; an engine that moves, or takes nobody any longer, leaves its location without it.
+    let leaves = before.role == Role::Engine && (!same_place || weight == 0 && before.weight > 0);
+    let overridden = if leaves { leave(network, before, departure)? } else { None };
     let revision = change.revision();
     let after = DeviceRecord {
         active: true,
@@ -90,43 +101,54 @@ pub(crate) fn activate(change: &Change<'_>, name: &str, request: &Activation) ->
     };
     tables::devices::update(change.tx, &after, Some(location.id))?;
     let verb = if before.active { "change" } else { "activate" };
-    change.audit(verb, format_args!("device {name}"), Some(before), Some(&after))?;
+    change.audit(verb, format_args!("device {name}"), Some(before), Some(&audited(&after, overridden.as_ref())))?;
     Ok(after)
 }
 
-pub(crate) fn deactivate(change: &Change<'_>, name: &str) -> Result<DeviceRecord, Refusal> {
+pub(crate) fn deactivate(change: &Change<'_>, name: &str, departure: &Departure) -> Result<DeviceRecord, Refusal> {
     let before = find(change.before, name)?;
     if !before.active {
         return Ok(before.clone());
     }
-    removable(change.before, before)?;
+    not_primary(change.before, before)?;
+    let overridden = leave(change.before, before, departure)?;
     offload::end_with_device(change, before)?;
     let after = DeviceRecord { active: false, location: None, revision: change.revision(), ..before.clone() };
     tables::devices::update(change.tx, &after, None)?;
-    change.audit("deactivate", format_args!("device {name}"), Some(before), Some(&after))?;
+    change.audit("deactivate", format_args!("device {name}"), Some(before), Some(&audited(&after, overridden.as_ref())))?;
     Ok(after)
 }
 
-fn removable(network: &Snapshot, device: &DeviceRecord) -> Result<(), Problem> {
+fn not_primary(network: &Snapshot, device: &DeviceRecord) -> Result<(), Problem> {
     if device.name == network.primary {
         return Err(Problem::new(Reason::IsPrimary, format!("{} is the primary manager", device.name)));
     }
-    may_leave(network, device)
+    Ok(())
+}
+
+/// Refuses to take an active device out of its location: what nobody overrides first, then the capacity guard. Says what was
+/// overridden.
+fn leave(network: &Snapshot, device: &DeviceRecord, departure: &Departure) -> Result<Option<String>, Problem> {
+    may_leave(network, device)?;
+    departure.judge(network, device)
 }
 
 /// Deletes a device: its certificate is worth nothing from then on.
-pub(crate) fn delete(change: &Change<'_>, name: &str) -> Result<DeviceRecord, Refusal> {
+pub(crate) fn delete(change: &Change<'_>, name: &str, departure: &Departure) -> Result<DeviceRecord, Refusal> {
     let network = change.before;
     let before = find(network, name)?;
-    removable(network, before)?;
+    not_primary(network, before)?;
+    may_leave(network, before)?;
     let names_it = |s: &&weir_operator_api::DeliveryService| s.engines.as_ref().is_some_and(|e| e.contains(&before.name));
     if let Some(service) = network.services.iter().find(names_it) {
         return Err(Problem::new(Reason::DeviceInUse, format!("delivery service {} names {name}", service.name)).into());
     }
+    let overridden = departure.judge(network, before)?;
     change.revision();
     offload::end_with_device(change, before)?;
     tables::devices::delete(change.tx, before.id)?;
-    change.audit("delete", format_args!("device {name}"), Some(before), NOTHING)?;
+    let after = overridden.map(|overridden| json!({ "overridden": overridden }));
+    change.audit("delete", format_args!("device {name}"), Some(before), after.as_ref())?;
     Ok(before.clone())
 }
 
@@ -136,6 +158,7 @@ pub(crate) fn listen_at(change: &Change<'_>, name: &str, addresses: Addresses) -
     if before.addresses == addresses {
         return Ok(());
     }
+    enrolment::reachable(before.role, &addresses)?;
     let revision = if before.active {
         change.revision()
     } else {

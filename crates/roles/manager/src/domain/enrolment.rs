@@ -9,6 +9,7 @@ use crate::{
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeSet, net::IpAddr, time::SystemTime};
 use weir_device_api::{EnrolRequest, EnrolToken};
+use weir_model::Role;
 use weir_net::identity::{Authority, Subject, fingerprint_of, public_key_of_request};
 use weir_operator_api::{Addresses, EnrolmentToken, Problem, Reason, device::WEIGHT};
 
@@ -52,6 +53,7 @@ pub(crate) fn enrol(
         return Err(fields::too_many("devices", DEVICES_MAX).into());
     }
     let addresses = addresses(&request.listeners);
+    reachable(hello.role, &addresses)?;
     let subject = Subject { device: hello.device.to_string(), role: hello.role.to_string() };
     let certificate_pem = authority.sign_request(&request.certificate_request, &subject, &hosts(&addresses), now).map_err(bad_request)?;
     let certificate = weir_net::tls::first_certificate(&certificate_pem).expect("what was just signed is a certificate");
@@ -136,6 +138,23 @@ fn write(change: &Change<'_>, record: &DeviceRecord, known: Option<&DeviceRecord
 pub(crate) fn addresses(listeners: &weir_device_api::Listeners) -> Addresses {
     let weir_device_api::Listeners { dns, http, https, device, admin, keepalive } = *listeners;
     Addresses { dns, http, https, device, admin, keepalive }
+}
+
+/// Refuses listeners of the data plane on every address of a box (`0.0.0.0`, `::`): what a device reports is where viewers,
+/// resolvers and engines are sent, and that is nowhere.
+pub(crate) fn reachable(role: Role, addresses: &Addresses) -> Result<(), Problem> {
+    if role == Role::Manager {
+        return Ok(());
+    }
+    let Addresses { dns, http, keepalive, .. } = *addresses;
+    for (listener, address) in [("dns", dns), ("http", http), ("keepalive", keepalive)] {
+        if let Some(address) = address.filter(|address| address.ip().to_canonical().is_unspecified()) {
+            let detail = format!("{address} is every address of the {role}'s box, so nobody can be sent there");
+            let next = format!("write the address {listener} is reached at in device.toml, and start the device again");
+            return Err(Problem::new(Reason::InvalidField, detail).at(format!("listeners.{listener}")).next_step(next));
+        }
+    }
+    Ok(())
 }
 
 fn hosts(addresses: &Addresses) -> Vec<IpAddr> {

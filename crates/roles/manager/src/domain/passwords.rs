@@ -1,6 +1,6 @@
 //! Passwords: the rules for them, one-time ones, and argon2id behind a gate, so that guessing exhausts nothing.
 
-use crate::domain::tokens::random;
+use crate::domain::{attempts::Standing, tokens::random};
 use argon2::{
     Argon2,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
@@ -18,6 +18,8 @@ pub(crate) const PASSWORD_CHARS_MAX: usize = 128;
 const HASHES_AT_ONCE: usize = 2;
 /// Hashes that may wait or be computed; more sign-ins are refused.
 const HASHES_WAITING_MAX: usize = 32;
+/// Of these, those of places nobody has signed in from; the rest is for users where they were before.
+const STRANGERS_WAITING_MAX: usize = 24;
 /// What one-time passwords are made of: no characters that look alike, nothing that needs a shift key.
 const ALPHABET: &[u8; 32] = b"23456789abcdefghijkmnpqrstuvwxyz";
 /// Groups of a one-time password, and characters in each: 100 bits.
@@ -28,6 +30,9 @@ const GROUP_CHARS: usize = 5;
 pub(crate) struct Passwords {
     at_once: Arc<Semaphore>,
     waiting: Semaphore,
+    strangers: Semaphore,
+    /// Held during a reset: there is one file for the next one-time password.
+    pub(crate) resetting: tokio::sync::Mutex<()>,
     /// What a password of nobody is checked against, so that it takes as long.
     nobody: String,
 }
@@ -35,7 +40,8 @@ pub(crate) struct Passwords {
 impl Passwords {
     pub(crate) async fn new() -> Result<Self, Problem> {
         let (at_once, waiting) = (Arc::new(Semaphore::new(HASHES_AT_ONCE)), Semaphore::new(HASHES_WAITING_MAX));
-        let mut passwords = Self { at_once, waiting, nobody: String::new() };
+        let strangers = Semaphore::new(STRANGERS_WAITING_MAX);
+        let mut passwords = Self { at_once, waiting, strangers, resetting: tokio::sync::Mutex::default(), nobody: String::new() };
         passwords.nobody = passwords.hash(one_time()?).await?;
         Ok(passwords)
     }
@@ -57,9 +63,17 @@ impl Passwords {
         Ok(self.compute(check).await?.is_some() && known)
     }
 
+    /// Like [`Passwords::proves`], for somebody who signs in.
+    pub(crate) async fn proves_from(&self, standing: Standing, password: Zeroizing<String>, hash: Option<&str>) -> Result<bool, Problem> {
+        let _waiting = match standing {
+            Standing::Known => None,
+            Standing::Stranger => Some(self.strangers.try_acquire().map_err(|_| busy())?),
+        };
+        self.proves(password, hash).await
+    }
+
     async fn compute<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-        let busy = |_| Problem::new(Reason::Unavailable, "too many passwords are being checked");
-        let _waiting = self.waiting.try_acquire().map_err(busy)?;
+        let _waiting = self.waiting.try_acquire().map_err(|_| busy())?;
         let stopping = || Problem::new(Reason::Unavailable, "the manager is stopping");
         let slot = Arc::clone(&self.at_once).acquire_owned().await.map_err(|_| stopping())?;
         let computed = tokio::task::spawn_blocking(move || {
@@ -69,6 +83,10 @@ impl Passwords {
         });
         computed.await.map_err(|_| stopping())
     }
+}
+
+fn busy() -> Problem {
+    Problem::new(Reason::Unavailable, "too many passwords are being checked")
 }
 
 /// A fresh one-time password, such as `k3mvt-9xwqr-h7pnd-4fjsc`.
@@ -165,5 +183,22 @@ mod tests {
         assert_eq!(refused.reason, Reason::Unavailable);
         drop((waiting, held));
         passwords.hash(Zeroizing::new("x".into())).await.expect("free again");
+    }
+
+    #[tokio::test]
+    async fn strangers_leave_room_for_those_who_were_there_before() {
+        let passwords = Passwords::new().await.expect("made");
+        let held = passwords.at_once.acquire_many(2).await.expect("free");
+        let proves = |standing| Box::pin(passwords.proves_from(standing, Zeroizing::new("x".into()), None));
+        fn poll<F: Future>(one: &mut std::pin::Pin<Box<F>>) -> std::task::Poll<F::Output> {
+            let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            one.as_mut().poll(&mut cx)
+        }
+        let mut waiting: Vec<_> = (0..STRANGERS_WAITING_MAX).map(|_| proves(Standing::Stranger)).collect();
+        assert!(waiting.iter_mut().all(|one| poll(one).is_pending()));
+        let refused = proves(Standing::Stranger).await.expect_err("one stranger more");
+        assert_eq!(refused.reason, Reason::Unavailable);
+        assert!(poll(&mut proves(Standing::Known)).is_pending(), "it waits for its turn");
+        drop((waiting, held));
     }
 }

@@ -1,22 +1,27 @@
 //! Sessions of the pages: a random token in a cookie, kept as SHA-256 of it, in memory and in `state.db`.
 //!
 //! A session ends [`IDLE_MS`] after it was last used and [`LIFE_MS`] after it began, measured by the wall clock and by the
-//! monotonic one: whichever says more counts, so that a clock set back lengthens nothing.
+//! monotonic one: whichever says more counts, so that a clock set back lengthens nothing. It belongs to the password hash that was
+//! proven for it: a password that is changed or reset ends it whenever it was opened, also by a sign-in under way.
 
 use crate::{
     app::App,
     change::Refusal,
-    domain::tokens::random,
+    domain::{refusals, tokens::random},
     gui::Notice,
-    tables::{self, sessions::KeptSession},
+    tables::{self, sessions::KeptSession, users::User},
 };
 use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
-use weir_operator_api::Problem;
+use weir_database::DatabaseError;
+use weir_operator_api::{Problem, Reason};
 
 /// A session that was not used for this long is over, in milliseconds.
 pub(crate) const IDLE_MS: u64 = 30 * 60 * 1000;
@@ -56,6 +61,15 @@ pub(crate) enum Touch {
 pub(crate) struct Session {
     pub(crate) user: String,
     pub(crate) csrf: String,
+    /// SHA-256 of the password hash it was opened with.
+    pub(crate) password_sha256: String,
+}
+
+impl Session {
+    /// Whether it is still this user's: nobody has changed the password since.
+    pub(crate) fn is_of(&self, user: &User) -> bool {
+        self.user == user.name && self.password_sha256 == digest(&user.password_hash)
+    }
 }
 
 /// A session that has just begun; the token is known to its holder alone from now on.
@@ -97,11 +111,17 @@ fn signed(ms: u64) -> i64 {
 #[derive(Default)]
 pub(crate) struct Sessions {
     live: Mutex<HashMap<String, Live>>,
+    /// The database may hold rows of sessions that have ended.
+    strays: AtomicBool,
+}
+
+fn digest(text: &str) -> String {
+    hex::encode(Sha256::digest(text.as_bytes()))
 }
 
 /// What is kept of a token.
 fn id_of(token: &str) -> String {
-    hex::encode(Sha256::digest(token.as_bytes()))
+    digest(token)
 }
 
 impl Sessions {
@@ -110,7 +130,8 @@ impl Sessions {
         // One that began after now was kept by a clock that was wrong, then or now: nobody can say how old it is.
         let kept = kept.into_iter().filter(|k| k.created_ms <= now.wall_ms && k.seen_ms <= now.wall_ms);
         let live = kept.map(|k| (k.token_sha256.clone(), Live::new(k, now))).filter(|(_, l)| !l.over(now));
-        Self { live: Mutex::new(live.collect()) }
+        // Those that were not taken leave rows behind.
+        Self { live: Mutex::new(live.collect()), strays: AtomicBool::new(true) }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Live>> {
@@ -127,8 +148,8 @@ impl Sessions {
             found.seen_at = signed(now.monotonic_ms);
             found.seen_unwritten = true;
         }
-        let session = Session { user: found.kept.user.clone(), csrf: found.kept.csrf.clone() };
-        Some((id, session))
+        let KeptSession { user, csrf, password_sha256, .. } = found.kept.clone();
+        Some((id, Session { user, csrf, password_sha256 }))
     }
 
     /// Whether the session still lives; asking does not keep it awake.
@@ -172,6 +193,10 @@ impl Sessions {
         ended
     }
 
+    fn ids(&self) -> Vec<String> {
+        self.lock().keys().cloned().collect()
+    }
+
     /// What to write: the ids of sessions that are over (they are forgotten), and when others were last used.
     fn sweep(&self, now: Now) -> (Vec<String>, Vec<(String, u64)>) {
         let mut live = self.lock();
@@ -186,40 +211,72 @@ impl Sessions {
     }
 }
 
-/// Begins a session, durable when this returns.
-pub(crate) async fn open(app: &App, user: &str, source: &str) -> Result<Opened, Problem> {
+/// Begins a session for whoever has proven the password of `user`. It is durable when this returns, unless the disk is full:
+/// then it lives in memory only. Refused with [`Reason::BadPassword`] when the password was changed meanwhile.
+pub(crate) async fn open(app: &App, user: &User, source: &str) -> Result<Opened, Problem> {
     let token = hex::encode(random::<32>()?);
     let now = Now::read();
     let kept = KeptSession {
         token_sha256: id_of(&token),
-        user: user.to_owned(),
+        user: user.name.clone(),
         csrf: hex::encode(random::<32>()?),
         created_ms: now.wall_ms,
         seen_ms: now.wall_ms,
         source: source.to_owned(),
+        password_sha256: digest(&user.password_hash),
     };
     let id = kept.token_sha256.clone();
-    let row = kept.clone();
-    app.state.write(move |tx| Ok::<_, Refusal>(tables::sessions::insert(tx, &row)?)).await.map_err(Refusal::into_problem)?;
-    forget(app, app.sessions.add(kept, now)).await?;
+    // Memory first: every row there ever is belongs to a session in memory, or is a stray.
+    let (row, surplus) = (kept.clone(), app.sessions.add(kept, now));
+    let write = move |tx: &rusqlite::Transaction<'_>| {
+        tables::sessions::delete(tx, &surplus)?;
+        Ok::<_, Refusal>(tables::sessions::insert(tx, &row)?)
+    };
+    match app.state.write(write).await {
+        Ok(()) => {}
+        Err(Refusal::Database(DatabaseError::DiskFull)) => {
+            app.sessions.strays.store(true, Ordering::Relaxed);
+            tracing::warn!(user = user.name, "the disk is full: the session is kept in memory only");
+        }
+        Err(refusal) => {
+            app.sessions.remove(|s| s.token_sha256 == id);
+            return Err(refusal.into_problem());
+        }
+    }
+    // A change of the password publishes the user before it ends sessions: either it is seen here, or it saw this session.
+    if !app.users().iter().any(|u| u.name == user.name && u.password_hash == user.password_hash) {
+        end(app, &id).await;
+        return Err(Problem::new(Reason::BadPassword, "the password was changed meanwhile").next_step("sign in again"));
+    }
     Ok(Opened { token, id })
 }
 
-/// Ends a session: its cookie is worth nothing from then on.
-pub(crate) async fn end(app: &App, id: &str) -> Result<(), Problem> {
-    forget(app, app.sessions.remove(|s| s.token_sha256 == id)).await
+/// Ends a session: its cookie is worth nothing from then on. A row that cannot be deleted now is deleted by a later sweep.
+pub(crate) async fn end(app: &App, id: &str) {
+    let ended = app.sessions.remove(|s| s.token_sha256 == id);
+    forget(app, move |tx| tables::sessions::delete(tx, &ended)).await;
 }
 
 /// Ends the sessions of a user, but for one.
-pub(crate) async fn end_all(app: &App, user: &str, except: Option<&str>) -> Result<(), Problem> {
-    forget(app, app.sessions.remove(|s| s.user == user && Some(s.token_sha256.as_str()) != except)).await
+pub(crate) async fn end_all(app: &App, user: &str, except: Option<&str>) {
+    app.sessions.remove(|s| s.user == user && Some(s.token_sha256.as_str()) != except);
+    let (user, except) = (user.to_owned(), except.map(str::to_owned));
+    forget(app, move |tx| tables::sessions::delete_of(tx, &user, except.as_deref())).await;
 }
 
-async fn forget(app: &App, ids: Vec<String>) -> Result<(), Problem> {
-    if ids.is_empty() {
-        return Ok(());
+async fn forget(app: &App, delete: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<()> + Send + 'static) {
+    let deleted = app.state.write(move |tx| Ok::<_, DatabaseError>(delete(tx)?)).await;
+    if let Err(error) = deleted {
+        app.sessions.strays.store(true, Ordering::Relaxed);
+        tracing::error!(error = %weir_telemetry::Chain(&error), "ended sessions not deleted yet");
     }
-    app.state.write(move |tx| Ok::<_, Refusal>(tables::sessions::delete(tx, &ids)?)).await.map_err(Refusal::into_problem)
+}
+
+/// Deletes rows of sessions that ended before this manager started. Before it serves.
+pub(crate) async fn begin(app: &Arc<App>) -> Result<(), Problem> {
+    let users = app.users();
+    app.sessions.remove(|kept| !users.iter().any(|u| u.name == kept.user && digest(&u.password_hash) == kept.password_sha256));
+    sweep(app).await
 }
 
 /// Keeps what is kept in step with memory until the manager stops.
@@ -235,24 +292,35 @@ pub(crate) async fn run(app: Arc<App>) {
         if let Err(problem) = sweep(&app).await {
             tracing::error!(%problem, "sessions not kept");
         }
+        refusals::write_summary(&app).await;
         if stop {
             break;
         }
     }
 }
 
-/// Forgets sessions that are over and writes when others were last used.
-async fn sweep(app: &App) -> Result<(), Problem> {
+/// Forgets sessions that are over, deletes stray rows and writes when others were last used.
+async fn sweep(app: &Arc<App>) -> Result<(), Problem> {
     let (over, seen) = app.sessions.sweep(Now::read());
-    if over.is_empty() && seen.is_empty() {
+    let strays = app.sessions.strays.swap(false, Ordering::Relaxed);
+    if over.is_empty() && seen.is_empty() && !strays {
         return Ok(());
     }
+    let sessions = Arc::clone(app);
     let write = move |tx: &rusqlite::Transaction<'_>| {
         tables::sessions::delete(tx, &over)?;
+        if strays {
+            // Asked only now: a session is in memory before its row is written.
+            tables::sessions::keep_only(tx, &sessions.sessions.ids())?;
+        }
         tables::sessions::note_seen(tx, &seen)?;
         Ok::<_, Refusal>(())
     };
-    app.state.write(write).await.map_err(Refusal::into_problem)
+    let written = app.state.write(write).await;
+    if written.is_err() {
+        app.sessions.strays.store(true, Ordering::Relaxed);
+    }
+    written.map_err(Refusal::into_problem)
 }
 
 #[cfg(test)]
@@ -267,7 +335,7 @@ mod tests {
 
     fn kept(token: &str, created_ms: u64, seen_ms: u64) -> KeptSession {
         let (user, csrf, source) = ("admin".to_owned(), "c".to_owned(), "127.0.0.1".to_owned());
-        KeptSession { token_sha256: id_of(token), user, csrf, created_ms, seen_ms, source }
+        KeptSession { token_sha256: id_of(token), user, csrf, created_ms, seen_ms, source, password_sha256: digest("hash") }
     }
 
     #[test]
@@ -335,5 +403,18 @@ mod tests {
         let later = at(30 * MINUTE, 30 * MINUTE);
         assert_eq!(sessions.sweep(later), (vec![id_of("b")], vec![(id_of("a"), 20 * MINUTE)]));
         assert_eq!(sessions.sweep(later), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_session_is_of_the_password_it_was_opened_with() {
+        let sessions = Sessions::default();
+        sessions.add(kept("t", 0, 0), at(0, 0));
+        let (_, session) = sessions.find("t", at(0, 0), Touch::Look).expect("it lives");
+        let user = |name: &str, password_hash: &str| {
+            let (name, password_hash) = (name.to_owned(), password_hash.to_owned());
+            User { name, password_hash, must_change: false, created_ms: 0, changed_ms: 0 }
+        };
+        assert!(session.is_of(&user("admin", "hash")));
+        assert!(!session.is_of(&user("admin", "another hash")) && !session.is_of(&user("operator", "hash")));
     }
 }

@@ -1,6 +1,6 @@
 //! One round over the offloads: leases that expire, epochs that are due, floors that broke.
 
-use super::{GuardAlarm, Inner};
+use super::GuardAlarm;
 use crate::{
     app::App,
     change::Caller,
@@ -13,7 +13,7 @@ use weir_model::{DeviceName, LocationName, Role};
 use weir_operator_api::Problem;
 use weir_rollout::{
     Broken,
-    guard::{broken, fault_in, readmit},
+    guard::{broken, fault_in, needs, readmit},
 };
 
 /// Looks at every offload and does what is due. What is refused, say by a full disk, is due again in the next round.
@@ -38,8 +38,8 @@ async fn due(app: &Arc<App>) -> Result<(), Problem> {
 /// Keeps the floors: when a fault broke one, a draining engine is returned to service.
 async fn guard(app: &Arc<App>) -> Result<(), Problem> {
     let network = app.network();
-    let sites = Inner::locations_out(&network);
-    if sites.is_empty() && app.drains.lock().broken.is_empty() {
+    let sites = app.drains.lock().sites(&network);
+    if sites.is_empty() {
         return Ok(());
     }
     let facts = Facts::gather(app, &network, &sites).await?;
@@ -50,29 +50,28 @@ async fn guard(app: &Arc<App>) -> Result<(), Problem> {
     let breaks = broken(&judged);
     let returned = readmit(&judged);
     if let Some(engine) = &returned {
-        let site = network.devices.get(engine).and_then(|d| d.location.clone());
-        let figures = sentences(&breaks, site.as_ref());
+        let site = judged.engines[engine].location.clone();
+        let figures = sentences(&breaks, &site);
         tracing::warn!(about = engine.as_str(), figures, "returned to service by the capacity guard");
         let (name, why) = (engine.clone(), figures.clone());
         app.change(Caller::manager(), move |change| offload::readmit(change, &name, &why)).await?;
-        if let Some(site) = site {
-            let text = format!("{engine} was returned to service: {figures}");
-            app.drains.lock().broken.insert(site, GuardAlarm { engine: engine.clone(), text });
-        }
+        let text = format!("{engine} was returned to service: {figures}");
+        app.drains.lock().broken.insert(site, GuardAlarm { engine: engine.clone(), text });
     }
-    for site in sites.iter().filter(|site| fault_in(&judged, site) && breaks.iter().any(|b| b.location() == Some(*site))) {
+    let mut inner = app.drains.lock();
+    for site in sites.iter().filter(|site| fault_in(&judged, site) && breaks.iter().any(|b| b.is_of_engines_in(site))) {
         let Some(engine) = out_in(&network, site) else { continue };
-        let text = sentences(&breaks, Some(site));
-        app.drains.lock().broken.entry(site.clone()).or_insert(GuardAlarm { engine, text });
+        let text = sentences(&breaks, site);
+        inner.broken.entry(site.clone()).or_insert(GuardAlarm { engine, text });
     }
-    // The floor holds only when it would hold without the return, too: as long as a fault is left, it does not.
-    let holds = |site: &LocationName| !fault_in(&judged, site);
-    app.drains.lock().broken.retain(|site, _| !holds(site));
+    // A floor that holds because the engine was returned would break again without it.
+    inner.broken.retain(|site, alarm| needs(&judged, site, &alarm.engine));
     Ok(())
 }
 
-fn sentences(breaks: &[Broken], site: Option<&LocationName>) -> String {
-    let here: BTreeSet<String> = breaks.iter().filter(|b| b.location() == site).map(Broken::to_string).collect();
+/// What is broken of a location's engines, in figures.
+fn sentences(breaks: &[Broken], site: &LocationName) -> String {
+    let here: BTreeSet<String> = breaks.iter().filter(|b| b.is_of_engines_in(site)).map(Broken::to_string).collect();
     here.into_iter().collect::<Vec<_>>().join("; ")
 }
 

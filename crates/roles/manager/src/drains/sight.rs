@@ -22,6 +22,45 @@ pub(crate) fn judge_from_ms(started_ms: u64, report_ms: u64) -> u64 {
     started_ms + PERIODS_BEFORE_JUDGING * report_ms
 }
 
+/// Whether a device acknowledges an epoch.
+#[derive(Debug, Clone, Copy)]
+enum Word {
+    /// It does now; heard at that time.
+    Runs { at_ms: u64 },
+    /// It did when it was last heard, which is too long ago to withdraw anything.
+    Ran { at_ms: u64 },
+    /// It does not now.
+    RunsNot,
+    /// Nobody says anything.
+    Nothing,
+}
+
+impl Word {
+    /// This word, with another one on the same device. One that says now that it runs is enough, and what is said now counts
+    /// more than what was said once.
+    fn or(self, other: Self) -> Self {
+        let rank = |word: &Word| match word {
+            Word::Runs { .. } => 3,
+            Word::RunsNot => 2,
+            Word::Ran { .. } => 1,
+            Word::Nothing => 0,
+        };
+        if rank(&other) > rank(&self) { other } else { self }
+    }
+
+    fn note(self, acks: &mut BTreeMap<DeviceName, u64>, device: &DeviceRecord) {
+        match self {
+            Word::Runs { at_ms } | Word::Ran { at_ms } => {
+                acks.entry(device.name.clone()).or_insert(at_ms);
+            }
+            Word::RunsNot => {
+                acks.remove(&device.name);
+            }
+            Word::Nothing => {}
+        }
+    }
+}
+
 /// One look. Times are monotonic milliseconds, [`BASE_MS`] ahead.
 pub(super) struct Sight<'a> {
     pub(super) network: &'a Snapshot,
@@ -75,7 +114,8 @@ impl<'a> Sight<'a> {
         self.network.active(Role::Router).chain(self.network.active(Role::Engine))
     }
 
-    /// Takes in who has acknowledged which epoch since the last look.
+    /// Takes in who has acknowledged which epoch since the last look, and who has withdrawn it: a device that was started
+    /// anew with an older configuration may send viewers here, or fill from here, again.
     pub(super) fn note_acknowledgements(
         &self,
         record: &DeviceRecord,
@@ -83,23 +123,34 @@ impl<'a> Sight<'a> {
         clients: &mut BTreeMap<DeviceName, u64>,
         peers: &mut BTreeMap<DeviceName, u64>,
     ) {
-        let note = |acks: &mut BTreeMap<DeviceName, u64>, generation| {
-            for listener in self.listeners() {
-                let runs = |heard: &&Heard| heard.report.hello.stamp >= self.stamp(generation);
-                if let Some(heard) = self.heard.get(&listener.name).filter(runs) {
-                    acks.entry(listener.name.clone()).or_insert(self.at_ms(heard));
-                }
+        for listener in self.listeners() {
+            let reported = self.reported_word(listener, outside.clients_generation);
+            reported.or(self.lifeline_word(record, listener, outside.clients_generation)).note(clients, listener);
+            if let Some(generation) = outside.peers_generation {
+                self.reported_word(listener, generation).note(peers, listener);
             }
-        };
-        note(clients, outside.clients_generation);
-        if let Some(generation) = outside.peers_generation {
-            note(peers, generation);
         }
-        let Some(engine) = self.heard.get(&record.name) else { return };
-        for RouterContact { router, obeyed } in self.contacts(record) {
-            if obeyed.is_some_and(|stamp| stamp >= self.stamp(outside.clients_generation)) {
-                clients.entry(router.clone()).or_insert(self.at_ms(engine));
-            }
+    }
+
+    /// What a device's own last report says of a generation.
+    fn reported_word(&self, listener: &DeviceRecord, generation: u64) -> Word {
+        let Some(heard) = self.heard.get(&listener.name) else { return Word::Nothing };
+        let (runs, at_ms) = (heard.report.hello.stamp >= self.stamp(generation), self.at_ms(heard));
+        match (self.is_fresh(heard), runs) {
+            (true, true) => Word::Runs { at_ms },
+            (true, false) => Word::RunsNot,
+            (false, true) => Word::Ran { at_ms },
+            (false, false) => Word::Nothing,
+        }
+    }
+
+    /// What the draining engine says that a router told it on their lifeline.
+    fn lifeline_word(&self, record: &DeviceRecord, router: &DeviceRecord, generation: u64) -> Word {
+        let Some(contact) = self.contacts(record).iter().find(|contact| contact.router == router.name) else { return Word::Nothing };
+        let obeys = contact.obeyed.is_some_and(|stamp| stamp >= self.stamp(generation));
+        match self.heard.get(&record.name) {
+            Some(engine) if obeys => Word::Runs { at_ms: self.at_ms(engine) },
+            _ => Word::RunsNot,
         }
     }
 
@@ -133,9 +184,11 @@ impl<'a> Sight<'a> {
         if heard.at_ms == 0 || heard.report.hello.stamp < self.stamp(outside.clients_generation) {
             return None;
         }
-        let Drain { active_requests, sessions, fills_for_others, ref newest, .. } = *heard.report.drain.as_ref()?;
+        let Drain { active_requests, sessions, fills_for_others, late_sessions, late_requests, ref newest, .. } =
+            *heard.report.drain.as_ref()?;
         let session = |s: &weir_device_api::DrainSession| SessionFacts { age_ms: s.age_ms, active_requests: s.active_requests };
         let newest = newest.iter().map(session).collect();
-        Some(Reported { at_ms: self.at_ms(heard), active_requests, sessions, fills_for_others, newest })
+        let at_ms = self.at_ms(heard);
+        Some(Reported { at_ms, active_requests, sessions, fills_for_others, newest, late_sessions, late_requests })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{alarms::Key, compile::tests::network};
-use weir_device_api::{Hello, Load, Report, hello::PROTOCOL};
+use weir_device_api::{Hello, Load, Report, RouterContact, hello::PROTOCOL};
 use weir_model::{AlarmReason, LeaseOwner, Stamp};
 use weir_operator_api::OffloadLease;
 
@@ -35,6 +35,8 @@ fn heard(device: &str, role: Role, generation: u64, at_ms: u64, sessions: Option
         sessions,
         fills_for_others: 0,
         newest: Vec::new(),
+        late_sessions: 0,
+        late_requests: 0,
     });
     let stamp = Stamp { term: 1, generation };
     let report = Report {
@@ -50,6 +52,7 @@ fn heard(device: &str, role: Role, generation: u64, at_ms: u64, sessions: Option
         conditions: Vec::new(),
         drain,
         routers: Vec::new(),
+        share_permille: None,
     };
     (name(device), Heard { at_ms, received_ms: WALL_MS, crashed_ms: None, report })
 }
@@ -109,6 +112,94 @@ fn a_device_that_falls_silent_when_it_was_drained_stays_parked_until_it_says_oth
     assert!(watch.parked && !watch.overdue);
     follow(&network, &mut watch, &outside, 1, 100_500, 100_500);
     assert!(!watch.parked);
+}
+
+#[test]
+fn a_drained_device_that_starts_anew_stays_parked_until_it_shows_work() {
+    let (network, outside) = (network(), outside(Some(42)));
+    let reports = all_heard(42, 5000, 0);
+    let parked = |restarted: (DeviceName, Heard)| {
+        let mut watch = Watch::new(&sight(&network, &reports, 5000), &outside, None);
+        follow(&network, &mut watch, &outside, 0, 5000, 9000);
+        assert!(drained(&watch));
+        let mut reports = all_heard(42, 12_000, 0);
+        reports.extend([restarted]);
+        watch.judge(&sight(&network, &reports, 12_000), &network.devices[DEVICE], &outside);
+        assert!(!drained(&watch), "it must be stable again");
+        watch.parked
+    };
+    let restarted = |generation, sessions| heard(DEVICE, Role::Engine, generation, 12_000, sessions);
+    let with_load = |load: Load| {
+        let (name, mut heard) = restarted(39, None);
+        heard.report.load = load;
+        (name, heard)
+    };
+    assert!(parked(restarted(39, None)), "it runs the configuration of its last start and serves nobody");
+    assert!(!parked(with_load(Load { sessions: 1, ..Load::default() })));
+    assert!(!parked(with_load(Load { active_requests: 1, ..Load::default() })));
+    assert!(!parked(restarted(42, Some(1))));
+}
+
+/// A reading of the acknowledgements of `clients` after reports came, one set after another, at 1000 ms, 2000 ms, ...
+fn acknowledged(rounds: &[BTreeMap<DeviceName, Heard>], peers_generation: Option<u64>) -> (Vec<String>, Vec<String>) {
+    let (network, outside) = (network(), outside(peers_generation));
+    let (mut clients, mut peers) = (BTreeMap::new(), BTreeMap::new());
+    for (round, reports) in rounds.iter().enumerate() {
+        let now_ms = 1000 * (round as u64 + 1);
+        sight(&network, reports, now_ms).note_acknowledgements(&network.devices[DEVICE], &outside, &mut clients, &mut peers);
+    }
+    let names = |acks: BTreeMap<DeviceName, u64>| acks.into_iter().map(|(name, at)| format!("{name} {}", at - BASE_MS)).collect();
+    (names(clients), names(peers))
+}
+
+#[test]
+fn a_device_that_starts_anew_with_an_older_configuration_acknowledges_no_longer() {
+    let back = |at_ms| {
+        let mut reports = all_heard(42, at_ms, 0);
+        reports.extend([heard("core-1", Role::Engine, 39, at_ms, None)]);
+        reports
+    };
+    let all = |at: [u64; 4]| {
+        let devices = ["core-1", "core-2", "east-1", "router-1"];
+        devices.iter().zip(at).filter(|(_, at)| *at > 0).map(|(device, at)| format!("{device} {at}")).collect::<Vec<_>>()
+    };
+    let rounds = [all_heard(42, 1000, 0), back(2000), all_heard(42, 3000, 0)];
+    let of = |rounds: &[_]| acknowledged(rounds, Some(42));
+    assert_eq!(of(&rounds[..1]), (all([1000; 4]), all([1000; 4])));
+    assert_eq!(of(&rounds[..2]), (all([0, 1000, 1000, 1000]), all([0, 1000, 1000, 1000])));
+    assert_eq!(of(&rounds), (all([3000, 1000, 1000, 1000]), all([3000, 1000, 1000, 1000])), "the time begins again");
+    // Silence withdraws nothing: it is given up by its own rule.
+    let silent = std::array::from_fn::<_, 9, _>(|round| all_heard(42, if round == 0 { 1000 } else { 1001 }, 0));
+    assert_eq!(of(&silent).0, all([1000; 4]));
+}
+
+#[test]
+fn what_the_lifeline_says_now_withdraws_what_a_silent_router_said_once() {
+    let stamp = |generation| Some(Stamp { term: 1, generation });
+    // Router-1 was last heard at 1000 ms; the engine reports on.
+    let round = |router_generation, router_at_ms, at_ms, contact: Option<Option<Stamp>>| {
+        let mut reports = all_heard(42, at_ms, 0);
+        reports.extend([heard("router-1", Role::Router, router_generation, router_at_ms, None)]);
+        let engine = reports.get_mut(DEVICE).expect("heard");
+        engine.report.routers = contact.map(|obeyed| RouterContact { router: name("router-1"), obeyed }).into_iter().collect();
+        reports
+    };
+    let late = |contact| {
+        let mut rounds = vec![round(42, 1000, 1000, None)];
+        rounds.extend((2..=5).map(|second| round(42, 1000, second * 1000, contact)));
+        acknowledged(&rounds, None).0.iter().any(|ack| ack.starts_with("router-1"))
+    };
+    assert!(late(None), "no lifeline: nobody says otherwise");
+    assert!(late(Some(stamp(40))));
+    assert!(!late(Some(stamp(39))));
+    assert!(!late(Some(None)));
+    let now = |router_generation, contact| {
+        let found = acknowledged(&[round(router_generation, 1000, 1000, contact)], None).0;
+        found.iter().any(|ack| ack.starts_with("router-1"))
+    };
+    assert!(now(42, Some(None)), "its own report of now is enough");
+    assert!(now(39, Some(stamp(40))), "and so is the lifeline: it learnt of the offload from the engine");
+    assert!(!now(39, Some(stamp(39))));
 }
 
 #[test]
@@ -187,32 +278,4 @@ fn the_guards_alarm_outlasts_a_restart() {
     let drains = Drains::default();
     assert_eq!(wanted(&drains, &network, &[], 1), []);
     assert_eq!(wanted(&drains, &network, &[alarm("east")], 1), [], "it is this manager's own by now, and its floor holds");
-}
-
-#[test]
-fn the_share_rises_from_a_tenth_to_all() {
-    for (passed_ms, expected) in [(0, 100), (2500, 550), (4999, 999), (5000, 1000), (u64::MAX, 1000)] {
-        assert_eq!(ramp(passed_ms, 5000), expected, "{passed_ms}");
-    }
-    assert_eq!(ramp(0, 0), 1000);
-}
-
-#[test]
-fn a_device_that_returned_takes_its_share_from_when_it_knows() {
-    let mut out = network();
-    out.outside.insert(name(DEVICE), outside(None));
-    let back = Snapshot { outside: BTreeMap::new(), ..out.clone() };
-    let mut inner = Inner::default();
-    let reports = all_heard(42, 1000, 0);
-    inner.watch(&sight(&out, &reports, 1000), &name(DEVICE), &out.outside[DEVICE]);
-    inner.forget_those_in_service(&back);
-    let returned = |inner: &Inner| inner.returning.get(DEVICE).map(|r| r.began_ms);
-    let old = all_heard(41, 2000, 0);
-    inner.follow_returning(&sight(&back, &old, 2000));
-    assert_eq!(returned(&inner), Some(None), "it still runs the generation before");
-    let new = all_heard(42, 3000, 0);
-    inner.follow_returning(&sight(&back, &new, 3000));
-    assert_eq!(returned(&inner), Some(Some(BASE_MS + 3000)));
-    inner.follow_returning(&sight(&back, &new, 8000));
-    assert_eq!(returned(&inner), None, "it takes all of it");
 }

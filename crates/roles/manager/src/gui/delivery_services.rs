@@ -32,29 +32,44 @@ struct Listed {
     spread: Spread,
 }
 
-/// How far a change has come: routers and engines that run it.
+/// How far a change has come.
 pub(super) struct Spread {
+    /// Routers and engines that run it.
     running: usize,
-    /// Those that do not.
-    missing: Vec<Row>,
+    /// All that should.
+    total: usize,
 }
 
 impl Spread {
-    /// How far what generation `revision` wrote has come.
-    fn of(rows: &[Row], network: &Snapshot, revision: u64) -> Self {
-        let written = Stamp { term: network.stamp.term, generation: revision };
-        let runs = |row: &&Row| row.device.last_report.as_ref().is_some_and(|r| r.stamp >= written);
-        let (running, missing): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(runs);
-        Self { running: running.len(), missing: missing.into_iter().cloned().collect() }
-    }
-
-    fn total(&self) -> usize {
-        self.running + self.missing.len()
-    }
-
     fn complete(&self) -> bool {
-        self.missing.is_empty()
+        self.running == self.total
     }
+}
+
+/// What routers and engines run, lowest first; one that has not reported runs nothing.
+struct Stamps(Vec<Stamp>);
+
+impl Stamps {
+    fn of(rows: &[Row]) -> Self {
+        let mut stamps: Vec<Stamp> = rows.iter().map(runs).collect();
+        stamps.sort_unstable();
+        Self(stamps)
+    }
+
+    /// How far what `written` is the first configuration of has come.
+    fn spread(&self, written: Stamp) -> Spread {
+        let total = self.0.len();
+        Spread { running: total - self.0.partition_point(|s| *s < written), total }
+    }
+}
+
+fn runs(row: &Row) -> Stamp {
+    row.device.last_report.as_ref().map(|r| r.stamp).unwrap_or_default()
+}
+
+/// The first configuration with the last change of a delivery service.
+fn written(network: &Snapshot, service: &DeliveryService) -> Stamp {
+    Stamp { term: network.stamp.term, generation: service.revision }
 }
 
 /// Active routers and engines.
@@ -80,7 +95,7 @@ struct ServicesPage {
 
 async fn list(State(app): State<Arc<App>>, viewer: Viewer, asked: Asked) -> Result<Response, Refused> {
     let network = app.network();
-    let rows = serving(&app, &network);
+    let stamps = Stamps::of(&serving(&app, &network));
     let text = asked.get("q").to_owned();
     let wanted = text.to_lowercase();
     let holds = |s: &DeliveryService| wanted.is_empty() || format!("{} {} {}", s.name, s.domain, s.origin).to_lowercase().contains(&wanted);
@@ -92,7 +107,7 @@ async fn list(State(app): State<Arc<App>>, viewer: Viewer, asked: Asked) -> Resu
     let next = shown.last().filter(|_| more).map(|s| link("/delivery-services", &[("q", &text), ("after", s.name.as_str())]));
     let listed = |s: &DeliveryService| Listed {
         engines: carriers(&network, s).count(),
-        spread: Spread::of(&rows, &network, s.revision),
+        spread: stamps.spread(written(&network, s)),
         service: s.clone(),
     };
     let shown = ServicesPage {
@@ -117,4 +132,22 @@ fn carriers<'a>(network: &'a Snapshot, service: &'a DeliveryService) -> impl Ite
 /// Routers viewers may ask: name, where they redirect, where they answer DNS.
 fn entries(network: &Snapshot) -> Vec<(String, Option<SocketAddr>, Option<SocketAddr>)> {
     network.active(Role::Router).map(|r| (r.name.to_string(), r.addresses.http, r.addresses.dns)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_has_come_to_those_that_run_it_or_a_newer_one() {
+        let stamp = |term, generation| Stamp { term, generation };
+        let mut ran = vec![stamp(1, 7), Stamp::default(), stamp(1, 9), stamp(2, 1), stamp(1, 6)];
+        ran.sort_unstable();
+        let stamps = Stamps(ran);
+        for (written, running) in [(stamp(1, 6), 4), (stamp(1, 7), 3), (stamp(1, 8), 2), (stamp(2, 1), 1), (stamp(2, 2), 0)] {
+            let spread = stamps.spread(written);
+            assert_eq!((spread.running, spread.total, spread.complete()), (running, 5, false), "{written}");
+        }
+        assert!(Stamps(vec![stamp(1, 7)]).spread(stamp(1, 7)).complete());
+    }
 }

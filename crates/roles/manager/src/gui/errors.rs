@@ -4,7 +4,8 @@ use super::{Page, Section, Viewer};
 use crate::{
     api::Active,
     app::App,
-    change::{Caller, NOTHING, Refusal},
+    change::{Caller, Refusal},
+    domain::refusals,
 };
 use askama::Template;
 use axum::{
@@ -13,8 +14,7 @@ use axum::{
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
         header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
-            X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
         },
     },
     middleware::Next,
@@ -26,8 +26,6 @@ use weir_operator_api::{Problem, Reason};
 /// What a page may load and do: its own assets and forms, nothing inline, nothing of others, in nobody's frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-/// A browser that has seen the pages once asks over TLS alone from then on (RFC 6797).
-const STRICT_TRANSPORT: &str = "max-age=31536000";
 
 /// A page.
 pub(crate) fn html(template: &impl Template) -> Response {
@@ -119,7 +117,6 @@ pub(super) fn confine(headers: &mut HeaderMap) {
     set(X_FRAME_OPTIONS, "DENY");
     // With `no-referrer` browsers would send `Origin: null` with our own forms.
     set(REFERRER_POLICY, "same-origin");
-    set(STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
     set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
     set(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
     if !headers.contains_key(CACHE_CONTROL) {
@@ -127,14 +124,9 @@ pub(super) fn confine(headers: &mut HeaderMap) {
     }
 }
 
-/// The answer to a form that did not come from a page of the session, and its row in the audit.
-pub(super) async fn refused_form(app: &Arc<App>, caller: Caller, source: &str, why: &'static str) -> Response {
-    tracing::warn!(actor = %caller.actor, source, why, "form refused");
-    let note = serde_json::json!({ "why": why });
-    let written = app.change(caller, move |change| Ok(change.audit("refused form", "session", NOTHING, Some(&note))?)).await;
-    if let Err(problem) = written {
-        tracing::error!(%problem, "refused form not audited");
-    }
+/// The answer to a form that did not come from a page of the session; audited unless there are too many.
+pub(super) async fn refused_form(app: &Arc<App>, caller: Caller, why: &'static str) -> Response {
+    refusals::note_form(app, caller, why, weir_clock::monotonic_ms()).await;
     let problem = Problem::new(Reason::FormRefused, format!("the form was not sent from a page of this session: {why}"));
     Refused::from(problem).into_response()
 }

@@ -15,18 +15,18 @@ use axum::{
 };
 use hyper::body::{Bytes, Frame};
 use std::{
-    collections::hash_map::DefaultHasher,
+    collections::{BTreeMap, hash_map::DefaultHasher},
     convert::Infallible,
     fmt::{self, Write},
     future::Future,
     hash::Hasher,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
     time::{Interval, MissedTickBehavior, interval},
 };
 use weir_model::Role;
@@ -34,12 +34,19 @@ use weir_operator_api::{Problem, Reason};
 
 /// Open streams; another one is refused, and its page tries again.
 const STREAMS_MAX: usize = 128;
+/// Open streams of one session.
+const SESSION_STREAMS_MAX: usize = 8;
+/// A stream is asked for bytes each [`ROUND`] while its reader takes them; after this silence another may have its place,
+/// in milliseconds.
+const STALLED_MS: u64 = 30_000;
+/// What pages show of the past is drawn again this often, in milliseconds.
+const MINUTE_MS: u64 = 60_000;
 /// Topics are compared this often, and a session looked at.
 const ROUND: Duration = Duration::from_secs(1);
 /// A quiet stream says this often that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// What pages are told about, as they name it.
-const TOPICS: [&str; 5] = ["network", "devices", "alarms", "offload", "audit"];
+const TOPICS: [&str; 7] = ["network", "devices", "alarms", "offload", "audit", "sessions", "minute"];
 
 /// A digest for each of [`TOPICS`].
 type Digests = [u64; TOPICS.len()];
@@ -47,12 +54,60 @@ type Digests = [u64; TOPICS.len()];
 /// Who listens, and what they are told.
 pub(crate) struct Events {
     digests: watch::Sender<Digests>,
-    slots: Arc<Semaphore>,
+    listeners: Arc<Mutex<Listeners>>,
 }
 
 impl Default for Events {
     fn default() -> Self {
-        Self { digests: watch::Sender::new(Digests::default()), slots: Arc::new(Semaphore::new(STREAMS_MAX)) }
+        Self { digests: watch::Sender::new(Digests::default()), listeners: Arc::default() }
+    }
+}
+
+/// The open streams.
+#[derive(Default)]
+struct Listeners {
+    last: u64,
+    /// By number: the session, and when the stream was last asked for bytes.
+    open: BTreeMap<u64, (String, u64)>,
+}
+
+/// The place of a stream; dropped, it is free.
+struct Place {
+    listeners: Arc<Mutex<Listeners>>,
+    number: u64,
+}
+
+fn lock(listeners: &Mutex<Listeners>) -> MutexGuard<'_, Listeners> {
+    listeners.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Place {
+    /// A place for a stream of this session.
+    fn take(listeners: &Arc<Mutex<Listeners>>, session_id: &str, now_ms: u64) -> Result<Self, Problem> {
+        let busy = |text: String| Err(Problem::new(Reason::Unavailable, text));
+        let mut inner = lock(listeners);
+        inner.open.retain(|_, (_, asked_ms)| *asked_ms + STALLED_MS > now_ms);
+        if inner.open.values().filter(|(session, _)| session == session_id).count() >= SESSION_STREAMS_MAX {
+            return busy(format!("{SESSION_STREAMS_MAX} pages of this session listen already"));
+        }
+        if inner.open.len() >= STREAMS_MAX {
+            return busy(format!("{STREAMS_MAX} pages listen already"));
+        }
+        inner.last += 1;
+        let number = inner.last;
+        inner.open.insert(number, (session_id.to_owned(), now_ms));
+        Ok(Self { listeners: Arc::clone(listeners), number })
+    }
+
+    /// Its reader wants bytes; whether it still has its place.
+    fn asked(&self, now_ms: u64) -> bool {
+        lock(&self.listeners).open.get_mut(&self.number).map(|(_, asked_ms)| *asked_ms = now_ms).is_some()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.listeners).open.remove(&self.number);
     }
 }
 
@@ -61,15 +116,14 @@ pub(super) fn routes() -> Router<Arc<App>> {
 }
 
 async fn events(State(app): State<Arc<App>>, viewer: Viewer) -> Result<Response, Refused> {
-    let busy = |_| Problem::new(Reason::Unavailable, format!("{STREAMS_MAX} pages listen already"));
-    let slot = Arc::clone(&app.events.slots).try_acquire_owned().map_err(busy)?;
+    let place = Place::take(&app.events.listeners, &viewer.id, weir_clock::monotonic_ms())?;
     let mut digests = app.events.digests.subscribe();
     let told = *digests.borrow_and_update();
     let (mut heartbeat, mut session) = (interval(HEARTBEAT), interval(ROUND));
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     session.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let stopping = app.stopping();
-    let stream = Stream { app, session_id: viewer.id, digests, told, heartbeat, session, stopping, _slot: slot };
+    let stream = Stream { app, session_id: viewer.id, digests, told, heartbeat, session, stopping, place };
     Ok(([(CONTENT_TYPE, "text/event-stream")], Body::new(Frames::Waiting(Box::pin(next(stream))))).into_response())
 }
 
@@ -82,7 +136,7 @@ struct Stream {
     heartbeat: Interval,
     session: Interval,
     stopping: watch::Receiver<bool>,
-    _slot: OwnedSemaphorePermit,
+    place: Place,
 }
 
 type Next = Option<(Bytes, Option<Stream>)>;
@@ -120,6 +174,8 @@ async fn next(mut stream: Stream) -> Next {
                 return Some((text.into(), Some(stream)));
             }
             Step::Live => return Some((": \n\n".into(), Some(stream))),
+            // The future is polled only while the reader takes what there is.
+            Step::Look if !stream.place.asked(weir_clock::monotonic_ms()) => return None,
             Step::Look if stream.app.sessions.lives(&stream.session_id, Now::read()) => {}
             Step::Look => return Some(("event: end\ndata: []\n\n".into(), None)),
         }
@@ -180,31 +236,39 @@ async fn look(app: &App, before: Digests) -> Digests {
     });
     let audit = app.config.read(|tx| Ok::<_, Refusal>(tables::audit::last(tx)?)).await;
     let audit = audit.map_or(before[4], |last| last.unsigned_abs());
-    let (devices, drains) = reported(app);
+    let (devices, drains, sessions) = reported(app);
     let offload = digest(|d| d.note(format_args!("{drains} {:?}", network.outside)));
     let network = digest(|d| d.note(format_args!("{:?}", network.stamp)));
-    [network, devices, alarms, offload, audit]
+    [network, devices, alarms, offload, audit, sessions, weir_clock::wall_ms() / MINUTE_MS]
 }
 
-/// Digests of what devices report: all that pages show of it, and what is left of drains. Managers' work is left out: they
-/// answer the pages.
-fn reported(app: &App) -> (u64, u64) {
+/// Digests of what devices report, of what is left of drains, and the viewers there are. Counters, which rise with every
+/// request, are left out: pages draw them again each minute; of a device's sessions only the magnitude counts. Managers' work is
+/// left out too: they answer the pages.
+fn reported(app: &App) -> (u64, u64, u64) {
     let (network, now_ms) = (app.network(), weir_clock::monotonic_ms());
     app.reports.with_all(|heard| {
+        let mut sessions = 0;
         let devices = digest(|d| {
             for record in network.devices.values() {
                 let heard = heard.get(&record.name);
                 let status = crate::device_view::status_of(app, &network, record, heard, now_ms);
                 d.note(format_args!("{} {status:?}", record.name));
                 let Some(report) = heard.map(|h| &h.report) else { continue };
-                let load = (record.role != Role::Manager).then_some(&report.load);
-                d.note(format_args!("{} {:?} {} {load:?} {:?}", report.hello.version, report.hello.stamp, report.boot, report.rejected));
-                d.note(format_args!("{} {:?}", report.worker_crashes, report.conditions));
+                let watched = if record.role == Role::Engine { report.load.sessions } else { 0 };
+                sessions += u64::from(watched);
+                d.note(format_args!("{} {:?} {} {:?}", report.hello.version, report.hello.stamp, report.boot, report.rejected));
+                d.note(format_args!("{} {} {:?}", magnitude(watched), report.worker_crashes, report.conditions));
             }
         });
         let drains = heard.values().filter_map(|h| h.report.drain.as_ref());
-        (devices, digest(|d| drains.for_each(|drain| d.note(format_args!("{drain:?}")))))
+        (devices, digest(|d| drains.for_each(|drain| d.note(format_args!("{drain:?}")))), sessions)
     })
+}
+
+/// A number as its power of two.
+fn magnitude(number: u32) -> u32 {
+    u32::BITS - number.leading_zeros()
 }
 
 /// Texts hashed as they are written.
@@ -236,7 +300,7 @@ mod tests {
 
     #[test]
     fn an_event_names_what_changed() {
-        let text = changed_event(&[1, 2, 3, 4, 5], &[1, 9, 3, 4, 6]);
+        let text = changed_event(&[1, 2, 3, 4, 5, 6, 7], &[1, 9, 3, 4, 6, 6, 7]);
         assert_eq!(text, "event: changed\ndata: [\"devices\",\"audit\"]\n\n");
     }
 
@@ -245,5 +309,21 @@ mod tests {
         let of = |texts: &[&str]| digest(|d| texts.iter().for_each(|t| d.note(format_args!("{t}"))));
         assert_eq!(of(&["ab", "c"]), of(&["ab", "c"]));
         assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
+    }
+
+    #[test]
+    fn a_session_has_so_many_streams_and_one_nobody_reads_gives_its_place_up() {
+        let listeners = Arc::default();
+        let take = |session: &str, now_ms| Place::take(&listeners, session, now_ms).ok();
+        let held: Vec<_> = (0..SESSION_STREAMS_MAX).map(|_| take("a", 0).expect("free")).collect();
+        assert!(take("a", 0).is_none() && take("b", 0).is_some());
+        assert!(held[0].asked(STALLED_MS - 1));
+        let more = take("a", STALLED_MS).expect("seven are read by nobody");
+        assert!(held[0].asked(STALLED_MS) && !held[1].asked(STALLED_MS), "it ends");
+        drop((held, more));
+        assert!(lock(&listeners).open.is_empty());
+        let all: Vec<_> = (0..STREAMS_MAX).map(|n| take(&n.to_string(), 0).expect("free")).collect();
+        assert!(take("another", 0).is_none());
+        drop(all);
     }
 }

@@ -5,8 +5,11 @@ use crate::{app::App, verbs};
 use askama::Template;
 use axum::{Router, extract::State, response::Response, routing::get};
 use serde_json::Value;
-use std::{net::SocketAddr, sync::Arc};
-use weir_model::{DeviceName, Role};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+use weir_model::{DeviceName, Domain, Role};
 use weir_operator_api::{RouteExplanation, route::RouteQuery};
 
 pub(super) fn routes() -> Router<Arc<App>> {
@@ -86,10 +89,17 @@ struct ExplainPage {
 }
 
 impl ExplainPage {
-    /// The host of the URL that is tried, as `dig` asks for it.
-    fn host(&self) -> &str {
+    /// The domain of the URL that is tried, as command lines name it; of what is no domain they show a placeholder, since
+    /// somebody else may have written the address of this page and its reader may run them.
+    fn domain(&self) -> String {
         let rest = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
-        rest.split(['/', ':', '?', '#']).next().unwrap_or_default()
+        let host = rest.split(['/', ':', '?', '#']).next().unwrap_or_default();
+        host.parse::<Domain>().map_or_else(|_| "DOMAIN".to_owned(), |domain| domain.to_string())
+    }
+
+    /// The client's address, if it is one.
+    fn address(&self) -> Option<IpAddr> {
+        self.client.parse().ok()
     }
 
     /// The router whose command lines are shown: the one that answered, the chosen one, or the first.

@@ -1,6 +1,6 @@
 //! Forms: read within limits, and only when they were sent from a page of this session.
 
-use super::{Refused, Viewer, errors::refused_form, session::source};
+use super::{Refused, Viewer, errors::refused_form};
 use crate::app::App;
 use axum::{
     body::Bytes,
@@ -11,6 +11,7 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
+use http_body_util::LengthLimitError;
 use serde::{
     Deserialize, Deserializer,
     de::{
@@ -51,14 +52,13 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Form<T> {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
         let viewer = Viewer::from_request_parts(&mut parts, app).await?;
-        let from = source(parts.extensions.get());
         let site = from_our_pages(&parts.headers, &parts.uri);
         let fields = fields(Request::from_parts(parts, body)).await.map_err(IntoResponse::into_response)?;
         let shown = fields.get(CSRF_FIELD).and_then(|v| v.last()).map_or("", String::as_str);
         let ours = bool::from(shown.as_bytes().ct_eq(viewer.csrf.as_bytes()));
         if !site || !ours {
             let why = if site { "its token is not this session's" } else { "another site sent it" };
-            return Err(refused_form(app, viewer.caller(), &from, why).await);
+            return Err(refused_form(app, viewer.caller(), why).await);
         }
         read(fields).map(Self).map_err(IntoResponse::into_response)
     }
@@ -87,7 +87,10 @@ pub(super) async fn fields(request: Request) -> Result<BTreeMap<String, Vec<Stri
         return Err(problem.next_step("send the form from its page").into());
     }
     let limited = axum::body::to_bytes(request.into_body(), FORM_BYTES_MAX).await;
-    let bytes: Bytes = limited.map_err(|_| Problem::new(Reason::BodyTooLarge, "the form is larger than this page takes"))?;
+    let bytes: Bytes = limited.map_err(|error| match error.into_inner().is::<LengthLimitError>() {
+        true => Problem::new(Reason::BodyTooLarge, "the form is larger than this page takes"),
+        false => Problem::new(Reason::BodyUnreadable, "the form did not arrive whole, or not in time"),
+    })?;
     let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (at, (name, value)) in url::form_urlencoded::parse(&bytes).enumerate() {
         if at == FIELDS_MAX {

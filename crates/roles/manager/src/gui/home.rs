@@ -49,10 +49,21 @@ enum Window {
 #[serde(default)]
 struct Asked {
     window: Window,
+    part: Part,
+}
+
+/// What a live page asks for again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Part {
+    #[default]
+    Figures,
+    Charts,
+    Now,
 }
 
 #[derive(Template)]
-#[template(path = "home.html")]
+#[template(path = "home.html", blocks = ["figures", "charts", "now"])]
 struct Home {
     page: Page,
     window: Window,
@@ -133,10 +144,24 @@ impl Window {
             Window::Day => "/?window=day",
         }
     }
+
+    fn charts(self) -> &'static str {
+        match self {
+            Window::Hour => "/?part=charts",
+            Window::Day => "/?window=day&part=charts",
+        }
+    }
+
+    fn now(self) -> &'static str {
+        match self {
+            Window::Hour => "/?part=now",
+            Window::Day => "/?window=day&part=now",
+        }
+    }
 }
 
 async fn show(State(app): State<Arc<App>>, viewer: Viewer, asked: Result<Query<Asked>, QueryRejection>) -> Result<Response, Refused> {
-    let window = asked.map(|Query(a)| a.window).unwrap_or_default();
+    let Asked { window, part } = asked.map(|Query(a)| a).unwrap_or_default();
     let (minutes, intervals) = match window {
         Window::Hour => HOUR,
         Window::Day => DAY,
@@ -165,7 +190,12 @@ async fn show(State(app): State<Arc<App>>, viewer: Viewer, asked: Result<Query<A
         current,
         missing: missing(&app),
     };
-    Ok(html(&home))
+    Ok(match part {
+        _ if !viewer.fragment => html(&home),
+        Part::Figures => html(&home.as_figures()),
+        Part::Charts => html(&home.as_charts()),
+        Part::Now => html(&home.as_now()),
+    })
 }
 
 fn rank(severity: Severity) -> u8 {

@@ -19,6 +19,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use weir_model::{DeviceStatus, LocationName};
 use weir_operator_api::{Device, Location, LocationRequest};
 
+/// Devices of one location that the tree names; the page of the devices has all of them.
+const TREE_DEVICES: usize = 24;
+/// Devices the location's own page names.
+const PAGE_DEVICES: usize = 200;
+
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/locations", get(list).post(create))
@@ -37,6 +42,8 @@ struct Node {
     closes: usize,
     /// A list begins before it: it is below the one before it.
     opens: bool,
+    /// Devices that are here and not named.
+    left_out: usize,
 }
 
 /// The tree, parents before children, siblings by name.
@@ -58,12 +65,14 @@ fn tree(app: &App, network: &Snapshot) -> Vec<Node> {
     };
     let mut next = below(None, 0);
     while let Some((location, depth)) = next.pop() {
-        let devices = devices.remove(&location.name).unwrap_or_default();
+        let mut devices = devices.remove(&location.name).unwrap_or_default();
         let counted = |status: &DeviceStatus| (*status, devices.iter().filter(|d| d.status == *status).count());
         let counts = DeviceStatus::ALL.iter().map(counted).filter(|(_, count)| *count > 0).collect();
+        let left_out = devices.len().saturating_sub(TREE_DEVICES);
+        devices.truncate(TREE_DEVICES);
         let before = nodes.last().map_or(depth, |n: &Node| n.depth);
         let (closes, opens) = (before.saturating_sub(depth), depth > before);
-        nodes.push(Node { location: location.clone(), depth, devices, counts, closes, opens });
+        nodes.push(Node { location: location.clone(), depth, devices, counts, closes, opens, left_out });
         next.extend(below(Some(&location.name), depth + 1));
     }
     nodes
@@ -160,6 +169,7 @@ async fn draw_one(app: &App, viewer: &Viewer, name: &str, typed: Option<Typed>, 
             .devices
             .values()
             .filter(|d| d.location.as_ref() == Some(&location.name))
+            .take(PAGE_DEVICES)
             .map(|record| view(app, &network, record))
             .collect(),
         zones: network.zones.iter().filter(|z| z.locations.contains_key(&location.name)).count(),

@@ -10,9 +10,12 @@ use crate::{
     app::App,
     change::{Actor, Caller, NOTHING},
     domain::{
+        attempts,
+        refusals::note_sign_in,
         sessions::{self, Opened},
         tokens::random,
     },
+    tables::users::User,
 };
 use askama::Template;
 use axum::{
@@ -22,7 +25,7 @@ use axum::{
         HeaderMap, HeaderValue, StatusCode,
         header::{RETRY_AFTER, SET_COOKIE},
     },
-    response::{IntoResponse, Response},
+    response::Response,
     routing::{get, post},
 };
 use cookie::{Cookie, SameSite};
@@ -126,31 +129,51 @@ async fn sign_in(State(app): State<Arc<App>>, request: Request) -> Result<Respon
     typed.next = local(&typed.next).to_owned();
     let now_ms = weir_clock::monotonic_ms();
     let user: String = typed.user.chars().take(USER_CHARS_MAX).collect();
-    if let Err(wait_ms) = app.attempts.begin(&user, &from, now_ms) {
-        note_refusal(&app, &user, &from, "too many attempts", now_ms).await;
-        return too_many(&app, &headers, typed, wait_ms);
-    }
-    let users = app.users();
-    let known = users.iter().find(|u| u.name == typed.user);
-    let hash = known.map(|u| u.password_hash.as_str()).filter(|_| typed.password.0.len() <= PASSWORD_BYTES_MAX);
+    let standing = match app.attempts.begin(&user, &from, now_ms) {
+        Ok(standing) => standing,
+        Err(wait_ms) => {
+            note_sign_in(&app, &user, &from, "too many attempts", now_ms).await;
+            return too_many(&app, &headers, typed, wait_ms);
+        }
+    };
+    let known = app.users().iter().find(|u| u.name == typed.user).cloned();
+    let hash = known.as_ref().map(|u| u.password_hash.as_str()).filter(|_| typed.password.0.len() <= PASSWORD_BYTES_MAX);
     let password = std::mem::take(&mut typed.password.0);
-    if !app.passwords.proves(password, hash).await? {
-        note_refusal(&app, &user, &from, "wrong user or password", now_ms).await;
-        let why = "This user and password do not match.".to_owned();
-        return form(&app, &headers, StatusCode::FORBIDDEN, typed, Some(why));
+    let proven = app.passwords.proves_from(standing, password, hash).await;
+    let proven = proven.inspect_err(|_| app.attempts.take_back(&user, &from, standing))?;
+    let Some(known) = known.filter(|_| proven) else { return mismatch(&app, &headers, typed, &from, now_ms).await };
+    let before = cookie(&headers, SESSION_COOKIE);
+    match begin_session(&app, &known, from.clone(), before, &typed.next).await {
+        Ok(response) => {
+            attempts::succeeded(&app, &user, &from, standing).await;
+            Ok(response)
+        }
+        // What was proven is no longer the password.
+        Err(problem) if problem.reason == Reason::BadPassword => mismatch(&app, &headers, typed, &from, now_ms).await,
+        Err(problem) => Err(problem.into()),
     }
-    app.attempts.succeeded(&user, &from);
-    begin_session(&app, &user, from, cookie(&headers, SESSION_COOKIE), &typed.next).await
+}
+
+/// The answer to a user and a password that do not belong together, whichever of them is wrong.
+async fn mismatch(app: &Arc<App>, headers: &HeaderMap, typed: Typed, from: &str, now_ms: u64) -> Result<Response, Refused> {
+    note_sign_in(app, &typed.user, from, "wrong user or password", now_ms).await;
+    let why = "This user and password do not match.".to_owned();
+    form(app, headers, StatusCode::FORBIDDEN, typed, Some(why))
 }
 
 /// Opens a session; one the browser still shows ends.
-async fn begin_session(app: &Arc<App>, user: &str, from: String, before: Option<String>, next: &str) -> Result<Response, Refused> {
-    if let Some((id, _)) = before.and_then(|token| app.sessions.find(&token, sessions::Now::read(), sessions::Touch::Look)) {
-        sessions::end(app, &id).await?;
-    }
+async fn begin_session(app: &Arc<App>, user: &User, from: String, before: Option<String>, next: &str) -> Result<Response, Problem> {
     let opened = sessions::open(app, user, &from).await?;
-    let (name, caller) = (user.to_owned(), Caller { actor: Actor::User(user.to_owned()), source: from });
-    app.change(caller, move |change| Ok(change.audit("login", format_args!("user {name}"), NOTHING, NOTHING)?)).await?;
+    if let Some((id, _)) = before.and_then(|token| app.sessions.find(&token, sessions::Now::read(), sessions::Touch::Look)) {
+        sessions::end(app, &id).await;
+    }
+    let (name, caller) = (user.name.clone(), Caller { actor: Actor::User(user.name.clone()), source: from });
+    let written = app.change(caller, move |change| Ok(change.audit("login", format_args!("user {name}"), NOTHING, NOTHING)?)).await;
+    match written {
+        // Whoever comes to mend a full disk must get in.
+        Err(problem) if problem.reason == Reason::DiskFull => tracing::warn!(user = user.name, "login, not audited: the disk is full"),
+        written => written?,
+    }
     let mut response = with_session(redirect(next), &opened);
     response.headers_mut().append(SET_COOKIE, set_cookie(LOGIN_COOKIE, ""));
     Ok(response)
@@ -164,40 +187,22 @@ fn too_many(app: &App, headers: &HeaderMap, typed: Typed, wait_ms: u64) -> Resul
     Ok(response)
 }
 
-/// Audits a refused sign-in, unless there are so many that a row for each would bury the others.
-pub(super) async fn note_refusal(app: &Arc<App>, user: &str, source: &str, why: &'static str, now_ms: u64) {
-    tracing::warn!(user, source, why, "login refused");
-    let Some(count) = app.attempts.refused(source, now_ms) else { return };
-    let note = serde_json::json!({ "user": user, "why": why, "refusals": count });
-    audit(app, source, "login refused", note).await;
-}
-
-async fn audit(app: &Arc<App>, source: &str, verb: &'static str, note: serde_json::Value) {
-    let caller = Caller { actor: Actor::Visitor, source: source.to_owned() };
-    let written = app.change(caller, move |change| Ok(change.audit(verb, "session", NOTHING, Some(&note))?)).await;
-    if let Err(problem) = written {
-        tracing::error!(%problem, verb, "not audited");
-    }
-}
-
 /// The answer to a sign-in form of another site, or of a page that is too old.
 async fn foreign(app: &Arc<App>, source: &str) -> Response {
-    match app.attempts.refused(source, weir_clock::monotonic_ms()) {
-        Some(_) => {
-            refused_form(app, Caller { actor: Actor::Visitor, source: source.to_owned() }, source, "it is not from the sign-in page").await
-        }
-        None => Refused::from(Problem::new(Reason::FormRefused, "the form is not from the sign-in page")).into_response(),
-    }
+    refused_form(app, Caller { actor: Actor::Visitor, source: source.to_owned() }, "it is not from the sign-in page").await
 }
 
-/// Signs out: the cookie is worth nothing from then on, whoever has it.
-async fn sign_out(State(app): State<Arc<App>>, viewer: Viewer, Form(_): Form<Next>) -> Result<Response, Refused> {
-    sessions::end(&app, &viewer.id).await?;
+/// Signs out: the cookie is worth nothing from then on, whoever has it, and is taken away whatever becomes of the audit.
+async fn sign_out(State(app): State<Arc<App>>, viewer: Viewer, Form(_): Form<Next>) -> Response {
+    sessions::end(&app, &viewer.id).await;
     let name = viewer.user.clone();
-    app.change(viewer.caller(), move |change| Ok(change.audit("logout", format_args!("user {name}"), NOTHING, NOTHING)?)).await?;
+    let written = app.change(viewer.caller(), move |change| Ok(change.audit("logout", format_args!("user {name}"), NOTHING, NOTHING)?));
+    if let Err(problem) = written.await {
+        tracing::error!(%problem, user = viewer.user, "logout, not audited");
+    }
     let mut response = redirect("/login");
     response.headers_mut().append(SET_COOKIE, set_cookie(SESSION_COOKIE, ""));
-    Ok(response)
+    response
 }
 
 #[cfg(test)]

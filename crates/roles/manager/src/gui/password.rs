@@ -4,13 +4,15 @@ use super::{
     Form, Notice, Page, Refused, Section, Viewer,
     errors::{html, html_with, redirect},
     form::Secret,
-    login::{note_refusal, with_session},
+    login::with_session,
     session::PASSWORD,
 };
 use crate::{
     app::App,
     domain::{
+        attempts,
         passwords::{PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN},
+        refusals::note_sign_in,
         sessions, users,
     },
 };
@@ -77,22 +79,28 @@ async fn change(State(app): State<Arc<App>>, viewer: Viewer, Form(typed): Form<T
 
 async fn changed(app: &Arc<App>, viewer: &Viewer, typed: Typed) -> Result<Response, Problem> {
     let user = users::find(app, &viewer.user)?;
+    // Between the session and here the password may have been reset: then this session is over, and proves nothing.
+    if !viewer.is_of(&user) {
+        return Err(Problem::new(Reason::FormRefused, "the password was changed meanwhile").next_step("sign in again"));
+    }
     if !user.must_change {
         let now_ms = weir_clock::monotonic_ms();
         let wait = |ms: u64| format!("too many attempts; try again in {} s", ms.div_ceil(1000));
         let begun = app.attempts.begin(&user.name, &viewer.source, now_ms);
-        begun.map_err(|ms| Problem::new(Reason::TooManyAttempts, wait(ms)).at("current"))?;
-        if !app.passwords.proves(typed.current.0, Some(&user.password_hash)).await? {
-            note_refusal(app, &user.name, &viewer.source, "wrong current password", now_ms).await;
+        let standing = begun.map_err(|ms| Problem::new(Reason::TooManyAttempts, wait(ms)).at("current"))?;
+        let proven = app.passwords.proves_from(standing, typed.current.0, Some(&user.password_hash)).await;
+        let proven = proven.inspect_err(|_| app.attempts.take_back(&user.name, &viewer.source, standing))?;
+        if !proven {
+            note_sign_in(app, &user.name, &viewer.source, "wrong current password", now_ms).await;
             return Err(Problem::new(Reason::BadPassword, "this is not the current password").at("current"));
         }
-        app.attempts.succeeded(&user.name, &viewer.source);
+        attempts::succeeded(app, &user.name, &viewer.source, standing).await;
     }
     if typed.new.0 != typed.again.0 {
         return Err(Problem::new(Reason::BadPassword, "the two are not the same").at("again"));
     }
-    users::change_password(app, viewer.caller(), &user, typed.new.0).await?;
-    let opened = sessions::open(app, &user.name, &viewer.source).await?;
+    let changed = users::change_password(app, viewer.caller(), &user, typed.new.0).await?;
+    let opened = sessions::open(app, &changed, &viewer.source).await?;
     app.sessions.tell(&opened.id, Notice::done("The password is changed. Other sessions have ended."));
     Ok(with_session(redirect("/"), &opened))
 }

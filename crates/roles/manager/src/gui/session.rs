@@ -4,8 +4,9 @@ use super::{Notice, errors::redirect};
 use crate::{
     app::App,
     change::{Actor, Caller},
-    domain::sessions::{Now, Touch},
+    domain::sessions::{Now, Session, Touch},
     server::Peer,
+    tables::users::User,
 };
 use axum::{
     extract::FromRequestParts,
@@ -44,12 +45,18 @@ pub(crate) struct Viewer {
     pub(super) id: String,
     /// The password is a one-time one.
     pub(super) must_change: bool,
+    session: Session,
 }
 
 impl Viewer {
     /// Who asks for a change.
     pub(crate) fn caller(&self) -> Caller {
         Caller { actor: Actor::User(self.user.clone()), source: self.source.clone() }
+    }
+
+    /// Whether the session is still this user's, whose password may have been changed since the request came.
+    pub(super) fn is_of(&self, user: &User) -> bool {
+        self.session.is_of(user)
     }
 
     /// Shows a notice on the next page of this session.
@@ -68,8 +75,9 @@ impl Viewer {
         let touch = if fragment || uri.path() == EVENTS { Touch::Look } else { Touch::Use };
         let (id, session) = app.sessions.find(&token, Now::read(), touch)?;
         let users = app.users();
-        let user = users.iter().find(|u| u.name == session.user)?;
-        Some(Self { user: session.user, csrf: session.csrf, source: source(peer), fragment, id, must_change: user.must_change })
+        let user = users.iter().find(|u| session.is_of(u))?;
+        let (name, csrf) = (session.user.clone(), session.csrf.clone());
+        Some(Self { user: name, csrf, source: source(peer), fragment, id, must_change: user.must_change, session })
     }
 }
 

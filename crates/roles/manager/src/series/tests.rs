@@ -19,6 +19,7 @@ fn report(boot: u64, load: Load) -> Report {
         conditions: Vec::new(),
         drain: None,
         routers: Vec::new(),
+        share_permille: None,
     }
 }
 

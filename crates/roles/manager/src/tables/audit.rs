@@ -51,6 +51,13 @@ pub(crate) fn newest(tx: &Transaction<'_>, actor: &str, object: &str, before: i6
     rows.collect()
 }
 
+/// Forgets the oldest entries of a verb, but for this many.
+pub(crate) fn trim(tx: &Transaction<'_>, verb: &str, keep: u32) -> Result<()> {
+    let sql = "DELETE FROM audit WHERE verb = ?1 AND id <= (SELECT id FROM audit WHERE verb = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
+    tx.prepare_cached(sql)?.execute(params![verb, keep])?;
+    Ok(())
+}
+
 /// Id of the newest entry; 0 when there is none.
 pub(crate) fn last(tx: &Transaction<'_>) -> Result<i64> {
     tx.prepare_cached("SELECT coalesce(max(id), 0) FROM audit")?.query_row([], |row| row.get(0))

@@ -7,6 +7,7 @@ pub(crate) const CONFIG: &[Migration] = &[
     Migration { id: 1, name: "first schema", up_sql: CONFIG_FIRST },
     Migration { id: 2, name: "server offload", up_sql: CONFIG_OFFLOAD },
     Migration { id: 3, name: "users", up_sql: CONFIG_USERS },
+    Migration { id: 4, name: "audit by verb", up_sql: CONFIG_AUDIT_VERB },
 ];
 
 const CONFIG_FIRST: &str = "
@@ -124,6 +125,7 @@ pub(crate) const STATE: &[Migration] = &[
     Migration { id: 1, name: "first schema", up_sql: STATE_FIRST },
     Migration { id: 2, name: "series", up_sql: STATE_SERIES },
     Migration { id: 3, name: "sessions", up_sql: STATE_SESSIONS },
+    Migration { id: 4, name: "sign-ins and the network's minutes", up_sql: STATE_SIGN_INS },
 ];
 
 const STATE_FIRST: &str = "
@@ -186,4 +188,28 @@ CREATE TABLE session (
     seen_ms INTEGER NOT NULL,
     source TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Refused sign-ins are counted and trimmed by their verb.
+const CONFIG_AUDIT_VERB: &str = "CREATE INDEX audit_verb ON audit (verb);";
+
+/// `password_sha256` is of the hash that was proven; a session from before has none and is over. `sign_in_place` is where users
+/// signed in from. `series_network` holds what all engines did together, a row for each minute there is in `series_minute`.
+const STATE_SIGN_INS: &str = "
+ALTER TABLE session ADD COLUMN password_sha256 TEXT NOT NULL DEFAULT '';
+CREATE TABLE sign_in_place (
+    user TEXT NOT NULL,
+    place TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (user, place)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE series_network (
+    at_ms INTEGER PRIMARY KEY,
+    sessions INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    client_bytes INTEGER NOT NULL,
+    origin_bytes INTEGER NOT NULL
+) STRICT;
+INSERT INTO series_network (at_ms, sessions, requests, client_bytes, origin_bytes)
+    SELECT at_ms, sum(sessions), sum(requests), sum(client_bytes), sum(origin_bytes) FROM series_minute WHERE role = 'engine' GROUP BY at_ms;
 ";

@@ -3,6 +3,7 @@
 use super::columns::{signed, unsigned};
 use crate::series::{Cell, Point};
 use rusqlite::{Result, Row, Transaction, params};
+use std::collections::BTreeSet;
 use weir_model::{DeviceName, Role};
 
 /// What one device did in one minute, or in a part of it.
@@ -32,12 +33,21 @@ pub(crate) fn add(tx: &Transaction<'_>, kept: &[Kept], hour_ms: u64) -> Result<(
         minute.execute(params![signed(*at_ms), device.as_str(), role.as_str(), sessions, numbers[0], numbers[1], numbers[2]])?;
         hour.execute(params![signed(*at_ms), device.as_str(), signed(at_ms - at_ms % hour_ms)])?;
     }
+    // Added up once when something changes, not each time somebody looks.
+    let network = "INSERT OR REPLACE INTO series_network (at_ms, sessions, requests, client_bytes, origin_bytes)
+        SELECT at_ms, sum(sessions), sum(requests), sum(client_bytes), sum(origin_bytes) FROM series_minute
+        WHERE at_ms = ?1 AND role = 'engine' GROUP BY at_ms";
+    let mut network = tx.prepare_cached(network)?;
+    for at_ms in kept.iter().map(|k| k.at_ms).collect::<BTreeSet<_>>() {
+        network.execute([signed(at_ms)])?;
+    }
     Ok(())
 }
 
 /// Forgets minutes and hours that began before these times.
 pub(crate) fn trim(tx: &Transaction<'_>, minutes_before_ms: u64, hours_before_ms: u64) -> Result<()> {
     tx.execute("DELETE FROM series_minute WHERE at_ms < ?1", [signed(minutes_before_ms)])?;
+    tx.execute("DELETE FROM series_network WHERE at_ms < ?1", [signed(minutes_before_ms)])?;
     tx.execute("DELETE FROM series_hour WHERE at_ms < ?1", [signed(hours_before_ms)])?;
     Ok(())
 }
@@ -54,8 +64,7 @@ fn point(row: &Row<'_>) -> Result<Point> {
 
 /// Minutes from `from_ms` on, all engines together, oldest first.
 pub(crate) fn network(tx: &Transaction<'_>, from_ms: u64) -> Result<Vec<Point>> {
-    let sql = "SELECT at_ms, sum(sessions) AS sessions, sum(requests) AS requests, sum(client_bytes) AS client_bytes,
-        sum(origin_bytes) AS origin_bytes FROM series_minute WHERE at_ms >= ?1 AND role = 'engine' GROUP BY at_ms ORDER BY at_ms";
+    let sql = "SELECT * FROM series_network WHERE at_ms >= ?1 ORDER BY at_ms";
     let mut statement = tx.prepare_cached(sql)?;
     let rows = statement.query_map([signed(from_ms)], point)?;
     rows.collect()

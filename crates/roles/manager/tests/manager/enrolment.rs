@@ -3,7 +3,7 @@
 use crate::harness::{Running, TestDevice, until};
 use hyper::Method;
 use serde_json::json;
-use weir_device_api::{EnrolToken, hello::ProtocolRange};
+use weir_device_api::{EnrolToken, Listeners, hello::ProtocolRange};
 use weir_model::{Role, Stamp};
 
 fn reason(text: &str, field: &str) -> (String, Option<String>) {
@@ -50,6 +50,41 @@ async fn bad_tokens_enrol_nobody() {
     assert!(refused.json["detail"].as_str().expect("detail").contains("2-9"), "{}", refused.json);
     assert_eq!(refused.refusal(), reason("incompatible", "hello.protocol"));
     assert_eq!(running.get("/api/v1/devices").await["items"].as_array().expect("items").len(), 1, "the primary alone");
+}
+
+#[tokio::test]
+async fn a_device_that_listens_on_every_address_can_be_reached_nowhere() {
+    let running = Running::start().await;
+    running.two_locations().await;
+    let token = running.enrolment_token("router", Some("east")).await;
+    let mut router = TestDevice::new("router-1", Role::Router);
+    let good = router.listeners;
+    let wildcard = |listener: &str| {
+        let address = Some(if listener == "http" { "[::]:8080" } else { "0.0.0.0:5353" }.parse().expect("address"));
+        match listener {
+            "dns" => Listeners { dns: address, ..good },
+            "http" => Listeners { http: address, ..good },
+            _ => Listeners { keepalive: address, ..good },
+        }
+    };
+    for listener in ["dns", "http", "keepalive"] {
+        router.listeners = wildcard(listener);
+        let refused = router.try_enrol(&running, &token).await;
+        let next = refused.json["next"].as_str().unwrap_or_default().to_owned();
+        assert!(next.contains(listener) && next.contains("device.toml"), "{next}");
+        assert_eq!(refused.refusal(), reason("invalid_field", &format!("listeners.{listener}")));
+    }
+    router.listeners = good;
+    let mut router = router.enrol(&running, &token).await;
+    router.follow(&running).await;
+    router.listeners = wildcard("http");
+    let refused = router.report(&running, &router.report_of(Stamp::default())).await;
+    assert_eq!(refused.refusal(), reason("invalid_field", "listeners.http"));
+    let kept = running.get("/api/v1/devices/router-1").await;
+    assert_eq!(kept["addresses"]["http"], json!("127.0.0.9:8080"), "viewers are sent where they were");
+    // The metrics of a box may be read at any of its addresses.
+    router.listeners = Listeners { admin: Some("0.0.0.0:9090".parse().expect("address")), ..good };
+    router.report(&running, &router.report_of(Stamp::default())).await.expect(200);
 }
 
 #[tokio::test]

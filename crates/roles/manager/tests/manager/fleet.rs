@@ -22,6 +22,8 @@ pub(crate) struct Member {
     pub(crate) fills: u32,
     pub(crate) client_bytes: u64,
     pub(crate) routers: Vec<RouterContact>,
+    /// What it says it takes of its weight.
+    pub(crate) share_permille: Option<u16>,
 }
 
 impl Member {
@@ -50,6 +52,7 @@ impl Member {
         let mut report = self.device.report_of(self.stamp());
         report.load = Load { sessions: self.sessions, client_bytes: self.client_bytes, ..Load::default() };
         report.routers.clone_from(&self.routers);
+        report.share_permille = self.share_permille;
         report.drain = self.epoch().map(|epoch| Drain {
             epoch,
             for_ms: 1,
@@ -57,6 +60,8 @@ impl Member {
             sessions: self.sessions,
             fills_for_others: self.fills,
             newest: Vec::new(),
+            late_sessions: 0,
+            late_requests: 0,
         });
         self.device.report(running, &report).await.expect(200);
     }
@@ -103,6 +108,7 @@ impl Fleet {
                 fills: 0,
                 client_bytes: 0,
                 routers: Vec::new(),
+                share_permille: None,
             });
         }
         let mut fleet = Self { members };

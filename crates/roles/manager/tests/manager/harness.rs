@@ -165,7 +165,10 @@ impl Running {
         let (api, device) = (api_listener.local_addr().expect("address"), device_listener.local_addr().expect("address"));
         let metrics = Metrics::new("1.0.0-b1", "manager", "manager-1");
         let manager = Manager::open(settings(dir.path().to_owned(), api, device, metrics.clone())).await.expect("opened");
-        manager.serve(ManagerListeners { api: vec![api_listener], device: vec![device_listener] }).await.expect("serving");
+        manager
+            .serve(ManagerListeners { api: vec![api_listener], device: vec![device_listener], connections: None })
+            .await
+            .expect("serving");
         let mut running = Self { dir, manager, metrics, api, device, token: token.unwrap_or_default() };
         if running.token.is_empty() {
             let made = running.local(Method::POST, "/api/v1/tokens", Some(json!({"name": "tests"}))).await.expect(201);
@@ -325,6 +328,7 @@ impl TestDevice {
             conditions: Vec::new(),
             drain: None,
             routers: Vec::new(),
+            share_permille: None,
         }
     }
 

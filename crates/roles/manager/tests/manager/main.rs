@@ -6,6 +6,7 @@ mod browser;
 mod devices;
 mod enrolment;
 mod fleet;
+mod guard;
 mod gui;
 mod harness;
 mod lasting;

@@ -3,7 +3,7 @@
 use super::{Outcome, PLAIN_ANSWER_BYTES_MAX, UDP_ANSWER_BYTES_MAX, subnet::Subnet};
 use domain::{
     base::{
-        Header, Message, Name, Question,
+        Header, Message, Name, ParsedName, Question,
         iana::{Class, Opcode, OptionCode, Rtype},
         name::Label,
         opt::{Opt, UnknownOptData},
@@ -29,34 +29,36 @@ pub(super) struct Query<'q> {
     pub(super) edns: Option<Edns>,
 }
 
-/// What a client says of itself (RFC 6891). Its DO bit and all options but one say nothing here.
+/// What a client says of itself (RFC 6891). All options but one say nothing here.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Edns {
     /// The largest datagram it takes, in bytes.
     pub(super) udp_bytes: u16,
+    /// It takes DNSSEC records (DO): there are none, and the bit goes back as it came (RFC 3225 section 3).
+    pub(super) dnssec_ok: bool,
     /// 0, or a version this server does not speak.
     pub(super) version: u8,
     /// The client behind a resolver.
     pub(super) subnet: Option<Subnet>,
 }
 
-/// Why a message gets no answer, or only a header.
+/// Why a message gets no answer, or only a header and, if its own OPT can be read, an OPT (RFC 6891 section 7).
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Unreadable {
     /// Too short for a header, or itself an answer: answering might begin a loop.
     NotAQuery,
     /// Another operation.
-    Operation(Header),
+    Operation(Header, Option<Edns>),
     /// It is not what RFC 1035 and RFC 6891 say a query is.
-    Format(Header),
+    Format(Header, Option<Edns>),
 }
 
 impl Unreadable {
     pub(super) fn outcome(self) -> Outcome {
         match self {
             Unreadable::NotAQuery => Outcome::Ignored,
-            Unreadable::Operation(_) => Outcome::NotImplemented,
-            Unreadable::Format(_) => Outcome::FormatError,
+            Unreadable::Operation(..) => Outcome::NotImplemented,
+            Unreadable::Format(..) => Outcome::FormatError,
         }
     }
 }
@@ -68,20 +70,23 @@ pub(super) fn read(bytes: &[u8]) -> Result<Query<'_>, Unreadable> {
     if header.qr() {
         return Err(Unreadable::NotAQuery);
     }
-    if header.opcode() != Opcode::QUERY {
-        return Err(Unreadable::Operation(header));
-    }
     let counts = message.header_counts();
-    if counts.qdcount() != 1 {
-        return Err(Unreadable::Format(header));
-    }
     let before = u32::from(counts.ancount()) + u32::from(counts.nscount());
-    let sections = Sections { before, additional: counts.arcount() };
-    sections.read(header, bytes).map_err(|_| Unreadable::Format(header))
+    let sections = Sections { questions: counts.qdcount(), before, additional: counts.arcount() };
+    let edns = || sections.edns(bytes);
+    if header.opcode() != Opcode::QUERY {
+        return Err(Unreadable::Operation(header, edns()));
+    }
+    if counts.qdcount() != 1 {
+        return Err(Unreadable::Format(header, edns()));
+    }
+    sections.read(header, bytes).map_err(|_| Unreadable::Format(header, edns()))
 }
 
-/// How many records follow the question; bytes bound them, because each takes eleven at least.
+/// How many questions and records there are said to be; bytes bound them, because each takes five or eleven at least.
+#[derive(Clone, Copy)]
 struct Sections {
+    questions: u16,
     before: u32,
     additional: u16,
 }
@@ -113,16 +118,39 @@ impl Sections {
         }
         Ok(Query { header, question, edns })
     }
+
+    /// What a message that is no query one can read says of its sender, as far as it can be read: its first OPT.
+    fn edns(self, bytes: &[u8]) -> Option<Edns> {
+        let mut parser = Parser::from_ref(bytes);
+        parser.advance(HEADER_BYTES).ok()?;
+        for _ in 0..self.questions {
+            Question::<ParsedName<&[u8]>>::parse(&mut parser).ok()?;
+        }
+        for _ in 0..self.before {
+            ParsedRecord::skip(&mut parser).ok()?;
+        }
+        (0..self.additional).map_while(|_| ParsedRecord::parse(&mut parser).ok()).find(is_opt).map(|opt| Edns::fixed(&opt))
+    }
+}
+
+/// RFC 6891 section 6.1.2: an OPT's name is the root.
+fn is_opt(record: &ParsedRecord<'_, [u8]>) -> bool {
+    record.rtype() == Rtype::OPT && record.owner().is_root()
 }
 
 impl Edns {
+    /// What every OPT says, whatever its options.
+    fn fixed(record: &ParsedRecord<'_, [u8]>) -> Self {
+        // The TTL of an OPT: extended rcode, version, flags, of which the first is DO (RFC 6891 section 6.1.3).
+        let [_, version, flags, _] = record.ttl().as_secs().to_be_bytes();
+        Self { udp_bytes: record.class().to_int(), dnssec_ok: flags & 0x80 != 0, version, subnet: None }
+    }
+
     fn of(record: &ParsedRecord<'_, [u8]>) -> Result<Self, ParseError> {
-        // The TTL of an OPT: extended rcode, version, flags (RFC 6891 section 6.1.3).
-        let [_, version, ..] = record.ttl().as_secs().to_be_bytes();
-        let udp_bytes = record.class().to_int();
-        if version != 0 {
+        let edns = Self::fixed(record);
+        if edns.version != 0 {
             // What options look like in another version is not known.
-            return Ok(Self { udp_bytes, version, subnet: None });
+            return Ok(edns);
         }
         let options = record.to_record::<Opt<_>>()?.ok_or(ParseError::ShortInput)?.into_data();
         let mut subnet = None;
@@ -133,7 +161,7 @@ impl Edns {
                 subnet = Some(read.ok_or(ParseError::form_error("client subnet"))?);
             }
         }
-        Ok(Self { udp_bytes, version, subnet })
+        Ok(Self { subnet, ..edns })
     }
 }
 

@@ -62,13 +62,17 @@ fn extended_error(outcome: Outcome) -> Option<(ExtendedErrorCode, &'static str)>
     }
 }
 
-/// Answers a message that cannot be read with a header, or not at all.
-pub(super) fn write_header(unreadable: Unreadable, out: &mut Vec<u8>) {
-    let header = match unreadable {
+/// Answers a message that cannot be read with a header, and an OPT where one is due; or not at all.
+pub(super) fn write_unreadable(unreadable: Unreadable, out: &mut Vec<u8>) {
+    let (header, edns) = match unreadable {
         Unreadable::NotAQuery => return,
-        Unreadable::Operation(header) | Unreadable::Format(header) => header,
+        Unreadable::Operation(header, edns) | Unreadable::Format(header, edns) => (header, edns),
     };
-    begin(header, unreadable.outcome(), out);
+    let outcome = unreadable.outcome();
+    let mut additional = begin(header, outcome, out).additional();
+    if let Some(edns) = &edns {
+        additional.opt(|opt| options(opt, edns, outcome, 0)).expect(INFALLIBLE);
+    }
 }
 
 /// Answers a query within `limit` bytes, which is at least 512.
@@ -90,7 +94,7 @@ pub(super) fn write(query: &Query<'_>, verdict: &Verdict<'_>, limit: usize, out:
     };
     additional.clear_push_limit();
     if let Some(edns) = &query.edns {
-        additional.opt(|opt| options(opt, edns, verdict)).expect(INFALLIBLE);
+        additional.opt(|opt| options(opt, edns, verdict.outcome, verdict.scope)).expect(INFALLIBLE);
     }
     fit
 }
@@ -163,16 +167,17 @@ fn opt_bytes(edns: &Edns, outcome: Outcome) -> usize {
     OPT_BYTES + subnet + error
 }
 
-fn options(opt: &mut OptBuilder<'_, Target<'_>>, edns: &Edns, verdict: &Verdict<'_>) -> Result<(), Infallible> {
+fn options(opt: &mut OptBuilder<'_, Target<'_>>, edns: &Edns, outcome: Outcome, scope: u8) -> Result<(), Infallible> {
     opt.set_udp_payload_size(UDP_ANSWER_BYTES_MAX as u16);
-    opt.set_rcode(code(verdict.outcome).0);
+    opt.set_rcode(code(outcome).0);
+    opt.set_dnssec_ok(edns.dnssec_ok);
     if let Some(subnet) = &edns.subnet {
-        let scope = if subnet.source() == 0 { 0 } else { verdict.scope };
+        let scope = if subnet.source() == 0 { 0 } else { scope };
         let option = subnet.answer(scope);
         let length = subnet.len();
         opt.push_raw_option(OptionCode::CLIENT_SUBNET, length, |out| out.append_slice(&option[..usize::from(length)]))?;
     }
-    if let Some((code, text)) = extended_error(verdict.outcome) {
+    if let Some((code, text)) = extended_error(outcome) {
         let length = u16::try_from(2 + text.len()).expect("one of our own words");
         opt.push_raw_option(OptionCode::EXTENDED_ERROR, length, |out| {
             code.compose(out)?;

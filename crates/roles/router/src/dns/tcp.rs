@@ -1,11 +1,10 @@
 //! DNS over TCP (RFC 7766): several queries on one connection, answered in order; nobody holds one for long.
 
-use super::{Transport, respond};
-use crate::{
-    Router,
-    keepalive::SOCKET_RETRY,
-    places::{Most, Place, Places, Whence},
+use super::{
+    Transport, respond,
+    seats::{GivenUp, Most, Seat, Seats},
 };
+use crate::{Router, keepalive::SOCKET_RETRY};
 use socket2::SockRef;
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
@@ -13,11 +12,11 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
 };
-use weir_net::http1::{Gate, Phase};
+use weir_net::http1::{Gate, Guest, Phase};
 use weir_telemetry::Tasks;
 
-/// Connections at once, and those of one address: resolvers keep few, and clients that were told to come back (TC) one.
-const PLACES: Most = Most { known: 0, strangers: 512, address: 32 };
+/// Connections at once, and those of one client: resolvers keep few, and clients that were told to come back (TC) one.
+const SEATS: Most = Most { all: 512, block: 32 };
 /// How long a connection may be silent between two queries; of the order RFC 7766 section 6.2.3 suggests.
 const IDLE_TIME: Duration = Duration::from_secs(10);
 /// How long a query may take to arrive once it has begun.
@@ -32,6 +31,8 @@ const QUERIES_MAX: u32 = 1_000;
 const ANSWERS_BYTES: usize = 16 * 1024;
 /// Answers the kernel holds for a client that does not read them, in bytes: with [`WRITE_TIME`] it bounds what one costs.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// How long a stop waits for a query that was on its way: a client that sends one into a closed connection must ask again.
+const LAST_QUERY_TIME: Duration = Duration::from_millis(100);
 /// How often a stopped listener looks whether it may accept again.
 const STOPPED_CHECK: Duration = Duration::from_millis(50);
 
@@ -54,13 +55,25 @@ pub(crate) enum End {
     Spent,
     /// The worker stops.
     Stopped,
-    /// There are too many; closed at accept.
+    /// It idled longest when there were too many.
+    Displaced,
+    /// There are too many, and none idles; closed at accept.
     TooMany,
 }
 
 impl End {
-    pub(crate) const ALL: [End; 9] =
-        [End::Closed, End::Idle, End::SlowQuery, End::SlowReader, End::Oversized, End::NotAQuery, End::Spent, End::Stopped, End::TooMany];
+    pub(crate) const ALL: [End; 10] = [
+        End::Closed,
+        End::Idle,
+        End::SlowQuery,
+        End::SlowReader,
+        End::Oversized,
+        End::NotAQuery,
+        End::Spent,
+        End::Stopped,
+        End::Displaced,
+        End::TooMany,
+    ];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -72,6 +85,7 @@ impl End {
             End::NotAQuery => "not_a_query",
             End::Spent => "spent",
             End::Stopped => "stopped",
+            End::Displaced => "displaced",
             End::TooMany => "too_many",
         }
     }
@@ -79,11 +93,11 @@ impl End {
 
 /// Listens on every socket for as long as `tasks` lives and `gate` keeps its sockets.
 pub(super) fn listen(router: &Router, listeners: Vec<std::net::TcpListener>, gate: &Gate, tasks: &Tasks) -> io::Result<()> {
-    let places = Places::new(PLACES);
+    let seats = Seats::new(SEATS);
     for listener in listeners {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
-        let server = Server { router: router.clone(), gate: gate.clone(), tasks: tasks.clone(), places: places.clone() };
+        let server = Server { router: router.clone(), gate: gate.clone(), tasks: tasks.clone(), seats: seats.clone() };
         tasks.spawn("dns over tcp", server.accept(listener));
     }
     Ok(())
@@ -95,7 +109,7 @@ struct Server {
     router: Router,
     gate: Gate,
     tasks: Tasks,
-    places: Places,
+    seats: Seats,
 }
 
 impl Server {
@@ -117,8 +131,8 @@ impl Server {
 
     async fn accepted(&self, accepted: io::Result<(TcpStream, SocketAddr)>) {
         match accepted {
-            Ok((stream, client)) => match self.places.take(client.ip().to_canonical(), Whence::Stranger) {
-                Some(place) => self.tasks.spawn("dns connection", self.clone().hold(stream, client, place)),
+            Ok((stream, client)) => match self.seats.take(client.ip()) {
+                Some(seat) => self.tasks.spawn("dns connection", self.clone().hold(stream, client, seat, self.gate.guest())),
                 None => self.router.shared.metrics.dns.ended(End::TooMany),
             },
             Err(error) => {
@@ -128,12 +142,13 @@ impl Server {
         }
     }
 
-    async fn hold(self, stream: TcpStream, client: SocketAddr, _place: Place) {
-        let end = self.serve(stream, client).await;
+    /// Serves a connection; the drain of this worker waits for it.
+    async fn hold(self, stream: TcpStream, client: SocketAddr, seat: Seat, _guest: Guest) {
+        let end = self.serve(stream, client, &seat).await;
         self.router.shared.metrics.dns.ended(end);
     }
 
-    async fn serve(&self, mut stream: TcpStream, client: SocketAddr) -> End {
+    async fn serve(&self, mut stream: TcpStream, client: SocketAddr, seat: &Seat) -> End {
         if let Err(error) = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES) {
             tracing::debug!(%error, "send buffer of a dns connection not bounded");
         }
@@ -141,7 +156,7 @@ impl Server {
         let mut reader = BufReader::new(reader);
         let (mut query, mut answers) = (Vec::new(), Vec::new());
         for left in (0..QUERIES_MAX).rev() {
-            if let Err(end) = self.next(&mut reader, &mut query).await {
+            if let Err(end) = self.next(&mut reader, &mut query, seat).await {
                 return end;
             }
             let is_query = self.answer(&query, client, &mut answers);
@@ -153,6 +168,7 @@ impl Server {
                     Ok(Err(_)) => return End::Closed,
                     Err(_) => return End::SlowReader,
                 }
+                seat.idle();
             }
             if !is_query {
                 return End::NotAQuery;
@@ -162,21 +178,31 @@ impl Server {
     }
 
     /// Reads the next query; it replaces the last one.
-    async fn next(&self, reader: &mut (impl AsyncRead + Unpin), query: &mut Vec<u8>) -> Result<(), End> {
-        let length = tokio::select! {
+    async fn next(&self, reader: &mut (impl AsyncRead + Unpin), query: &mut Vec<u8>, seat: &Seat) -> Result<(), End> {
+        let mut first = [0; 1];
+        tokio::select! {
             // Queries that have arrived are answered, whatever the gate says.
             biased;
-            length = timeout(IDLE_TIME, reader.read_u16()) => length,
-            () = self.gate.reached(Phase::Stop) => return Err(End::Stopped),
+            begun = timeout(IDLE_TIME, reader.read_exact(&mut first)) => begun.map_err(|_| End::Idle)?.map_err(|_| End::Closed)?,
+            () = seat.given_up() => return Err(End::Displaced),
+            () = self.stopped() => return Err(End::Stopped),
         };
-        let length = length.map_err(|_| End::Idle)?.map_err(|_| End::Closed)?;
-        if usize::from(length) > QUERY_BYTES_MAX {
-            return Err(End::Oversized);
-        }
-        query.resize(usize::from(length), 0);
-        let read = timeout(QUERY_TIME, reader.read_exact(query)).await;
-        read.map_err(|_| End::SlowQuery)?.map_err(|_| End::Closed)?;
-        Ok(())
+        seat.busy().map_err(|GivenUp| End::Displaced)?;
+        let rest = async {
+            let length = usize::from(u16::from_be_bytes([first[0], reader.read_u8().await.map_err(|_| End::Closed)?]));
+            if length > QUERY_BYTES_MAX {
+                return Err(End::Oversized);
+            }
+            query.resize(length, 0);
+            reader.read_exact(query).await.map_err(|_| End::Closed)
+        };
+        timeout(QUERY_TIME, rest).await.unwrap_or(Err(End::SlowQuery)).map(|_| ())
+    }
+
+    /// Waits until the gate is stopped, and for what was on its way then.
+    async fn stopped(&self) {
+        self.gate.reached(Phase::Stop).await;
+        tokio::time::sleep(LAST_QUERY_TIME).await;
     }
 
     /// Appends the answer with its length before it; false when there is none.

@@ -41,7 +41,9 @@ fn what_a_zone_has() {
         ("router-3.sr.demo.weir.test", "A", "NOERROR aa", &["A 127.0.7.11"], ""),
         ("se.demo.weir.test", "A", "NOERROR aa", &[], NEGATIVE),
         ("sr.demo.weir.test", "ANY", "NOERROR aa", &[], NEGATIVE),
-        ("nobody.se.demo.weir.test", "A", "NXDOMAIN aa", &[], NEGATIVE),
+        ("gone-7.se.demo.weir.test", "AAAA", "NOERROR aa", &["AAAA 2001:db8::24"], ""),
+        ("gone-7.se.demo.weir.test", "TXT", "NOERROR aa", &[], NEGATIVE),
+        ("_gone.se.demo.weir.test", "A", "NXDOMAIN aa", &[], NEGATIVE),
         ("router-9.sr.demo.weir.test", "A", "NXDOMAIN aa", &[], NEGATIVE),
         ("www.demo.weir.test", "A", "NXDOMAIN aa", &[], NEGATIVE),
         ("x.east-1.se.demo.weir.test", "A", "NXDOMAIN aa", &[], NEGATIVE),
@@ -124,13 +126,25 @@ fn what_is_no_query_for_these_zones() {
         bytes
     };
     let opt = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
+    let with_opt = ask.clone().edns(1232).bytes();
+    let edited_opt = |edit: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = with_opt.clone();
+        edit(&mut bytes);
+        bytes
+    };
     let with_additional = |records: &[&[u8]]| {
         edited(&|bytes| {
             bytes[11] = records.len() as u8;
             bytes.extend(records.concat());
         })
     };
+    let broken_option = [&opt[..10], &[4, 0, 8, 0, 9]].concat();
+    // Those behind which an OPT can be read are answered with one.
     for (what, bytes, expected) in [
+        ("notify with EDNS", edited_opt(&|bytes| bytes[2] |= 4 << 3), "NOTIMP +"),
+        ("no question, with EDNS", edited_opt(&|bytes| drop((bytes[5] = 0, bytes.drain(12..32)))), "FORMERR +"),
+        ("bytes behind an OPT", edited_opt(&|bytes| bytes.push(0)), "FORMERR +"),
+        ("a compressed question, with EDNS", edited_opt(&|bytes| drop(bytes.splice(27..28, [0xc0, 12]))), "FORMERR"),
         ("notify", edited(&|bytes| bytes[2] |= 4 << 3), "NOTIMP"),
         ("update", edited(&|bytes| bytes[2] |= 5 << 3), "NOTIMP"),
         ("opcode 15", edited(&|bytes| bytes[2] |= 15 << 3), "NOTIMP"),
@@ -144,15 +158,17 @@ fn what_is_no_query_for_these_zones() {
         ("a name that points to itself", edited(&|bytes| bytes[12..14].copy_from_slice(&[0xc0, 12])), "FORMERR"),
         ("a name that points into the header", edited(&|bytes| bytes[12..14].copy_from_slice(&[0xc0, 4])), "FORMERR"),
         ("a label of a type that is gone", edited(&|bytes| bytes[12] = 0x41), "FORMERR"),
-        ("two OPT", with_additional(&[&opt, &opt]), "FORMERR"),
+        ("two OPT", with_additional(&[&opt, &opt]), "FORMERR +"),
         ("an OPT of a name", with_additional(&[&[&[0xc0, 12], &opt[1..]].concat()]), "FORMERR"),
         ("an OPT cut short", with_additional(&[&opt[..9]]), "FORMERR"),
-        ("an option longer than its OPT", with_additional(&[&[&opt[..10], &[4, 0, 8, 0, 9]].concat()]), "FORMERR"),
+        ("an option longer than its OPT", with_additional(&[&broken_option]), "FORMERR +"),
         ("a record whose name loops", with_additional(&[&[0xc0, 32, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0]]), "FORMERR"),
         ("chaos", edited(&|bytes| *bytes.last_mut().expect("class") = 3), "REFUSED"),
         ("any class", edited(&|bytes| *bytes.last_mut().expect("class") = 255), "REFUSED"),
     ] {
-        assert_eq!(Shown::of(&bench.answer(&bytes, Transport::Udp), &ask).code, expected, "{what}");
+        let shown = Shown::of(&bench.answer(&bytes, Transport::Udp), &ask);
+        let opt = shown.opt.map_or("", |opt| if opt == "1232 v0" { " +" } else { " ?" });
+        assert_eq!(format!("{}{opt}", shown.code), expected, "{what}");
     }
     for (what, bytes) in [("nothing", Vec::new()), ("eleven bytes", plain[..11].to_vec()), ("an answer", edited(&|bytes| bytes[2] |= 0x80))]
     {
@@ -196,6 +212,8 @@ fn edns_is_answered_in_kind() {
     assert_eq!(shown.opt.as_deref(), Some("1232 v0"));
     let other_version = asked(&bench, &plain.clone().edns(4096).version(1));
     assert_eq!((other_version.code.as_str(), other_version.opt.as_deref()), ("BADVERS", Some("1232 v0")));
+    let dnssec = asked(&bench, &plain.clone().edns(4096).dnssec_ok());
+    assert_eq!((dnssec.code.as_str(), dnssec.opt.as_deref()), ("NOERROR aa", Some("1232 v0 do")), "RFC 3225 section 3");
     let unknown_option = asked(&bench, &plain.clone().edns(512).option(65_001, b"who knows"));
     assert_eq!((unknown_option.code.as_str(), unknown_option.opt.as_deref()), ("NOERROR aa", Some("1232 v0")));
     let refused = asked(&bench, &Ask::new("example.com", "A").edns(1232));
@@ -240,7 +258,7 @@ fn a_malformed_client_subnet_is_a_format_error() {
     let ask = Ask::new("demo.weir.test", "A").edns(1232);
     for option in [&subnet(1, 24, &[127, 0])[..], &subnet(3, 0, &[]), &subnet(1, 25, &[127, 0, 0, 1]), &[0, 1, 24, 1, 127, 0, 0], &[]] {
         let shown = asked(&bench, &ask.clone().option(8, option));
-        assert_eq!((shown.code.as_str(), shown.opt), ("FORMERR", None), "{option:?}");
+        assert_eq!((shown.code.as_str(), shown.opt.as_deref(), shown.subnet.as_str()), ("FORMERR", Some("1232 v0"), ""), "{option:?}");
     }
     let good = subnet(1, 8, &[127]);
     assert_eq!(asked(&bench, &ask.clone().option(8, &good).option(8, &good)).code, "FORMERR");
@@ -276,6 +294,22 @@ fn the_name_of_an_engine_that_is_gone_leads_to_a_live_peer() {
         assert_eq!((shown.code.as_str(), shown.error.as_str()), ("SERVFAIL", "0 no_live_engine"), "{name}");
     }
     assert_eq!(asked(&bench, &Ask::new("router-1.sr.demo.weir.test", "A")).answer.len(), 1, "the zone itself stands");
+}
+
+#[test]
+fn the_name_of_an_engine_that_was_taken_out_of_the_network_still_plays() {
+    let bench = Bench::start();
+    let mut configuration = network::configuration();
+    configuration.stamp.generation += 1;
+    configuration.engines.remove(0);
+    configuration.services[0].engines.remove(0);
+    bench.router.apply(&configuration).expect("valid");
+    let shown = asked(&bench, &Ask::new("east-1.se.demo.weir.test", "A"));
+    assert_eq!((shown.code.as_str(), &shown.answer[..]), ("NOERROR aa", &["east-1.se.demo.weir.test. 2 IN A 127.0.7.23".to_owned()][..]));
+    for engine in ["east-2", "east-3", "west-1"] {
+        bench.hear(engine, EngineState::Leaving, 2, 5);
+    }
+    assert_eq!(asked(&bench, &Ask::new("east-1.se.demo.weir.test", "A")).code, "SERVFAIL", "not NXDOMAIN, which is remembered");
 }
 
 #[test]

@@ -22,7 +22,7 @@ struct Bench {
     router: Router,
     address: SocketAddr,
     _tasks: Tasks,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// A router that has its configuration and receives on a port of its own.
@@ -34,7 +34,7 @@ fn start() -> Bench {
     let udp = net::UdpSocket::bind(address).expect("the same port");
     let tasks = Tasks::new();
     run(&router, vec![udp], vec![tcp], &tasks).expect("sockets");
-    Bench { router, address, _tasks: tasks, _dir: dir }
+    Bench { router, address, _tasks: tasks, dir }
 }
 
 impl Bench {
@@ -318,6 +318,22 @@ async fn a_new_lifeline_is_told_at_once_and_only_its_own_engine() {
     bench.heard(Heard::LifelineLost, 1).await;
     let nothing = tokio::time::timeout(Duration::from_millis(600), other.read(&mut [0; 1])).await;
     assert!(nothing.is_err(), "an engine in service is told nothing: {nothing:?}");
+}
+
+#[tokio::test]
+async fn an_engine_is_told_once_a_restart_would_not_forget_it() {
+    let bench = start();
+    let state = bench.dir.path().to_owned();
+    std::fs::remove_dir_all(&state).expect("removed");
+    let (mut stream, channel) = bench.connect("127.0.0.1").await;
+    write_frame(&mut stream, &signed_for(channel, "east-1", 1, 1)).await;
+    bench.heard(Heard::Lifeline, 1).await;
+    bench.send(&says(Said::Offloading, 2, 7)).await;
+    bench.until("obeyed", |router| drops_for(router, "east-1", "offloaded")).await;
+    let early = tokio::time::timeout(Duration::from_millis(600), stream.read(&mut [0; 1])).await;
+    assert!(early.is_err(), "told of what is not on disk: {early:?}");
+    std::fs::create_dir(&state).expect("created");
+    assert_eq!(obeyed(&mut stream, channel).await, Stamp { term: 1, generation: 7 });
 }
 
 #[tokio::test]

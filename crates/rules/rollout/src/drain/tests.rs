@@ -22,7 +22,7 @@ fn silent(device: &str, since_ms: u64) -> Acknowledgement {
 }
 
 fn nothing_at(at_ms: u64) -> Reported {
-    Reported { at_ms, active_requests: 0, sessions: 0, fills_for_others: 0, newest: Vec::new() }
+    Reported { at_ms, active_requests: 0, sessions: 0, fills_for_others: 0, newest: Vec::new(), late_sessions: 0, late_requests: 0 }
 }
 
 /// The rehearsal profile: DNS TTL 2 s, stable 2 s, silence 3 s, soft 5 s, hard 60 s, report patience 2.5 s.
@@ -173,6 +173,8 @@ fn peers_may_be_written_when_clients_is_acknowledged_and_no_session_is_left() {
     assert_eq!(next(&|view| view.clients.push(missing("router-2"))), (false, vec!["acknowledgement"]));
     assert_eq!(next(&|view| view.judge_from_ms = now_ms + 1), (false, vec!["manager_start"]));
     assert_eq!(next(&|view| view.reported = None), (false, vec!["not_reporting"]));
+    let early = |view: &mut DrainView<'_>| view.reported.as_mut().expect("a report").at_ms -= 1;
+    assert_eq!(next(&early), (false, vec!["acknowledgement"]), "a viewer may have been sent here after it");
     let verdict = judge(&quiet(&profile, now_ms), now_ms);
     assert!(!verdict.next_epoch, "it is written already");
 }
@@ -244,6 +246,34 @@ fn strays_count_until_the_soft_limit_and_block_nothing_after() {
 }
 
 #[test]
+fn strays_beyond_those_listed_block_nothing_either() {
+    let profile = profile();
+    let at_ms = SINCE_MS + 6_000;
+    let quiet_ms = ACKED_MS + 2_000;
+    let newest = |age_ms: u64| SessionFacts { age_ms, active_requests: 1 };
+    let stray = newest(at_ms - quiet_ms - 1);
+    let of = |change: &dyn Fn(&mut Reported)| {
+        let mut view = in_clients(&profile, at_ms);
+        let reported = view.reported.as_mut().expect("a report");
+        *reported =
+            Reported { sessions: 5, active_requests: 7, newest: vec![stray; 2], late_sessions: 5, late_requests: 7, ..nothing_at(at_ms) };
+        change(reported);
+        let verdict = judge(&view, at_ms);
+        (verdict.sessions, verdict.active_requests, verdict.strays.len(), verdict.next_epoch)
+    };
+    assert_eq!(of(&|_| {}), (0, 0, 2, true), "as many as there are");
+    assert_eq!(of(&|r| r.late_sessions = 4), (1, 0, 2, false), "one was here before");
+    assert_eq!(of(&|r| r.late_requests = 6), (0, 1, 2, true), "and so was a request");
+    assert_eq!(of(&|r| r.late_sessions = 1), (3, 0, 2, false), "those listed count in any case");
+    assert_eq!(of(&|r| r.late_sessions = u32::MAX), (0, 0, 2, true));
+    assert_eq!(of(&|r| r.newest[1] = newest(at_ms - quiet_ms)), (4, 6, 1, false), "the list goes back far enough");
+    let no_session = Reported { late_requests: 7, active_requests: 7, ..nothing_at(at_ms) };
+    assert_eq!(of(&|r| r.clone_from(&no_session)), (0, 0, 0, true), "requests that are no sessions yet");
+    let early = Reported { at_ms: quiet_ms - 1, late_requests: 7, active_requests: 7, ..nothing_at(at_ms) };
+    assert_eq!(of(&|r| r.clone_from(&early)).1, 7, "from before anybody could be astray");
+}
+
+#[test]
 fn a_router_waits_for_its_requests_and_one_ttl() {
     let profile = profile();
     let now_ms = ACKED_MS + 6_000;
@@ -276,14 +306,18 @@ fn acknowledgement() -> impl Strategy<Value = Acknowledgement> {
 
 fn reported() -> impl Strategy<Value = Option<Reported>> {
     let session = (0u64..40_000, 0u32..3).prop_map(|(age_ms, active_requests)| SessionFacts { age_ms, active_requests });
-    let report = (SINCE_MS..SINCE_MS + 40_000, 0u32..3, 0u32..3, 0u32..2, prop::collection::vec(session, 0..3));
-    prop::option::of(report.prop_map(|(at_ms, active_requests, sessions, fills_for_others, newest)| Reported {
+    let late = (0u32..3, 0u32..3);
+    let report = (SINCE_MS..SINCE_MS + 40_000, 0u32..3, 0u32..3, 0u32..2, prop::collection::vec(session, 0..3), late);
+    let made = |(at_ms, active_requests, sessions, fills_for_others, newest, (late_sessions, late_requests))| Reported {
         at_ms,
         active_requests,
         sessions,
         fills_for_others,
         newest,
-    }))
+        late_sessions,
+        late_requests,
+    };
+    prop::option::of(report.prop_map(made))
 }
 
 proptest! {
@@ -303,22 +337,27 @@ proptest! {
         let verdict = judge(&view, now_ms);
         prop_assert_eq!(verdict.drained, verdict.waits.is_empty());
         prop_assert!(!(verdict.drained && verdict.next_epoch));
-        let settled = |by: &[Acknowledgement], ttl_ms: u64, of_clients: bool| by.iter().all(|a| match (a.acked_ms, a.silent_since_ms) {
-            (Some(acked_ms), _) => acked_ms + ttl_ms <= now_ms,
-            (None, Some(since_ms)) => since_ms + 5_000 <= now_ms && !(of_clients && a.in_contact),
-            (None, None) => false,
-        });
+        let settled = |by: &[Acknowledgement], ttl_ms: u64, of_clients: bool, at_ms: u64| {
+            by.iter().all(|a| match (a.acked_ms, a.silent_since_ms) {
+                (Some(acked_ms), _) => acked_ms + ttl_ms <= at_ms,
+                (None, Some(since_ms)) => since_ms + 5_000 <= at_ms && !(of_clients && a.in_contact),
+                (None, None) => false,
+            })
+        };
         if verdict.drained || verdict.next_epoch {
             prop_assert!(now_ms >= judge_from_ms);
-            prop_assert!(settled(&view.clients, 2_000, true));
+            prop_assert!(settled(&view.clients, 2_000, true, now_ms));
             let reported = view.reported.as_ref().expect("a report");
             prop_assert!(now_ms.saturating_sub(reported.at_ms) <= 2_500);
             prop_assert!(now_ms >= SINCE_MS + 5_000 || reported.sessions == 0);
-            prop_assert!(reported.sessions as usize <= verdict.strays.len());
+            let astray = u32::try_from(verdict.strays.len()).expect("few").max(reported.late_sessions);
+            prop_assert!(reported.sessions <= astray);
+            prop_assert!(reported.sessions as usize <= verdict.strays.len() || verdict.strays.len() == reported.newest.len());
+            prop_assert!(settled(&view.clients, 2_000, true, reported.at_ms), "it was said when nobody sent viewers any longer");
         }
         if verdict.drained {
             prop_assert_eq!(epoch, OffloadEpoch::Peers);
-            prop_assert!(settled(&view.peers, 0, false));
+            prop_assert!(settled(&view.peers, 0, false, now_ms));
             let reported = view.reported.as_ref().expect("a report");
             prop_assert_eq!(reported.fills_for_others, 0);
             prop_assert!(reported.at_ms >= idle_since_ms.expect("idle before") + 2_000);

@@ -61,7 +61,7 @@ fn one_of_up_to_seven_engines_may_be_out_and_two_of_eight() {
 
 #[test]
 fn what_is_not_known_to_serve_is_out() {
-    for why in [Out::Unknown, Out::Offline, Out::Offloaded, Out::Inactive] {
+    for why in [Out::Unknown, Out::Offline, Out::Offloaded] {
         let mut facts = facts(3);
         out(&mut facts, "east-2", why);
         let expected =
@@ -156,7 +156,7 @@ fn one_router_of_a_location_and_never_the_last() {
 #[test]
 fn a_device_out_on_purpose_takes_nothing_away_and_one_out_by_a_fault_may() {
     let mut facts = facts(1);
-    for (why, admitted) in [(Out::Offloaded, true), (Out::Inactive, true), (Out::Offline, false), (Out::Unknown, false)] {
+    for (why, admitted) in [(Out::Offloaded, true), (Out::Offline, false), (Out::Unknown, false)] {
         out(&mut facts, "east-1", why);
         assert_eq!(admit(&facts, &name("east-1")).is_admitted(), admitted, "{why}");
     }
@@ -204,10 +204,36 @@ fn only_a_fault_and_only_one_that_helps() {
     assert_eq!(readmit(&facts), None, "another location's fault");
 }
 
+#[test]
+fn a_returned_engine_is_needed_until_its_floor_would_hold_without_it() {
+    let (east, engine) = (name("east"), name("east-2"));
+    let needed = |facts: &Facts| needs(facts, &east, &engine);
+    let mut facts = facts(3);
+    out(&mut facts, "east-1", Out::Offline);
+    assert_eq!((broken(&facts), needed(&facts)), (vec![], true), "it serves; without it two of three would be out");
+    out(&mut facts, "east-2", Out::Offloaded);
+    assert!(needed(&facts), "it is out itself, by an override");
+    out(&mut facts, "router-2", Out::Offline);
+    out(&mut facts, "router-1", Out::Offline);
+    facts.engines.get_mut("east-1").expect("there").standing = Standing::Serving;
+    assert!(!needed(&facts), "the fault is over; routers are another matter");
+    let mut grown = self::facts(8);
+    out(&mut grown, "east-1", Out::Offline);
+    out(&mut grown, "router-2", Out::Offline);
+    assert!(!needed(&grown), "the fault is left, and two of eight may be out");
+    grown.engines.remove("east-2");
+    assert!(!needed(&grown), "it is gone");
+    let mut meant = self::facts(3);
+    for device in ["east-1", "east-3"] {
+        out(&mut meant, device, Out::Offloaded);
+    }
+    assert!(!needed(&meant), "no fault, somebody meant it");
+}
+
 fn any_facts() -> impl Strategy<Value = Facts> {
     let standing = prop_oneof![
         3 => Just(Standing::Serving),
-        1 => prop::sample::select(vec![Out::Unknown, Out::Offline, Out::Offloaded, Out::Inactive]).prop_map(Standing::Out),
+        1 => prop::sample::select(vec![Out::Unknown, Out::Offline, Out::Offloaded]).prop_map(Standing::Out),
     ];
     let services = prop::collection::btree_set(prop::sample::select(vec!["demo", "rare", "news"]).prop_map(name), 0..3);
     let engine = (services, standing, prop::option::of(1u32..2000), prop::option::of((0u32..9, any::<bool>())));

@@ -17,7 +17,7 @@ fn apex(network: &Network, health: &HealthTable, question: &AddressQuestion) -> 
 }
 
 fn named(network: &Network, health: &HealthTable, engine: &str, question: &AddressQuestion) -> Result<(Vec<String>, u8), RefusalReason> {
-    let engine = network.engine(&sample::name(engine)).expect("one of the sample's");
+    let engine = network.engine(&sample::name(engine));
     stand_in(network, health, &network.services()[0], engine, question).map(|placed| (names(&placed), placed.scope))
 }
 
@@ -102,19 +102,70 @@ fn masked_but(bits: u8) -> IpAddr {
     IpNet::new("127.0.0.0".parse().expect("address"), bits).expect("length").broadcast()
 }
 
-#[test]
-fn an_answer_without_an_address_of_the_family_is_none_and_not_a_failure() {
+fn v6(client: &str) -> AddressQuestion {
+    AddressQuestion { family: Family::V6, ..question(client, 32) }
+}
+
+/// west-1 at this address, every other engine at an IPv4 one.
+fn west_1_at(http: &str) -> Network {
     let mut configuration = sample::configuration();
-    configuration.engines[4].http = "[2001:db8::24]:8080".parse().expect("address");
-    let network = Network::compile(&configuration).expect("valid");
-    let v6 = |client: &str| AddressQuestion { family: Family::V6, ..question(client, 32) };
-    let health = sample::heard(&sample::ENGINES);
+    configuration.engines[4].http = http.parse().expect("address");
+    Network::compile(&configuration).expect("valid")
+}
+
+#[test]
+fn each_family_has_its_engines() {
+    let (network, health) = (west_1_at("[2001:db8::24]:8080"), sample::heard(&sample::ENGINES));
     assert_eq!(apex(&network, &health, &v6("127.200.0.1")), Ok((vec!["west-1".to_owned()], 24)));
     assert_eq!(apex(&network, &health, &question("127.200.0.1", 32)), Ok((vec!["west-2".to_owned()], 24)));
-    assert_eq!(apex(&network, &sample::heard(&["east-1"]), &v6("127.0.0.1")), Ok((Vec::new(), 24)));
-    assert_eq!(apex(&network, &HealthTable::default(), &v6("127.0.0.1")), Err(RefusalReason::NoLiveEngine));
     assert_eq!(named(&network, &health, "east-1", &v6("127.0.0.1")), Ok((Vec::new(), 0)));
     assert_eq!(named(&network, &health, "west-1", &v6("127.0.0.1")), Ok((vec!["west-1".to_owned()], 0)));
+}
+
+/// RFC 7871 section 7.4: a resolver takes a negative answer as one for everybody.
+#[test]
+fn an_answer_without_addresses_is_the_same_for_everybody() {
+    let nothing = Ok((Vec::new(), 0));
+    let v4_only = sample::network();
+    for client in ["127.0.0.1", "127.200.0.1", "192.0.2.1"] {
+        for live in [&sample::ENGINES[..], &["core-1"], &[]] {
+            assert_eq!(apex(&v4_only, &sample::heard(live), &v6(client)), nothing, "no engine has that family: {client} {live:?}");
+        }
+    }
+    // One engine has it, and the zones of the east do not reach it.
+    let mut configuration = sample::configuration();
+    configuration.engines[4].http = "[2001:db8::24]:8080".parse().expect("address");
+    configuration.zones[0].locations.remove("west");
+    let network = Network::compile(&configuration).expect("valid");
+    let elsewhere = Ok((vec!["west-1".to_owned()], 24));
+    assert_eq!(apex(&network, &sample::heard(&sample::ENGINES), &v6("127.0.0.1")), elsewhere);
+    assert_eq!(named(&network, &sample::heard(&["east-1", "west-1"]), "east-2", &v6("127.0.0.1")), elsewhere);
+    assert_eq!(apex(&network, &sample::heard(&["east-1"]), &v6("127.0.0.1")), nothing, "for nobody, while it is dead");
+    assert_eq!(apex(&network, &sample::heard(&["west-2"]), &v6("127.200.0.1")), nothing, "for nobody, while it is dead");
+    assert_eq!(apex(&network, &HealthTable::default(), &v6("127.0.0.1")), Err(RefusalReason::NoLiveEngine));
+}
+
+#[test]
+fn an_engine_on_every_address_of_its_box_has_none_to_give() {
+    let health = sample::heard(&sample::ENGINES);
+    for http in ["0.0.0.0:8080", "[::]:8080", "[::ffff:0.0.0.0]:8080"] {
+        let network = west_1_at(http);
+        assert_eq!(apex(&network, &health, &question("127.200.0.1", 32)), Ok((vec!["west-2".to_owned()], 24)), "{http}");
+        assert_eq!(apex(&network, &health, &v6("127.200.0.1")), Ok((Vec::new(), 0)), "{http}");
+        assert_eq!(named(&network, &health, "west-1", &question("127.0.0.1", 32)), Ok((Vec::new(), 0)), "{http}");
+    }
+    let mapped = west_1_at("[::ffff:192.0.2.7]:8080");
+    assert_eq!(apex(&mapped, &health, &question("127.200.0.1", 32)).expect("an answer").0.len(), 2, "an IPv4 address however written");
+}
+
+#[test]
+fn the_name_of_an_engine_the_network_has_no_longer_leads_to_a_live_one() {
+    let (network, health) = (sample::network(), sample::heard(&["east-2", "west-2", "core-1"]));
+    for (client, expected) in [("127.0.0.1", "east-2"), ("127.200.0.1", "west-2")] {
+        assert_eq!(named(&network, &health, "gone-1", &question(client, 32)), Ok((vec![expected.to_owned()], 24)), "the client's zone");
+    }
+    assert_eq!(named(&network, &health, "gone-1", &question("192.0.2.1", 32)), Err(RefusalReason::NoCoverageZone));
+    assert_eq!(named(&network, &HealthTable::default(), "gone-1", &question("127.0.0.1", 32)), Err(RefusalReason::NoLiveEngine));
 }
 
 #[test]
@@ -186,9 +237,14 @@ proptest! {
         (client, prefix) in some_client(),
         other: u128,
         live in prop::sample::subsequence(sample::ENGINES.to_vec(), 0..=6),
-        dead in prop::sample::select(sample::ENGINES.to_vec()),
+        dead in prop::sample::select([&sample::ENGINES[..], &["gone-1"]].concat()),
+        v6 in prop::sample::subsequence((0..sample::ENGINES.len()).collect::<Vec<_>>(), 0..=3),
+        family in prop::sample::select(vec![Family::V4, Family::V6]),
     ) {
         let mut configuration = sample::configuration();
+        for engine in v6 {
+            configuration.engines[engine].http = format!("[2001:db8::{engine}]:8080").parse().expect("address");
+        }
         let near = ["east", "west", "core"];
         configuration.zones = zones
             .iter()
@@ -196,13 +252,13 @@ proptest! {
             .collect();
         let network = Network::compile(&configuration).expect("valid");
         let health = sample::heard(&live);
-        let asked = AddressQuestion { client, prefix, family: Family::V4, now_ms: 1000 };
+        let asked = AddressQuestion { client, prefix, family, now_ms: 1000 };
         type Ask<'a> = &'a dyn Fn(&AddressQuestion) -> Result<(Vec<String>, u8), RefusalReason>;
         let of_apex: Ask<'_> = &|asked| apex(&network, &health, asked);
         let of_name: Ask<'_> = &|asked| named(&network, &health, dead, asked);
         for ask in [of_apex, of_name] {
             let Ok((engines, scope)) = ask(&asked) else { continue };
-            if prefix == 0 {
+            if prefix == 0 || engines.is_empty() {
                 prop_assert_eq!(scope, 0);
                 continue;
             }

@@ -223,6 +223,25 @@ fn an_offload_learnt_from_a_keepalive_survives_a_routers_restart() {
 }
 
 #[test]
+fn a_word_about_an_older_configuration_of_the_same_boot_is_not_taken() {
+    let engine = sample::name("east-1");
+    let mut table = said(EngineState::Offloading, generation(7));
+    let older = Beat { stamp: generation(6), share_permille: 300, ..beat("east-1", 1, 2, 1500) };
+    table.accept(&older).expect("its numbers rise");
+    assert_eq!(table.obeyed(&sample::network(), &engine), Some(generation(7)));
+    assert_eq!(table.share_permille(&engine), 1000);
+    assert!(table.is_up(&engine, 1500 + PATIENCE_MS, PATIENCE_MS), "it was heard all the same");
+    table.lifeline_up(&Beat { sequence: 3, ..older.clone() }, LifelineId(1)).expect("rises");
+    assert_eq!(table.obeyed(&sample::network(), &engine), Some(generation(7)), "on a lifeline neither");
+    let mut stopping = table.clone();
+    stopping.accept(&Beat { state: EngineState::Leaving, sequence: 4, ..older.clone() }).expect("rises");
+    assert!(!stopping.is_up(&engine, 1500, PATIENCE_MS), "that it stops is true of any configuration");
+    table.accept(&Beat { boot: 2, sequence: 1, ..older }).expect("the next worker");
+    assert_eq!(table.obeyed(&sample::network(), &engine), None, "another boot starts again");
+    assert_eq!(table.share_permille(&engine), 300);
+}
+
+#[test]
 fn a_word_changes_with_what_a_reader_sees_and_not_with_time() {
     let engine = sample::name("east-1");
     let word = |table: &HealthTable, now_ms| table.word(&engine, now_ms, PATIENCE_MS);

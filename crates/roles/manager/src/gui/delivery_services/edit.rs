@@ -1,10 +1,10 @@
 //! One delivery service: made, shown, changed, deleted.
 
-use super::{Spread, carriers, entries, serving, typed::Typed};
+use super::{Spread, Stamps, carriers, entries, runs, serving, typed::Typed, written};
 use crate::{
     app::App,
     domain::delivery_services,
-    gui::{Form, Notice, Page, Refused, Section, Viewer, html, html_with, links::link, redirect, rejected::Rejected},
+    gui::{Form, Notice, Page, Refused, Section, Viewer, devices::Row, html, html_with, links::link, redirect, rejected::Rejected},
     snapshot::{DeviceRecord, Snapshot},
 };
 use askama::Template;
@@ -18,6 +18,9 @@ use serde::Deserialize;
 use std::{net::SocketAddr, sync::Arc};
 use weir_model::Role;
 use weir_operator_api::{DeliveryService, Problem, Reason};
+
+/// Devices that do not run a change yet, of which the page names so many.
+const MISSING_SHOWN: usize = 50;
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -58,12 +61,19 @@ struct ServicePage {
 struct Known {
     service: DeliveryService,
     spread: Spread,
+    /// Some of the devices that do not run it yet.
+    missing: Vec<Row>,
     /// Active engines that carry it.
     engines: Vec<String>,
     routers: Vec<(String, Option<SocketAddr>, Option<SocketAddr>)>,
 }
 
 impl Known {
+    /// Devices that do not run it and are not named.
+    fn left_out(&self) -> usize {
+        (self.spread.total - self.spread.running).saturating_sub(self.missing.len())
+    }
+
     /// The page that tries one of its URLs.
     fn explain(&self) -> String {
         link("/explain", &[("url", &format!("http://{}/", self.service.domain))])
@@ -87,9 +97,11 @@ async fn draw(app: &App, viewer: &Viewer, name: Option<&str>, typed: Option<Type
         None => None,
         Some(name) => {
             let service = delivery_services::find(&network, name)?.clone();
-            let spread = Spread::of(&serving(app, &network), &network, service.revision);
+            let (rows, wanted) = (serving(app, &network), written(&network, &service));
+            let spread = Stamps::of(&rows).spread(wanted);
+            let missing = rows.into_iter().filter(|r| runs(r) < wanted).take(MISSING_SHOWN).collect();
             let engines = carriers(&network, &service).map(|e| e.name.to_string()).collect();
-            Some(Known { spread, engines, routers: entries(&network), service })
+            Some(Known { spread, missing, engines, routers: entries(&network), service })
         }
     };
     let title = name.map_or_else(|| "New delivery service".to_owned(), |name| format!("Delivery service {name}"));

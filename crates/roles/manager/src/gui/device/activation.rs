@@ -9,11 +9,14 @@ use crate::{
     gui::{
         Form, Notice, Page, Refused, Section, Viewer,
         figures::{Moment, Span},
-        html, html_with, redirect,
+        html, html_with,
+        links::Asked,
+        redirect,
         rejected::Rejected,
     },
     offload,
     snapshot::Snapshot,
+    verbs,
 };
 use askama::Template;
 use axum::{
@@ -23,7 +26,7 @@ use axum::{
     routing::{get, post},
 };
 use std::sync::Arc;
-use typed::{TypedActivation, TypedOffload, TypedReturn, Unit};
+use typed::{TypedActivation, TypedDeactivation, TypedOffload, TypedReturn, Unit};
 use weir_model::{DeviceStatus, LocationName, OffloadEpoch, Role};
 use weir_operator_api::{
     Offload, OffloadPreview, Problem, Reason,
@@ -44,14 +47,16 @@ struct Forms {
     activation: Option<TypedActivation>,
     offload: TypedOffload,
     bring_back: TypedReturn,
-    /// About the activation.
+    /// Sent to deactivate it.
+    deactivation: Option<TypedDeactivation>,
+    /// About the activation or deactivation.
     rejected: Rejected,
     /// About the Server Offload box.
     offload_rejected: Rejected,
 }
 
 #[derive(Template)]
-#[template(path = "device/activation.html", blocks = ["drain"])]
+#[template(path = "device/activation.html", blocks = ["drain", "forms"])]
 struct ActivationPage {
     page: Page,
     head: Head,
@@ -59,6 +64,7 @@ struct ActivationPage {
     activation: TypedActivation,
     offload_typed: TypedOffload,
     return_typed: TypedReturn,
+    deactivation: Option<TypedDeactivation>,
     rejected: Rejected,
     offload_rejected: Rejected,
     offload: Offload,
@@ -93,10 +99,14 @@ impl ActivationPage {
         !self.offload.leases.is_empty()
     }
 
-    /// Whether the guard would refuse, or has refused: only then the box to override it is there.
+    /// Whether the guard would refuse the offload, or has refused it: only then the box to override it is there.
     fn guarded(&self) -> bool {
-        let said = [Reason::OffloadGuard, Reason::TooEarly].iter().any(|r| r.as_str() == self.offload_rejected.reason());
-        said || self.offload_typed.overrides || self.preview.as_ref().is_some_and(|p| !p.breaks.is_empty())
+        guard_refused(&self.offload_rejected) || self.offload_typed.overrides || self.preview.as_ref().is_some_and(|p| !p.breaks.is_empty())
+    }
+
+    /// Whether the guard has refused to move it, to take its weight, or to deactivate it.
+    fn leaving_guarded(&self) -> bool {
+        guard_refused(&self.rejected)
     }
 
     fn units(&self) -> [Unit; 3] {
@@ -143,11 +153,33 @@ impl ActivationPage {
     }
 }
 
+fn guard_refused(rejected: &Rejected) -> bool {
+    [Reason::OffloadGuard, Reason::TooEarly].iter().any(|r| r.as_str() == rejected.reason())
+}
+
+/// What of the tab is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Page,
+    /// How the offload goes.
+    Drain,
+    /// What can be done about it.
+    Forms,
+}
+
 async fn draw(app: &App, viewer: &Viewer, name: &str, forms: Forms) -> Result<Response, Refused> {
+    draw_part(app, viewer, name, forms, Part::Page).await
+}
+
+async fn draw_part(app: &App, viewer: &Viewer, name: &str, forms: Forms, part: Part) -> Result<Response, Refused> {
     let (network, head) = look(app, name, Tab::Activation)?;
     let record = devices::find(&network, name)?;
     let offload = offload::view(app, &network, record);
-    let (preview, preview_refused) = preview(app, &network, &head, &offload).await;
+    // What is left of a drain is asked for each second: it shows no preview.
+    let (preview, preview_refused) = match part {
+        Part::Drain => (None, None),
+        Part::Page | Part::Forms => preview(app, &network, &head, &offload).await,
+    };
     let title = format!("{name}: activation");
     let shown = ActivationPage {
         page: Page::new(app, viewer, Section::Devices, title).await,
@@ -155,6 +187,7 @@ async fn draw(app: &App, viewer: &Viewer, name: &str, forms: Forms) -> Result<Re
         activation: forms.activation.unwrap_or_else(|| TypedActivation::of(record)),
         offload_typed: forms.offload,
         return_typed: forms.bring_back,
+        deactivation: forms.deactivation,
         rejected: forms.rejected,
         offload_rejected: forms.offload_rejected,
         offload,
@@ -164,8 +197,10 @@ async fn draw(app: &App, viewer: &Viewer, name: &str, forms: Forms) -> Result<Re
         soft_ms: network.profile.drain_soft_ms,
         head,
     };
-    if viewer.fragment {
-        return Ok(html(&shown.as_drain()));
+    match part {
+        Part::Drain => return Ok(html(&shown.as_drain())),
+        Part::Forms => return Ok(html(&shown.as_forms())),
+        Part::Page => {}
     }
     let refused = if shown.rejected.reason().is_empty() { &shown.offload_rejected } else { &shown.rejected };
     Ok(html_with(refused.status(), &shown))
@@ -184,8 +219,13 @@ async fn preview(app: &App, network: &Arc<Snapshot>, head: &Head, offload: &Offl
     }
 }
 
-async fn show(State(app): State<Arc<App>>, viewer: Viewer, Path(name): Path<String>) -> Result<Response, Refused> {
-    draw(&app, &viewer, &name, Forms::default()).await
+async fn show(State(app): State<Arc<App>>, viewer: Viewer, Path(name): Path<String>, asked: Asked) -> Result<Response, Refused> {
+    let part = match asked.get("part") {
+        _ if !viewer.fragment => Part::Page,
+        "forms" => Part::Forms,
+        _ => Part::Drain,
+    };
+    draw_part(&app, &viewer, &name, Forms::default(), part).await
 }
 
 fn back(name: &str) -> Response {
@@ -199,10 +239,7 @@ async fn activate(
     Form(typed): Form<TypedActivation>,
 ) -> Result<Response, Refused> {
     let done = match typed.request() {
-        Ok(request) => {
-            let device = name.clone();
-            app.change(viewer.caller(), move |change| devices::activate(change, &device, &request)).await
-        }
+        Ok(request) => verbs::activate(&app, viewer.caller(), name.clone(), request).await,
         Err(problem) => Err(problem),
     };
     match done {
@@ -222,15 +259,17 @@ async fn deactivate(
     State(app): State<Arc<App>>,
     viewer: Viewer,
     Path(name): Path<String>,
-    Form(_): Form<serde::de::IgnoredAny>,
+    Form(typed): Form<TypedDeactivation>,
 ) -> Result<Response, Refused> {
-    let device = name.clone();
-    match app.change(viewer.caller(), move |change| devices::deactivate(change, &device)).await {
+    match verbs::deactivate(&app, viewer.caller(), name.clone(), typed.request()).await {
         Ok(_) => {
             viewer.tell(&app, Notice::done(format!("{name} is out of its location; it stays enrolled.")));
             Ok(back(&name))
         }
-        Err(problem) => draw(&app, &viewer, &name, Forms { rejected: problem.into(), ..Forms::default() }).await,
+        Err(problem) => {
+            let forms = Forms { deactivation: Some(typed), rejected: problem.into(), ..Forms::default() };
+            draw(&app, &viewer, &name, forms).await
+        }
     }
 }
 

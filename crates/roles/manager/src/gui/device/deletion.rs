@@ -15,7 +15,7 @@ use axum::{
 };
 use serde::Deserialize;
 use std::sync::Arc;
-use weir_operator_api::{Problem, Reason};
+use weir_operator_api::{Problem, Reason, device::Removal};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/devices/{name}/delete", get(ask).post(delete))
@@ -26,6 +26,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
 struct Confirmation {
     /// The device's name, typed.
     name: String,
+    #[serde(rename = "override")]
+    overrides: bool,
 }
 
 #[derive(Template)]
@@ -35,6 +37,13 @@ struct DeletionPage {
     head: Head,
     typed: String,
     rejected: Rejected,
+}
+
+impl DeletionPage {
+    /// Whether the capacity guard has refused: only then the box to override it is there.
+    fn guarded(&self) -> bool {
+        [Reason::OffloadGuard, Reason::TooEarly].iter().any(|r| r.as_str() == self.rejected.reason())
+    }
 }
 
 async fn draw(app: &App, viewer: &Viewer, name: &str, typed: String, rejected: Rejected) -> Result<Response, Refused> {
@@ -59,7 +68,7 @@ async fn delete(
         let rejected = problem.next_step(format!("type {name} to delete it")).into();
         return draw(&app, &viewer, &name, typed.name, rejected).await;
     }
-    match verbs::delete_device(&app, viewer.caller(), name.clone()).await {
+    match verbs::delete_device(&app, viewer.caller(), name.clone(), Removal { overrides: typed.overrides }).await {
         Ok(()) => {
             viewer.tell(&app, Notice::done(format!("Device {name} is deleted; its certificate is worth nothing from now on.")));
             Ok(redirect("/devices"))

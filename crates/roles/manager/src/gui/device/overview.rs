@@ -129,7 +129,7 @@ fn load(head: &Head) -> Vec<Fact> {
             gain(load.client_bytes, load.origin_bytes).unwrap_or_else(|| "\u{2013}".to_owned()),
             "1 - origin bytes / client bytes",
         ));
-        facts.push(fact("Content held", Bytes(load.store_bytes), "on its disks"));
+        facts.push(fact("Content held", Bytes(load.store_bytes), "in memory"));
     }
     facts
 }

@@ -120,7 +120,7 @@ impl Filter {
             self.role.is_none_or(|r| r == row.device.role)
                 && self.status.is_none_or(|s| s == row.device.status)
                 && (self.location.is_empty() || self.location == row.location())
-                && (words.is_empty() || { words.iter().all(|w| row.text().contains(w)) })
+                && (words.is_empty() || holds_all(&row.text(), &words))
         });
         // Stable, and by name before: equal cells keep the order of the names.
         rows.sort_by(|a, b| if self.descending { b.compare(a, self.sort) } else { a.compare(b, self.sort) });
@@ -164,4 +164,8 @@ impl Filter {
             (true, true) => "descending",
         }
     }
+}
+
+fn holds_all(text: &str, words: &[&str]) -> bool {
+    words.iter().all(|w| text.contains(w))
 }

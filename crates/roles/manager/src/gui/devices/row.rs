@@ -163,14 +163,16 @@ impl Row {
 
     /// The order of two rows in a column; what is not known comes last.
     pub(super) fn compare(&self, other: &Self, column: Column) -> Ordering {
+        let words = |own: &str, theirs: &str| own.is_empty().cmp(&theirs.is_empty()).then_with(|| own.cmp(theirs));
         match column {
+            Column::Name => self.device.name.cmp(&other.device.name),
+            Column::Role => words(self.device.role.as_str(), other.device.role.as_str()),
+            Column::Status => words(self.device.status.as_str(), other.device.status.as_str()),
+            Column::Location => words(self.location(), other.location()),
+            Column::Version => words(self.version(), other.version()),
             Column::Sessions => self.sessions().cmp(&other.sessions()),
             Column::Generation => self.running.generation().cmp(&other.running.generation()),
             Column::Address => self.address().cmp(&other.address()),
-            Column::Name | Column::Role | Column::Status | Column::Location | Column::Version => {
-                let (own, theirs) = (self.key(&column), other.key(&column));
-                own.is_empty().cmp(&theirs.is_empty()).then_with(|| own.cmp(&theirs))
-            }
         }
     }
 }

@@ -11,6 +11,7 @@ pub(super) struct Ask {
     name: Vec<u8>,
     rtype: u16,
     edns: Option<(u16, u8, Vec<u8>)>,
+    dnssec_ok: bool,
 }
 
 pub(super) const ID: [u8; 2] = [0xab, 0xcd];
@@ -29,7 +30,7 @@ impl Ask {
     pub(super) fn labels(labels: &[&[u8]]) -> Self {
         let mut name: Vec<u8> = labels.iter().flat_map(|label| [&[label.len() as u8], *label].concat()).collect();
         name.push(0);
-        Self { name, rtype: 1, edns: None }
+        Self { name, rtype: 1, edns: None, dnssec_ok: false }
     }
 
     pub(super) fn rtype(mut self, rtype: u16) -> Self {
@@ -44,6 +45,11 @@ impl Ask {
 
     pub(super) fn version(mut self, version: u8) -> Self {
         self.edns.as_mut().expect("EDNS first").1 = version;
+        self
+    }
+
+    pub(super) fn dnssec_ok(mut self) -> Self {
+        self.dnssec_ok = true;
         self
     }
 
@@ -62,7 +68,7 @@ impl Ask {
         if let Some((udp_bytes, version, options)) = &self.edns {
             bytes.extend_from_slice(&[0, 0, 41]);
             bytes.extend_from_slice(&udp_bytes.to_be_bytes());
-            bytes.extend_from_slice(&[0, *version, 0x80, 0]);
+            bytes.extend_from_slice(&[0, *version, if self.dnssec_ok { 0x80 } else { 0 }, 0]);
             bytes.extend_from_slice(&(options.len() as u16).to_be_bytes());
             bytes.extend_from_slice(options);
         }
@@ -90,7 +96,7 @@ pub(super) struct Shown {
     pub(super) authority: Vec<String>,
     /// Without the OPT.
     pub(super) additional: Vec<String>,
-    /// Size and version.
+    /// Size and version, and `do` where it is set.
     pub(super) opt: Option<String>,
     /// Family, source and scope prefix lengths, address.
     pub(super) subnet: String,
@@ -137,7 +143,8 @@ pub(super) fn parse(answer: &[u8]) -> Shown {
         }
     }
     if let Some(opt) = message.opt() {
-        shown.opt = Some(format!("{} v{}", opt.udp_payload_size(), opt.version()));
+        let dnssec_ok = if opt.dnssec_ok() { " do" } else { "" };
+        shown.opt = Some(format!("{} v{}{dnssec_ok}", opt.udp_payload_size(), opt.version()));
         for option in opt.opt().iter::<UnknownOptData<_>>() {
             let option = option.expect("an option");
             let data = option.as_slice();

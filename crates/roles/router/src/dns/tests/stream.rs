@@ -104,12 +104,37 @@ async fn what_is_not_a_query_ends_the_connection_and_takes_no_answer_with_it() {
 }
 
 #[tokio::test]
-async fn one_address_does_not_take_all_places() {
+async fn when_an_address_has_all_its_seats_the_longest_idle_connection_makes_room() {
     let server = start().await;
+    let ask = Ask::new("demo.weir.test", "A").framed();
     let mut held = Vec::new();
     for _ in 0..32 {
         let mut stream = server.connect().await;
-        stream.write_all(&Ask::new("demo.weir.test", "A").framed()).await.expect("written");
+        stream.write_all(&ask).await.expect("written");
+        read(&mut stream).await;
+        held.push(stream);
+    }
+    // The first is asked again, so the second has idled longest.
+    held[0].write_all(&ask).await.expect("written");
+    read(&mut held[0]).await;
+    let mut another = server.connect().await;
+    another.write_all(&ask).await.expect("written");
+    assert!(!read(&mut another).await.is_empty());
+    closed(&mut held[1]).await;
+    server.ended(End::Displaced, 1).await;
+    held[0].write_all(&ask).await.expect("written");
+    assert!(!read(&mut held[0]).await.is_empty());
+}
+
+#[tokio::test]
+async fn one_address_does_not_take_all_seats() {
+    let server = start().await;
+    let ask = Ask::new("demo.weir.test", "A").framed();
+    let mut held = Vec::new();
+    for _ in 0..32 {
+        let mut stream = server.connect().await;
+        // A query that has begun does not give way: behind the first one, so that its answer says that it was seen.
+        stream.write_all(&[&ask, &ask[..5]].concat()).await.expect("written");
         read(&mut stream).await;
         held.push(stream);
     }
@@ -118,8 +143,30 @@ async fn one_address_does_not_take_all_places() {
     let socket = tokio::net::TcpSocket::new_v4().expect("socket");
     socket.bind("127.0.0.77:0".parse().expect("address")).expect("a loopback address");
     let mut other = socket.connect(server.address).await.expect("connected");
-    other.write_all(&Ask::new("demo.weir.test", "A").framed()).await.expect("written");
+    other.write_all(&ask).await.expect("written");
     assert!(!read(&mut other).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_a_query_that_has_begun_and_its_answer() {
+    let server = start().await;
+    let ask = Ask::new("demo.weir.test", "A");
+    let (mut stream, mut idle) = (server.connect().await, server.connect().await);
+    for stream in [&mut stream, &mut idle] {
+        stream.write_all(&ask.framed()).await.expect("written");
+        read(stream).await;
+    }
+    let (begun, rest) = (ask.framed(), ask.framed().split_off(9));
+    stream.write_all(&begun[..9]).await.expect("written");
+    server.gate.stop();
+    closed(&mut idle).await;
+    server.ended(End::Stopped, 1).await;
+    let early = timeout(std::time::Duration::from_millis(200), server.gate.drained()).await;
+    assert!(early.is_err(), "an answer is owed");
+    stream.write_all(&rest).await.expect("written");
+    assert_eq!(Shown::of(&read(&mut stream).await, &ask).code, "NOERROR aa");
+    closed(&mut stream).await;
+    timeout(DEADLINE, server.gate.drained()).await.expect("nothing is open");
 }
 
 #[tokio::test]

@@ -3,7 +3,10 @@
 use crate::snapshot::DeviceRecord;
 use serde::Deserialize;
 use std::str::FromStr;
-use weir_operator_api::{Activation, OffloadRequest, Problem, Reason, UnoffloadRequest, device::WEIGHT};
+use weir_operator_api::{
+    Activation, OffloadRequest, Problem, Reason, UnoffloadRequest,
+    device::{Removal, WEIGHT},
+};
 
 /// A number of a field; nothing when the field is empty.
 fn number<T: FromStr>(field: &str, text: &str) -> Result<Option<T>, Problem> {
@@ -19,6 +22,8 @@ pub(super) struct TypedActivation {
     pub(super) location: String,
     pub(super) weight: String,
     pub(super) capacity_mbps: String,
+    #[serde(rename = "override")]
+    pub(super) overrides: bool,
 }
 
 impl TypedActivation {
@@ -28,6 +33,7 @@ impl TypedActivation {
             location: record.location.as_ref().map(ToString::to_string).unwrap_or_default(),
             weight: if record.active { record.weight } else { WEIGHT }.to_string(),
             capacity_mbps: record.capacity_mbps.map(|c| c.to_string()).unwrap_or_default(),
+            overrides: false,
         }
     }
 
@@ -36,7 +42,21 @@ impl TypedActivation {
             return Err(Problem::new(Reason::MissingField, "no location is chosen").at("location").next_step("choose one"));
         }
         let (weight, capacity_mbps) = (number("weight", &self.weight)?, number("capacity_mbps", &self.capacity_mbps)?);
-        Ok(Activation { location: self.location.clone(), weight, capacity_mbps })
+        Ok(Activation { location: self.location.clone(), weight, capacity_mbps, overrides: self.overrides })
+    }
+}
+
+/// A device is to leave its location.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct TypedDeactivation {
+    #[serde(rename = "override")]
+    overrides: bool,
+}
+
+impl TypedDeactivation {
+    pub(super) fn request(&self) -> Removal {
+        Removal { overrides: self.overrides }
     }
 }
 
@@ -122,7 +142,7 @@ mod tests {
             assert_eq!(typed(lasts, unit).request().expect("read").for_seconds, seconds);
         }
         assert_eq!(typed("soon", "days").request().expect_err("refused").field.as_deref(), Some("for_seconds"));
-        let activation = TypedActivation { location: "east".into(), weight: "300".into(), capacity_mbps: String::new() };
+        let activation = TypedActivation { location: "east".into(), weight: "300".into(), ..TypedActivation::default() };
         assert_eq!(activation.request().expect_err("refused").field.as_deref(), Some("weight"));
         assert_eq!(TypedActivation::default().request().expect_err("refused").field.as_deref(), Some("location"));
     }
