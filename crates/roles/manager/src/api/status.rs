@@ -10,7 +10,7 @@ use super::Refused;
 use crate::change::Refusal;
 
 /// What this manager says of itself and of the network.
-#[utoipa::path(get, path = "/api/v1/status", tag = "network", responses((status = 200, body = NetworkStatus), (status = "4XX", body = weir_operator_api::Problem)))]
+#[utoipa::path(get, path = "/api/v1/status", tag = "network", responses((status = 200, body = NetworkStatus), (status = "4XX", body = weir_operator_api::Problem, content_type = "application/problem+json")))]
 pub(super) async fn status(State(app): State<Arc<App>>) -> Result<Json<NetworkStatus>, Refused> {
     let network = app.network();
     let standing = app.state.read(|tx| Ok::<_, Refusal>(tables::alarms::standing(tx)?)).await.map_err(Refusal::into_problem)?;

@@ -261,7 +261,7 @@ fn reported(app: &App) -> (u64, u64, u64) {
                 d.note(format_args!("{} {} {:?}", magnitude(watched), report.worker_crashes, report.conditions));
             }
         });
-        let drains = heard.values().filter_map(|h| h.report.drain.as_ref());
+        let drains = heard.values().map(|h| (&h.report.drain, h.report.share_permille));
         (devices, digest(|d| drains.for_each(|drain| d.note(format_args!("{drain:?}")))), sessions)
     })
 }
