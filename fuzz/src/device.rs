@@ -3,9 +3,9 @@
 use aws_lc_rs::hmac;
 use weir_device_api::{
     EnrolToken,
-    keepalive::{Audience, Channel, Keepalive, SHARE_WHOLE},
+    keepalive::{Audience, Channel, Keepalive},
 };
-use weir_model::configuration::KeepaliveKey;
+use weir_model::{configuration::KeepaliveKey, offload::SHARE_WHOLE};
 
 /// Where a datagram names its key.
 const KEY_AT: std::ops::Range<usize> = 6..10;

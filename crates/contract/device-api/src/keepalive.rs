@@ -10,7 +10,7 @@
 //! on another connection.
 
 use aws_lc_rs::hmac;
-use weir_model::{DeviceName, Stamp, configuration::KeepaliveKey};
+use weir_model::{DeviceName, Stamp, configuration::KeepaliveKey, offload::SHARE_WHOLE};
 
 /// Largest keepalive, in bytes.
 pub const KEEPALIVE_BYTES_MAX: usize = FIXED_BYTES + 1 + weir_model::name::LABEL_BYTES + MAC_BYTES;
@@ -18,9 +18,6 @@ const MAGIC: &[u8; 4] = b"WKA1";
 const VERSION: u8 = 1;
 const FIXED_BYTES: usize = 54;
 const MAC_BYTES: usize = 32;
-
-/// `share_permille` of an engine that takes all of its weight.
-pub const SHARE_WHOLE: u16 = 1000;
 
 /// Bytes of a lifeline's nonce.
 pub const NONCE_BYTES: usize = 16;

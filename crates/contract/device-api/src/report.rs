@@ -88,7 +88,7 @@ pub struct Report {
     /// Routers an engine holds a lifeline to, by name.
     #[serde(default)]
     pub routers: Vec<RouterContact>,
-    /// Engines: the part of its configured weight it takes now, in thousandths: [`crate::keepalive::SHARE_WHOLE`], or less while
+    /// Engines: the part of its configured weight it takes now, in thousandths: [`weir_model::offload::SHARE_WHOLE`], or less while
     /// it ramps up after an offload. Absent: not said.
     #[serde(default)]
     pub share_permille: Option<u16>,

@@ -1,11 +1,11 @@
 //! How much of its weight an engine takes after Server Offload: a tenth at first, all of it in the end.
 
 use std::time::{Duration, Instant};
-use weir_device_api::keepalive::SHARE_WHOLE;
-use weir_model::{Stamp, configuration::EngineEntry};
-
-/// What an engine takes the moment it returns, in thousandths of its weight.
-const SHARE_FIRST: u16 = 100;
+use weir_model::{
+    Stamp,
+    configuration::EngineEntry,
+    offload::{SHARE_FIRST, SHARE_WHOLE},
+};
 
 /// When an engine came back.
 #[derive(Debug, Clone, Copy)]

@@ -2,14 +2,12 @@
 //!
 //! A router may know of a return to service before the engine itself does, for as long as the engine is cut off from the
 //! manager. It then sends back what the engine steers; counting per viewer would not tell such a loop from many viewers behind
-//! one address. So the engine adds `weir-steered=<engine>.<term>.<generation>` at the end of the query: itself, and the stamp
+//! one address. So the engine adds `weir-steered=<engine>.<term>.<generation>` to the query: itself, and the stamp
 //! its offload began with. Routers hand the query on; every engine takes the mark off before the query means anything.
 
 use std::borrow::Cow;
 use weir_model::{DeviceName, Stamp};
-
-/// What the mark begins with.
-const MARK: &str = "weir-steered=";
+use weir_routing::redirect::STEERED_MARK as MARK;
 
 /// A query without its marks, and their values.
 pub(crate) struct Taken<'q> {

@@ -11,8 +11,7 @@ use crate::{
     snapshot::{DeviceRecord, Snapshot},
 };
 use std::{collections::BTreeSet, sync::Arc};
-use weir_device_api::keepalive::SHARE_WHOLE;
-use weir_model::{DeviceConfiguration, DeviceName, DeviceStatus, Role};
+use weir_model::{DeviceConfiguration, DeviceName, DeviceStatus, Role, offload::SHARE_WHOLE};
 use weir_operator_api::{
     Offload, OffloadPreview, OffloadRequest, Problem, Reason, UnoffloadRequest,
     offload::{BrokenFloor, ClientsGo, ClientsTo},

@@ -3,6 +3,11 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// The share of an engine that takes all of its weight, in thousandths.
+pub const SHARE_WHOLE: u16 = 1000;
+/// The share an engine takes the moment it returns to service, in thousandths.
+pub const SHARE_FIRST: u16 = 100;
+
 /// How far an engine is out. Each step is a configuration of its own, which routers and engines acknowledge by running it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -11,11 +11,14 @@
 
 use crate::{
     network::{Engine, FixedMap, Network},
-    placement::{Candidate, SHARE_FIRST, SHARE_WHOLE},
+    placement::Candidate,
     reason::DropReason,
 };
 use serde::{Deserialize, Serialize};
-use weir_model::{DeviceName, Stamp};
+use weir_model::{
+    DeviceName, Stamp,
+    offload::{SHARE_FIRST, SHARE_WHOLE},
+};
 
 /// Whether an engine takes viewers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

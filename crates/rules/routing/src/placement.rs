@@ -15,7 +15,7 @@
 
 use crate::network::Engine;
 use std::{cmp::Ordering, fmt, net::IpAddr};
-use weir_model::Domain;
+use weir_model::{Domain, offload::SHARE_WHOLE};
 
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
@@ -54,12 +54,6 @@ impl fmt::Display for Key {
         write!(f, "{:016x}", self.0)
     }
 }
-
-/// All of an engine's weight, in thousandths.
-pub const SHARE_WHOLE: u16 = 1000;
-
-/// The share an engine begins with when it returns to service, in thousandths.
-pub const SHARE_FIRST: u16 = 100;
 
 /// An engine that may be chosen, and how much of its weight it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

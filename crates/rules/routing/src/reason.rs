@@ -2,14 +2,13 @@
 
 use crate::{
     network::Network,
-    placement::SHARE_WHOLE,
     url_form::{Unresolved, UrlForm},
     zones::{Nearness, Tier},
 };
 use ipnet::IpNet;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use std::{fmt, net::IpAddr};
-use weir_model::{DeviceName, Domain, LocationName, ServiceName};
+use weir_model::{DeviceName, Domain, LocationName, ServiceName, offload::SHARE_WHOLE};
 
 /// Why a request gets no engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
