@@ -9,6 +9,7 @@ pub mod device;
 pub mod dns;
 pub mod http;
 pub mod names;
+pub mod release;
 pub mod routing;
 pub mod slots;
 
@@ -25,10 +26,15 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("enrol_token", device::enrol_token),
     ("keepalive", device::keepalive),
     ("keeper_message", device::keeper_message),
+    ("lineage", release::lineage),
     ("manifest", slots::manifest),
     ("names", names::names),
     ("origin_url", names::origin_url),
     ("range", caching::range),
+    ("release_archive", release::archive),
+    ("release_image", release::image),
+    ("release_manifest", release::manifest),
+    ("release_metadata", release::metadata),
     ("request_head", http::request_head),
     ("url_form", routing::url_form),
     ("vary", caching::vary),

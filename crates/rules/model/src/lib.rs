@@ -5,10 +5,12 @@
 
 pub mod alarm;
 pub mod configuration;
+pub mod lineage;
 pub mod name;
 pub mod offload;
 pub mod origin;
 pub mod profile;
+pub mod release;
 pub mod service;
 pub mod stamp;
 pub mod status;
@@ -16,10 +18,12 @@ pub mod version;
 
 pub use alarm::{AlarmReason, Severity};
 pub use configuration::DeviceConfiguration;
+pub use lineage::{Lineage, LineageError, Skew};
 pub use name::{DeviceName, Domain, LocationName, NameError, ServiceName};
 pub use offload::{LeaseOwner, OffloadEpoch};
 pub use origin::OriginUrl;
 pub use profile::Profile;
+pub use release::{Gate, GateKind, InvalidReason, ReleaseCheck, ReleaseInterface, Span};
 pub use service::DeliveryService;
 pub use stamp::Stamp;
 pub use status::{DeviceStatus, Role};

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 /// A line `X.Y`: every maintenance build of it is interchangeable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Line {
     /// X.
     pub major: u32,
@@ -25,6 +26,11 @@ pub struct Version {
     /// B.
     pub build: u32,
 }
+
+/// The text is not a line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("is not a line such as 1.0")]
+pub struct LineError;
 
 /// The text is not a version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +59,24 @@ impl FromStr for Version {
     }
 }
 
+impl FromStr for Line {
+    type Err = LineError;
+
+    /// Reads `X.Y`.
+    fn from_str(text: &str) -> Result<Self, LineError> {
+        let (major, minor) = text.split_once('.').ok_or(LineError)?;
+        let part = |text| number(text).map_err(|_| LineError);
+        Ok(Self { major: part(major)?, minor: part(minor)? })
+    }
+}
+
+impl Line {
+    /// The line `major.minor`.
+    pub const fn new(major: u32, minor: u32) -> Self {
+        Self { major, minor }
+    }
+}
+
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)
@@ -61,6 +85,17 @@ impl fmt::Display for Line {
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}-{}{}", self.line, self.maintenance, self.letter, self.build)
+    }
+}
+impl TryFrom<String> for Line {
+    type Error = LineError;
+    fn try_from(text: String) -> Result<Self, LineError> {
+        text.parse()
+    }
+}
+impl From<Line> for String {
+    fn from(line: Line) -> String {
+        line.to_string()
     }
 }
 impl TryFrom<String> for Version {
@@ -86,6 +121,10 @@ impl Version {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn parts() -> impl Strategy<Value = (u32, u32, u32, char, u32)> {
+        (0u32..3, 0u32..3, 0u32..3, prop::char::range('a', 'c'), 0u32..3)
+    }
 
     #[test]
     fn this_build_has_a_version() {
@@ -121,7 +160,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn lines() {
+        assert_eq!("2.10".parse(), Ok(Line::new(2, 10)));
+        assert_eq!(Line::new(2, 10).to_string(), "2.10");
+        for text in ["", "2", "2.", ".1", "2.1.0", "02.1", "2.01", "2.-1", "2.1 ", "4294967296.0"] {
+            assert_eq!(text.parse::<Line>(), Err(LineError), "{text:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn order_is_total_and_lexicographic(a in parts(), b in parts()) {
+            let version = |(x, y, z, letter, build)| Version { line: Line::new(x, y), maintenance: z, letter, build };
+            prop_assert_eq!(version(a).cmp(&version(b)), a.cmp(&b));
+        }
         #[test]
         fn both_forms_read_the_same(x in 0u32..99, y in 0u32..99, z in 0u32..99, b in 0u32..9999) {
             let dashed: Version = format!("{x}.{y}.{z}-b{b}").parse().expect("dashed");
