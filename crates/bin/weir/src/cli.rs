@@ -1,11 +1,17 @@
 //! What may be typed.
 
+mod release;
+mod software;
+
+pub(crate) use release::ReleaseVerb;
+pub(crate) use software::SoftwareVerb;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 /// An open content delivery system for streaming.
 #[derive(Parser)]
-#[command(name = "weir", version = weir_model::VERSION, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "weir", version = weir_model::version(), propagate_version = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
     /// How to reach a network.
     #[command(flatten)]
@@ -124,6 +130,16 @@ pub(crate) enum Command {
         /// How many entries
         #[arg(long, default_value_t = 50)]
         limit: u32,
+    },
+    /// Software files: releases that can be chosen for an update
+    Software {
+        #[command(subcommand)]
+        verb: SoftwareVerb,
+    },
+    /// For publishers: keys, builds and signatures of releases
+    Release {
+        #[command(subcommand)]
+        verb: ReleaseVerb,
     },
     /// Users of the pages
     User {

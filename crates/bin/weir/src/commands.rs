@@ -8,7 +8,9 @@ mod enrol;
 pub(crate) mod install;
 mod locations;
 mod offload;
+mod release;
 mod route;
+mod software;
 mod status;
 mod tokens;
 mod user;
@@ -31,6 +33,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Up(arguments) => up::run(&arguments),
         Command::Worker { data } => worker::run(&data),
+        Command::Release { verb } => release::run(cli.target.output, verb),
         Command::Install(arguments) => install::run(cli.target.output, &arguments),
         Command::Keeper { .. } => unreachable!("main calls the keeper before the command line is parsed"),
         command => runtime()?.block_on(ask(&cli.target, command)),
@@ -61,9 +64,15 @@ async fn ask(target: &Target, command: Command) -> anyhow::Result<()> {
         Command::Route { verb } => route::run(&api, format, verb).await,
         Command::Alarms { all, acknowledge } => alarms::run(&api, format, all, acknowledge).await,
         Command::Audit { limit } => audit::list(&api, format, limit).await,
+        Command::Software { verb } => software::run(&api, format, verb).await,
         Command::User { verb } => user::run(&api, format, verb).await,
         Command::Token { verb } => tokens::run(&api, format, verb).await,
-        Command::Up(_) | Command::Keeper { .. } | Command::Worker { .. } | Command::Install(_) | Command::Enrol(_) => {
+        Command::Up(_)
+        | Command::Keeper { .. }
+        | Command::Worker { .. }
+        | Command::Install(_)
+        | Command::Enrol(_)
+        | Command::Release { .. } => {
             unreachable!("run and ask take these")
         }
     }

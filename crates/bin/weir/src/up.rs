@@ -30,7 +30,7 @@ use plan::{Content, DOMAIN, Plan, SERVICE};
 use progress::Progress;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use weir_model::{OriginUrl, Role, VERSION};
+use weir_model::{OriginUrl, Role, version};
 use weir_net::http1::{Gate, Limits, serve};
 use weir_slots::Installed;
 use weir_telemetry::Tasks;
@@ -63,7 +63,7 @@ fn settle(directory: &Directory, arguments: &UpArgs) -> anyhow::Result<(Made, Ba
     let Some(made) = directory.made()? else {
         let base = Base::take(wanted.unwrap_or(Wanted::This(base::DEFAULT)))?;
         let engines = arguments.engines.unwrap_or(plan::ENGINES);
-        let made = Made { version: VERSION.into(), base: base.network, engines, origin: arguments.origin.clone() };
+        let made = Made { version: version().into(), base: base.network, engines, origin: arguments.origin.clone() };
         directory.keep(&made)?;
         return Ok((made, base));
     };
@@ -147,7 +147,7 @@ impl Up {
         let up = self.clone();
         let (program, replaced) = tokio::task::spawn_blocking(move || up.install()).await.context("prepare data directories")??;
         if replaced {
-            progress.note(&format!("development build replaced: version {VERSION} is the same, its digest is another"));
+            progress.note(&format!("development build replaced: version {} is the same, its digest is another", version()));
         }
         Ok(program)
     }
@@ -237,7 +237,7 @@ impl Up {
         let [primary, standby] = managers.try_into().expect("the plan has two managers");
         let path = if self.content() == Content::Demo { "vod/index.m3u8" } else { "" };
         NetworkFile {
-            version: VERSION.into(),
+            version: version().into(),
             manager: ManagerEntry { url: Some(url), ..primary },
             standby,
             routers: self

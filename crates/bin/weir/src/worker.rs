@@ -12,7 +12,7 @@ use anyhow::Context;
 use device::Device;
 use std::path::Path;
 use weir_agent::{AgentSettings, DeviceState, Identity, control::Control};
-use weir_model::{Role, VERSION};
+use weir_model::{Role, version};
 use weir_net::http1::Limits;
 use weir_telemetry::{
     Metrics,
@@ -36,7 +36,7 @@ pub(crate) fn run(data: &Path) -> anyhow::Result<()> {
     let log = device.directory.device_log();
     std::fs::create_dir_all(log.parent().expect("a file has a directory"))
         .with_context(|| format!("create the directory of {}", log.display()))?;
-    let speaker = Speaker { process: "worker", device: device.name.to_string(), role: device.role.to_string(), version: VERSION };
+    let speaker = Speaker { process: "worker", device: device.name.to_string(), role: device.role.to_string(), version: version() };
     log::init(log.clone(), speaker).with_context(|| format!("open {}", log.display()))?;
     let outcome = start(device);
     if let Err(error) = &outcome {
@@ -47,7 +47,7 @@ pub(crate) fn run(data: &Path) -> anyhow::Result<()> {
 
 fn start(device: Device) -> anyhow::Result<()> {
     tracing::info!(pid = std::process::id(), "worker starts");
-    let metrics = Metrics::new(VERSION, device.role.as_str(), device.name.as_str());
+    let metrics = Metrics::new(version(), device.role.as_str(), device.name.as_str());
     let worker_crashes = std::env::var("WEIR_WORKER_CRASHES").ok().and_then(|t| t.parse().ok()).unwrap_or(0);
     let last_exit = std::env::var("WEIR_LAST_EXIT").ok();
     let connections = open_files::connections(open_files::raise(), Limits::default().connections);

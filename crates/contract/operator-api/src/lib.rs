@@ -14,6 +14,7 @@ pub mod offload;
 pub mod paths;
 pub mod problem;
 pub mod route;
+pub mod software;
 pub mod status;
 pub mod token;
 pub mod user;
@@ -28,6 +29,10 @@ pub use location::{Location, LocationRequest};
 pub use offload::{Offload, OffloadLease, OffloadPreview, OffloadRequest, UnoffloadRequest};
 pub use problem::{Problem, Reason};
 pub use route::RouteExplanation;
+pub use software::{
+    Direction, SoftwareCheckRow, SoftwareChoice, SoftwareChoices, SoftwareFile, SoftwareFileRequest, SoftwareProgress, SoftwareReasonShown,
+    SoftwareRelease, SoftwareRemoval, SoftwareSource, SoftwareSources,
+};
 pub use status::{AlarmCounts, DeviceCounts, ManagerRole, NetworkStatus, PrimaryAddress};
 pub use token::{ApiToken, ApiTokenRequest, EnrolmentToken, EnrolmentTokenRequest, NewApiToken, NewEnrolmentToken};
 pub use user::OneTimePassword;

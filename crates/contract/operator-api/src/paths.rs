@@ -25,6 +25,12 @@ pub const ALARMS: &str = "/api/v1/alarms";
 pub const AUDIT: &str = "/api/v1/audit";
 /// GET with `client`, `url` and, if one router is meant, `router`.
 pub const ROUTE_EXPLAIN: &str = "/api/v1/route/explain";
+/// GET, POST; one at `/{id}`: GET, DELETE; `/{id}/archive`: PUT, the bytes of an upload; `/{id}/validate`: POST.
+pub const SOFTWARE_FILES: &str = "/api/v1/software-files";
+/// GET: the rows of the Update Software page.
+pub const SOFTWARE_CHOICES: &str = "/api/v1/software-choices";
+/// GET and PUT: networks that software may be fetched from beside public ones.
+pub const SOFTWARE_SOURCES: &str = "/api/v1/software-sources";
 /// The socket below a manager's data directory that answers the same API to whoever may open it.
 pub const LOCAL_SOCKET: &str = "run/cms.sock";
 /// What an API token begins with: `weir-api.<id>.<secret>`.

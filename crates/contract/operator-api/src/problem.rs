@@ -177,6 +177,14 @@ reasons! {
     NoRouterOnline, "no_router_online", 503, "No router online", "bring a router into service first";
     /// Too many questions wait for the device.
     TooManyQuestions, "too_many_questions", 503, "Too many questions", "wait for the earlier ones to be answered";
+    /// The software file is in a state in which this cannot be done.
+    SoftwareState, "software_state", 409, "Not in this state", "see the software file's state with `weir software show ID`";
+    /// Devices run the version of this software file, and no other file could bring them back to it.
+    SoftwareInUse, "software_in_use", 409, "Software file in use", "register another file of this version first, or delete it with `--override`";
+    /// The URL may not be fetched from.
+    SourceRefused, "source_refused", 422, "Source refused", "use an http or https URL, or upload the file";
+    /// What was sent is not what was announced.
+    UploadBroken, "upload_broken", 400, "Upload broken", "send the file again";
     /// This manager is the standby.
     NotPrimary, "not_primary", 421, "Not the primary", "send the request to the primary";
     /// The two builds have no protocol version in common.

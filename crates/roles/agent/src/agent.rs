@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::sync::watch;
 use weir_device_api::{Condition, Drain, Hello, Listeners, Load, RouterContact, hello::PROTOCOL, keepalive::EngineState, report::Rejected};
-use weir_model::{AlarmReason, DeviceConfiguration, DeviceName, Profile, Role, Stamp, VERSION, configuration::EngineEntry};
+use weir_model::{AlarmReason, DeviceConfiguration, DeviceName, Profile, Role, Stamp, configuration::EngineEntry, version};
 use weir_telemetry::{Chain, Tasks};
 
 /// What a router's crate answers to "where would this client be sent, and why".
@@ -173,7 +173,7 @@ impl Shared {
     pub(crate) fn hello(&self) -> Hello {
         Hello {
             protocol: PROTOCOL,
-            version: VERSION.to_owned(),
+            version: version().to_owned(),
             device: self.settings.device.clone(),
             role: self.settings.role,
             stamp: self.stamp(),

@@ -6,7 +6,7 @@ use crate::{
 };
 use std::net::SocketAddr;
 use weir_device_api::{EnrolAnswer, EnrolRequest, EnrolToken, Hello, Listeners, hello, paths};
-use weir_model::{DeviceName, Role, Stamp, VERSION};
+use weir_model::{DeviceName, Role, Stamp, version};
 use weir_net::identity::{CertificateRequest, IdentityError, Subject};
 
 /// Why a device could not enrol.
@@ -45,7 +45,7 @@ pub async fn enrol(
     let key = state.enrolment_key(|| Ok(CertificateRequest::create(&subject)?.key_pem))?;
     let request = CertificateRequest::with_key(&subject, &key)?;
     let body = EnrolRequest {
-        hello: Hello { protocol: hello::PROTOCOL, version: VERSION.to_owned(), device: device.clone(), role, stamp: Stamp::default() },
+        hello: Hello { protocol: hello::PROTOCOL, version: version().to_owned(), device: device.clone(), role, stamp: Stamp::default() },
         token: token.to_string(),
         certificate_request: request.request_pem,
         listeners,

@@ -23,7 +23,7 @@ use std::{
 use tokio::sync::{oneshot, watch};
 use weir_database::{Database, DatabaseError};
 use weir_device_api::{Hello, Report, hello::PROTOCOL};
-use weir_model::{DeviceName, Role, VERSION};
+use weir_model::{DeviceName, Role, version};
 use weir_net::identity::Authority;
 use weir_operator_api::{ApiToken, Problem, Reason};
 use weir_telemetry::Tasks;
@@ -139,7 +139,7 @@ impl App {
     pub(crate) fn hello(&self) -> Hello {
         Hello {
             protocol: PROTOCOL,
-            version: VERSION.to_owned(),
+            version: version().to_owned(),
             device: self.name.clone(),
             role: Role::Manager,
             stamp: self.network.borrow().stamp,

@@ -35,6 +35,7 @@ mod series;
 mod server;
 mod snapshot;
 mod socket;
+mod software;
 pub mod standby;
 mod status;
 mod tables;

@@ -15,7 +15,7 @@ use axum::{
 };
 use std::{io, net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::watch;
-use weir_model::{DeviceName, VERSION};
+use weir_model::{DeviceName, version};
 use weir_net::tls::{ClientAuth, TlsError, server_config};
 use weir_operator_api::{AlarmCounts, DeviceCounts, ManagerRole, NetworkStatus, PrimaryAddress, Problem, Reason, paths};
 use weir_telemetry::Tasks;
@@ -107,7 +107,7 @@ async fn status(State(shown): State<Arc<Shown>>) -> Json<NetworkStatus> {
         name: shown.name.clone(),
         network: shown.network.clone(),
         role: ManagerRole::Standby,
-        version: VERSION.to_owned(),
+        version: version().to_owned(),
         term: 0,
         generation: 0,
         uptime_ms: weir_clock::monotonic_ms().saturating_sub(shown.started_ms),

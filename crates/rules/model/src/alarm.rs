@@ -37,11 +37,13 @@ pub enum AlarmReason {
     DrainTimeout,
     /// A fault broke a capacity floor; a draining device was returned to service if there was one.
     UpgradeGuard,
+    /// Something else is behind the URL of a software file than what was verified.
+    ImageQuarantined,
 }
 
 impl AlarmReason {
     /// Every reason.
-    pub const ALL: [AlarmReason; 9] = [
+    pub const ALL: [AlarmReason; 10] = [
         AlarmReason::DeviceOffline,
         AlarmReason::ClockSkew,
         AlarmReason::WorkerCrashed,
@@ -51,6 +53,7 @@ impl AlarmReason {
         AlarmReason::OffloadLong,
         AlarmReason::DrainTimeout,
         AlarmReason::UpgradeGuard,
+        AlarmReason::ImageQuarantined,
     ];
 
     /// How bad it is.
@@ -61,7 +64,8 @@ impl AlarmReason {
             | AlarmReason::ConfigurationRejected
             | AlarmReason::OriginUnreachable
             | AlarmReason::DrainTimeout
-            | AlarmReason::UpgradeGuard => Severity::Major,
+            | AlarmReason::UpgradeGuard
+            | AlarmReason::ImageQuarantined => Severity::Major,
             AlarmReason::ClockSkew | AlarmReason::OffloadLong => Severity::Minor,
         }
     }
@@ -82,6 +86,7 @@ impl AlarmReason {
             AlarmReason::OffloadLong => "return the device to service with `weir unoffload DEVICE --why TEXT`, or acknowledge the alarm",
             AlarmReason::DrainTimeout => "see on the device's page what still runs on it; return it to service or wait",
             AlarmReason::UpgradeGuard => "bring the location's other engines back before another one is taken out",
+            AlarmReason::ImageQuarantined => "find out who changed the file behind the URL; then validate it again or delete it",
         }
     }
 
@@ -97,6 +102,7 @@ impl AlarmReason {
             AlarmReason::OffloadLong => "OFFLOAD_LONG",
             AlarmReason::DrainTimeout => "DRAIN_TIMEOUT",
             AlarmReason::UpgradeGuard => "UPGRADE_GUARD",
+            AlarmReason::ImageQuarantined => "IMAGE_QUARANTINED",
         }
     }
 }

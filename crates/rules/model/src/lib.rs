@@ -12,6 +12,8 @@ pub mod origin;
 pub mod profile;
 pub mod release;
 pub mod service;
+pub mod software;
+pub mod source;
 pub mod stamp;
 pub mod status;
 pub mod version;
@@ -25,9 +27,8 @@ pub use origin::OriginUrl;
 pub use profile::Profile;
 pub use release::{Gate, GateKind, InvalidReason, ReleaseCheck, ReleaseInterface, Span};
 pub use service::DeliveryService;
+pub use software::{DownloadMethod, SoftwareCheck, SoftwareReason, SoftwareState, Verdict};
+pub use source::{FetchReason, SourceAllow};
 pub use stamp::Stamp;
 pub use status::{DeviceStatus, Role};
-pub use version::{Line, Version};
-
-/// The version of this build, as `--version`, every HELLO, page and metric show it.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub use version::{Line, Version, version};

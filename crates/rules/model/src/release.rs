@@ -188,6 +188,31 @@ pub enum InvalidReason {
 }
 
 impl InvalidReason {
+    /// All of them.
+    pub const ALL: [Self; 21] = [
+        Self::Unreadable,
+        Self::NotAnArchive,
+        Self::Truncated,
+        Self::TooLarge,
+        Self::UnsafeEntry,
+        Self::MetadataMalformed,
+        Self::MetadataMissing,
+        Self::Unsigned,
+        Self::DuplicateSignature,
+        Self::Rollback,
+        Self::MetadataMixed,
+        Self::Expired,
+        Self::Delisted,
+        Self::WrongSize,
+        Self::WrongDigest,
+        Self::ManifestMalformed,
+        Self::WrongFile,
+        Self::WrongVersion,
+        Self::WrongArch,
+        Self::UnknownLine,
+        Self::MigrationOneWay,
+    ];
+
     /// The word on pages, in JSON and in the command's output.
     pub fn as_str(self) -> &'static str {
         match self {

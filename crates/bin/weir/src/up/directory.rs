@@ -11,7 +11,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
-use weir_model::VERSION;
+use weir_model::version;
 use weir_slots::{DataDirectory, FileSystem, Image, Installed};
 
 /// Size of a Unix socket's path in the kernel, final zero included (unix(7)).
@@ -90,12 +90,13 @@ impl Directory {
         };
         let made: Made =
             serde_json::from_str(&text).map_err(|e| Misconfigured(format!("{} is damaged ({e}); choose another --dir", path.display())))?;
-        if made.version != VERSION {
+        if made.version != version() {
             return Err(Misconfigured(format!(
-                "{} is a network of version {}, this is {VERSION}; a network changes version by its own software update, which this version does not have yet: \
+                "{} is a network of version {}, this is {}; a network changes version by its own software update, which this version does not have yet: \
                  run the {} program on it, or choose another --dir",
                 self.root.display(),
                 made.version,
+                version(),
                 made.version
             ))
             .into());
@@ -166,7 +167,7 @@ mod tests {
         let directory = Directory::open(dir.path()).expect("open");
         let second = Directory::open(dir.path()).err().expect("refused").to_string();
         assert!(second.contains("another `weir up` runs"), "{second}");
-        let mut made = Made { version: VERSION.into(), base: Ipv4Addr::new(127, 77, 0, 0), engines: 6, origin: None };
+        let mut made = Made { version: version().into(), base: Ipv4Addr::new(127, 77, 0, 0), engines: 6, origin: None };
         directory.keep(&made).expect("keep");
         assert_eq!(directory.made().expect("made"), Some(made.clone()));
         made.version = "0.9.0-b1".into();

@@ -17,7 +17,7 @@ use weir_agent::{
     control::Control,
 };
 use weir_device_api::Load;
-use weir_model::{DeviceName, Role, VERSION};
+use weir_model::{DeviceName, Role, version};
 use weir_net::{
     cores::Cores,
     http1::{Gate, Limits, serve},
@@ -91,7 +91,7 @@ pub(super) fn admin(
     let (device, role) = (who.0.to_string(), who.1.to_string());
     let health = Arc::new(move || {
         let (term, generation) = stamp();
-        Health { state: *state.0.borrow(), device: device.clone(), role: role.clone(), version: VERSION, term, generation }
+        Health { state: *state.0.borrow(), device: device.clone(), role: role.clone(), version: version(), term, generation }
     });
     let service = Admin::new(metrics.clone(), health);
     for listener in sockets.tcp("admin") {
@@ -108,7 +108,7 @@ pub(super) fn admin(
 
 /// Waits for the keeper to say ACCEPT, after READY.
 pub(super) async fn ready(sender: &ControlSender, events: &mut mpsc::Receiver<Event>) -> anyhow::Result<bool> {
-    sender.ready(VERSION).context("tell the keeper READY")?;
+    sender.ready(version()).context("tell the keeper READY")?;
     match events.recv().await {
         Some(Event::Accept) => Ok(true),
         Some(Event::Stop | Event::Drain { .. } | Event::Exit | Event::Closed) | None => Ok(false),

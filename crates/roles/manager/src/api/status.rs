@@ -3,7 +3,7 @@
 use crate::{app::App, device_view::counts, tables};
 use axum::{Json, extract::State};
 use std::sync::Arc;
-use weir_model::{Severity, VERSION};
+use weir_model::{Severity, version};
 use weir_operator_api::{AlarmCounts, ManagerRole, NetworkStatus};
 
 use super::Refused;
@@ -26,7 +26,7 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Result<Json<NetworkSt
         name: app.name.clone(),
         network: network.network.clone(),
         role: ManagerRole::Primary,
-        version: VERSION.to_owned(),
+        version: version().to_owned(),
         term: network.stamp.term,
         generation: network.stamp.generation,
         uptime_ms: weir_clock::monotonic_ms().saturating_sub(app.started_ms),

@@ -3,7 +3,7 @@
 use super::{Viewer, assets};
 use crate::{app::App, change::Refusal, tables};
 use std::fmt;
-use weir_model::{Severity, VERSION};
+use weir_model::{Severity, version};
 use weir_operator_api::AlarmCounts;
 
 /// The frame of a page; templates that extend `base.html` have it as `page`.
@@ -54,7 +54,7 @@ impl Page {
             user: String::new(),
             csrf: String::new(),
             lights: AlarmCounts::default(),
-            version: VERSION,
+            version: version(),
             generation: network.stamp.generation,
             locked: false,
             notice: None,

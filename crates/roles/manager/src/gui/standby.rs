@@ -7,7 +7,7 @@ use axum::{
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
-use weir_model::VERSION;
+use weir_model::version;
 use weir_operator_api::{AlarmCounts, PrimaryAddress};
 
 #[derive(Template)]
@@ -34,7 +34,7 @@ pub(crate) fn page(name: &str, network: &str, primary: &PrimaryAddress, path: &s
         user: String::new(),
         csrf: String::new(),
         lights: AlarmCounts::default(),
-        version: VERSION,
+        version: version(),
         generation: 0,
         locked: false,
         notice: None,
