@@ -32,6 +32,7 @@ fn configuration() -> DeviceConfiguration {
         managers: Vec::new(),
         // Patient enough for the longest run: the engine is not heard again.
         profile: Profile { keepalive_ms: 1_000_000_000, ..Profile::rehearsal() },
+        level: None,
         keepalive_keys: Vec::new(),
         locations: vec![LocationEntry { name: "east".parse().expect(named), parent: None }],
         engines: vec![EngineEntry {

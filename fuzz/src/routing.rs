@@ -15,6 +15,7 @@ static NETWORK: LazyLock<Network> = LazyLock::new(|| {
         location: None,
         managers: Vec::new(),
         profile: Profile::rehearsal(),
+        level: None,
         keepalive_keys: Vec::new(),
         locations: Vec::new(),
         engines: Vec::new(),

@@ -18,6 +18,9 @@ pub struct NetworkFile {
     pub engines: Vec<Device>,
     /// Delivery services.
     pub services: Vec<Service>,
+    /// The release directory whose root the network has pinned.
+    #[serde(default)]
+    pub release_keys: Option<PathBuf>,
 }
 
 /// A manager.

@@ -6,17 +6,25 @@
 //! keep starting streams ([`starts`]). A [`Viewer`] follows redirects and may have a resolver of its own ([`resolver`]), which
 //! asks the routers' DNS ([`dns`]). The operator is [`Api`], with [`offload`] on top, or [`Pages`] and a real [`browser`].
 //!
+//! Releases come from a [`Publisher`] with the keys the network trusts; [`archive`] and [`forge`] break them, and a [`Depot`]
+//! serves them as well or as badly as a test asks for.
+//!
 //! Origins are Debian's nginx ([`Nginx`]) or a scripted server ([`Origin`]).
 //!
-//! The tests run one network at a time (`--test-threads=1`). `WEIR_BIN` names the binary under test, `WEIR_TOOLS` the
-//! folder of installed node tools, `WEIR_SKIP` prerequisites whose absence skips a test instead of failing it.
+//! The tests run one network at a time (`--test-threads=1`). `WEIR_BIN` names the binary under test, `WEIR_DIST` the
+//! folder of synthetic lines, `WEIR_DEV_KEYS` the release directory that signs, `WEIR_TOOLS` the folder of installed node tools, `WEIR_SKIP` prerequisites whose absence skips a test instead of failing it.
 
 pub mod api;
+pub mod archive;
 pub mod browser;
+pub mod by_hand;
 pub mod client;
 pub mod contract;
 pub mod dns;
+pub mod forge;
 pub mod hls;
+pub mod hostile;
+pub mod lines;
 pub mod network;
 pub mod nginx;
 pub mod offload;
@@ -28,17 +36,21 @@ pub mod player;
 pub mod playlist;
 pub mod prerequisite;
 pub mod process;
+pub mod publisher;
 pub mod resolver;
+pub mod software;
 pub mod starts;
 pub mod viewer;
 pub mod wait;
 
 pub use api::Api;
 pub use client::{Answer, Ask, Client};
+pub use hostile::Depot;
 pub use network::{Network, Part};
 pub use nginx::Nginx;
 pub use origin::Origin;
 pub use pages::Pages;
+pub use publisher::Publisher;
 pub use viewer::Viewer;
 pub use wait::{wait_for, wait_until};
 

@@ -2,12 +2,13 @@
 
 use crate::{
     contract::{Device, NetworkFile},
+    lines,
     process::{self, Process, Signal},
     wait::wait_until,
 };
 use anyhow::{Context, bail};
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     time::Duration,
@@ -23,6 +24,9 @@ const GONE_DEADLINE: Duration = Duration::from_secs(15);
 /// Lines of `weir up`'s own words shown when a test fails.
 const SAID_LINES: usize = 30;
 
+/// The last octet of an address that `weir up` gives to nobody.
+const SPARE_HOST: u32 = 240;
+
 /// Which process of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -37,6 +41,7 @@ pub enum Part {
 pub struct Builder {
     engines: Option<u16>,
     origin: Option<String>,
+    program: Option<PathBuf>,
 }
 
 impl Builder {
@@ -54,6 +59,13 @@ impl Builder {
         self
     }
 
+    /// Run this program instead of the binary under test.
+    #[must_use]
+    pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = Some(program.into());
+        self
+    }
+
     /// Starts it and waits until it is in service.
     pub async fn start(self) -> anyhow::Result<Network> {
         let dir = tempfile::Builder::new().prefix("weir-test-").tempdir().context("make the network's directory")?;
@@ -64,7 +76,8 @@ impl Builder {
         if let Some(origin) = self.origin {
             arguments.extend(["--origin".to_owned(), origin]);
         }
-        let mut network = Network { dir, up: None, file: None };
+        let program = self.program.unwrap_or_else(weir_binary);
+        let mut network = Network { dir, program, up: None, file: None };
         network.up(&arguments).await?;
         Ok(network)
     }
@@ -73,6 +86,7 @@ impl Builder {
 /// A running (or, between [`Network::stop`] and [`Network::resume`], stopped) network.
 pub struct Network {
     dir: TempDir,
+    program: PathBuf,
     up: Option<Process>,
     file: Option<NetworkFile>,
 }
@@ -89,8 +103,13 @@ pub fn weir_binary() -> PathBuf {
 
 /// `weir` with these arguments, not yet started.
 pub fn weir<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
-    let mut command = Command::new(weir_binary());
-    command.args(arguments).stdin(Stdio::null());
+    program(&weir_binary(), arguments)
+}
+
+/// Another build of `weir` with these arguments, not yet started.
+pub fn program<S: AsRef<std::ffi::OsStr>>(program: &Path, arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).env("WEIR_DEV_KEYS", lines::keys());
     process::without_proxies(&mut command);
     command
 }
@@ -114,7 +133,7 @@ impl Network {
         }
         let said = std::fs::File::create(self.said_path()).context("make up.said")?;
         let begin = weir_clock::monotonic();
-        let mut command = weir(["up", "--no-browser", "--dir"]);
+        let mut command = program(&self.program, ["up", "--no-browser", "--dir"]);
         command.arg(self.dir()).args(arguments).stdout(said.try_clone().context("share up.said")?).stderr(said);
         let mut up = Process::start(&mut command)?;
         while !path.exists() {
@@ -189,7 +208,7 @@ impl Network {
 
     /// `weir --network DIR ARGUMENTS`, run to its end.
     pub async fn weir(&self, arguments: &[&str]) -> anyhow::Result<Output> {
-        let mut command = weir(["--network"]);
+        let mut command = program(&self.program, ["--network"]);
         command.arg(self.dir()).args(arguments);
         output(command).await
     }
@@ -201,6 +220,17 @@ impl Network {
             bail!("weir {arguments:?} ended ({}): {}", output.status, String::from_utf8_lossy(&output.stderr));
         }
         serde_json::from_slice(&output.stdout).with_context(|| format!("weir {arguments:?} prints JSON"))
+    }
+
+    /// An address of its /24, from which its managers may fetch software, that no device has.
+    ///
+    /// # Panics
+    /// When the manager has none.
+    pub fn spare_address(&self) -> IpAddr {
+        match self.file().manager.device.expect("a manager listens for devices").ip() {
+            IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & 0xffff_ff00 | SPARE_HOST).into(),
+            IpAddr::V6(address) => panic!("networks of tests are IPv4, not {address}"),
+        }
     }
 
     /// A device's data directory.

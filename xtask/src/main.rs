@@ -3,6 +3,7 @@
 
 mod command;
 mod deny;
+mod dist;
 mod fence;
 mod findings;
 mod graph;
@@ -12,6 +13,7 @@ mod media;
 mod prerequisites;
 mod python;
 mod suite;
+mod synthetic;
 mod tally;
 mod tidy;
 
@@ -30,14 +32,17 @@ Usage: cargo xtask COMMAND
                   --quick: format, clippy, layers, tidy and every test but the system tests
   layers          the dependency graph against layers.toml, deny.toml and the unsafe fence
   tidy            house rules on every tracked file
+  dist ARGS       a signed release archive of this line or a synthetic one: `cargo xtask dist --help`
+  synthetic       the synthetic lines that system tests install, below target/dist-test
   bench [ARGS]    side by side with nginx (bench/run.sh); ARGS are passed on
   tools           what the tests need besides Rust: installed, or named
   soak            long runs of the fuzz targets
   media           make the demo stream again with ffmpeg
 
 Environment:
-  WEIR_SKIP          test: prerequisites to go on without (nginx, ffmpeg, chromium, hls.js, kdig, dnspython, schemathesis),
-                     separated by commas
+  WEIR_SKIP          test: prerequisites to go on without (nginx, ffmpeg, chromium, hls.js, kdig, dnspython, schemathesis,
+                     tuf), separated by commas
+  WEIR_DEV_KEYS      dist: the release directory that signs when --keys is not given
   WEIR_SOAK_SECONDS  soak: seconds per fuzz target, 300 if not given
 ";
 
@@ -62,6 +67,9 @@ fn dispatch(arguments: &[&str]) -> Result<bool> {
         ["layers"] => suite::report(layers::check(&root)?)?,
         ["tidy"] => suite::report(tidy::check(&root)?)?,
         ["bench", rest @ ..] => run(&Command::new("bench/run.sh", rest).directory(&root))?,
+        ["dist", "--help" | "-h"] => print!("{}", dist::HELP),
+        ["dist", rest @ ..] => distribute(&root, rest)?,
+        ["synthetic"] => synthetic::make(&root, &suite::target(&root))?,
         ["tools"] => suite::tools(&root)?,
         ["soak"] => suite::soak(&root)?,
         ["media"] => media::make(&root)?,
@@ -69,6 +77,13 @@ fn dispatch(arguments: &[&str]) -> Result<bool> {
         other => bail!("unknown command {:?}; `cargo xtask --help` lists them", other.join(" ")),
     }
     Ok(true)
+}
+
+fn distribute(root: &Path, arguments: &[&str]) -> Result<()> {
+    let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    let (keys, home) = (variable("WEIR_DEV_KEYS"), variable("HOME"));
+    let dist = dist::Dist::read(arguments, keys.as_deref(), home.as_deref())?;
+    dist::run_dist(root, &suite::target(root), &dist).map(|_| ())
 }
 
 /// The workspace's folder.

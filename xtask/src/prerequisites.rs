@@ -38,6 +38,7 @@ const TOOLS: &[Tool] = &[
         purpose: "installing schemathesis",
         proof: CAN_MAKE_ENVIRONMENTS,
     },
+    Tool { name: "tuf", program: "python3", package: "python3-venv", purpose: "installing python-tuf", proof: CAN_MAKE_ENVIRONMENTS },
 ];
 
 /// Folder of the node tools' manifest and lock file.

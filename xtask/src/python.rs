@@ -9,7 +9,7 @@ use crate::command::{Command, run};
 /// What is installed, relative to the repository.
 const REQUIREMENTS: &str = "tests/tools/requirements.txt";
 /// The names of `WEIR_SKIP` that it brings.
-pub(crate) const NAMES: [&str; 2] = ["dnspython", "schemathesis"];
+pub(crate) const NAMES: [&str; 3] = ["dnspython", "schemathesis", "tuf"];
 
 fn environment(tools: &Path) -> PathBuf {
     tools.join("python")

@@ -10,7 +10,7 @@ use crate::command::{Command, run, stream};
 use crate::findings::Findings;
 use crate::graph::{self, Graph};
 use crate::tally::Tally;
-use crate::{layers, prerequisites, tidy};
+use crate::{layers, prerequisites, synthetic, tidy};
 
 /// The crate of the system tests.
 const SYSTEM_TESTS: &str = "weir-tests";
@@ -67,8 +67,10 @@ pub(crate) fn test(root: &Path, extent: Extent) -> Result<bool> {
         suite.not_run("documentation tests");
     }
     if extent == Extent::Full && built {
+        suite.step("synthetic lines", |suite, _| synthetic::make(&suite.root, &suite.target));
         suite.step("system tests", |suite, tally| suite.system(tally));
     } else if extent == Extent::Full {
+        suite.not_run("synthetic lines");
         suite.not_run("system tests");
     }
     Ok(suite.summary())
@@ -86,7 +88,8 @@ pub(crate) fn tools(root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn target(root: &Path) -> PathBuf {
+/// Cargo's target folder.
+pub(crate) fn target(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder))
 }
 
@@ -173,6 +176,8 @@ impl Suite {
         let mut command = Command::new("cargo", &["test", "--workspace", "--no-fail-fast"])
             .directory(&self.root)
             .environment("WEIR_BIN", self.target.join("debug/weir"))
+            .environment("WEIR_DIST", synthetic::folder(&self.target))
+            .environment("WEIR_DEV_KEYS", synthetic::keys(&self.target))
             .environment("WEIR_TOOLS", self.tools())
             .environment("WEIR_SKIP", self.skipped.join(","));
         for name in names {

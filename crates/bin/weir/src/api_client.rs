@@ -1,16 +1,22 @@
 //! A client of the manager's REST API, over TLS with an API token or over the box-local socket.
 
+mod file_body;
+
 use crate::cli::Target;
 use crate::commands::Misconfigured;
 use crate::up::network::NetworkFile;
 use anyhow::{Context, bail};
-use reqwest::Method;
+use file_body::FileBody;
+use reqwest::{Method, header};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{path::Path, time::Duration};
 use weir_operator_api::{Listing, Problem, paths};
 
 /// Patience for an answer: longer than the manager's own patience with a device it asks.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Slowest mean rate of an upload that is waited for, in bytes per second.
+const UPLOAD_SLOWEST: u64 = 16 * 1024;
 
 /// The client.
 pub(crate) struct ApiClient {
@@ -62,14 +68,23 @@ impl ApiClient {
         Ok(Self { http, base: "http://localhost".into(), shown: socket.display().to_string(), token: None })
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> anyhow::Result<reqwest::Response> {
-        let mut request = self.http.request(method, format!("{}{path}", self.base));
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
+    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
         }
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> anyhow::Result<reqwest::Response> {
+        let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request.json(body);
         }
+        self.answer(request).await
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
         let response = request.send().await.with_context(|| format!("ask the manager at {}", self.shown))?;
         if response.status().is_success() {
             return Ok(response);
@@ -116,6 +131,24 @@ impl ApiClient {
         response.json().await.with_context(|| format!("read the manager's answer to PUT {path}"))
     }
 
+    /// PUT of a file's bytes, read while they are sent; `watch` is told how many went so far.
+    pub(crate) async fn upload<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        file: &Path,
+        watch: impl Fn(u64) + Send + Sync + Unpin + 'static,
+    ) -> anyhow::Result<T> {
+        let body = FileBody::open(file, watch).await?;
+        let length = body.length();
+        let request = self
+            .request(Method::PUT, path)
+            .timeout(ANSWER_TIMEOUT + Duration::from_secs(length / UPLOAD_SLOWEST))
+            .header(header::CONTENT_TYPE, "application/octet-stream")
+            .header(header::CONTENT_LENGTH, length)
+            .body(reqwest::Body::wrap(body));
+        self.answer(request).await?.json().await.with_context(|| format!("read the manager's answer to PUT {path}"))
+    }
+
     /// DELETE.
     pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
         self.send(Method::DELETE, path, None::<&()>).await.map(|_| ())
@@ -129,4 +162,97 @@ fn builder() -> reqwest::ClientBuilder {
 /// Percent-encodes one path segment or query value.
 pub(crate) fn escape(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    };
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{UnixListener, UnixStream},
+    };
+    use weir_operator_api::Reason;
+
+    /// A manager's data directory whose socket is listened on by nobody yet.
+    fn place() -> (tempfile::TempDir, UnixListener) {
+        weir_net::tls::install_provider();
+        let data = tempfile::tempdir().unwrap();
+        let socket = data.path().join(paths::LOCAL_SOCKET);
+        std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
+        let listener = UnixListener::bind(socket).unwrap();
+        (data, listener)
+    }
+
+    async fn read_head(stream: &mut UnixStream) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        String::from_utf8(head).unwrap().to_ascii_lowercase()
+    }
+
+    async fn answer(stream: &mut UnixStream, status: &str, body: &impl Serialize) {
+        let body = serde_json::to_string(body).unwrap();
+        let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    }
+
+    fn file(data: &Path, length: usize) -> std::path::PathBuf {
+        let path = data.join("archive.weir");
+        std::fs::write(&path, vec![7; length]).unwrap();
+        path
+    }
+
+    #[tokio::test]
+    async fn an_upload_arrives_whole_with_its_length_and_is_counted() {
+        const LENGTH: usize = 3_000_000;
+        let (data, listener) = place();
+        let file = file(data.path(), LENGTH);
+        let counted = Arc::new(AtomicU64::new(0));
+        let count = counted.clone();
+        let api = ApiClient::local(data.path()).unwrap();
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let head = read_head(&mut stream).await;
+            assert!(head.starts_with("put /somewhere http/1.1\r\n"), "{head}");
+            assert!(head.contains("\r\ncontent-length: 3000000\r\n") && !head.contains("transfer-encoding"), "{head}");
+            assert!(head.contains("\r\ncontent-type: application/octet-stream\r\n"), "{head}");
+            let mut body = vec![0; LENGTH];
+            stream.read_exact(&mut body).await.unwrap();
+            assert!(body.iter().all(|b| *b == 7));
+            answer(&mut stream, "200 OK", &41).await;
+        };
+        let upload = api.upload::<u32>("/somewhere", &file, move |sent| count.store(sent, Ordering::Relaxed));
+        let (answered, ()) = tokio::join!(upload, server);
+        assert_eq!(answered.unwrap(), 41);
+        assert_eq!(counted.load(Ordering::Relaxed), LENGTH as u64);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_in_the_middle_of_an_upload_is_heard() {
+        let (data, listener) = place();
+        let file = file(data.path(), 64 << 20);
+        let api = ApiClient::local(data.path()).unwrap();
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_head(&mut stream).await;
+            answer(&mut stream, "409 Conflict", &Problem::new(Reason::SoftwareState, "software file 3 is ready")).await;
+            // Whoever closes with bytes unread may destroy the answer on its way (RFC 9112 section 9.6).
+            let mut rest = vec![0; 1 << 20];
+            while stream.read(&mut rest).await.is_ok_and(|got| got > 0) {}
+        };
+        let client = async {
+            let answered = api.upload::<u32>("/somewhere", &file, |_| ()).await;
+            drop(api);
+            answered
+        };
+        let (answered, ()) = tokio::join!(client, server);
+        let error = answered.unwrap_err();
+        let problem = error.downcast_ref::<Problem>().unwrap_or_else(|| panic!("{error:#}"));
+        assert_eq!(problem.reason, Reason::SoftwareState);
+    }
 }

@@ -3,8 +3,8 @@
 mod release;
 mod software;
 
-pub(crate) use release::ReleaseVerb;
-pub(crate) use software::SoftwareVerb;
+pub(crate) use release::{BuildArgs, KeygenArgs, PackArgs, ReleaseVerb, RotateArgs, ShowArgs, VerifyArgs};
+pub(crate) use software::{RegisterArgs, SoftwareRef, SoftwareVerb, SoftwareWait};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{net::IpAddr, path::PathBuf, time::Duration};
@@ -71,7 +71,7 @@ pub(crate) enum Command {
         #[arg(long)]
         data: PathBuf,
     },
-    /// Make this program the one a device runs; its data directory has a device.toml
+    /// Make this program, or the one of a release archive, what a device runs; its data directory has a device.toml
     Install(InstallArgs),
     /// Enrol this box as a device: --manager https://ADDRESS:PORT (the manager's device address) --token TOKEN
     Enrol(EnrolArgs),
@@ -177,6 +177,15 @@ pub(crate) struct InstallArgs {
     /// The device's data directory
     #[arg(long)]
     pub(crate) data: PathBuf,
+    /// Install this release archive, which is verified, instead of this program
+    #[arg(long, value_name = "FILE")]
+    pub(crate) archive: Option<PathBuf>,
+    /// The root the archive is verified from; absent: release-root.json in the data directory
+    #[arg(long, value_name = "FILE", requires = "archive")]
+    pub(crate) root: Option<PathBuf>,
+    /// Make this root of release keys the device's: put it into the data directory as release-root.json
+    #[arg(long, value_name = "FILE")]
+    pub(crate) release_root: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -329,6 +338,10 @@ pub(crate) struct ServiceArgs {
     /// Store responses that set cookies
     #[arg(long)]
     pub(crate) store_set_cookie: bool,
+    /// The word its engines put as `detail` of Cache-Status
+    #[cfg(feature = "synthetic-next")]
+    #[arg(long, value_name = "WORD")]
+    pub(crate) detail: Option<String>,
 }
 
 #[derive(Subcommand)]

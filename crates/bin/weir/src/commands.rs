@@ -8,7 +8,7 @@ mod enrol;
 pub(crate) mod install;
 mod locations;
 mod offload;
-mod release;
+pub(crate) mod release;
 mod route;
 mod software;
 mod status;

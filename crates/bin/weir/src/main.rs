@@ -6,8 +6,12 @@
 mod api_client;
 mod cli;
 mod commands;
+#[cfg(feature = "faults")]
+mod faults;
 mod open_files;
 mod output;
+#[cfg(feature = "synthetic-next")]
+mod own_manifest;
 mod up;
 mod worker;
 
@@ -24,6 +28,11 @@ fn main() -> ExitCode {
     if arguments.get(1).is_some_and(|a| a == "keeper") {
         // The keeper runs before any runtime or TLS provider exists.
         return weir_keeper::main(arguments.into_iter().skip(2));
+    }
+    #[cfg(feature = "synthetic-next")]
+    if let Err(error) = own_manifest::take_version() {
+        eprintln!("weir: {error:#}");
+        return ExitCode::from(EXIT_CONFIGURATION);
     }
     let cli = match cli::Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,

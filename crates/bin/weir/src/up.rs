@@ -11,7 +11,9 @@ pub(crate) mod network;
 mod plan;
 mod ports;
 pub(crate) mod progress;
+mod release;
 mod service;
+mod software;
 
 use crate::{
     api_client::ApiClient,
@@ -28,7 +30,8 @@ use keepers::Keepers;
 use network::{EngineEntry, ManagerEntry, NetworkFile, RouterEntry, ServiceEntry};
 use plan::{Content, DOMAIN, Plan, SERVICE};
 use progress::Progress;
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use release::{Keys, OwnRelease};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use weir_model::{OriginUrl, Role, version};
 use weir_net::http1::{Gate, Limits, serve};
@@ -96,6 +99,12 @@ struct Up {
     _base: Base,
 }
 
+/// What every device is installed from.
+struct Prepared {
+    own: Arc<OwnRelease>,
+    keys: Arc<Keys>,
+}
+
 impl Up {
     async fn run(self: &Arc<Self>, started: std::time::Instant) -> anyhow::Result<()> {
         let mut stop = Stop::listen()?;
@@ -105,11 +114,11 @@ impl Up {
             prepared = self.prepare(&progress) => prepared.map(Some),
             () = stop.asked() => Ok(None),
         };
-        let Some(program) = prepared? else { return progress.finish("stopped before anything was started") };
+        let Some(prepared) = prepared? else { return progress.finish("stopped before anything was started") };
         let tasks = Tasks::new();
-        let mut keepers = Keepers::new(program);
+        let mut keepers = Keepers::new(prepared.own.program.clone());
         let begin = tokio::select! {
-            begun = self.begin(&mut keepers, &tasks, &progress) => begun.map(Some),
+            begun = self.begin(&prepared, &mut keepers, &tasks, &progress) => begun.map(Some),
             () = stop.asked() => Ok(None),
         };
         let outcome = match begin {
@@ -140,29 +149,33 @@ impl Up {
         outcome
     }
 
-    /// Free addresses, data directories and slots of every device; the program they all run.
-    async fn prepare(self: &Arc<Self>, progress: &Progress) -> anyhow::Result<std::path::PathBuf> {
+    /// Free addresses, release keys, data directories and slots of every device.
+    async fn prepare(self: &Arc<Self>, progress: &Progress) -> anyhow::Result<Prepared> {
         progress.step("preparing data directories");
         ports::free(&self.plan, self.directory.root(), self.content()).await?;
         let up = self.clone();
-        let (program, replaced) = tokio::task::spawn_blocking(move || up.install()).await.context("prepare data directories")??;
+        let (prepared, replaced) = tokio::task::spawn_blocking(move || up.install()).await.context("prepare data directories")??;
         if replaced {
             progress.note(&format!("development build replaced: version {} is the same, its digest is another", version()));
         }
-        Ok(program)
+        Ok(prepared)
     }
 
-    /// Blocks on the disk. Returns the program, and whether it replaced another build.
-    fn install(&self) -> anyhow::Result<(std::path::PathBuf, bool)> {
-        let (image, program) = self.directory.image()?;
+    /// Blocks on the disk. Also returns whether it replaced another build.
+    fn install(&self) -> anyhow::Result<(Prepared, bool)> {
+        let keys = Keys::open(self.directory.root())?;
+        let own = OwnRelease::prepare(&self.directory.images())?;
         let mut replaced = false;
         let cores = std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX));
         let threads = cores.min(DATA_THREADS_MAX);
         for device in &self.plan.devices {
-            let installed = self.directory.prepare(&device.name, &device.device_file(threads), &image)?;
+            let installed = self.directory.prepare(&device.name, &device.device_file(threads), &own.image)?;
             replaced |= matches!(installed, Installed::Replaced { .. });
+            if device.role == Role::Manager {
+                keys.pin(&self.data(&device.name))?;
+            }
         }
-        Ok((program, replaced))
+        Ok((Prepared { own: Arc::new(own), keys: Arc::new(keys) }, replaced))
     }
 
     fn content(&self) -> Content {
@@ -174,7 +187,7 @@ impl Up {
     }
 
     /// Starts everything; returns once all is in service.
-    async fn begin(&self, keepers: &mut Keepers, tasks: &Tasks, progress: &Progress) -> anyhow::Result<NetworkFile> {
+    async fn begin(&self, prepared: &Prepared, keepers: &mut Keepers, tasks: &Tasks, progress: &Progress) -> anyhow::Result<NetworkFile> {
         let origin = match &self.made.origin {
             Some(origin) => origin.clone(),
             None => start_demo_origin(self.plan.demo_origin(), tasks)?,
@@ -193,29 +206,37 @@ impl Up {
         let token = bootstrap::admin_token(&self.directory, &local).await?;
         let url = format!("https://{}", primary.listeners.https.expect("the primary has an API listener"));
         let api = ApiClient::over_tls(&url, &ca, &token)?;
+        let (own, keys) = (prepared.own.clone(), prepared.keys.clone());
+        let software = software::offer(&api, keys, own, self.made.base, self.directory.root());
+        tokio::try_join!(software, self.bring_into_service(&api, keepers, progress, &origin))?;
+        let network = self.network_file(url, token, origin, prepared.keys.path());
+        network.write(self.directory.root())?;
+        Ok(network)
+    }
+
+    /// Configures the network, enrols its devices and waits until viewers are served.
+    async fn bring_into_service(&self, api: &ApiClient, keepers: &mut Keepers, progress: &Progress, origin: &str) -> anyhow::Result<()> {
         progress.step("configuring locations, coverage zones and the delivery service");
-        bootstrap::configure(&api, &origin).await?;
+        bootstrap::configure(api, origin).await?;
         progress.step("enrolling devices");
-        bootstrap::enrol(&self.directory, &api, &self.plan).await?;
+        bootstrap::enrol(&self.directory, api, &self.plan).await?;
         for device in self.plan.devices.iter().skip(1) {
             keepers.start(&device.name, &self.data(&device.name));
         }
         progress.step("waiting for every device to be online");
-        service::wait("bringing every device online", SERVICE_PATIENCE, &mut keepers.ended, || service::all_online(&api, &self.plan))
+        service::wait("bringing every device online", SERVICE_PATIENCE, &mut keepers.ended, || service::all_online(api, &self.plan))
             .await?;
         progress.step("waiting for routers to send viewers on");
         for router in self.plan.of(Role::Router) {
             let address = router.listeners.http.expect("routers have an HTTP listener");
             let admin = router.listeners.admin.expect("every device has one");
-            service::wait("hearing every engine", SERVICE_PATIENCE, &mut keepers.ended, || service::hears(&api, admin)).await?;
+            service::wait("hearing every engine", SERVICE_PATIENCE, &mut keepers.ended, || service::hears(api, admin)).await?;
             service::wait("routing the first viewer", SERVICE_PATIENCE, &mut keepers.ended, || service::answers(address)).await?;
         }
-        let network = self.network_file(url, token, origin);
-        network.write(self.directory.root())?;
-        Ok(network)
+        Ok(())
     }
 
-    fn network_file(&self, url: String, token: String, origin: String) -> NetworkFile {
+    fn network_file(&self, url: String, token: String, origin: String, release_keys: &Path) -> NetworkFile {
         let managers: Vec<ManagerEntry> = self
             .plan
             .of(Role::Manager)
@@ -265,7 +286,7 @@ impl Up {
                 })
                 .collect(),
             services: vec![ServiceEntry { name: SERVICE.into(), domain: DOMAIN.into(), origin, sample: format!("/{DOMAIN}/{path}") }],
-            release_keys: None,
+            release_keys: Some(release_keys.to_owned()),
         }
     }
 }

@@ -28,6 +28,9 @@ pub(crate) struct Start {
     last_exit: Option<String>,
     /// Connections each data-plane listener may hold, and a manager's listeners together.
     connections: usize,
+    /// How it is broken.
+    #[cfg(feature = "faults")]
+    fault: Option<crate::faults::Fault>,
 }
 
 /// Runs the worker of the device whose data directory this is.
@@ -47,18 +50,35 @@ pub(crate) fn run(data: &Path) -> anyhow::Result<()> {
 
 fn start(device: Device) -> anyhow::Result<()> {
     tracing::info!(pid = std::process::id(), "worker starts");
+    #[cfg(feature = "faults")]
+    let fault = crate::faults::of_this_program()?;
     let metrics = Metrics::new(version(), device.role.as_str(), device.name.as_str());
     let worker_crashes = std::env::var("WEIR_WORKER_CRASHES").ok().and_then(|t| t.parse().ok()).unwrap_or(0);
     let last_exit = std::env::var("WEIR_LAST_EXIT").ok();
     let connections = open_files::connections(open_files::raise(), Limits::default().connections);
     let control = Control::connect()?;
-    let start = Start { device, control, metrics, worker_crashes, last_exit, connections };
+    let start = Start {
+        device,
+        control,
+        metrics,
+        worker_crashes,
+        last_exit,
+        connections,
+        #[cfg(feature = "faults")]
+        fault,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("control-plane")
         .enable_all()
         .build()
         .context("start the control-plane runtime")?;
+    #[cfg(feature = "faults")]
+    if start.fault == Some(crate::faults::Fault::NeverReady) {
+        let mut control = start.control;
+        runtime.block_on(crate::faults::never_ready(&mut control.events));
+        return Ok(());
+    }
     let outcome = runtime.block_on(async {
         match start.device.role {
             Role::Engine => engine::run(start).await,

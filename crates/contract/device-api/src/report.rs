@@ -92,6 +92,10 @@ pub struct Report {
     /// it ramps up after an offload. Absent: not said.
     #[serde(default)]
     pub share_permille: Option<u16>,
+    /// Engines: responses since the worker's start whose `Cache-Status` carried a delivery service's detail.
+    #[cfg(feature = "synthetic-next")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detailed_responses: Option<u64>,
 }
 
 /// Sessions a [`Drain`] lists at most: those begun last.

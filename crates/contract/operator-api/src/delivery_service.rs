@@ -23,6 +23,11 @@ pub struct DeliveryService {
     pub engines: Option<Vec<DeviceName>>,
     /// How it is cached.
     pub caching: Caching,
+    /// The word its engines put as `detail` of `Cache-Status` (RFC 9211 section 2.7); absent: none.
+    #[cfg(feature = "synthetic-next")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub detail: Option<weir_model::Detail>,
     /// Configuration generation of its last change.
     pub revision: u64,
 }
@@ -43,6 +48,10 @@ pub struct DeliveryServiceRequest {
     /// How it is cached.
     #[serde(default)]
     pub caching: Caching,
+    /// The word its engines put as `detail` of `Cache-Status`: 1 to 32 of a-z, 0-9 and '-'; absent or null: none.
+    #[cfg(feature = "synthetic-next")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 /// What a delivery service changes about RFC 9111.
@@ -73,5 +82,35 @@ impl From<Caching> for CachePolicy {
     fn from(caching: Caching) -> Self {
         let Caching { default_ttl_seconds, max_ttl_seconds, ignore_query, store_set_cookie } = caching;
         Self { default_ttl_seconds, max_ttl_seconds, ignore_query, store_set_cookie }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An answer of line 1.1, and the request that would be of it.
+    const ANSWER: &str = r#"{"id": 1, "name": "demo", "domain": "demo.weir.test", "origin": "http://127.0.7.250:9000", "engines": null,
+        "caching": {}, "detail": "gold", "revision": 7}"#;
+    const REQUEST: &str = r#"{"name": "demo", "domain": "demo.weir.test", "origin": "http://127.0.7.250:9000", "detail": "gold"}"#;
+
+    #[cfg(not(feature = "synthetic-next"))]
+    #[test]
+    fn line_1_0_passes_over_a_detail_and_refuses_to_set_one() {
+        let service: DeliveryService = serde_json::from_str(ANSWER).expect("answers may grow");
+        assert_eq!((service.name.as_str(), service.revision), ("demo", 7));
+        let refused = serde_json::from_str::<DeliveryServiceRequest>(REQUEST).expect_err("a field nobody knows");
+        assert!(refused.to_string().contains("detail"), "{refused}");
+    }
+
+    #[cfg(feature = "synthetic-next")]
+    #[test]
+    fn line_1_1_knows_a_detail() {
+        let service: DeliveryService = serde_json::from_str(ANSWER).expect("its own");
+        assert_eq!(service.detail.as_ref().map(weir_model::Detail::as_str), Some("gold"));
+        let request: DeliveryServiceRequest = serde_json::from_str(REQUEST).expect("its own");
+        assert_eq!(request.detail.as_deref(), Some("gold"));
+        let of_1_0: DeliveryService = serde_json::from_str(&ANSWER.replace(r#""detail": "gold", "#, "")).expect("of 1.0");
+        assert_eq!(of_1_0.detail, None);
     }
 }

@@ -94,6 +94,10 @@ pub struct LastReport {
     pub rejected: Option<RejectedConfiguration>,
     /// What is wrong, as far as it knows.
     pub conditions: Vec<DeviceCondition>,
+    /// Engines: responses since the worker's start whose `Cache-Status` carried a delivery service's detail.
+    #[cfg(feature = "synthetic-next")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detailed_responses: Option<u64>,
 }
 
 /// (term, generation) of a configuration.

@@ -185,6 +185,8 @@ reasons! {
     SourceRefused, "source_refused", 422, "Source refused", "use an http or https URL, or upload the file";
     /// What was sent is not what was announced.
     UploadBroken, "upload_broken", 400, "Upload broken", "send the file again";
+    /// The network's level does not have the feature yet.
+    GateClosed, "gate_closed", 409, "Feature gate closed", "raise the network's level when every device runs the line that has the feature";
     /// This manager is the standby.
     NotPrimary, "not_primary", 421, "Not the primary", "send the request to the primary";
     /// The two builds have no protocol version in common.

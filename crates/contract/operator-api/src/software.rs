@@ -3,7 +3,7 @@
 use crate::listing::Listing;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use weir_model::{DownloadMethod, Line, SoftwareCheck, SoftwareReason, SoftwareState, Verdict, Version};
 
 /// Most software files in one network.
@@ -171,11 +171,13 @@ pub struct SoftwareFileRequest {
 }
 
 /// Parameters of a DELETE.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
 pub struct SoftwareRemoval {
     /// Delete it although devices run its version and no other file could bring them back to it.
-    #[serde(rename = "override")]
+    #[serde(rename = "override", skip_serializing_if = "std::ops::Not::not")]
+    #[param(required = false)]
     pub overrides: bool,
 }
 

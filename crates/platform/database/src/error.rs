@@ -1,5 +1,6 @@
 //! Why the database refuses.
 
+use crate::law::Touch;
 use rusqlite::ErrorCode;
 use std::{io, path::PathBuf};
 
@@ -24,13 +25,17 @@ pub enum DatabaseError {
     },
     /// A newer build has written the schema.
     #[error(
-        "schema is ahead of this build: step {id} ({name}) is not known here; run the build that wrote it, or downgrade the database with it"
+        "schema is ahead of this build: step {id} ({name}){} is not known here; run {}",
+        written(written_by.as_deref()),
+        runner(written_by.as_deref())
     )]
     SchemaAhead {
         /// First unknown step.
         id: u32,
         /// Its name.
         name: String,
+        /// The version that wrote it; `None` when it did not say.
+        written_by: Option<String>,
     },
     /// A step that was run differs from the one of this build.
     #[error("schema step {id} ({name}) is not the one this database was built with")]
@@ -50,6 +55,60 @@ pub enum DatabaseError {
         /// SQLite's reason.
         source: rusqlite::Error,
     },
+    /// Steps would lose or change what is there; the database is as it was.
+    #[error("schema steps would not leave table {table} as it has to be: {how}")]
+    Touched {
+        /// Which table.
+        table: String,
+        /// What they would do.
+        how: Touch,
+    },
+    /// A step has no way back.
+    #[error("schema step {id} ({name}) has no way back")]
+    NoWayBack {
+        /// Which step.
+        id: u32,
+        /// Its name.
+        name: String,
+    },
+    /// The way back in the ledger is not the one that was put there.
+    #[error("the way back over schema step {id} ({name}) is damaged")]
+    WayBackDamaged {
+        /// Which step.
+        id: u32,
+        /// Its name.
+        name: String,
+    },
+    /// The database never was at this step.
+    #[error("there is no schema step {step} in this database, whose newest is {newest}")]
+    UnknownStep {
+        /// The step asked for.
+        step: u32,
+        /// The newest of the database; 0 when it has none.
+        newest: u32,
+    },
+    /// There is no such database.
+    #[error("there is no database {}", path.display())]
+    Absent {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Something else has the database open, so its schema cannot change.
+    #[error("the database {} is in use", path.display())]
+    InUse {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Something cannot be done to a file.
+    #[error("cannot {what} {}", path.display())]
+    File {
+        /// What.
+        what: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// The disk is full; nothing of the write was kept.
     #[error("the disk is full")]
     DiskFull,
@@ -62,6 +121,14 @@ pub enum DatabaseError {
     /// Anything else SQLite says.
     #[error("the database refused a statement")]
     Sqlite(#[source] rusqlite::Error),
+}
+
+fn written(by: Option<&str>) -> String {
+    by.map_or_else(String::new, |version| format!(", written by version {version},"))
+}
+
+fn runner(by: Option<&str>) -> String {
+    by.map_or_else(|| "the version that wrote it".to_owned(), |version| format!("version {version} or a later one of its line"))
 }
 
 impl From<rusqlite::Error> for DatabaseError {

@@ -1,20 +1,39 @@
-//! SQLite: one writer thread, a few readers, migrations with a ledger.
+//! SQLite: one writer thread, a few readers, schema steps up and down with a ledger.
 //!
 //! A [`Database`] owns one write connection on a thread of its own and [`READERS`] read-only connections on theirs; nothing
 //! of SQLite runs on the async runtime. A write is one transaction: it is committed, and on disk (WAL,
 //! `synchronous=FULL`), before [`Database::write`] answers `Ok`; any `Err` rolls it back. A read sees one snapshot of
 //! what was committed when it began. SQL is the caller's; only the ledger's is here.
+//!
+//! A schema step runs on a copy that takes the place of the database once it is proven (`flip`), is held to leaving what was
+//! there as it was (`law`), and stores its way back in the database itself (`ledger`), where [`downgrade`] finds it. Format and
+//! order: `docs/protocols/schema-steps.md`.
 
+mod disk;
+mod dump;
 mod error;
+mod flip;
+mod law;
 mod ledger;
 mod open;
+mod program;
+mod schema;
 mod threads;
 
+#[cfg(test)]
+mod tests;
+
+pub use dump::{dump, dump_sha256};
 pub use error::DatabaseError;
+pub use flip::remove;
+pub use law::Touch;
 pub use ledger::Migration;
 pub use rusqlite;
+pub use schema::{Downgraded, downgrade};
 
+use disk::FileSystem;
 use rusqlite::Transaction;
+use schema::Stamp;
 use std::{path::Path, sync::Arc};
 use threads::Threads;
 
@@ -31,10 +50,12 @@ pub struct Database {
 
 impl Database {
     /// Opens or creates the file, checks it, and takes the schema to the newest migration. `now_ms` (milliseconds since
-    /// 1970) is what the ledger notes. Blocks; call it before serving.
-    pub fn open(path: &Path, migrations: &[Migration], now_ms: u64) -> Result<Self, DatabaseError> {
-        let mut writer = open::writer(path)?;
-        ledger::bring_up(&mut writer, migrations, now_ms)?;
+    /// 1970) and `written_by` (the version of the program) are what the ledger notes. Blocks; call it before serving.
+    ///
+    /// # Errors
+    /// Whatever the reason, what was in the file is in it still.
+    pub fn open(path: &Path, migrations: &[Migration], now_ms: u64, written_by: &str) -> Result<Self, DatabaseError> {
+        let writer = schema::bring_up(&mut FileSystem, path, migrations, Stamp { now_ms, written_by })?;
         let readers = (0..READERS).map(|_| open::reader(path)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { threads: Arc::new(Threads::start(writer, readers)?) })
     }

@@ -25,6 +25,17 @@ pub(crate) fn writer(path: &Path) -> Result<Connection, DatabaseError> {
     Ok(connection)
 }
 
+/// The connection that makes a copy. A copy that is cut short is thrown away, so nothing of it is flushed before it is whole,
+/// and no journal is written that could be left over. References are checked at the end: a table that is made anew for a way
+/// back would take the rows that refer to it along.
+pub(crate) fn copy(path: &Path) -> Result<Connection, DatabaseError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    for (name, value) in [("journal_mode", "MEMORY"), ("synchronous", "OFF"), ("foreign_keys", "OFF"), ("trusted_schema", "OFF")] {
+        connection.pragma_update(None, name, value).map_err(|e| refused(path, e))?;
+    }
+    Ok(connection)
+}
+
 /// A read connection.
 pub(crate) fn reader(path: &Path) -> Result<Connection, DatabaseError> {
     // Opened for writing because a reader of a WAL database maintains its shared memory; `query_only` refuses the rest.

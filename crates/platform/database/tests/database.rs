@@ -9,16 +9,22 @@ use std::{
 use weir_database::{Database, DatabaseError, Migration};
 
 const STEPS: &[Migration] = &[
-    Migration { id: 1, name: "notes", up_sql: "CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT" },
+    Migration {
+        id: 1,
+        name: "notes",
+        up_sql: "CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT",
+        down_sql: None,
+    },
     Migration {
         id: 2,
         name: "tags",
         up_sql: "CREATE TABLE tag (note INTEGER NOT NULL REFERENCES note (id), word TEXT NOT NULL, PRIMARY KEY (note, word)) STRICT",
+        down_sql: None,
     },
 ];
 
 fn open(path: &Path) -> Database {
-    Database::open(path, STEPS, 1).expect("opens")
+    Database::open(path, STEPS, 1, "1.0.0-b1").expect("opens")
 }
 
 async fn add(database: &Database, text: &str) -> Result<(), DatabaseError> {
@@ -140,13 +146,14 @@ fn schemas_are_refused_for_a_reason() {
     let path = dir.path().join("a.db");
     drop(open(&path));
     drop(open(&path));
-    let behind = Database::open(&path, &STEPS[..1], 1).map(|_| ());
+    let behind = Database::open(&path, &STEPS[..1], 1, "1.0.0-b1").map(|_| ());
     assert!(matches!(&behind, Err(DatabaseError::SchemaAhead { id: 2, .. })), "{behind:?}");
     assert!(behind.expect_err("refused").to_string().starts_with("schema is ahead of this build"));
     let changed = [Migration { up_sql: "CREATE TABLE other (id INTEGER PRIMARY KEY) STRICT", ..STEPS[0] }, STEPS[1]];
-    assert!(matches!(Database::open(&path, &changed, 1).map(|_| ()), Err(DatabaseError::SchemaChanged { id: 1, .. })));
-    let broken = [STEPS[0], STEPS[1], Migration { id: 3, name: "broken", up_sql: "CREATE TABLE three (id INTEGER); NONSENSE" }];
-    assert!(matches!(Database::open(&path, &broken, 1).map(|_| ()), Err(DatabaseError::Migration { id: 3, .. })));
+    assert!(matches!(Database::open(&path, &changed, 1, "1.0.0-b1").map(|_| ()), Err(DatabaseError::SchemaChanged { id: 1, .. })));
+    let broken =
+        [STEPS[0], STEPS[1], Migration { id: 3, name: "broken", up_sql: "CREATE TABLE three (id INTEGER); NONSENSE", down_sql: None }];
+    assert!(matches!(Database::open(&path, &broken, 1, "1.0.0-b1").map(|_| ()), Err(DatabaseError::Migration { id: 3, .. })));
     drop(open(&path));
 }
 
@@ -156,7 +163,7 @@ fn damage_says_restore() {
     let path = dir.path().join("a.db");
     fs::write(&path, b"this is not a database, and long enough to be taken for a header.....................................")
         .expect("file");
-    let error = Database::open(&path, STEPS, 1).map(|_| ()).expect_err("refused");
+    let error = Database::open(&path, STEPS, 1, "1.0.0-b1").map(|_| ()).expect_err("refused");
     assert!(matches!(error, DatabaseError::Damaged { .. }), "{error:?}");
     assert!(error.to_string().contains("restore"));
 }

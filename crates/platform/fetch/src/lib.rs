@@ -3,9 +3,39 @@
 //! The URL's name is resolved once and the connection goes to the address that was checked; every redirect is resolved and
 //! checked like the first. Bytes, time and slowness are bounded, and a secret never follows a redirect to another origin.
 
+mod budget;
+mod connection;
+mod content;
+mod credentials;
+mod exchange;
+mod pace;
+mod resolve;
+mod target;
+
+use budget::Budget;
+use content::Content;
+pub use credentials::Credentials;
+use exchange::{Answer, Asked};
 use std::time::Duration;
+use target::Target;
 use weir_model::{FetchReason, SoftwareCheck, SourceAllow};
-use zeroize::Zeroizing;
+
+/// Longest wait for the resolver: as long as a stub resolver asks two servers twice.
+pub const RESOLVE: Duration = Duration::from_secs(10);
+/// Longest wait for a connection: a lost SYN is sent three times in that time.
+pub const CONNECT: Duration = Duration::from_secs(15);
+/// Longest silence of a server.
+pub const IDLE: Duration = Duration::from_secs(30);
+/// Longest download, redirects and all.
+pub const TOTAL: Duration = Duration::from_secs(3600);
+/// Slowest rate worth waiting for, in bytes per second: an archive of 50 MB in `TOTAL`.
+pub const SLOWEST: u64 = 14 << 10;
+/// What the rate is measured over.
+pub const SLOW_WINDOW: Duration = Duration::from_secs(60);
+/// Redirects followed: a mirror service needs two.
+pub const REDIRECTS_MAX: usize = 5;
+/// Most characters of a detail: what a server makes of it is bounded. A chain of redirects is not, since every URL of it is.
+const DETAIL_CHARS_MAX: usize = 300;
 
 /// What a download may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,34 +50,28 @@ pub struct Limits {
     pub idle: Duration,
     /// Longest time for everything.
     pub total: Duration,
-    /// Slowest mean rate over any `slow_window`, in bytes per second.
+    /// Slowest mean rate over each `slow_window`, in bytes per second.
     pub slowest: u64,
-    /// See `slowest`.
+    /// Time spent waiting for the server that `slowest` is measured over. Time in the sink does not count.
     pub slow_window: Duration,
     /// Most redirects followed.
     pub redirects_max: usize,
 }
 
-/// A secret that a server asks for.
-#[derive(Clone, Default)]
-pub enum Credentials {
-    /// None.
-    #[default]
-    None,
-    /// RFC 7617.
-    Basic {
-        /// User name.
-        username: String,
-        /// Password.
-        password: Zeroizing<String>,
-    },
-    /// A header of the server's own.
-    Header {
-        /// Its name.
-        name: String,
-        /// Its value.
-        value: Zeroizing<String>,
-    },
+impl Limits {
+    /// Those of a release archive of at most `bytes_max` bytes.
+    pub fn for_archives(bytes_max: u64) -> Self {
+        Self {
+            bytes_max,
+            resolve: RESOLVE,
+            connect: CONNECT,
+            idle: IDLE,
+            total: TOTAL,
+            slowest: SLOWEST,
+            slow_window: SLOW_WINDOW,
+            redirects_max: REDIRECTS_MAX,
+        }
+    }
 }
 
 /// What is fetched.
@@ -55,19 +79,21 @@ pub enum Credentials {
 pub struct Source {
     /// http or https.
     pub url: String,
-    /// For the origin of `url` alone.
+    /// For the origin of `url` alone: once a redirect has left it they are not sent again, wherever the chain leads.
     pub credentials: Credentials,
 }
 
-/// What a caller is told on the way. Called from the async runtime: must not block.
+/// What a caller is told on the way, in the order of [`SoftwareCheck`]. Called from the async runtime: must not block.
 pub trait Watch: Send + Sync {
     /// A check passed, with what was found, one sentence.
     fn passed(&self, check: SoftwareCheck, detail: String);
-    /// Bytes that came, and those there will be if the server said so.
+    /// Bytes that came, and those there will be if the server said so: once with 0 before the first, then a few times a second, once
+    /// at the end.
     fn progress(&self, done: u64, total: Option<u64>);
 }
 
-/// Where the bytes go. Each call may block for the length of one write.
+/// Where the bytes go. Each call may block for the length of one write of at most a quarter of a MiB; on a multi-thread runtime the other
+/// tasks of the thread are moved off it meanwhile (so `fetch` cannot run inside a `LocalSet` of such a runtime).
 pub trait Sink: Send {
     /// Takes the next bytes.
     ///
@@ -81,7 +107,8 @@ pub trait Sink: Send {
 pub struct Fetched {
     /// Bytes.
     pub bytes: u64,
-    /// The URLs that were asked, in order; the last one answered with the content.
+    /// The URLs that were asked, in order, as they may be shown: without their queries, which may hold a signature. The last one
+    /// answered with the content.
     pub chain: Vec<String>,
 }
 
@@ -103,18 +130,109 @@ pub enum FetchError {
     Sink(#[source] std::io::Error),
 }
 
+/// What went wrong; the check it belongs to depends on where.
+struct Failure {
+    reason: FetchReason,
+    detail: String,
+}
+
+impl Failure {
+    fn new(reason: FetchReason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+
+    fn at(self, check: SoftwareCheck) -> FetchError {
+        let Self { reason, mut detail } = self;
+        if let Some((end, _)) = detail.char_indices().nth(DETAIL_CHARS_MAX) {
+            detail.truncate(end);
+            detail.push_str("...");
+        }
+        FetchError::Source { check, reason, detail }
+    }
+}
+
 /// Downloads `source` into `sink`. `expected` is the size that was stated; another one ends the download as soon as it shows.
+///
+/// A download that fails at [`SoftwareCheck::Size`] has said of `Download` how far it came. Dropping the future ends everything but a
+/// question to the system's resolver, which ends by itself.
 ///
 /// # Errors
 /// [`FetchError`]; what the sink took is the caller's to throw away.
 pub async fn fetch(
     source: &Source,
-    _allow: &SourceAllow,
-    _expected: Option<u64>,
-    _limits: &Limits,
-    _sink: &mut dyn Sink,
-    _watch: &dyn Watch,
+    allow: &SourceAllow,
+    expected: Option<u64>,
+    limits: &Limits,
+    sink: &mut dyn Sink,
+    watch: &dyn Watch,
 ) -> Result<Fetched, FetchError> {
-    let detail = format!("{} cannot be fetched yet", source.url);
-    Err(FetchError::Source { check: SoftwareCheck::Resolve, reason: FetchReason::ConnectFailed, detail })
+    let budget = Budget::new(limits.total);
+    let way = Way { allow, limits, budget: &budget, watch };
+    let (answer, chain) = way.follow(source).await?;
+    let content = Content { expected, limits, budget: &budget, watch };
+    let bytes = content.take(answer, sink).await?;
+    Ok(Fetched { bytes, chain })
+}
+
+/// The way to the server that has the content.
+struct Way<'a> {
+    allow: &'a SourceAllow,
+    limits: &'a Limits,
+    budget: &'a Budget,
+    watch: &'a dyn Watch,
+}
+
+impl Way<'_> {
+    async fn follow(&self, source: &Source) -> Result<(Answer, Vec<String>), FetchError> {
+        let mut target = Target::parse(&source.url).map_err(|failure| failure.at(SoftwareCheck::Resolve))?;
+        let mut secret = source.credentials.header().map_err(|failure| failure.at(SoftwareCheck::Resolve))?;
+        let mut chain = vec![target.shown()];
+        loop {
+            let connection = self.reach(&target, chain.len() == 1).await?;
+            let asked = exchange::ask(connection, &target, secret.as_ref(), self.limits, self.budget).await;
+            if !matches!(asked, Ok(Asked::Redirect(_))) {
+                // Whatever else it answered, or did not: it led nowhere else.
+                self.watch.passed(SoftwareCheck::Redirects, told(&chain));
+            }
+            let next = match asked.map_err(|failure| failure.at(SoftwareCheck::Download))? {
+                Asked::Content(answer) => return Ok((answer, chain)),
+                Asked::Redirect(head) => target.redirect(&head).map_err(|failure| failure.at(SoftwareCheck::Redirects))?,
+            };
+            if chain.len() > self.limits.redirects_max {
+                let detail = format!("more than {} redirects, the last one to {}", self.limits.redirects_max, next.shown());
+                return Err(Failure::new(FetchReason::TooManyRedirects, detail).at(SoftwareCheck::Redirects));
+            }
+            if !next.is_same_origin(&target) {
+                secret = None;
+            }
+            chain.push(next.shown());
+            target = next;
+        }
+    }
+
+    /// Connects to an address that was checked. What fails on a later hop is the redirect's doing.
+    async fn reach(&self, target: &Target, is_first: bool) -> Result<connection::Connection, FetchError> {
+        let at = |check, failure: Failure| match is_first {
+            true => failure.at(check),
+            false => {
+                let detail = format!("a redirect leads to {}: {}", target.shown(), failure.detail);
+                Failure::new(failure.reason, detail).at(SoftwareCheck::Redirects)
+            }
+        };
+        let addresses = resolve::addresses(target, self.allow, self.limits.resolve, self.budget).await;
+        let addresses = addresses.map_err(|failure| at(SoftwareCheck::Resolve, failure))?;
+        if is_first {
+            self.watch.passed(SoftwareCheck::Resolve, resolve::told(target, &addresses));
+        }
+        let connection = connection::connect(target, &addresses, self.limits.connect, self.budget).await;
+        let connection = connection.map_err(|failure| at(SoftwareCheck::Connect, failure))?;
+        if is_first {
+            self.watch.passed(SoftwareCheck::Connect, connection.told());
+        }
+        Ok(connection)
+    }
+}
+
+fn told(chain: &[String]) -> String {
+    if chain.len() == 1 { "none".to_owned() } else { chain.join(" -> ") }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     document,
-    image::ImagePlan,
+    image::{Effort, ImagePlan},
     keys::SigningKey,
     manifest::Migration,
     metadata::MetadataSet,
@@ -70,6 +70,8 @@ impl Publisher {
             },
             migrations: vec![step(2)],
             notes: format!("notes of {text}"),
+            fault: None,
+            effort: Effort::Release,
             files: ["weir", "weir-keeper", "licences.txt"].map(source).into(),
         }
     }

@@ -23,8 +23,25 @@ pub const IMAGE_MAX_BYTES: u64 = 256 * 1024 * 1024;
 /// Most bytes in the files of one image.
 pub const UNPACKED_MAX_BYTES: u64 = 1024 * 1024 * 1024;
 
-/// Level of compression: higher ones gain little on programs and take far longer.
-const LEVEL: i32 = 12;
+/// How hard an image is compressed. The same effort makes the same bytes of the same plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Effort {
+    /// For publishing: higher levels gain little on programs and take far longer.
+    #[default]
+    Release,
+    /// For a program that is built and started every few minutes.
+    Development,
+}
+
+impl Effort {
+    /// The level of Zstandard.
+    fn level(self) -> i32 {
+        match self {
+            Self::Release => 12,
+            Self::Development => 1,
+        }
+    }
+}
 
 /// Most memory a decoder keeps, as the logarithm of bytes: 8 MiB, more than the level above writes.
 const WINDOW_LOG_MAX: u32 = 23;
@@ -47,6 +64,10 @@ pub struct ImagePlan {
     pub migrations: Vec<Migration>,
     /// What an operator should know.
     pub notes: String,
+    /// What a build for tests does wrong on purpose.
+    pub fault: Option<String>,
+    /// How hard it is compressed.
+    pub effort: Effort,
     /// The files: the worker `weir`, the keeper `weir-keeper` and what they need.
     pub files: Vec<ImageFile>,
 }
@@ -110,18 +131,33 @@ impl ImageError {
     }
 }
 
+impl ImagePlan {
+    /// The MANIFEST its image has; every file is read.
+    ///
+    /// # Errors
+    /// [`ImageError`].
+    pub fn manifest(&self) -> Result<ReleaseManifest, ImageError> {
+        manifest_of(self, &self.sorted_files())
+    }
+
+    fn sorted_files(&self) -> Vec<ImageFile> {
+        let mut files = self.files.clone();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        files
+    }
+}
+
 /// Writes the image of `plan` to the file `to`, and reads it back.
 ///
 /// # Errors
 /// [`ImageError`]; the file may be there in part.
 pub fn pack(plan: &ImagePlan, to: &Path) -> Result<PackedImage, ImageError> {
-    let mut files = plan.files.clone();
-    files.sort_by(|a, b| a.path.cmp(&b.path));
+    let files = plan.sorted_files();
     let manifest = manifest_of(plan, &files)?;
     let bytes = manifest.to_bytes();
     let manifest_digest = digest_of_bytes(&bytes);
     let out = File::create(to).map_err(ImageError::file("make", to))?;
-    let encoder = zstd::stream::write::Encoder::new(BufWriter::new(out), LEVEL).map_err(ImageError::Compression)?;
+    let encoder = zstd::stream::write::Encoder::new(BufWriter::new(out), plan.effort.level()).map_err(ImageError::Compression)?;
     let mut writer = TarWriter::new(encoder);
     writer.add(RELEASE_MANIFEST, bytes.len() as u64, bytes.as_slice())?;
     for (file, listed) in files.iter().zip(&manifest.files) {
@@ -155,6 +191,7 @@ fn manifest_of(plan: &ImagePlan, files: &[ImageFile]) -> Result<ReleaseManifest,
         interface: plan.interface.clone(),
         migrations: plan.migrations.clone(),
         notes: plan.notes.clone(),
+        fault: plan.fault.clone(),
         files: listed,
     };
     Ok(ReleaseManifest::parse(&manifest.to_bytes())?)

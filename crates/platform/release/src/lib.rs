@@ -25,12 +25,12 @@ mod tuf;
 
 pub use archive::{ARCHIVE_MAX_BYTES, Archive, ArchiveContent, ArchiveError, archive_name, image_name};
 pub use expiry::{METADATA_LIFE, ROOT_LIFE};
-pub use image::{IMAGE_MAX_BYTES, ImageError, ImagePlan, PackedImage, UNPACKED_MAX_BYTES, check as check_image, pack as pack_image};
+pub use image::{Effort, IMAGE_MAX_BYTES, ImageError, ImagePlan, PackedImage, UNPACKED_MAX_BYTES, check as check_image, pack as pack_image};
 pub use keys::{KeyError, KeyId, PublicKey, SigningKey};
-pub use listing::{Claims, Listed, Listing, ListingError, Release};
+pub use listing::{Claims, Listed, Listing, ListingError, PartClaims, Release, RoleClaims};
 pub use manifest::{Migration, RELEASE_MANIFEST, ReleaseManifest, ReleaseManifestError};
 pub use metadata::{METADATA_MAX_BYTES, MetadataSet, ROOTS_MAX, SetError};
-pub use publish::{KeyPlan, Lacking, PublishError, Published, Quorum, ReleaseDirectory, Rotation};
+pub use publish::{KeyFile, KeyPlan, Lacking, PublishError, Published, Quorum, ReleaseDirectory, Rotation};
 pub use tar::TarError;
-pub use trust::{Expected, Invalid, Loaded, TrustError, TrustStore, Verified, verify_from};
+pub use trust::{Expected, Invalid, Loaded, TrustError, TrustStore, Verified, check_root, verify_from};
 pub use tuf::{MetadataError, Role};

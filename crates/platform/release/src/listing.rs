@@ -3,6 +3,7 @@
 use crate::{
     archive::image_name,
     document, expiry,
+    keys::KeyId,
     metadata::MetadataSet,
     tuf::{self, MetadataError, Role},
 };
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use tough::{
     TargetName,
-    schema::{Hashes, Role as _, Root, Signed, Snapshot, Target, Targets, Timestamp},
+    schema::{Hashes, Role as TufRole, Root, Signed, Snapshot, Target, Targets, Timestamp},
 };
 use weir_model::{Lineage, ReleaseInterface, Version};
 use weir_slots::Digest;
@@ -66,8 +67,36 @@ pub struct Claims {
     pub signed_at: u64,
     /// When the first part of it expires, in seconds since 1970.
     pub expires: u64,
+    /// Each part of it: root, targets, snapshot, timestamp.
+    pub parts: Vec<PartClaims>,
+    /// Which keys its newest root lets sign what.
+    pub roles: Vec<RoleClaims>,
     /// What it lists.
     pub listing: Listing,
+}
+
+/// What one part of a set says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartClaims {
+    /// Which part.
+    pub role: Role,
+    /// Its version.
+    pub version: u64,
+    /// When it expires, in seconds since 1970.
+    pub expires: u64,
+    /// How many signatures it carries, valid or not.
+    pub signatures: usize,
+}
+
+/// The keys of a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleClaims {
+    /// Which role.
+    pub role: Role,
+    /// How many of the keys must sign.
+    pub threshold: u64,
+    /// The keys.
+    pub keys: Vec<KeyId>,
 }
 
 /// Why the targets metadata says nothing that can be used.
@@ -129,15 +158,29 @@ impl MetadataSet {
         let timestamp: Signed<Timestamp> = document::parse(&self.timestamp, Role::Timestamp)?;
         let snapshot: Signed<Snapshot> = document::parse(&self.snapshot.1, Role::Snapshot)?;
         let targets: Signed<Targets> = document::parse(&self.targets.1, Role::Targets)?;
-        let expires = [root.signed.expires(), timestamp.signed.expires(), snapshot.signed.expires(), targets.signed.expires()];
+        let parts = vec![part(Role::Root, &root), part(Role::Targets, &targets), part(Role::Snapshot, &snapshot), part(Role::Timestamp, &timestamp)];
         Ok(Claims {
             root: root.signed.version.get(),
             timestamp: timestamp.signed.version.get(),
             signed_at: tuf::signed_at(&timestamp)?,
-            expires: expires.into_iter().map(expiry::seconds).min().unwrap_or(0),
+            expires: parts.iter().map(|part| part.expires).min().unwrap_or(0),
+            roles: Role::ALL.into_iter().map(|role| role_of(&root.signed, role)).collect(),
+            parts,
             listing: Listing::read(&targets.signed)
                 .map_err(|source| MetadataError::Malformed { role: Role::Targets, source: source.into() })?,
         })
+    }
+}
+
+fn part<T: TufRole>(role: Role, document: &Signed<T>) -> PartClaims {
+    let signed = &document.signed;
+    PartClaims { role, version: signed.version().get(), expires: expiry::seconds(signed.expires()), signatures: document.signatures.len() }
+}
+
+fn role_of(root: &Root, role: Role) -> RoleClaims {
+    match root.roles.get(&role.tuf()) {
+        Some(of) => RoleClaims { role, threshold: of.threshold.get(), keys: of.keyids.iter().map(|id| KeyId::of(id)).collect() },
+        None => RoleClaims { role, threshold: 0, keys: Vec::new() },
     }
 }
 

@@ -34,6 +34,9 @@ pub struct ReleaseManifest {
     pub migrations: Vec<Migration>,
     /// What an operator should know.
     pub notes: String,
+    /// What a build for tests does wrong on purpose; a released build has no such key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
     /// Every file but the MANIFEST, by path.
     pub files: Vec<ManifestFile>,
 }
@@ -163,6 +166,7 @@ mod tests {
             },
             migrations: vec![migration(1, None), migration(2, Some(digest_of_bytes(b"down")))],
             notes: String::new(),
+            fault: None,
             files: vec![ManifestFile { path: PROGRAM.to_owned(), bytes: 3, sha256: digest_of_bytes(b"abc") }],
         }
     }
@@ -173,6 +177,13 @@ mod tests {
         assert_eq!(ReleaseManifest::parse(&bytes).expect("own bytes"), manifest());
         let slot = Manifest::parse(&bytes).expect("a slot's MANIFEST");
         assert_eq!((slot.version.as_str(), slot.files), ("1.1.0-b1", manifest().files));
+    }
+
+    #[test]
+    fn a_fault_is_a_key_only_where_there_is_one() {
+        assert!(!String::from_utf8(manifest().to_bytes()).expect("JSON").contains("fault"));
+        let faulty = ReleaseManifest { fault: Some("never_ready".to_owned()), ..manifest() };
+        assert_eq!(ReleaseManifest::parse(&faulty.to_bytes()).expect("own bytes"), faulty);
     }
 
     #[test]

@@ -10,12 +10,12 @@
 //! `staged/`; nothing is published that a trust store would refuse.
 
 use crate::{
-    archive::{Archive, ArchiveError, archive_name, image_name},
+    archive::{ArchiveError, image_name},
     document,
     expiry::{self, ROOT_LIFE},
-    image::{ImageError, ImagePlan, PackedImage, pack},
+    image::ImageError,
     keys::{KeyError, KeyId, PublicKey, SigningKey},
-    listing::{Listed, Listing, ListingError, Release},
+    listing::{Listing, ListingError},
     lock,
     metadata::{MetadataSet, SetError},
     tuf::{MetadataError, Role},
@@ -28,9 +28,13 @@ use std::{
 };
 use tough::schema::{RoleKeys, Root};
 use weir_model::{LineageError, Version};
-use weir_slots::{Digest, DiskError, digest_of_file};
+use weir_slots::DiskError;
 
+mod build;
 mod change;
+mod overview;
+
+pub use overview::KeyFile;
 
 /// Most private keys in one directory.
 const KEYS_MAX: usize = 64;
@@ -255,12 +259,17 @@ impl ReleaseDirectory {
 
     /// The private keys that are here.
     fn keys(&self) -> Result<Vec<SigningKey>, PublishError> {
+        self.key_paths()?.iter().map(|path| Ok(SigningKey::read(path)?)).collect()
+    }
+
+    fn key_paths(&self) -> Result<Vec<PathBuf>, PublishError> {
         let folder = self.folder("keys");
         let entries = fs::read_dir(&folder).map_err(failed("read", &folder))?;
         let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>().map_err(failed("read", &folder))?;
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "pem"));
         paths.sort();
-        paths.iter().take(KEYS_MAX).map(|path| Ok(SigningKey::read(path)?)).collect()
+        paths.truncate(KEYS_MAX);
+        Ok(paths)
     }
 
     fn first_root(&self, plan: KeyPlan, now: u64) -> Result<Root, PublishError> {
@@ -290,25 +299,6 @@ impl ReleaseDirectory {
             }
         }
         Ok(root)
-    }
-
-    /// Makes the image of a release, lists it instead of one of the same version, and takes its line into the lineage.
-    ///
-    /// # Errors
-    /// [`PublishError`].
-    pub fn build(&self, plan: &ImagePlan, now: u64) -> Result<(Listed, Published), PublishError> {
-        let name = image_name(plan.version, &plan.arch);
-        let (image, fresh) = (self.folder("images").join(&name), self.folder("images").join(format!("{name}.new")));
-        let built = pack(plan, &fresh).map_err(PublishError::from).and_then(|packed| {
-            let listed = listed(name, &packed);
-            let published = self.change(now, |_, listing| admit(listing, &packed, listed.clone()))?;
-            Ok((listed, published))
-        });
-        match &built {
-            Ok(_) => fs::rename(&fresh, &image).map_err(failed("rename to", &image))?,
-            Err(_) => drop(fs::remove_file(&fresh)),
-        }
-        built
     }
 
     /// Takes a release off the list: no store that has seen this installs it again.
@@ -358,31 +348,21 @@ impl ReleaseDirectory {
         })
     }
 
-    /// Writes the archive of a listed release, with the newest metadata, into the directory `to`.
-    ///
-    /// # Errors
-    /// [`PublishError`].
-    pub fn pack(&self, version: Version, arch: &str, to: &Path) -> Result<PathBuf, PublishError> {
-        let _held = lock::hold(&self.dir)?;
-        let name = image_name(version, arch);
-        let image = self.folder("images").join(&name);
-        let listing = self.listing()?;
-        let listed = listing.images.get(&name).ok_or_else(|| PublishError::NotListed(name.clone()))?;
-        let (sha256, bytes): (Digest, u64) = digest_of_file(&image).map_err(failed("read", &image))?;
-        if (sha256, bytes) != (listed.sha256, listed.bytes) {
-            return Err(PublishError::OtherImage(name));
-        }
-        let archive = to.join(archive_name(version, arch));
-        Archive::write(&archive, &self.metadata()?, &name, &image)?;
-        Ok(archive)
-    }
-
     /// The newest published root: what a network pins.
     ///
     /// # Errors
     /// [`PublishError`].
     pub fn root(&self) -> Result<Vec<u8>, PublishError> {
-        Ok(self.metadata()?.newest_root().1.to_vec())
+        let newest = self.roots()?.pop_last().ok_or(MetadataError::Missing { role: Role::Root })?;
+        Ok(newest.1)
+    }
+
+    /// Whether these are the bytes of a root that was published here: whoever pinned it trusts what this directory signs.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub fn has_root(&self, root: &[u8]) -> Result<bool, PublishError> {
+        Ok(self.roots()?.values().any(|published| published == root))
     }
 
     /// What is published.
@@ -400,33 +380,6 @@ impl ReleaseDirectory {
     pub fn listing(&self) -> Result<Listing, PublishError> {
         Ok(Listing::read(&self.current()?.targets.signed)?)
     }
-}
-
-fn listed(name: String, packed: &PackedImage) -> Listed {
-    let release = Release {
-        version: packed.manifest.version,
-        arch: packed.manifest.arch.clone(),
-        manifest: packed.manifest_digest,
-        interface: packed.manifest.interface.clone(),
-    };
-    Listed { name, bytes: packed.bytes, sha256: packed.sha256, release: Some(release) }
-}
-
-/// Lists a release, unless it breaks what its line or the floor promise.
-fn admit(listing: &mut Listing, packed: &PackedImage, listed: Listed) -> Result<(), PublishError> {
-    let manifest = &packed.manifest;
-    if let Some(floor) = listing.floor.filter(|floor| manifest.version < *floor) {
-        return Err(PublishError::BelowFloor { version: manifest.version, floor });
-    }
-    let same_line = |release: &&Release| release.version.line == manifest.line && image_name(release.version, &release.arch) != listed.name;
-    for other in listing.images.values().filter_map(|listed| listed.release.as_ref()).filter(same_line) {
-        if let Some(field) = manifest.interface.difference(&other.interface) {
-            return Err(PublishError::InterfaceChanged { field, other: other.version });
-        }
-    }
-    listing.lineage.release(manifest.line, manifest.bridges.as_ref())?;
-    listing.images.insert(listed.name.clone(), listed);
-    Ok(())
 }
 
 /// Changes the keys of a role, and drops keys that no role has any more.

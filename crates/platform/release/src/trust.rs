@@ -116,8 +116,7 @@ impl TrustStore {
     /// # Errors
     /// [`TrustError`]: a root is pinned already, or this one does not hold by itself.
     pub fn pin(dir: &Path, root: &[u8]) -> Result<Self, TrustError> {
-        let document = document::parse::<Root>(root, Role::Root)?;
-        document::verify(&document, &document.signed, Role::Root)?;
+        check_root(root)?;
         fs::create_dir_all(dir).map_err(failed("make", dir))?;
         let store = Self { dir: dir.to_owned() };
         let _held = lock::hold(dir)?;
@@ -236,6 +235,16 @@ impl TrustStore {
         fits(&manifest, expected, &listing.lineage)?;
         Ok(Verified { listed, release, manifest, lineage: listing.lineage, archive })
     }
+}
+
+/// Whether these bytes are a root that holds by itself, and which version of it.
+///
+/// # Errors
+/// [`MetadataError`].
+pub fn check_root(root: &[u8]) -> Result<u64, MetadataError> {
+    let document = document::parse::<Root>(root, Role::Root)?;
+    document::verify(&document, &document.signed, Role::Root)?;
+    Ok(document.signed.version.get())
 }
 
 /// Verifies an archive from a root alone, as a device that has seen nothing else would.

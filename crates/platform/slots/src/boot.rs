@@ -22,6 +22,13 @@ pub struct SlotRef {
     pub manifest: Digest,
 }
 
+impl SlotRef {
+    /// The slot of the image whose MANIFEST has this digest.
+    pub(crate) fn of(version: &str, manifest: Digest) -> Self {
+        Self { name: format!("{version}-{}", manifest.short()), version: version.to_owned(), manifest }
+    }
+}
+
 /// A slot that runs on trial.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {

@@ -104,7 +104,7 @@ impl Manifest {
 }
 
 /// Segments of letters, digits and `.-_+` that are neither hidden nor `..`, so `MANIFEST` apart no file of ours is named.
-fn plain(path: &str) -> bool {
+pub(crate) fn plain(path: &str) -> bool {
     let segment = |s: &str| !s.is_empty() && !s.starts_with('.') && s.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_+".contains(&b));
     path.len() <= 255 && path != "MANIFEST" && path.split('/').all(segment)
 }

@@ -4,6 +4,7 @@ use crate::{
     BootError, BootRecord, DataDirectory, Digest, DiskError, Manifest, ManifestError, ManifestFile, PROGRAM, SlotRef, boot,
     digest_of_bytes, digest_of_file,
     disk::{Disk, parent},
+    manifest::plain,
 };
 use std::{
     collections::BTreeSet,
@@ -52,8 +53,38 @@ impl Image {
         }
         let manifest = Manifest::of(version, std::env::consts::ARCH, listed)?.to_bytes();
         let digest = digest_of_bytes(&manifest);
-        let slot = SlotRef { name: format!("{version}-{}", digest.short()), version: version.to_owned(), manifest: digest };
-        Ok(Self { slot, manifest, files })
+        Ok(Self { slot: SlotRef::of(version, digest), manifest, files })
+    }
+
+    /// An image that was unpacked below `tree`, with its MANIFEST, whose digest is `manifest`: the slot is named by it, and every
+    /// file is compared with it. The files must not be written to afterwards.
+    ///
+    /// # Errors
+    /// [`InstallError`] when it is not the image that `manifest` names.
+    pub fn of_tree(tree: &Path, manifest: Digest) -> Result<Self, InstallError> {
+        let path = tree.join(MANIFEST);
+        let bytes = fs::read(&path).map_err(DiskError::of("read", &path))?;
+        if digest_of_bytes(&bytes) != manifest {
+            return Err(InstallError::OtherManifest(path));
+        }
+        let says = Manifest::parse(&bytes)?;
+        if !says.files.iter().any(|file| file.path == PROGRAM) {
+            return Err(InstallError::NoProgram);
+        }
+        // The version becomes a part of the slot's name.
+        if says.version.contains('/') || !plain(&says.version) {
+            return Err(ManifestError::Path(says.version).into());
+        }
+        let mut files = Vec::with_capacity(says.files.len());
+        for file in says.files {
+            let source = tree.join(&file.path);
+            let is = digest_of_file(&source).map_err(DiskError::of("read", &source))?;
+            if is != (file.sha256, file.bytes) {
+                return Err(InstallError::OtherFile(source));
+            }
+            files.push(ImageFile { path: file.path, source });
+        }
+        Ok(Self { slot: SlotRef::of(&says.version, manifest), manifest: bytes, files })
     }
 
     /// The slot this image becomes.
@@ -92,6 +123,12 @@ pub enum InstallError {
     /// The image has no worker.
     #[error("the image has no file `{PROGRAM}`")]
     NoProgram,
+    /// A MANIFEST other than the one that was asked for.
+    #[error("{0} is not the MANIFEST of this image")]
+    OtherManifest(PathBuf),
+    /// A file that differs from what the MANIFEST lists.
+    #[error("{0} is not the file that the MANIFEST lists")]
+    OtherFile(PathBuf),
     /// The files may not be one image.
     #[error("the files are no image")]
     Manifest(#[from] ManifestError),

@@ -42,6 +42,9 @@ pub struct Hooks {
     pub explain: Option<Explain>,
     /// Engines only.
     pub routers: Option<TellRouters>,
+    /// Engines only: responses that carried a delivery service's detail.
+    #[cfg(feature = "synthetic-next")]
+    pub detailed_responses: Option<Box<dyn Fn() -> u64 + Send + Sync>>,
 }
 
 /// Who the device is and where its things are.

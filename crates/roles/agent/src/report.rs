@@ -84,6 +84,8 @@ pub(crate) fn compose(shared: &Shared) -> Report {
         drain: (shared.hooks.drain)(),
         routers: shared.contacts.list(),
         share_permille: (shared.settings.role == Role::Engine).then(|| shared.share_permille()),
+        #[cfg(feature = "synthetic-next")]
+        detailed_responses: shared.hooks.detailed_responses.as_ref().map(|count| count()),
     }
 }
 

@@ -86,6 +86,10 @@ fn added(name: &str, exchange: &Exchange<'_>, found: &Found, head: &mut Response
         collapsed: found.collapsed,
         detail: None,
     };
+    #[cfg(feature = "synthetic-next")]
+    let status = CacheStatus { detail: found.object.head().detail(), ..status };
+    #[cfg(feature = "synthetic-next")]
+    exchange.detailed(&status);
     head.field("Cache-Status", status.to_string());
 }
 

@@ -205,6 +205,12 @@ impl Engine {
         }
     }
 
+    /// Responses since the start whose `Cache-Status` carried a delivery service's detail.
+    #[cfg(feature = "synthetic-next")]
+    pub fn detailed_responses(&self) -> u64 {
+        self.inner.counters.detailed.get()
+    }
+
     /// What is wrong: origins that cannot be reached.
     pub fn conditions(&self) -> Vec<Condition> {
         self.inner.origins.conditions(weir_clock::monotonic())

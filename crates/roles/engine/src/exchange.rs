@@ -192,6 +192,14 @@ impl<'r> Exchange<'r> {
         }
     }
 
+    /// Counts an answer whose `Cache-Status` carries a detail of the delivery service.
+    #[cfg(feature = "synthetic-next")]
+    pub(crate) fn detailed(&self, status: &weir_caching::CacheStatus<'_>) {
+        if status.detail.is_some() && status.outcome.detail().is_none() {
+            self.engine.counters.detailed.inc();
+        }
+    }
+
     /// Where the answer came from.
     pub(crate) fn came_from(&mut self, source: Option<Source>) {
         self.entry().source = source;

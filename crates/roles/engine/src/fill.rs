@@ -38,6 +38,9 @@ pub(crate) struct Order {
     pub(crate) ask: Ask,
     /// What is held and no longer fresh.
     pub(crate) stale: Option<Arc<Object<StoredHead>>>,
+    /// The delivery service's detail: what is stored is stored under it.
+    #[cfg(feature = "synthetic-next")]
+    pub(crate) detail: Option<weir_model::Detail>,
 }
 
 /// Why a response is passed on without being stored.
@@ -232,6 +235,8 @@ fn confirm(engine: &Inner, order: &Order, object: &Arc<Object<StoredHead>>, fetc
         Freshened::Kept(mut storable) => {
             let withheld = std::mem::take(&mut storable.withheld);
             let fresh = StoredHead::new(head.status, storable);
+            #[cfg(feature = "synthetic-next")]
+            let fresh = fresh.under(order.detail.clone());
             let bytes = fresh.bytes();
             // No room for the new head, or purged meanwhile: this one answer is served with the old one.
             Some(confirmed(engine.store.refresh(object, fresh, bytes).unwrap_or_else(|| object.clone()), How::Confirmed, withheld))
@@ -287,6 +292,8 @@ fn store(engine: &Inner, order: &Order, fetched: Fetched) -> Judged {
     let begun = may_store(&request, &response, &order.policy).map_err(Unstored::Rule).and_then(|mut storable| {
         let withheld = std::mem::take(&mut storable.withheld);
         let head = StoredHead::new(fetched.status, storable);
+        #[cfg(feature = "synthetic-next")]
+        let head = head.under(order.detail.clone());
         let bytes = head.bytes();
         let replaces = |old: &StoredHead| old.answers(&order.request);
         let fill = engine.store.begin(&order.key, head, bytes, fetched.body.length(), replaces);

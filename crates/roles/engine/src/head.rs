@@ -43,18 +43,49 @@ pub(crate) struct StoredHead {
     pub(crate) freshness: Freshness,
     vary: Vary,
     variant: String,
+    /// The delivery service's detail that was in force when it was stored.
+    #[cfg(feature = "synthetic-next")]
+    detail: Option<weir_model::Detail>,
 }
 
 impl StoredHead {
     pub(crate) fn new(status: u16, storable: Storable) -> Self {
         let Storable { freshness, fields, vary, variant, .. } = storable;
-        Self { status, block: Block::of(&fields), freshness, vary, variant }
+        Self {
+            status,
+            block: Block::of(&fields),
+            freshness,
+            vary,
+            variant,
+            #[cfg(feature = "synthetic-next")]
+            detail: None,
+        }
+    }
+
+    /// The same response, stored while this detail is in force.
+    #[cfg(feature = "synthetic-next")]
+    pub(crate) fn under(self, detail: Option<weir_model::Detail>) -> Self {
+        Self { detail, ..self }
+    }
+
+    /// The detail that was in force when it was stored.
+    #[cfg(feature = "synthetic-next")]
+    pub(crate) fn detail(&self) -> Option<&str> {
+        self.detail.as_ref().map(weir_model::Detail::as_str)
     }
 
     /// The same response with other fields.
     pub(crate) fn with_fields<F: Fields + ?Sized>(&self, fields: &F) -> Self {
         let (vary, variant) = (self.vary.clone(), self.variant.clone());
-        Self { status: self.status, block: Block::of(fields), freshness: self.freshness, vary, variant }
+        Self {
+            status: self.status,
+            block: Block::of(fields),
+            freshness: self.freshness,
+            vary,
+            variant,
+            #[cfg(feature = "synthetic-next")]
+            detail: self.detail.clone(),
+        }
     }
 
     /// Whether it was selected by the same request fields.
@@ -73,6 +104,8 @@ impl StoredHead {
             Vary::Fields(names) => names.iter().map(|n| n.len() + size_of::<String>()).sum(),
             Vary::Anything => 0,
         };
+        #[cfg(feature = "synthetic-next")]
+        let names = names + self.detail().map_or(0, str::len);
         (size_of::<Self>() + self.block.0.len() + self.variant.len() + names) as u64
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Counters {
     pub(crate) peer_requests: AtomicU64,
     pub(crate) records_dropped: Counter,
     pub(crate) durations: Arc<Durations>,
+    #[cfg(feature = "synthetic-next")]
+    pub(crate) detailed: Counter,
     store_bytes: Gauge,
     store_objects: Gauge,
     sessions: Gauge,
@@ -76,6 +78,8 @@ impl Counters {
             peer_requests: AtomicU64::new(0),
             records_dropped: Counter::default(),
             durations: Arc::new(Durations::default()),
+            #[cfg(feature = "synthetic-next")]
+            detailed: Counter::default(),
             store_bytes: Gauge::default(),
             store_objects: Gauge::default(),
             sessions: Gauge::default(),
@@ -98,6 +102,12 @@ impl Counters {
                 "engine_request_duration_seconds",
                 "From the request's head to the end of the response, or to its head for answers from memory up to 64 KiB",
                 Histogram(counters.durations.clone()),
+            );
+            #[cfg(feature = "synthetic-next")]
+            registry.register(
+                "engine_detailed_responses",
+                "Responses whose Cache-Status carried a delivery service's detail",
+                counters.detailed.clone(),
             );
             registry.register("engine_store_bytes", "Bytes of content held", counters.store_bytes.clone());
             registry.register("engine_store_objects", "Objects held", counters.store_objects.clone());

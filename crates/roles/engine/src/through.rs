@@ -48,7 +48,17 @@ pub(crate) fn order(
 ) -> Result<Order, Refusal> {
     let ask = place.ask(engine, exchange, Forward::Whole)?;
     let (key, request) = (place.key(), exchange.asked.owned());
-    Ok(Order { key, flight_key, service: place.service.name.clone(), policy: place.policy, request, ask, stale })
+    Ok(Order {
+        key,
+        flight_key,
+        service: place.service.name.clone(),
+        policy: place.policy,
+        request,
+        ask,
+        stale,
+        #[cfg(feature = "synthetic-next")]
+        detail: place.service.detail.clone(),
+    })
 }
 
 /// What came of waiting.

@@ -12,9 +12,12 @@ mod offload;
 mod pages;
 mod problems;
 mod route;
+mod software_files;
+mod software_sources;
 mod status;
 mod tokens;
 mod users;
+mod utoipa;
 
 pub(crate) use body::{JsonBody, QueryOf};
 pub(crate) use problems::{Active, Refused, not_allowed, not_found};
@@ -22,7 +25,7 @@ pub(crate) use problems::{Active, Refused, not_allowed, not_found};
 use crate::app::App;
 use axum::{Router, extract::DefaultBodyLimit, http::header::CONTENT_TYPE, middleware, routing::get};
 use std::sync::Arc;
-use utoipa::{
+use ::utoipa::{
     Modify, OpenApi,
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
 };
@@ -76,6 +79,12 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(alarms::acknowledge))
         .routes(routes!(audit::list))
         .routes(routes!(route::explain))
+        .routes(routes!(software_files::list, software_files::register))
+        .routes(routes!(software_files::show, software_files::delete))
+        .routes(routes!(software_files::upload))
+        .routes(routes!(software_files::validate))
+        .routes(routes!(software_files::choices))
+        .routes(routes!(software_sources::show, software_sources::replace))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .merge(zones)
 }

@@ -11,6 +11,7 @@ use crate::{
     reports::Reports,
     series::Series,
     snapshot::Snapshot,
+    software::{Kept as KeptSoftware, Shelf},
     tables::{tokens::Kept, users::User},
 };
 use std::{
@@ -53,6 +54,8 @@ pub(crate) struct App {
     pub(crate) sessions: Sessions,
     pub(crate) passwords: Passwords,
     pub(crate) attempts: Attempts,
+    /// Software files.
+    pub(crate) software: Arc<Shelf>,
     /// What open pages are told.
     pub(crate) events: Events,
     /// The manager's state directory.
@@ -79,6 +82,7 @@ pub(crate) struct Parts {
     pub(crate) users: Vec<User>,
     pub(crate) sessions: Sessions,
     pub(crate) passwords: Passwords,
+    pub(crate) software: KeptSoftware,
     pub(crate) directory: PathBuf,
 }
 
@@ -107,6 +111,7 @@ impl App {
             sessions: parts.sessions,
             passwords: parts.passwords,
             attempts: Attempts::default(),
+            software: Arc::new(Shelf::new(&parts.directory, parts.software)),
             events: Events::default(),
             directory: parts.directory,
             changing: tokio::sync::Mutex::new(()),
@@ -226,6 +231,9 @@ impl App {
         }
         if let Some(users) = outcome.users {
             *self.users.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(users);
+        }
+        if let Some(software) = outcome.software {
+            self.software.replace(software);
         }
         let Some(network) = outcome.network else { return };
         weir_telemetry::log::set_stamp(network.stamp.term, network.stamp.generation);

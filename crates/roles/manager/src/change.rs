@@ -3,6 +3,7 @@
 use crate::{
     compile,
     snapshot::Snapshot,
+    software,
     tables::{
         audit, settings,
         tokens::{self, Kept},
@@ -112,6 +113,7 @@ pub(crate) struct Change<'a> {
     enrols: Cell<bool>,
     changes_tokens: Cell<bool>,
     changes_users: Cell<bool>,
+    changes_software: Cell<bool>,
 }
 
 /// What others must learn once a change is committed.
@@ -120,6 +122,7 @@ pub(crate) struct Outcome {
     pub(crate) network: Option<Snapshot>,
     pub(crate) api_tokens: Option<Vec<Kept<ApiToken>>>,
     pub(crate) users: Option<Vec<User>>,
+    pub(crate) software: Option<software::Kept>,
 }
 
 impl<'a> Change<'a> {
@@ -133,6 +136,7 @@ impl<'a> Change<'a> {
             enrols: Cell::new(false),
             changes_tokens: Cell::new(false),
             changes_users: Cell::new(false),
+            changes_software: Cell::new(false),
         }
     }
 
@@ -165,6 +169,11 @@ impl<'a> Change<'a> {
     /// Notes that users are new.
     pub(crate) fn users_changed(&self) {
         self.changes_users.set(true);
+    }
+
+    /// Notes that software files, or where they may be fetched from, are new.
+    pub(crate) fn software_changed(&self) {
+        self.changes_software.set(true);
     }
 
     /// Writes the audit row of one object. Neither `before` nor `after` may hold a secret.
@@ -206,6 +215,9 @@ impl<'a> Change<'a> {
         }
         if self.changes_users.get() {
             outcome.users = Some(users::all(self.tx)?);
+        }
+        if self.changes_software.get() {
+            outcome.software = Some(software::kept(self.tx)?);
         }
         Ok(outcome)
     }

@@ -59,6 +59,7 @@ fn without_content(network: &Snapshot, device: DeviceName) -> DeviceConfiguratio
         location: None,
         managers: managers(network),
         profile: network.profile.clone(),
+        level: Some(network.level),
         keepalive_keys: Vec::new(),
         locations: Vec::new(),
         engines: Vec::new(),
@@ -123,6 +124,8 @@ fn services(network: &Snapshot, engines: &[EngineEntry]) -> Vec<DeliveryService>
         origin: s.origin.clone(),
         engines: carriers(&s.engines),
         caching: s.caching.clone().into(),
+        #[cfg(feature = "synthetic-next")]
+        detail: s.detail.clone().filter(|_| network.is_open(&weir_model::next::service_detail())),
     };
     network.services.iter().map(compiled).collect()
 }

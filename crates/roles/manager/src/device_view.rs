@@ -56,6 +56,8 @@ fn last_report(heard: &Heard) -> LastReport {
         load: DeviceLoad { requests, active_requests, sessions, client_bytes, origin_bytes, store_bytes },
         rejected: report.rejected.as_ref().map(|r| RejectedConfiguration { stamp: r.stamp, reason: r.reason.clone() }),
         conditions: report.conditions.iter().map(condition).collect(),
+        #[cfg(feature = "synthetic-next")]
+        detailed_responses: report.detailed_responses,
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A page is a handler that takes a [`Viewer`], asks `domain` and answers with [`html`] of a template that extends
 //! `base.html` and has a field `page: Page`. A form is a [`Form`], answered with a redirect (303) and a notice
-//! ([`Viewer::tell`]), or with the page again and the message at the field. A refusal is `Err` of [`Refused`].
+//! ([`Viewer::tell`]), or with the page again and the message at the field; one that carries a file is a `FileForm`. A
+//! refusal is `Err` of [`Refused`].
 
 mod alarms;
 mod assets;
@@ -14,6 +15,7 @@ mod devices;
 mod errors;
 pub(crate) mod events;
 mod explain;
+mod file_form;
 mod figures;
 mod form;
 mod home;
@@ -25,7 +27,9 @@ mod password;
 mod prose;
 mod rejected;
 mod session;
+mod software_files;
 pub(crate) mod standby;
+mod update_software;
 
 pub(crate) use errors::{Refused, html, html_with, redirect};
 pub(crate) use events::Events;
@@ -52,6 +56,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(devices::routes())
         .merge(explain::routes())
         .merge(locations::routes())
+        .merge(software_files::routes())
+        .merge(update_software::routes())
         .fallback(errors::not_found)
         .method_not_allowed_fallback(errors::not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), errors::dress))

@@ -10,6 +10,7 @@
 //! - `domain`: rules, one file per noun; every write is one [`change`] with its audit row.
 //! - `tables`: every statement of SQL.
 //! - `offload`: Server Offload for API and pages; `drains` watches those under way, `guard` is what its floors are judged from.
+//! - `software`: software files, fetched or uploaded, checked, kept.
 //! - `api`, `device_api`, `gui`: thin handlers. `ask`: questions for devices. `verbs`: what reaches beyond one transaction.
 //! - `compile`: what each device runs from; equal stamps mean equal bytes.
 //! - [`standby`]: the other manager of the pair, which refuses all but its status.
@@ -45,3 +46,4 @@ mod watch;
 pub use api::document as openapi;
 pub use manager::{Manager, ManagerError, ManagerListeners, ManagerSettings, OwnAnswers};
 pub use standby::{StandbyApi, StandbySettings};
+pub use tables::migrations::{Schema, SchemaStep, schema};

@@ -18,7 +18,7 @@ use crate::{
     reports::Reports,
     server::{self, CONNECTIONS_MAX, Limits, Service},
     snapshot::Snapshot,
-    socket, tables, watch,
+    socket, software, tables, watch,
 };
 use state::{FirstStart, LOCK_PATIENCE};
 use std::{
@@ -185,6 +185,7 @@ impl Manager {
         let certificate = state::certificate(&authority, &settings, now)?;
         let api_tokens = config.read(|tx| Ok::<_, ManagerError>(tables::tokens::api_all(tx)?)).await?;
         let users = config.read(|tx| Ok::<_, ManagerError>(tables::users::all(tx)?)).await?;
+        let kept_software = config.read(|tx| Ok::<_, ManagerError>(software::kept(tx)?)).await?;
         let sessions = kept.read(|tx| Ok::<_, ManagerError>(tables::sessions::all(tx)?)).await?;
         let reports = kept.read(|tx| Ok::<_, ManagerError>(tables::reports::all(tx)?)).await?;
         let reports = reports.into_iter().filter(|r| network.devices.contains_key(&r.device)).collect();
@@ -204,6 +205,7 @@ impl Manager {
             users,
             sessions: Sessions::new(sessions, Now::read()),
             passwords: Passwords::new().await.map_err(ManagerError::Refused)?,
+            software: kept_software,
             directory,
         }));
         let listeners = settings.listeners;
@@ -211,6 +213,7 @@ impl Manager {
         let write = move |change: &crate::change::Change<'_>| devices::listen_at(change, own.as_str(), enrolment::addresses(&listeners));
         app.change(Caller::manager(), write).await.map_err(ManagerError::Refused)?;
         users::begin(&app).await.map_err(ManagerError::Refused)?;
+        software::begin(&app, settings.data.clone()).await.map_err(ManagerError::Refused)?;
         tracing::info!("manager opened");
         Ok(Self { app, data: settings.data, tls: certificate.tls, device_tls: certificate.device_tls, tasks: Tasks::new(), _lock: lock })
     }
@@ -231,6 +234,7 @@ impl Manager {
             server::serve_tls(listener, Arc::clone(&self.device_tls), device.clone(), for_devices).map_err(ManagerError::Serve)?;
         }
         self.tasks.spawn("watch", watch::run(Arc::clone(&self.app)));
+        self.tasks.spawn("software", software::runner::run(Arc::clone(&self.app), self.tasks.clone()));
         self.tasks.spawn("events", gui::events::run(Arc::clone(&self.app)));
         self.tasks.spawn("sessions", sessions::run(Arc::clone(&self.app)));
         Ok(())

@@ -126,6 +126,8 @@ mod tests {
             drain: None,
             routers: Vec::new(),
             share_permille: None,
+            #[cfg(feature = "synthetic-next")]
+            detailed_responses: None,
         }
     }
 

@@ -6,7 +6,7 @@ mod slots;
 pub(crate) use slots::{CONNECTIONS_MAX, Limits};
 
 use axum::{Router, body::Body};
-use body::TimedBody;
+use body::{Patience, TimedBody};
 use hyper::{body::Incoming, rt::Executor, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -177,7 +177,8 @@ async fn tls_connection(stream: TcpStream, address: SocketAddr, acceptor: TlsAcc
 async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer, service: Service) {
     let Service { router, tasks, mut stopping } = service;
     let answer = service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request = request.map(|body| Body::new(TimedBody::new(body)));
+        let patience = Patience::of(request.method(), request.uri().path());
+        let mut request = request.map(|body| Body::new(TimedBody::new(body, patience)));
         request.extensions_mut().insert(peer.clone());
         router.clone().oneshot(request)
     });

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 use weir_model::{
-    DeviceName, LocationName, OffloadEpoch, Profile, Role, Stamp,
+    DeviceName, FIRST_LEVEL, Line, LocationName, OffloadEpoch, Profile, Role, Stamp,
     configuration::{KeepaliveKey, ZoneEntry},
 };
 use weir_operator_api::{Addresses, DeliveryService, Location, OffloadLease};
@@ -20,6 +20,8 @@ pub(crate) struct Snapshot {
     pub(crate) stamp: Stamp,
     pub(crate) network: String,
     pub(crate) profile: Profile,
+    /// The line whose features the whole network may use.
+    pub(crate) level: Line,
     /// Device name of the primary.
     pub(crate) primary: DeviceName,
     pub(crate) keepalive_keys: Vec<KeepaliveKey>,
@@ -100,6 +102,8 @@ impl Snapshot {
             stamp: Stamp { term: settings::number(tx, settings::TERM)?, generation: settings::number(tx, settings::GENERATION)? },
             network: text(settings::NETWORK)?,
             profile: Profile::named(&text(settings::PROFILE)?).ok_or_else(|| missing(settings::PROFILE))?,
+            level: settings::get(tx, settings::LEVEL)?
+                .map_or(Ok(FIRST_LEVEL), |level| level.parse().map_err(|_| missing(settings::LEVEL)))?,
             primary: text(settings::PRIMARY)?.parse().map_err(|_| missing(settings::PRIMARY))?,
             keepalive_keys: settings::keepalive_keys(tx)?,
             locations: locations::all(tx)?.into_iter().map(|l| (l.name.clone(), l)).collect(),
@@ -115,6 +119,12 @@ impl Snapshot {
     pub(crate) fn service(&self, name: &str) -> Option<&DeliveryService> {
         let at = self.services.binary_search_by(|s| s.name.as_str().cmp(name)).ok()?;
         self.services.get(at)
+    }
+
+    /// Whether a feature may be used in this network.
+    #[cfg(feature = "synthetic-next")]
+    pub(crate) fn is_open(&self, gate: &weir_model::Gate) -> bool {
+        gate.is_open(Some(self.level))
     }
 
     /// Active devices of a role, by name.

@@ -16,6 +16,7 @@ pub(crate) mod reports;
 pub(crate) mod series;
 pub(crate) mod sessions;
 pub(crate) mod settings;
+pub(crate) mod software_files;
 pub(crate) mod tokens;
 pub(crate) mod users;
 pub(crate) mod zones;

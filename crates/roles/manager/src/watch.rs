@@ -6,7 +6,7 @@ use crate::{
     device_view::{count_of, counts, status_of},
     drains,
     metrics::ManagerMetrics,
-    series, tables,
+    series, software, tables,
 };
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -84,6 +84,8 @@ fn report_about_itself(app: &App) {
         drain: None,
         routers: Vec::new(),
         share_permille: None,
+        #[cfg(feature = "synthetic-next")]
+        detailed_responses: None,
     };
     debug_assert_eq!(record.role, Role::Manager);
     app.take_report(report, now_ms, clock_ms);
@@ -93,7 +95,8 @@ async fn round(app: &App) -> Result<(), DatabaseError> {
     let network = app.network();
     let standing = app.state.read(|tx| Ok::<_, DatabaseError>(tables::alarms::standing(tx)?)).await?;
     let (now_ms, wall_ms) = (weir_clock::monotonic_ms(), weir_clock::wall_ms());
-    let want = app.drains.alarms(&network, &standing, wall_ms);
+    let mut want = app.drains.alarms(&network, &standing, wall_ms);
+    want.extend(software::alarms(app));
     let steps = app.reports.with_all(|heard| {
         let views = network.devices.values().map(|record| {
             let heard = heard.get(&record.name);

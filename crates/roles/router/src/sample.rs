@@ -30,6 +30,7 @@ pub(crate) fn configuration() -> DeviceConfiguration {
         location: Some("east".parse().expect("name")),
         managers: Vec::new(),
         profile: Profile::rehearsal(),
+        level: None,
         keepalive_keys: vec![key()],
         locations: vec![LocationEntry { name: "east".parse().expect("name"), parent: None }],
         routers: Vec::new(),

@@ -72,8 +72,8 @@ impl CacheOutcome {
         }
     }
 
-    /// The `detail` parameter where the other parameters do not tell outcomes apart.
-    fn detail(self) -> Option<&'static str> {
+    /// The `detail` parameter where the other parameters do not tell outcomes apart; it goes before [`CacheStatus::detail`].
+    pub fn detail(self) -> Option<&'static str> {
         matches!(self, CacheOutcome::StaleHit | CacheOutcome::StaleOnError | CacheOutcome::NotCached).then(|| self.as_str())
     }
 }

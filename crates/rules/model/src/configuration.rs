@@ -1,6 +1,6 @@
 //! The document a device runs from: compiled by the manager, kept on the device's disk as its last good one.
 
-use crate::{DeliveryService, DeviceName, LocationName, OffloadEpoch, Profile, Role, Stamp};
+use crate::{DeliveryService, DeviceName, Line, LocationName, OffloadEpoch, Profile, Role, Stamp};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, net::SocketAddr};
@@ -20,6 +20,9 @@ pub struct DeviceConfiguration {
     pub managers: Vec<ManagerEntry>,
     /// Timers.
     pub profile: Profile,
+    /// The line whose features the whole network may use; absent: not said, which is [`crate::FIRST_LEVEL`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Line>,
     /// Keys that authenticate keepalives, newest first; at most two.
     pub keepalive_keys: Vec<KeepaliveKey>,
     /// The location tree.

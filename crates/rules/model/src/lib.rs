@@ -7,6 +7,8 @@ pub mod alarm;
 pub mod configuration;
 pub mod lineage;
 pub mod name;
+#[cfg(feature = "synthetic-next")]
+pub mod next;
 pub mod offload;
 pub mod origin;
 pub mod profile;
@@ -21,13 +23,15 @@ pub mod version;
 pub use alarm::{AlarmReason, Severity};
 pub use configuration::DeviceConfiguration;
 pub use lineage::{Lineage, LineageError, Skew};
+#[cfg(feature = "synthetic-next")]
+pub use name::Detail;
 pub use name::{DeviceName, Domain, LocationName, NameError, ServiceName};
 pub use offload::{LeaseOwner, OffloadEpoch};
 pub use origin::OriginUrl;
 pub use profile::Profile;
-pub use release::{Gate, GateKind, InvalidReason, ReleaseCheck, ReleaseInterface, Span};
+pub use release::{FIRST_LEVEL, Gate, GateKind, InvalidReason, ReleaseCheck, ReleaseInterface, Span};
 pub use service::DeliveryService;
-pub use software::{DownloadMethod, SoftwareCheck, SoftwareReason, SoftwareState, Verdict};
+pub use software::{DownloadMethod, OwnReason, SoftwareCheck, SoftwareReason, SoftwareState, Verdict};
 pub use source::{FetchReason, SourceAllow};
 pub use stamp::Stamp;
 pub use status::{DeviceStatus, Role};

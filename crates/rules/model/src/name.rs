@@ -69,6 +69,22 @@ fn check_domain(text: &str) -> Result<(), NameError> {
     Ok(())
 }
 
+/// Longest detail of a delivery service, in bytes: it goes out with every response.
+#[cfg(feature = "synthetic-next")]
+pub const DETAIL_BYTES: usize = 32;
+
+#[cfg(feature = "synthetic-next")]
+fn check_detail(text: &str) -> Result<(), NameError> {
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if text.len() > DETAIL_BYTES {
+        return Err(NameError::TooLong(DETAIL_BYTES));
+    }
+    let allowed = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-';
+    text.chars().find(|c| !allowed(c)).map_or(Ok(()), |c| Err(NameError::Character(c)))
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $check:ident) => {
         $(#[$doc])*
@@ -138,6 +154,12 @@ name!(
     Domain,
     check_domain
 );
+#[cfg(feature = "synthetic-next")]
+name!(
+    /// A delivery service's detail: the word its engines put as `detail` of `Cache-Status` (RFC 9211 section 2.7).
+    Detail,
+    check_detail
+);
 
 #[cfg(test)]
 mod tests {
@@ -171,6 +193,23 @@ mod tests {
             ("a.b:80", Err(NameError::Character(':'))),
         ] {
             assert_eq!(text.parse::<Domain>().map(|_| ()), expected, "{text:?}");
+        }
+    }
+
+    #[cfg(feature = "synthetic-next")]
+    #[test]
+    fn details() {
+        for (text, expected) in [
+            ("gold", Ok(())),
+            ("-", Ok(())),
+            (&"a".repeat(32), Ok(())),
+            (&"a".repeat(33), Err(NameError::TooLong(32))),
+            ("", Err(NameError::Empty)),
+            ("a b", Err(NameError::Character(' '))),
+            ("a;b", Err(NameError::Character(';'))),
+            ("Gold", Err(NameError::Character('G'))),
+        ] {
+            assert_eq!(text.parse::<Detail>().map(|_| ()), expected, "{text:?}");
         }
     }
 

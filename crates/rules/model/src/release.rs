@@ -53,6 +53,30 @@ pub struct Gate {
     pub default: bool,
 }
 
+/// The level of a network that says none: the first line there was.
+pub const FIRST_LEVEL: Line = Line::new(1, 0);
+
+/// The feature gates of this build, in order of name.
+pub fn gates() -> Vec<Gate> {
+    #[cfg(feature = "synthetic-next")]
+    return vec![crate::next::service_detail()];
+    #[cfg(not(feature = "synthetic-next"))]
+    Vec::new()
+}
+
+impl Gate {
+    /// Whether the feature may be used where the network's level is `level` (absent: [`FIRST_LEVEL`]) and nothing is known
+    /// of the other end. One of a kind this build does not know is closed.
+    pub fn is_open(&self, level: Option<Line>) -> bool {
+        self.default
+            && match self.kind {
+                GateKind::Local => true,
+                GateKind::Cluster => level.unwrap_or(FIRST_LEVEL) >= self.since,
+                GateKind::Pairwise | GateKind::Unknown => false,
+            }
+    }
+}
+
 /// What every build of a line has in common: wire, database, cache and gates. A maintenance build changes none of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseInterface {
@@ -266,6 +290,28 @@ mod tests {
     fn a_gate_of_a_later_line_is_read() {
         let gate: Gate = serde_json::from_str(r#"{"name":"x","kind":"planetary","since":"9.0","default":true}"#).expect("gate");
         assert_eq!(gate.kind, GateKind::Unknown);
+    }
+
+    #[test]
+    fn a_gate_is_open_where_its_kind_lets_it() {
+        let gate = |kind, default| Gate { name: "x".into(), kind, since: Line::new(1, 2), default };
+        for (kind, at_1_0, at_1_2) in [
+            (GateKind::Local, true, true),
+            (GateKind::Pairwise, false, false),
+            (GateKind::Cluster, false, true),
+            (GateKind::Unknown, false, false),
+        ] {
+            assert_eq!(gate(kind, true).is_open(None), at_1_0, "{kind:?}");
+            assert_eq!(gate(kind, true).is_open(Some(Line::new(1, 1))), at_1_0, "{kind:?}");
+            assert_eq!(gate(kind, true).is_open(Some(Line::new(1, 2))), at_1_2, "{kind:?}");
+            assert!(!gate(kind, false).is_open(Some(Line::new(9, 0))), "{kind:?} is off by default");
+        }
+    }
+
+    #[cfg(not(feature = "synthetic-next"))]
+    #[test]
+    fn this_line_has_no_gates() {
+        assert_eq!(gates(), []);
     }
 
     #[test]

@@ -19,6 +19,10 @@ pub struct DeliveryService {
     pub engines: Vec<DeviceName>,
     /// How it is cached.
     pub caching: CachePolicy,
+    /// The word its engines put as `detail` of `Cache-Status`; absent: none.
+    #[cfg(feature = "synthetic-next")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<crate::Detail>,
 }
 
 /// What a delivery service changes about RFC 9111.

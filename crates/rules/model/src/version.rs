@@ -29,6 +29,9 @@ pub struct Version {
 
 /// The version of this build, as `--version`, every HELLO, page and metric show it.
 pub fn version() -> &'static str {
+    #[cfg(feature = "synthetic-next")]
+    return crate::next::version();
+    #[cfg(not(feature = "synthetic-next"))]
     env!("CARGO_PKG_VERSION")
 }
 

@@ -42,6 +42,7 @@ pub(crate) fn configuration() -> DeviceConfiguration {
         location: Some(name("core")),
         managers: Vec::new(),
         profile: Profile::rehearsal(),
+        level: None,
         keepalive_keys: Vec::new(),
         locations: vec![location("core", None), location("east", Some("core")), location("west", Some("core"))],
         engines: ENGINES.into_iter().enumerate().map(engine).collect(),

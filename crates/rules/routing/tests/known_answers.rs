@@ -28,6 +28,7 @@ fn network() -> Network {
         location: Some("east".parse().expect("name")),
         managers: Vec::new(),
         profile: Profile::standard(),
+        level: None,
         keepalive_keys: Vec::new(),
         locations: vec![
             LocationEntry { name: "core".parse().expect("name"), parent: None },

@@ -39,6 +39,8 @@ fn request(arguments: ServiceArgs) -> DeliveryServiceRequest {
             ignore_query: arguments.ignore_query,
             store_set_cookie: arguments.store_set_cookie,
         },
+        #[cfg(feature = "synthetic-next")]
+        detail: arguments.detail,
     }
 }
 

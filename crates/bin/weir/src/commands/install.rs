@@ -1,47 +1,76 @@
-//! `weir install`: makes this program the slot a device's keeper starts.
+//! `weir install`: this program, or a release archive's, becomes the first slot of a device, or replaces the build it runs.
+
+mod root;
 
 use crate::{cli::InstallArgs, commands::Misconfigured, output, worker::device::Device};
 use anyhow::Context;
-use std::path::{Path, PathBuf};
+pub(crate) use root::keep as keep_root;
+use std::path::Path;
 use weir_model::version;
+use weir_release::{Archive, Expected, Invalid, verify_from};
 use weir_slots::{DataDirectory, FileSystem, Image, ImageFile, InstallError, Installed, PROGRAM};
 
-/// Copies this program below `directory`, where slots can be linked from it whatever happens to the original. Returns
-/// the copy and its image.
-pub(crate) fn image(directory: &Path) -> anyhow::Result<(Image, PathBuf)> {
-    let program = std::env::current_exe().context("find this program's file")?;
-    let (digest, _) = weir_slots::digest_of_file(&program).with_context(|| format!("read {}", program.display()))?;
-    let copy = directory.join(format!("{}-{}", version(), digest.short())).join(PROGRAM);
-    if !copy.exists() {
-        std::fs::create_dir_all(copy.parent().expect("it has one")).context("make the image directory")?;
-        let temporary = directory.join("new");
-        std::fs::copy(&program, &temporary).with_context(|| format!("copy this program to {}", temporary.display()))?;
-        std::fs::File::open(&temporary).and_then(|f| f.sync_all()).context("write the image to disk")?;
-        std::fs::rename(&temporary, &copy).context("place the image")?;
-    }
-    let files = vec![ImageFile { path: PROGRAM.into(), source: copy.clone() }];
-    Ok((Image::measure(version(), files)?, copy))
-}
-
-/// Installs this program in the data directory of a device that has its device.toml.
+/// Installs in the data directory of a device that has its device.toml.
 pub(super) fn run(format: crate::cli::Format, arguments: &InstallArgs) -> anyhow::Result<()> {
     let device = Device::read(&arguments.data)?;
     let data = DataDirectory::new(&arguments.data);
-    let staging = arguments.data.join("staging");
-    let (image, _) = image(&staging)?;
+    if let Some(file) = &arguments.release_root {
+        keep_root(&arguments.data, &root::read(file)?)?;
+    }
+    let staging = Staging::new(&arguments.data)?;
+    let image = match &arguments.archive {
+        Some(archive) => of_archive(archive, &root::of(arguments)?, &staging)?,
+        None => of_this_program(&staging)?,
+    };
+    let offered = image.slot().version.clone();
     let installed = weir_slots::install(&mut FileSystem, &data, &image).map_err(|error| match error {
         InstallError::OtherVersion { installed, .. } => {
-            let text = format!("{} runs version {installed}, this is {}; a device changes version by its software update, which this version does not have yet", device.name, version());
+            let text = format!("{} runs version {installed}, this is {offered}; a device changes version by its software update, which this version does not have yet", device.name);
             anyhow::Error::from(Misconfigured(text))
         }
         other => other.into(),
     })?;
-    std::fs::remove_dir_all(&staging).context("clear the staging directory")?;
+    drop(staging);
     let what = match installed {
         Installed::First => "installed",
         Installed::Unchanged => "was installed already",
         Installed::Replaced { .. } => "replaced another build of the same version; restart the keeper to run it",
     };
-    let done = serde_json::json!({ "device": device.name, "version": version(), "slot": image.slot().name });
-    output::print(format, &done, |_| format!("{} {what} in {}", version(), arguments.data.display()))
+    let done = serde_json::json!({ "device": device.name, "version": offered, "slot": image.slot().name });
+    output::print(format, &done, |_| format!("{offered} {what} in {}", arguments.data.display()))
+}
+
+/// A directory beside the slots, on their file system so that files are linked; it goes when this is dropped.
+struct Staging(tempfile::TempDir);
+
+impl Staging {
+    fn new(data: &Path) -> anyhow::Result<Self> {
+        let made = tempfile::Builder::new().prefix("staging-").tempdir_in(data);
+        Ok(Self(made.with_context(|| format!("make a staging directory in {}", data.display()))?))
+    }
+}
+
+/// A copy of this program: slots are linked from it whatever happens to the original.
+fn of_this_program(staging: &Staging) -> anyhow::Result<Image> {
+    let program = std::env::current_exe().context("find this program's file")?;
+    let copy = staging.0.path().join(PROGRAM);
+    std::fs::copy(&program, &copy).with_context(|| format!("copy {} to {}", program.display(), copy.display()))?;
+    Ok(Image::measure(version(), vec![ImageFile { path: PROGRAM.into(), source: copy }])?)
+}
+
+/// The image of an archive, verified from `root` for this machine and unpacked.
+fn of_archive(path: &Path, root: &[u8], staging: &Staging) -> anyhow::Result<Image> {
+    if let Err(error) = std::fs::metadata(path) {
+        return Err(Misconfigured(format!("cannot read the archive {}: {error}", path.display())).into());
+    }
+    let expected = Expected { version: None, arch: Some(std::env::consts::ARCH.to_owned()) };
+    let refused = |invalid: Invalid| {
+        let reason = invalid.reason().as_str();
+        anyhow::Error::from(invalid).context(format!("{} may not be installed ({reason}); every check: weir release verify FILE --root FILE", path.display()))
+    };
+    let archive = Archive::open(path).map_err(|error| refused(error.into()))?;
+    let verified = verify_from(root, archive, &expected, weir_clock::wall_seconds()).map_err(refused)?;
+    let tree = staging.0.path().join("image");
+    verified.unpack(&tree).with_context(|| format!("unpack {}", path.display()))?;
+    Ok(Image::of_tree(&tree, verified.release.manifest)?)
 }

@@ -1,9 +1,87 @@
 //! `weir release`: what a publisher does; talks to no manager.
 
-use crate::cli::{Format, ReleaseVerb};
+mod build;
+pub(crate) mod describe;
+mod keys;
+mod publish;
+mod show;
+mod verify;
 
-pub(super) fn run(_format: Format, verb: ReleaseVerb) -> anyhow::Result<()> {
+use crate::{
+    cli::{Format, ReleaseVerb},
+    commands::Misconfigured,
+    output,
+};
+use std::path::Path;
+use weir_release::{Lacking, PublishError, Published, ReleaseDirectory};
+
+pub(super) fn run(format: Format, verb: ReleaseVerb) -> anyhow::Result<()> {
     match verb {
-        ReleaseVerb::Describe => anyhow::bail!("release commands are being built"),
+        ReleaseVerb::Keygen(arguments) => keys::generate(format, &arguments),
+        ReleaseVerb::Describe => describe::run(format),
+        ReleaseVerb::Build(arguments) => build::run(format, &arguments),
+        ReleaseVerb::Pack(arguments) => build::pack(format, &arguments),
+        ReleaseVerb::Sign { at, key } => publish::sign(format, &at.directory, &key),
+        ReleaseVerb::Discard { at } => publish::discard(format, &at.directory),
+        ReleaseVerb::Show(arguments) => show::run(format, &arguments),
+        ReleaseVerb::Verify(arguments) => verify::run(format, &arguments),
+        ReleaseVerb::Delist { at, release, arch } => publish::delist(format, &at.directory, release, &arch),
+        ReleaseVerb::Floor { at, floor } => publish::floor(format, &at.directory, floor),
+        ReleaseVerb::Renew { at } => publish::renew(format, &at.directory),
+        ReleaseVerb::Rotate(arguments) => keys::rotate(format, &arguments),
     }
+}
+
+fn open(directory: &Path) -> anyhow::Result<ReleaseDirectory> {
+    ReleaseDirectory::open(directory).map_err(|error| explain(error, directory))
+}
+
+/// The error with what to do next, where something outside must be changed first.
+pub(crate) fn explain(error: PublishError, directory: &Path) -> anyhow::Error {
+    let dir = directory.display();
+    let next = match &error {
+        PublishError::Absent(_) => format!("make one: weir release keygen --directory {dir}"),
+        PublishError::Exists(_) => format!("look at it: weir release show --directory {dir}"),
+        PublishError::Pending => format!("weir release sign --directory {dir} --key FILE, or weir release discard --directory {dir}"),
+        PublishError::NothingPending => format!("see what is published: weir release show --directory {dir}"),
+        PublishError::ClockBehind { now, signed_at } => {
+            format!("it is {} here, the newest signature is of {}", output::time(now * 1000), output::time(signed_at * 1000))
+        }
+        PublishError::NotListed(_) => format!("see what is listed: weir release show --directory {dir}"),
+        PublishError::NoKey { .. } => format!("see the keys: weir release show --directory {dir}"),
+        PublishError::Disk(disk) => {
+            let why = &disk.source;
+            return Misconfigured(format!("{error}: {why}; choose another release directory or change its owner")).into();
+        }
+        _ => return error.into(),
+    };
+    Misconfigured(format!("{error}; {next}")).into()
+}
+
+/// What became of a change, as JSON.
+fn published_json(published: &Published) -> serde_json::Value {
+    match published {
+        Published::Version(version) => serde_json::json!({ "published": version, "waiting": null }),
+        Published::Waiting(lacking) => serde_json::json!({ "published": null, "waiting": lacking_json(lacking) }),
+    }
+}
+
+fn lacking_json(lacking: &[Lacking]) -> serde_json::Value {
+    lacking.iter().map(|l| serde_json::json!({ "role": l.role.as_str(), "needed": l.needed, "valid": l.valid })).collect()
+}
+
+/// What became of a change, for people.
+fn published_text(published: &Published, directory: &Path) -> String {
+    match published {
+        Published::Version(version) => format!("published: metadata version {version}"),
+        Published::Waiting(lacking) => format!(
+            "nothing is published yet, the change waits for signatures: {}\nbring them: weir release sign --directory {} --key FILE",
+            lacking_text(lacking),
+            directory.display()
+        ),
+    }
+}
+
+fn lacking_text(lacking: &[Lacking]) -> String {
+    lacking.iter().map(|l| format!("{} has {} of {}", l.role, l.valid, l.needed)).collect::<Vec<_>>().join(", ")
 }

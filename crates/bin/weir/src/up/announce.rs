@@ -82,6 +82,7 @@ fn tries(network: &NetworkFile, dir: &str, content: Content) -> Vec<(String, &'s
         format!("{weir} --network {dir} offload {} --why test --wait", network.engines[1 % network.engines.len()].name),
         "a server leaves, and no viewer notices",
     ));
+    tries.push((format!("{weir} --network {dir} software list"), "signed releases it may be updated to; on the pages: Software Files"));
     tries.push((format!("{weir} --network {dir} route explain 127.128.0.1 http://{domain}/"), "where a client is sent, and why"));
     tries.push((format!("{weir} --network {dir} logs {}", network.engines[0].name), "what a device says"));
     tries

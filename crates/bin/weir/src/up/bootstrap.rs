@@ -72,6 +72,8 @@ pub(crate) async fn configure(api: &ApiClient, origin: &str) -> anyhow::Result<(
             origin: origin.into(),
             engines: None,
             caching: Caching::default(),
+            #[cfg(feature = "synthetic-next")]
+            detail: None,
         };
         let _: DeliveryService = api.post(paths::DELIVERY_SERVICES, &request).await?;
     }

@@ -92,12 +92,12 @@ impl Directory {
             serde_json::from_str(&text).map_err(|e| Misconfigured(format!("{} is damaged ({e}); choose another --dir", path.display())))?;
         if made.version != version() {
             return Err(Misconfigured(format!(
-                "{} is a network of version {}, this is {}; a network changes version by its own software update, which this version does not have yet: \
-                 run the {} program on it, or choose another --dir",
-                self.root.display(),
-                made.version,
-                version(),
-                made.version
+                "{dir} is a network of version {was}, this is {this}; a network changes version by its own software update: run the {was} program on it and \
+                 register an archive of this one: weir --network {dir} software register --file weir-{this}-{arch}.weir (weir release build writes it); or choose another --dir",
+                dir = self.root.display(),
+                was = made.version,
+                this = version(),
+                arch = std::env::consts::ARCH,
             ))
             .into());
         }
@@ -134,9 +134,9 @@ impl Directory {
         Ok(weir_slots::durable_write_private(&self.root.join("admin.token"), token.as_bytes())?)
     }
 
-    /// This very program as an image that slots are linked from, and its file.
-    pub(crate) fn image(&self) -> anyhow::Result<(Image, PathBuf)> {
-        crate::commands::install::image(&self.root.join("images"))
+    /// Where images lie that slots are linked from.
+    pub(crate) fn images(&self) -> PathBuf {
+        self.root.join("images")
     }
 
     /// Makes a device's data directory: device.toml and a slot of `image`. Says what became of the slot.
@@ -174,5 +174,6 @@ mod tests {
         directory.keep(&made).expect("keep");
         let refused = directory.made().expect_err("another version").to_string();
         assert!(refused.contains("0.9.0-b1") && refused.contains("--dir"), "{refused}");
+        assert!(refused.contains("software register --file"), "{refused}");
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct NetworkFile {
     pub(crate) engines: Vec<EngineEntry>,
     /// Delivery services.
     pub(crate) services: Vec<ServiceEntry>,
-    /// Public root of the release keys; null until this network has one.
+    /// The release directory whose keys sign what this network installs; null in a network of a build without one.
     pub(crate) release_keys: Option<PathBuf>,
 }
 

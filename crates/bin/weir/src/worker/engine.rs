@@ -46,13 +46,22 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
             let engine = engine.clone();
             move |contacts| engine.set_routers(contacts)
         })),
+        #[cfg(feature = "synthetic-next")]
+        detailed_responses: Some(Box::new({
+            let engine = engine.clone();
+            move || engine.detailed_responses()
+        })),
     };
     let agent = Agent::open(start.agent_settings(device_state, identity), hooks)?;
     let state = State::default();
     life::admin(&mut sockets, &start.metrics, (start.device.name.clone(), start.device.role), &state, life::stamp_of(&agent), &tasks);
     engine.self_test().map_err(|reason| anyhow!("self-test: {reason}"))?;
+    #[cfg(feature = "faults")]
+    let answering = crate::faults::Faulty::new(engine.clone(), start.fault);
+    #[cfg(not(feature = "faults"))]
+    let answering = engine.clone();
     let threads =
-        cores::spawn("engine", sockets.tcp("http"), &engine, &Limits { connections: start.connections, ..Limits::default() }, &gate)
+        cores::spawn("engine", sockets.tcp("http"), &answering, &Limits { connections: start.connections, ..Limits::default() }, &gate)
             .context("start engine threads")?;
     let outcome = DataPlane { gate, agent, state, tasks }.live(start.control, threads).await;
     engine.stop().await;

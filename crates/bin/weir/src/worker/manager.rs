@@ -102,6 +102,8 @@ async fn standby(start: Start, mut sockets: Sockets, state: DeviceState, identit
         drain: Box::new(|| None),
         explain: None,
         routers: None,
+        #[cfg(feature = "synthetic-next")]
+        detailed_responses: None,
     };
     let agent = Agent::open(start.agent_settings(state, identity), hooks)?;
     let tasks = Tasks::new();

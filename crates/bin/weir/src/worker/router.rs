@@ -51,6 +51,8 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
             move || router.drain(u32::try_from(gate.active_requests()).unwrap_or(u32::MAX))
         }),
         routers: None,
+        #[cfg(feature = "synthetic-next")]
+        detailed_responses: None,
         explain: Some(Box::new({
             let router = router.clone();
             move |client, url| {
@@ -62,8 +64,12 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     let agent = Agent::open(start.agent_settings(device_state, identity), hooks)?;
     let state = State::default();
     life::admin(&mut sockets, &start.metrics, (start.device.name.clone(), start.device.role), &state, life::stamp_of(&agent), &tasks);
+    #[cfg(feature = "faults")]
+    let answering = crate::faults::Faulty::new(router.clone(), start.fault);
+    #[cfg(not(feature = "faults"))]
+    let answering = router.clone();
     let threads =
-        cores::spawn("router", sockets.tcp("http"), &router, &limits(start.connections), &gate).context("start router threads")?;
+        cores::spawn("router", sockets.tcp("http"), &answering, &limits(start.connections), &gate).context("start router threads")?;
     // Apart from the others, which end with the keeper: a resolver's query on a connection is answered even then.
     let connections = Tasks::new();
     let resolvers = dns::run(&router, sockets.udp("dns"), sockets.tcp("dns-tcp"), &gate, &connections).context("listen for DNS")?;

@@ -10,7 +10,9 @@ use crate::{
     metadata::MetadataSet,
     tuf::{self, MetadataError, Role},
 };
-use std::{collections::HashMap, fs, io, num::NonZeroU64, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs, io, num::NonZeroU64, path::Path};
 use tough::schema::{Metafile, Role as TufRole, Root, Signed, Snapshot, Targets, Timestamp};
 use weir_slots::durable_write;
 
@@ -20,7 +22,7 @@ const HAS_ROOT: &str = "the first draft has a root, and later ones change what h
 /// What is published.
 pub(super) struct Current {
     pub(super) set: MetadataSet,
-    root: Signed<Root>,
+    pub(super) root: Signed<Root>,
     pub(super) targets: Signed<Targets>,
     timestamp: Signed<Timestamp>,
     snapshot: Signed<Snapshot>,
@@ -36,11 +38,7 @@ impl ReleaseDirectory {
     pub(super) fn current(&self) -> Result<Current, PublishError> {
         let folder = self.folder("metadata");
         let read = |name: &str| fs::read(folder.join(name)).map_err(failed("read", &folder.join(name)));
-        let mut roots = std::collections::BTreeMap::new();
-        while folder.join(format!("{}.root.json", roots.len() + 1)).exists() {
-            let version = roots.len() as u64 + 1;
-            roots.insert(version, read(&format!("{version}.root.json"))?);
-        }
+        let roots = self.roots()?;
         let newest = roots.last_key_value().map(|(_, body)| body.as_slice());
         let root = document::parse(newest.ok_or(MetadataError::Missing { role: Role::Root })?, Role::Root)?;
         let timestamp_bytes = read("timestamp.json")?;
@@ -60,6 +58,21 @@ impl ReleaseDirectory {
         Ok(Current { set, root, targets, timestamp, snapshot })
     }
 
+    /// Every published root, by version. They only become more, so nobody needs to hold the lock.
+    pub(super) fn roots(&self) -> Result<BTreeMap<u64, Vec<u8>>, PublishError> {
+        let folder = self.folder("metadata");
+        let mut roots = BTreeMap::new();
+        loop {
+            let version = roots.len() as u64 + 1;
+            let path = folder.join(format!("{version}.root.json"));
+            match fs::read(&path) {
+                Ok(body) => roots.insert(version, body),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(roots),
+                Err(error) => return Err(failed("read", &path)(error)),
+            };
+        }
+    }
+
     /// The first metadata of a directory.
     pub(super) fn begin(&self, root: Root, now: u64, held: &Lock) -> Result<(), PublishError> {
         let targets = targets_of(&Listing::default(), NonZeroU64::MIN, now);
@@ -73,7 +86,16 @@ impl ReleaseDirectory {
         now: u64,
         edit: impl FnOnce(&mut Root, &mut Listing) -> Result<(), PublishError>,
     ) -> Result<Published, PublishError> {
-        let held = lock::hold(&self.dir)?;
+        self.change_held(now, &lock::hold(&self.dir)?, edit)
+    }
+
+    /// As [`Self::change`], by whoever holds the lock.
+    pub(super) fn change_held(
+        &self,
+        now: u64,
+        held: &Lock,
+        edit: impl FnOnce(&mut Root, &mut Listing) -> Result<(), PublishError>,
+    ) -> Result<Published, PublishError> {
         if self.folder("staged").join("targets.json").exists() {
             return Err(PublishError::Pending);
         }
@@ -84,7 +106,7 @@ impl ReleaseDirectory {
         let targets = targets_of(&listing, document::next(current.targets.signed.version), now);
         let root = (root.version != current.root.signed.version).then(|| document::unsigned(root));
         let draft = Draft { root, targets: document::unsigned(targets) };
-        self.finish(Some(&current), draft, Vec::new(), now, &held)
+        self.finish(Some(&current), draft, Vec::new(), now, held)
     }
 
     /// Signs the waiting change with these keys too, and publishes it if that completes it.
@@ -93,14 +115,7 @@ impl ReleaseDirectory {
     /// [`PublishError`].
     pub fn sign(&self, keys: Vec<SigningKey>, now: u64) -> Result<Published, PublishError> {
         let held = lock::hold(&self.dir)?;
-        let staged = self.folder("staged");
-        let read = |name: &str| match fs::read(staged.join(name)) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(failed("read", &staged.join(name))(error)),
-        };
-        let targets = document::parse(&read("targets.json")?.ok_or(PublishError::NothingPending)?, Role::Targets)?;
-        let root = read("root.json")?.map(|bytes| document::parse(&bytes, Role::Root)).transpose()?;
+        let (root, targets) = self.staged()?.ok_or(PublishError::NothingPending)?;
         self.finish(Some(&self.current()?), Draft { root, targets }, keys, now, &held)
     }
 
@@ -203,7 +218,7 @@ fn sign<T: TufRole>(document: &mut Signed<T>, root: &Root, role: Role, keys: &[S
 }
 
 /// Notes a lack of signatures; any other error stays one.
-fn lack(lacking: &mut Vec<Lacking>, signed: Result<(), MetadataError>) -> Result<(), MetadataError> {
+pub(super) fn lack(lacking: &mut Vec<Lacking>, signed: Result<(), MetadataError>) -> Result<(), MetadataError> {
     match signed {
         Err(MetadataError::Threshold { role, needed, valid }) => {
             lacking.push(Lacking { role, needed, valid });

@@ -66,6 +66,51 @@ fn a_slot_is_linked_and_read_only() {
     assert_eq!(fs::metadata(program.parent().expect("tree")).expect("tree").mode() & 0o777, READ_ONLY);
 }
 
+/// An unpacked image below `tree`, and the digest of its MANIFEST.
+fn unpacked(tree: &Path, version: &str) -> Digest {
+    fs::create_dir_all(tree.join("share")).expect("tree");
+    fs::write(tree.join("weir"), "program").expect("program");
+    fs::write(tree.join("share/page"), "a page").expect("page");
+    let file = |path: &str| {
+        let (sha256, bytes) = digest_of_file(&tree.join(path)).expect("digest");
+        ManifestFile { path: path.to_owned(), bytes, sha256 }
+    };
+    let mut manifest = Manifest::of(version, "x86_64", vec![file("weir"), file("share/page")]).expect("manifest");
+    manifest.files.reverse();
+    fs::write(tree.join(MANIFEST), manifest.to_bytes()).expect("MANIFEST");
+    digest_of_bytes(&manifest.to_bytes())
+}
+
+#[test]
+fn an_unpacked_image_is_installed_with_its_own_manifest() {
+    let home = home();
+    let tree = home.dir.path().join("tree");
+    let manifest = unpacked(&tree, "1.1.0-b1");
+    let image = Image::of_tree(&tree, manifest).expect("image");
+    assert_eq!(image.slot().name, format!("1.1.0-b1-{}", manifest.short()));
+    home.install(&image);
+    assert_eq!(home.program(), "program");
+    let installed = home.data.slot(&image.slot().name).join(MANIFEST);
+    assert_eq!(fs::read(installed).expect("MANIFEST"), fs::read(tree.join(MANIFEST)).expect("MANIFEST"), "byte for byte");
+}
+
+#[test]
+fn an_unpacked_image_that_is_another_is_refused() {
+    let home = home();
+    let tree = home.dir.path().join("tree");
+    let manifest = unpacked(&tree, "1.1.0-b1");
+    let refused = || Image::of_tree(&tree, manifest).expect_err("refused");
+    fs::write(tree.join("share/page"), "a pAge").expect("damage");
+    assert!(matches!(refused(), InstallError::OtherFile(path) if path.ends_with("share/page")));
+    fs::remove_file(tree.join("share/page")).expect("damage");
+    assert!(matches!(refused(), InstallError::Disk(_)));
+    fs::write(tree.join(MANIFEST), "{}").expect("damage");
+    assert!(matches!(refused(), InstallError::OtherManifest(_)));
+    let elsewhere = home.dir.path().join("elsewhere");
+    let manifest = unpacked(&elsewhere, "../1.1.0-b1");
+    assert!(matches!(Image::of_tree(&elsewhere, manifest), Err(InstallError::Manifest(ManifestError::Path(_)))));
+}
+
 #[test]
 fn an_image_without_a_worker_is_refused() {
     let home = home();

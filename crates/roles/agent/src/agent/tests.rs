@@ -33,6 +33,7 @@ pub(crate) fn configuration(generation: u64) -> DeviceConfiguration {
         location: None,
         managers: Vec::new(),
         profile: Profile::rehearsal(),
+        level: None,
         keepalive_keys: Vec::new(),
         locations: Vec::new(),
         engines: Vec::new(),
@@ -51,6 +52,8 @@ pub(crate) fn hooks(refused: &'static [u64]) -> Hooks {
         drain: Box::new(|| None),
         explain: None,
         routers: None,
+        #[cfg(feature = "synthetic-next")]
+        detailed_responses: None,
     }
 }
 

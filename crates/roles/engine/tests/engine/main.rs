@@ -3,6 +3,8 @@
 mod caching;
 mod client;
 mod collapsing;
+#[cfg(feature = "synthetic-next")]
+mod detail;
 mod failure;
 mod herd;
 mod keeping;

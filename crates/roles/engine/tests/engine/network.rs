@@ -95,6 +95,7 @@ pub(crate) fn configuration(plan: &Plan<'_>, device: &str, origin: &str, address
         location: None,
         managers: Vec::new(),
         profile: Profile::rehearsal(),
+        level: None,
         keepalive_keys: Vec::new(),
         locations: plan
             .locations
@@ -124,6 +125,8 @@ pub(crate) fn configuration(plan: &Plan<'_>, device: &str, origin: &str, address
             origin: origin.parse().expect("a URL"),
             engines,
             caching: plan.caching.clone(),
+            #[cfg(feature = "synthetic-next")]
+            detail: None,
         }],
         zones: Vec::new(),
     }

@@ -20,6 +20,8 @@ fn heard() -> Heard {
         drain: None,
         routers: Vec::new(),
         share_permille: None,
+        #[cfg(feature = "synthetic-next")]
+        detailed_responses: None,
     };
     Heard { at_ms: 1, received_ms: 1_000_000, crashed_ms: None, report }
 }

@@ -1,6 +1,6 @@
 //! `/alarms`.
 
-use super::{QueryOf, Refused, pages};
+use super::{QueryOf, Refused, pages, utoipa};
 use crate::{
     app::App,
     change::{Caller, Refusal},

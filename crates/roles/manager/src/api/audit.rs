@@ -1,6 +1,6 @@
 //! GET `/audit`.
 
-use super::{QueryOf, Refused, pages};
+use super::{QueryOf, Refused, pages, utoipa};
 use crate::{app::App, change::Refusal, tables};
 use axum::{Json, extract::State};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! `/coverage-zones`.
 
-use super::{JsonBody, Refused};
+use super::{JsonBody, Refused, utoipa};
 use crate::{app::App, change::Caller, domain::zones};
 use axum::{Json, extract::State};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! `/delivery-services`.
 
-use super::{JsonBody, QueryOf, Refused, pages};
+use super::{JsonBody, QueryOf, Refused, pages, utoipa};
 use crate::{app::App, change::Caller, domain::delivery_services};
 use axum::{
     Json,

@@ -1,6 +1,6 @@
 //! `/devices`.
 
-use super::{JsonBody, QueryOf, Refused, pages};
+use super::{JsonBody, QueryOf, Refused, pages, utoipa};
 use crate::{app::App, change::Caller, device_view::view, domain::devices, snapshot::DeviceRecord, verbs};
 use axum::{
     Json,
@@ -9,7 +9,7 @@ use axum::{
 };
 use serde::Deserialize;
 use std::sync::Arc;
-use utoipa::IntoParams;
+use ::utoipa::IntoParams;
 use weir_operator_api::{
     Activation, Device, DeviceLogs, Listing, PageQuery, Problem,
     device::{LOG_LINES, Removal},

@@ -1,6 +1,6 @@
 //! `/locations`.
 
-use super::{JsonBody, QueryOf, Refused, pages};
+use super::{JsonBody, QueryOf, Refused, pages, utoipa};
 use crate::{
     app::App,
     change::Caller,

@@ -1,6 +1,6 @@
 //! `/devices/{name}/offload`.
 
-use super::{JsonBody, Refused};
+use super::{JsonBody, Refused, utoipa};
 use crate::{app::App, change::Caller, domain::devices, offload};
 use axum::{
     Json,

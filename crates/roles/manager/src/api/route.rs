@@ -1,6 +1,6 @@
 //! GET `/route/explain`.
 
-use super::{QueryOf, Refused};
+use super::{QueryOf, Refused, utoipa};
 use crate::{app::App, verbs};
 use axum::{Json, extract::State};
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use weir_model::{Severity, version};
 use weir_operator_api::{AlarmCounts, ManagerRole, NetworkStatus};
 
-use super::Refused;
+use super::{Refused, utoipa};
 use crate::change::Refusal;
 
 /// What this manager says of itself and of the network.

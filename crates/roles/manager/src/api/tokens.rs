@@ -1,6 +1,6 @@
 //! `/enrolment-tokens` and `/tokens`.
 
-use super::{JsonBody, QueryOf, Refused, pages};
+use super::{JsonBody, QueryOf, Refused, pages, utoipa};
 use crate::{
     app::App,
     change::{Caller, Refusal},

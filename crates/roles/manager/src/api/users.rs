@@ -1,6 +1,6 @@
 //! `/users`: for those locked out of the pages.
 
-use super::Refused;
+use super::{Refused, utoipa};
 use crate::{
     app::App,
     change::{Actor, Caller},

@@ -47,6 +47,8 @@ fn service(id: i64, name: &str, engines: Option<&[&str]>) -> weir_operator_api::
         origin: "http://origin.example.com".parse().expect("origin"),
         engines: engines.map(|e| e.iter().map(|n| n.parse().expect("name")).collect()),
         caching: Caching::default(),
+        #[cfg(feature = "synthetic-next")]
+        detail: None,
         revision: 1,
     }
 }
@@ -57,6 +59,7 @@ pub(crate) fn network() -> Snapshot {
         stamp: Stamp { term: 1, generation: 42 },
         network: "test".into(),
         profile: Profile::rehearsal(),
+        level: weir_model::FIRST_LEVEL,
         primary: "manager-2".parse().expect("name"),
         keepalive_keys: vec![KeepaliveKey { id: 1, secret: "ab".repeat(32) }],
         locations: BTreeMap::from([location(1, "core", None), location(2, "east", Some("core"))]),
@@ -135,5 +138,18 @@ fn every_active_device_can_load_its_document() {
     for device in ["router-1", "core-1", "east-1"] {
         let loaded = weir_routing::Network::compile(&compiled(&network, device));
         assert!(loaded.is_ok(), "{device}");
+    }
+}
+
+#[cfg(feature = "synthetic-next")]
+#[test]
+fn a_detail_is_sent_once_the_level_has_it() {
+    let mut network = network();
+    network.services[0].detail = Some("gold".parse().expect("detail"));
+    for (level, sent) in [((1, 0), None), ((1, 1), Some("gold")), ((2, 0), Some("gold"))] {
+        network.level = weir_model::Line::new(level.0, level.1);
+        let document = compiled(&network, "east-1");
+        assert_eq!(document.services[0].detail.as_ref().map(weir_model::Detail::as_str), sent, "{level:?}");
+        assert_eq!(document.level, Some(network.level));
     }
 }

@@ -27,6 +27,8 @@ fn check(network: &Snapshot, request: &DeliveryServiceRequest, known: Option<&De
     let origin = origin(network, &request.origin)?;
     let engines = request.engines.as_deref().map(|e| engines(network, e)).transpose()?;
     check_caching(&request.caching)?;
+    #[cfg(feature = "synthetic-next")]
+    let detail = detail(network, request.detail.as_deref())?;
     let id = known.map(|k| k.id);
     if network.service(name.as_str()).is_some_and(|s| Some(s.id) != id) {
         return Err(Problem::new(Reason::NameTaken, format!("there is a delivery service {name}")).at("name"));
@@ -41,6 +43,8 @@ fn check(network: &Snapshot, request: &DeliveryServiceRequest, known: Option<&De
         origin,
         engines: engines.as_ref().map(|e| e.keys().cloned().collect()),
         caching: request.caching.clone(),
+        #[cfg(feature = "synthetic-next")]
+        detail,
         revision: known.map_or(0, |k| k.revision),
     };
     Ok(Checked { service, engine_ids: engines.map(|e| e.into_values().collect()) })
@@ -81,6 +85,26 @@ fn check_caching(caching: &Caching) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+/// A detail waits until every device can show it.
+#[cfg(feature = "synthetic-next")]
+fn detail(network: &Snapshot, text: Option<&str>) -> Result<Option<weir_model::Detail>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let detail = fields::read("detail", text)?;
+    let gate = weir_model::next::service_detail();
+    if network.is_open(&gate) {
+        return Ok(Some(detail));
+    }
+    let refused = format!("gate {} waits for level {}; the network's level is {}", gate.name, gate.since, network.level);
+    Err(Problem::new(Reason::GateClosed, refused).at("detail"))
+}
+
+/// The same request with the detail the service has, for a form that does not show it.
+#[cfg(feature = "synthetic-next")]
+pub(crate) fn with_detail_kept(network: &Snapshot, name: &str, request: DeliveryServiceRequest) -> DeliveryServiceRequest {
+    let known = network.service(name).filter(|_| network.is_open(&weir_model::next::service_detail()));
+    DeliveryServiceRequest { detail: known.and_then(|service| service.detail.clone()).map(String::from), ..request }
 }
 
 pub(crate) fn create(change: &Change<'_>, request: &DeliveryServiceRequest) -> Result<DeliveryService, Refusal> {

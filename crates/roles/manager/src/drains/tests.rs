@@ -53,6 +53,8 @@ fn heard(device: &str, role: Role, generation: u64, at_ms: u64, sessions: Option
         drain,
         routers: Vec::new(),
         share_permille: None,
+        #[cfg(feature = "synthetic-next")]
+        detailed_responses: None,
     };
     (name(device), Heard { at_ms, received_ms: WALL_MS, crashed_ms: None, report })
 }

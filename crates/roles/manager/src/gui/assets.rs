@@ -37,6 +37,7 @@ const ASSETS: &[Asset] = &[
     asset!("theme.js", JAVASCRIPT),
     asset!("live.js", JAVASCRIPT),
     asset!("table.js", JAVASCRIPT),
+    asset!("upload.js", JAVASCRIPT),
     asset!("icon.svg", SVG),
     asset!("icons.svg", SVG),
 ];

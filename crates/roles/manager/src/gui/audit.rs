@@ -62,6 +62,8 @@ fn page_of(object: &str) -> String {
         format!("/delivery-services/{name}")
     } else if let Some(name) = name("location ") {
         format!("/locations/{name}")
+    } else if let Some(id) = name("software file ") {
+        format!("/software-files/{id}")
     } else {
         String::new()
     }
@@ -126,6 +128,7 @@ mod tests {
             ("device east-1", "/devices/east-1"),
             ("delivery service video", "/delivery-services/video"),
             ("location east", "/locations/east"),
+            ("software file 7", "/software-files/7"),
             ("device \"><script>", ""),
             ("alarm 7", ""),
         ] {

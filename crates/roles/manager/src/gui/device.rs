@@ -6,6 +6,7 @@ mod configuration;
 mod deletion;
 mod logs;
 mod overview;
+mod software;
 
 use super::{
     Refused,
@@ -30,6 +31,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .merge(configuration::routes())
         .merge(alarms::routes())
         .merge(logs::routes())
+        .merge(software::routes())
         .merge(deletion::routes())
 }
 
@@ -41,10 +43,11 @@ enum Tab {
     Configuration,
     Alarms,
     Logs,
+    UpdateSoftware,
 }
 
 impl Tab {
-    const ALL: [Tab; 5] = [Tab::Overview, Tab::Activation, Tab::Configuration, Tab::Alarms, Tab::Logs];
+    const ALL: [Tab; 6] = [Tab::Overview, Tab::Activation, Tab::Configuration, Tab::Alarms, Tab::Logs, Tab::UpdateSoftware];
 
     /// What it adds to the device's own address.
     fn path(self) -> &'static str {
@@ -54,6 +57,7 @@ impl Tab {
             Tab::Configuration => "/configuration",
             Tab::Alarms => "/alarms",
             Tab::Logs => "/logs",
+            Tab::UpdateSoftware => "/update-software",
         }
     }
 }
@@ -66,6 +70,7 @@ impl fmt::Display for Tab {
             Tab::Configuration => "Configuration",
             Tab::Alarms => "Alarms",
             Tab::Logs => "Logs",
+            Tab::UpdateSoftware => "Update Software",
         })
     }
 }

@@ -32,6 +32,9 @@ const FIELDS_MAX: usize = 20_000;
 pub(super) const CSRF_FIELD: &str = "csrf";
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// The fields of a form by name, each with its values in the order they were sent.
+pub(super) type Fields = BTreeMap<String, Vec<String>>;
+
 /// A form of this session. Fields of `T` are `String`, `Option<String>` (empty: `None`), `Vec<String>` (each field of that
 /// name) or `bool` (a ticked box); put `#[serde(default)]` on `T`, since an unticked box is not sent at all.
 pub(crate) struct Form<T>(pub(crate) T);
@@ -54,14 +57,20 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Form<T> {
         let viewer = Viewer::from_request_parts(&mut parts, app).await?;
         let site = from_our_pages(&parts.headers, &parts.uri);
         let fields = fields(Request::from_parts(parts, body)).await.map_err(IntoResponse::into_response)?;
-        let shown = fields.get(CSRF_FIELD).and_then(|v| v.last()).map_or("", String::as_str);
-        let ours = bool::from(shown.as_bytes().ct_eq(viewer.csrf.as_bytes()));
-        if !site || !ours {
-            let why = if site { "its token is not this session's" } else { "another site sent it" };
-            return Err(refused_form(app, viewer.caller(), why).await);
-        }
+        admit(app, &viewer, site, &fields).await?;
         read(fields).map(Self).map_err(IntoResponse::into_response)
     }
+}
+
+/// Refuses a form that another site sent, or whose token is not the session's; `site` is what [`from_our_pages`] said.
+pub(super) async fn admit(app: &Arc<App>, viewer: &Viewer, site: bool, fields: &Fields) -> Result<(), Response> {
+    let shown = fields.get(CSRF_FIELD).and_then(|v| v.last()).map_or("", String::as_str);
+    let ours = bool::from(shown.as_bytes().ct_eq(viewer.csrf.as_bytes()));
+    if site && ours {
+        return Ok(());
+    }
+    let why = if site { "its token is not this session's" } else { "another site sent it" };
+    Err(refused_form(app, viewer.caller(), why).await)
 }
 
 /// Whether a browser says that the request comes from a page of ours. One that says neither is judged by the token alone.
@@ -79,8 +88,8 @@ pub(super) fn from_our_pages(headers: &HeaderMap, uri: &Uri) -> bool {
     }
 }
 
-/// The fields of a form by name, each with its values in the order they were sent.
-pub(super) async fn fields(request: Request) -> Result<BTreeMap<String, Vec<String>>, Refused> {
+/// Reads the fields of a form.
+pub(super) async fn fields(request: Request) -> Result<Fields, Refused> {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         let problem = Problem::new(Reason::UnsupportedMediaType, "the body is not a form");
@@ -91,7 +100,7 @@ pub(super) async fn fields(request: Request) -> Result<BTreeMap<String, Vec<Stri
         true => Problem::new(Reason::BodyTooLarge, "the form is larger than this page takes"),
         false => Problem::new(Reason::BodyUnreadable, "the form did not arrive whole, or not in time"),
     })?;
-    let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut fields = Fields::new();
     for (at, (name, value)) in url::form_urlencoded::parse(&bytes).enumerate() {
         if at == FIELDS_MAX {
             return Err(Problem::new(Reason::LimitExceeded, "the form has too many fields").into());
@@ -102,7 +111,7 @@ pub(super) async fn fields(request: Request) -> Result<BTreeMap<String, Vec<Stri
 }
 
 /// The fields as `T`.
-pub(super) fn read<T: DeserializeOwned>(fields: BTreeMap<String, Vec<String>>) -> Result<T, Refused> {
+pub(super) fn read<T: DeserializeOwned>(fields: Fields) -> Result<T, Refused> {
     let fields = fields.into_iter().map(|(name, values)| (name, Values(values)));
     T::deserialize(MapDeserializer::<_, serde::de::value::Error>::new(fields))
         .map_err(|error| Problem::new(Reason::InvalidField, error.to_string()).into())
@@ -177,7 +186,7 @@ mod tests {
     }
 
     fn sample(body: &str) -> Sample {
-        let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut fields = Fields::new();
         for (name, value) in url::form_urlencoded::parse(body.as_bytes()) {
             fields.entry(name.into_owned()).or_default().push(value.into_owned());
         }

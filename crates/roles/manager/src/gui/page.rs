@@ -131,6 +131,8 @@ pub(crate) enum Section {
     Devices,
     Locations,
     DeliveryServices,
+    SoftwareFiles,
+    UpdateSoftware,
     Alarms,
     Audit,
     /// One's own password; not in the list of sections.
@@ -139,8 +141,16 @@ pub(crate) enum Section {
 
 impl Section {
     /// In the order of the navigation.
-    pub(crate) const ALL: [Section; 6] =
-        [Section::Home, Section::Devices, Section::Locations, Section::DeliveryServices, Section::Alarms, Section::Audit];
+    pub(crate) const ALL: [Section; 8] = [
+        Section::Home,
+        Section::Devices,
+        Section::Locations,
+        Section::DeliveryServices,
+        Section::SoftwareFiles,
+        Section::UpdateSoftware,
+        Section::Alarms,
+        Section::Audit,
+    ];
 
     /// Where it is.
     pub(crate) fn path(self) -> &'static str {
@@ -149,6 +159,8 @@ impl Section {
             Section::Devices => "/devices",
             Section::Locations => "/locations",
             Section::DeliveryServices => "/delivery-services",
+            Section::SoftwareFiles => "/software-files",
+            Section::UpdateSoftware => "/update-software",
             Section::Alarms => "/alarms",
             Section::Audit => "/audit",
             Section::Account => "/password",
@@ -162,6 +174,8 @@ impl Section {
             Section::Devices => "devices",
             Section::Locations => "locations",
             Section::DeliveryServices => "services",
+            Section::SoftwareFiles => "software",
+            Section::UpdateSoftware => "update",
             Section::Alarms => "alarms",
             Section::Audit => "audit",
             Section::Account => "account",
@@ -176,6 +190,8 @@ impl fmt::Display for Section {
             Section::Devices => "Devices",
             Section::Locations => "Locations",
             Section::DeliveryServices => "Delivery services",
+            Section::SoftwareFiles => "Software Files",
+            Section::UpdateSoftware => "Update Software",
             Section::Alarms => "Alarms",
             Section::Audit => "Audit",
             Section::Account => "Account",

@@ -18,7 +18,7 @@ use std::{
 };
 use weir_database::{Database, DatabaseError};
 use weir_device_api::Listeners;
-use weir_model::Role;
+use weir_model::{Role, Version};
 use weir_net::{
     identity::{Authority, Subject, fingerprint_of},
     tls::{ClientAuth, first_certificate, server_config},
@@ -66,25 +66,26 @@ pub(super) fn authority(state: &Path, network_name: &str, now: SystemTime) -> Re
 /// Opens `config.db` and `state.db`. A `state.db` that cannot be used is begun anew: devices tell it all again.
 pub(super) async fn databases(state: PathBuf) -> Result<(Database, Database), ManagerError> {
     let open = move || {
-        let now_ms = weir_clock::wall_ms();
-        let config = Database::open(&state.join("config.db"), migrations::CONFIG, now_ms)?;
+        let (now_ms, version) = (weir_clock::wall_ms(), weir_model::version());
+        let config = Database::open(&state.join("config.db"), migrations::CONFIG, now_ms, version)?;
         let path = state.join("state.db");
-        match Database::open(&path, migrations::STATE, now_ms) {
+        match Database::open(&path, migrations::STATE, now_ms, version) {
             Ok(kept) => Ok((config, kept)),
-            Err(error @ (DatabaseError::Damaged { .. } | DatabaseError::SchemaAhead { .. } | DatabaseError::SchemaChanged { .. })) => {
+            Err(error) if is_unusable(&error) => {
                 tracing::warn!(error = %weir_telemetry::Chain(&error), "last reports and alarms are begun anew");
-                for suffix in ["", "-wal", "-shm"] {
-                    let file = state.join(format!("state.db{suffix}"));
-                    if file.exists() {
-                        fs::remove_file(&file).map_err(at("remove", &file))?;
-                    }
-                }
-                Ok((config, Database::open(&path, migrations::STATE, now_ms)?))
+                weir_database::remove(&path)?;
+                Ok((config, Database::open(&path, migrations::STATE, now_ms, version)?))
             }
             Err(error) => Err(error.into()),
         }
     };
     tokio::task::spawn_blocking(open).await.unwrap_or(Err(ManagerError::Database(DatabaseError::Closed)))
+}
+
+/// Whether a file is at fault, and not the disk or the moment.
+fn is_unusable(error: &DatabaseError) -> bool {
+    use DatabaseError::{Damaged, Migration, SchemaAhead, SchemaChanged, Touched};
+    matches!(error, Damaged { .. } | Migration { .. } | SchemaAhead { .. } | SchemaChanged { .. } | Touched { .. })
 }
 
 /// What a new network begins with.
@@ -129,6 +130,7 @@ impl FirstStart {
         }
         settings::set(tx, settings::NETWORK, &self.network_name)?;
         settings::set(tx, settings::PROFILE, &self.profile)?;
+        settings::set(tx, settings::LEVEL, &Version::current().line.to_string())?;
         settings::set(tx, settings::PRIMARY, self.record.name.as_str())?;
         settings::set_number(tx, settings::TERM, FIRST_TERM)?;
         settings::set_number(tx, settings::GENERATION, 1)?;

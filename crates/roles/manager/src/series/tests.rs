@@ -20,6 +20,8 @@ fn report(boot: u64, load: Load) -> Report {
         drain: None,
         routers: Vec::new(),
         share_permille: None,
+        #[cfg(feature = "synthetic-next")]
+        detailed_responses: None,
     }
 }
 
@@ -106,7 +108,7 @@ mod kept {
 
     async fn opened() -> (tempfile::TempDir, Database) {
         let dir = tempfile::tempdir().expect("dir");
-        let database = Database::open(&dir.path().join("state.db"), STATE, 1).expect("opened");
+        let database = Database::open(&dir.path().join("state.db"), STATE, 1, "1.0.0-b1").expect("opened");
         (dir, database)
     }
 

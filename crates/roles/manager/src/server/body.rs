@@ -1,6 +1,9 @@
 //! Bodies of requests against the clock: whoever sends slowly on purpose holds nothing for long.
 
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::{
+    Method,
+    body::{Body, Bytes, Frame, Incoming, SizeHint},
+};
 use std::{
     io,
     pin::Pin,
@@ -13,27 +16,59 @@ use tokio::time::{Sleep, sleep_until};
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// A large body has a second more for each of these bytes that came.
 const BYTES_PER_SECOND: u64 = 128 * 1024;
+/// An upload may stand still this long.
+const UPLOAD_IDLE: Duration = Duration::from_secs(30);
+/// From the end of an upload's head to its end.
+const UPLOAD_TIME: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// How long a body may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// [`BODY_TIME`], and more for what came.
+    Short,
+    /// An operator's line may be slow: [`UPLOAD_IDLE`] without a byte, [`UPLOAD_TIME`] for all. Who sends it is known before any of
+    /// it is read.
+    Upload,
+}
+
+impl Patience {
+    /// That of a request: an archive is PUT to a software file by programs, and POSTed by the forms of the pages.
+    pub(super) fn of(method: &Method, path: &str) -> Self {
+        let archive_below = |folder: &str| {
+            let id = path.strip_prefix(folder).and_then(|rest| rest.strip_suffix("/archive"));
+            id.is_some_and(|id| !id.contains('/'))
+        };
+        let upload = match *method {
+            Method::PUT => archive_below("/api/v1/software-files/"),
+            Method::POST => path == "/new/software-upload" || archive_below("/software-files/"),
+            _ => false,
+        };
+        if upload { Self::Upload } else { Self::Short }
+    }
+}
 
 /// A body that fails when it does not end in time.
 pub(super) struct TimedBody<B = Incoming> {
     body: B,
+    patience: Patience,
     began: Instant,
-    time: Duration,
+    /// When bytes last came.
+    moved: Instant,
     bytes: u64,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<B> TimedBody<B> {
-    pub(super) fn new(body: B) -> Self {
-        Self::within(body, BODY_TIME)
-    }
-
-    fn within(body: B, time: Duration) -> Self {
-        Self { body, began: weir_clock::monotonic(), time, bytes: 0, timer: None }
+    pub(super) fn new(body: B, patience: Patience) -> Self {
+        let began = weir_clock::monotonic();
+        Self { body, patience, began, moved: began, bytes: 0, timer: None }
     }
 
     fn deadline(&self) -> Instant {
-        self.began + self.time + Duration::from_secs(self.bytes / BYTES_PER_SECOND)
+        match self.patience {
+            Patience::Short => self.began + BODY_TIME + Duration::from_secs(self.bytes / BYTES_PER_SECOND),
+            Patience::Upload => (self.moved + UPLOAD_IDLE).min(self.began + UPLOAD_TIME),
+        }
     }
 }
 
@@ -46,6 +81,7 @@ impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin> Body for TimedBody<B> 
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
             if let Some(data) = frame.as_ref().and_then(|f| f.as_ref().ok()).and_then(Frame::data_ref) {
                 this.bytes += data.len() as u64;
+                this.moved = weir_clock::monotonic();
             }
             return Poll::Ready(frame.map(|f| f.map_err(io::Error::other)));
         }
@@ -87,15 +123,38 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_does_not_come_ends() {
-        let body = TimedBody::within(Never, Duration::from_millis(20));
-        assert_eq!(body.collect().await.expect_err("too slow").kind(), io::ErrorKind::TimedOut);
+        for (patience, time) in [(Patience::Short, BODY_TIME), (Patience::Upload, UPLOAD_IDLE)] {
+            let mut body = TimedBody::new(Never, patience);
+            let almost = body.began - time + Duration::from_millis(20);
+            (body.began, body.moved) = (almost, almost);
+            assert_eq!(body.collect().await.expect_err("too slow").kind(), io::ErrorKind::TimedOut);
+        }
     }
 
     #[test]
     fn a_large_body_has_longer() {
-        let mut body = TimedBody::new(Never);
+        let mut body = TimedBody::new(Never, Patience::Short);
         let short = body.deadline();
         body.bytes = 64 * 1024 * 1024;
         assert_eq!(body.deadline() - short, Duration::from_secs(512));
+    }
+
+    #[test]
+    fn an_upload_may_be_slow_and_not_stand_still_nor_last_for_ever() {
+        let mut body = TimedBody::new(Never, Patience::Upload);
+        assert_eq!(body.deadline() - body.began, UPLOAD_IDLE);
+        body.moved = body.began + Duration::from_secs(3600);
+        assert_eq!(body.deadline() - body.moved, UPLOAD_IDLE);
+        body.moved = body.began + UPLOAD_TIME;
+        assert_eq!(body.deadline() - body.began, UPLOAD_TIME);
+    }
+
+    #[test]
+    fn only_an_archive_is_an_upload() {
+        let upload = |method, path| Patience::of(&method, path) == Patience::Upload;
+        assert!(upload(Method::PUT, "/api/v1/software-files/3/archive"));
+        assert!(upload(Method::POST, "/software-files/3/archive") && upload(Method::POST, "/new/software-upload"));
+        assert!(!upload(Method::PUT, "/api/v1/software-files/3") && !upload(Method::PUT, "/api/v1/software-files/3/x/archive"));
+        assert!(!upload(Method::POST, "/api/v1/software-files/3/archive") && !upload(Method::POST, "/software-files"));
     }
 }

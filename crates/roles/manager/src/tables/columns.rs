@@ -52,3 +52,10 @@ pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) 
     let text: String = row.get(at)?;
     serde_json::from_str(&text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, error.into()))
 }
+
+/// A text column as the value whose word it is.
+pub(crate) fn word<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+    let at = row.as_ref().column_index(column)?;
+    let text: String = row.get(at)?;
+    serde_json::from_value(text.into()).map_err(|error| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, error.into()))
+}

@@ -25,6 +25,8 @@ pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<DeliveryService>> {
                 ignore_query: row.get("ignore_query")?,
                 store_set_cookie: row.get("store_set_cookie")?,
             },
+            #[cfg(feature = "synthetic-next")]
+            detail: super::columns::optional_parsed(row, "detail")?,
             revision: unsigned(row, "revision")?,
         })
     })?;
@@ -62,6 +64,8 @@ pub(crate) fn insert(tx: &Transaction<'_>, service: &DeliveryService, engines: O
         ],
     )?;
     let id = tx.last_insert_rowid();
+    #[cfg(feature = "synthetic-next")]
+    set_detail(tx, id, service)?;
     name_engines(tx, id, engines)?;
     Ok(id)
 }
@@ -85,7 +89,16 @@ pub(crate) fn update(tx: &Transaction<'_>, service: &DeliveryService, engines: O
             signed(service.revision),
         ],
     )?;
+    #[cfg(feature = "synthetic-next")]
+    set_detail(tx, service.id, service)?;
     name_engines(tx, service.id, engines)
+}
+
+#[cfg(feature = "synthetic-next")]
+fn set_detail(tx: &Transaction<'_>, id: i64, service: &DeliveryService) -> Result<()> {
+    let detail = service.detail.as_ref().map(weir_model::Detail::as_str);
+    tx.execute("UPDATE delivery_service SET detail = ?2 WHERE id = ?1", params![id, detail])?;
+    Ok(())
 }
 
 fn name_engines(tx: &Transaction<'_>, id: i64, engines: Option<&[i64]>) -> Result<()> {
@@ -100,4 +113,38 @@ fn name_engines(tx: &Transaction<'_>, id: i64, engines: Option<&[i64]>) -> Resul
 pub(crate) fn delete(tx: &Transaction<'_>, id: i64) -> Result<()> {
     tx.execute("DELETE FROM delivery_service WHERE id = ?1", [id])?;
     Ok(())
+}
+
+#[cfg(all(test, feature = "synthetic-next"))]
+mod tests {
+    use crate::tables::migrations::CONFIG;
+    use rusqlite::{Connection, Result};
+
+    fn details(config: &Connection) -> Result<Vec<(i64, Option<String>)>> {
+        let mut statement = config.prepare("SELECT id, detail FROM delivery_service ORDER BY id")?;
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    }
+
+    /// Line 1.0 keeps the details it cannot show where line 1.1 finds them again; what was deleted meanwhile stays deleted.
+    #[test]
+    fn details_outlast_a_way_back_and_up_again() -> Result<()> {
+        let config = Connection::open_in_memory()?;
+        for step in CONFIG {
+            config.execute_batch(step.up_sql)?;
+        }
+        let insert = "INSERT INTO delivery_service (name, domain, origin, every_engine, ignore_query, store_set_cookie, revision, detail)
+            VALUES (?1, ?1, 'http://192.0.2.1', 1, 0, 0, 1, ?2)";
+        for (name, detail) in [("a", Some("gold")), ("b", None), ("c", Some("silver"))] {
+            config.execute(insert, (name, detail))?;
+        }
+        let before = details(&config)?;
+        let step = CONFIG.last().expect("steps");
+        config.execute_batch(step.down_sql.expect("it has a way back"))?;
+        assert!(details(&config).is_err(), "line 1.0 has no such column");
+        config.execute("DELETE FROM delivery_service WHERE name = 'c'", [])?;
+        config.execute_batch(step.up_sql)?;
+        assert_eq!(details(&config)?, before[..2]);
+        assert!(!config.table_exists(None, "attic_6_delivery_service")?, "nothing is parked any longer");
+        Ok(())
+    }
 }

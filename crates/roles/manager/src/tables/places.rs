@@ -40,7 +40,7 @@ mod tests {
     #[tokio::test]
     async fn the_places_used_last_are_kept() {
         let dir = tempfile::tempdir().expect("dir");
-        let database = Database::open(&dir.path().join("state.db"), STATE, 1).expect("opened");
+        let database = Database::open(&dir.path().join("state.db"), STATE, 1, "1.0.0-b1").expect("opened");
         for (user, place, at_ms) in [("a", "p1", 1), ("b", "p1", 2), ("a", "p2", 3), ("a", "p1", 4), ("a", "p3", 5)] {
             let place = Place { user: user.into(), place: place.into(), at_ms };
             database.write(move |tx| Ok::<_, DatabaseError>(note(tx, &place, 2)?)).await.expect("written");

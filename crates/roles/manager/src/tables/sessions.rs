@@ -81,7 +81,7 @@ mod tests {
     #[tokio::test]
     async fn rows_nobody_in_memory_knows_of_go_too() {
         let dir = tempfile::tempdir().expect("dir");
-        let database = Database::open(&dir.path().join("state.db"), STATE, 1).expect("opened");
+        let database = Database::open(&dir.path().join("state.db"), STATE, 1, "1.0.0-b1").expect("opened");
         let row = |id: &str, user: &str| KeptSession {
             token_sha256: id.into(),
             user: user.into(),

@@ -1,4 +1,4 @@
-//! Settings of the network: term, generation, name, profile, primary, keepalive keys.
+//! Settings of the network: term, generation, name, profile, level, primary, keepalive keys.
 
 use super::columns::{signed, unsigned};
 use rusqlite::{OptionalExtension, Result, Transaction, params};
@@ -11,8 +11,12 @@ pub(crate) const GENERATION: &str = "generation";
 pub(crate) const ZONES_REVISION: &str = "zones_revision";
 pub(crate) const NETWORK: &str = "network";
 pub(crate) const PROFILE: &str = "profile";
+/// The line whose features the whole network may use; absent: [`weir_model::FIRST_LEVEL`].
+pub(crate) const LEVEL: &str = "level";
 /// Device name of the primary.
 pub(crate) const PRIMARY: &str = "primary";
+/// Networks that software may be fetched from beside public ones, as JSON.
+pub(crate) const SOURCE_ALLOW: &str = "software_sources.allow";
 /// Keys routers accept at the same time.
 const KEYS_MAX: u32 = 2;
 

@@ -160,7 +160,8 @@ impl Running {
         Self::start_in(dir, [&api.to_string(), &device.to_string()], Some(token)).await
     }
 
-    async fn start_in(dir: tempfile::TempDir, addresses: [&str; 2], token: Option<String>) -> Self {
+    /// Starts in a directory, at these addresses.
+    pub(crate) async fn start_in(dir: tempfile::TempDir, addresses: [&str; 2], token: Option<String>) -> Self {
         let (api_listener, device_listener) = (listener(addresses[0]).await, listener(addresses[1]).await);
         let (api, device) = (api_listener.local_addr().expect("address"), device_listener.local_addr().expect("address"));
         let metrics = Metrics::new("1.0.0-b1", "manager", "manager-1");
@@ -191,6 +192,13 @@ impl Running {
     pub(crate) async fn call_with(&self, authorization: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
         let mut request = request(method, &format!("https://{}{path}", self.api), body.as_ref());
         request.headers_mut().insert("authorization", authorization.parse().expect("header"));
+        send_tls(self.api, client_config(&self.manager.ca_pem(), None).expect("client"), request).await
+    }
+
+    /// Bytes sent with the API token.
+    pub(crate) async fn put_bytes(&self, path: &str, content_type: &str, bytes: Vec<u8>) -> Answer {
+        let request = Request::builder().method(Method::PUT).uri(format!("https://{}{path}", self.api)).header("content-type", content_type);
+        let request = request.header("authorization", format!("Bearer {}", self.token)).body(Full::from(bytes)).expect("request");
         send_tls(self.api, client_config(&self.manager.ca_pem(), None).expect("client"), request).await
     }
 
@@ -329,6 +337,8 @@ impl TestDevice {
             drain: None,
             routers: Vec::new(),
             share_permille: None,
+            #[cfg(feature = "synthetic-next")]
+            detailed_responses: None,
         }
     }
 

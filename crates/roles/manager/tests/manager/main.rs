@@ -16,4 +16,8 @@ mod offload;
 mod openapi;
 mod pages;
 mod polling;
+#[cfg(feature = "synthetic-next")]
+mod service_detail;
+mod software;
+mod software_pages;
 mod standby;

@@ -3,6 +3,7 @@
 use super::{Spread, Stamps, carriers, entries, runs, serving, typed::Typed, written};
 use crate::{
     app::App,
+    change::Change,
     domain::delivery_services,
     gui::{Form, Notice, Page, Refused, Section, Viewer, devices::Row, html, html_with, links::link, redirect, rejected::Rejected},
     snapshot::{DeviceRecord, Snapshot},
@@ -148,7 +149,14 @@ async fn replace(
 ) -> Result<Response, Refused> {
     let old = name.clone();
     let done = match typed.request() {
-        Ok(request) => app.change(viewer.caller(), move |change| delivery_services::replace(change, &old, &request)).await,
+        Ok(request) => {
+            let replace = move |change: &Change<'_>| {
+                #[cfg(feature = "synthetic-next")]
+                let request = delivery_services::with_detail_kept(change.before, &old, request.clone());
+                delivery_services::replace(change, &old, &request)
+            };
+            app.change(viewer.caller(), replace).await
+        }
         Err(problem) => Err(problem),
     };
     match done {

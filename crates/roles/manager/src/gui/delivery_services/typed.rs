@@ -62,6 +62,8 @@ impl Typed {
             origin: self.origin.trim().to_owned(),
             engines: self.chosen().then(|| self.engine.clone()),
             caching,
+            #[cfg(feature = "synthetic-next")]
+            detail: None,
         })
     }
 }

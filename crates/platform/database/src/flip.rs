@@ -1,0 +1,173 @@
+//! Copy and flip: a schema changes on a copy, which takes the name of the database once it is proven.
+//!
+//! `<file>.next` is the copy while it is worked on; `<file>.previous` is what the database was before the last flip. The
+//! write-ahead log of the database is folded in and gone, durably, before the copy takes its name: SQLite goes by names, and
+//! would play an old log into the new file. A crash anywhere leaves either the database as it was or the proven one.
+
+use crate::{
+    DatabaseError,
+    disk::{Disk, FileSystem, parent, with_suffix},
+    open,
+    program::Programs,
+};
+use rusqlite::{
+    Connection,
+    backup::{Backup, StepResult},
+};
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
+
+/// Room that must be left beside the copy, for what the steps add and for the write-ahead log afterwards: 16 MiB.
+const ROOM_BYTES: u64 = 16 << 20;
+
+const NEXT: &str = ".next";
+/// How the database before the last flip is named.
+pub(crate) const PREVIOUS: &str = ".previous";
+/// Files SQLite keeps beside a database.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// A change made on the copy, inside its one transaction, with the database beside it.
+pub(crate) struct Change<'a> {
+    pub(crate) before: &'a Connection,
+    pub(crate) copy: &'a Connection,
+    pub(crate) programs: &'a Programs,
+}
+
+/// Copies the database, changes the copy, proves it whole and puts it in the place of the database.
+pub(crate) fn flip(
+    disk: &mut impl Disk,
+    path: &Path,
+    change: impl FnOnce(&Change<'_>) -> Result<(), DatabaseError>,
+) -> Result<(), DatabaseError> {
+    clear(disk, path)?;
+    // Held to the end, so that nobody writes to what is being replaced.
+    let before = hold(path)?;
+    let outcome = make_next(disk, path, &before, change).and_then(|()| take_the_name(disk, path));
+    if let Err(error) = &outcome {
+        tracing::debug!(error = %weir_telemetry::Chain(error), "the copy is thrown away");
+        // What cannot be removed now is removed by the next start.
+        let _ = clear(disk, path);
+    }
+    outcome
+}
+
+/// Removes what a flip that was cut short left behind.
+pub(crate) fn clear(disk: &mut impl Disk, path: &Path) -> Result<(), DatabaseError> {
+    let next = with_suffix(path, NEXT);
+    for file in COMPANIONS.iter().map(|suffix| with_suffix(&next, suffix)).chain([next.clone()]) {
+        if file.exists() {
+            disk.remove(&file).map_err(DatabaseError::file("remove", &file))?;
+        }
+    }
+    // Cut short between the two names, the database is the one before itself.
+    let previous = with_suffix(path, PREVIOUS);
+    if let (Ok(now), Ok(then)) = (fs::metadata(path), fs::metadata(&previous))
+        && (now.dev(), now.ino()) == (then.dev(), then.ino())
+    {
+        disk.remove(&previous).map_err(DatabaseError::file("remove", &previous))?;
+    }
+    Ok(())
+}
+
+/// Removes a database and everything that belongs to it, so that one can be begun anew. It must not be open.
+///
+/// # Errors
+/// [`DatabaseError::File`] with the file that cannot be removed.
+pub fn remove(path: &Path) -> Result<(), DatabaseError> {
+    clear(&mut FileSystem, path)?;
+    for file in ["", PREVIOUS].iter().chain(&COMPANIONS).map(|suffix| with_suffix(path, suffix)) {
+        FileSystem.remove(&file).map_err(DatabaseError::file("remove", &file))?;
+    }
+    Ok(())
+}
+
+/// Folds the write-ahead log in, does without one, and keeps others from writing.
+fn hold(path: &Path) -> Result<Connection, DatabaseError> {
+    let connection = open::writer(path)?;
+    // SQLite flushes the file before it removes the log, and refuses while another connection is open.
+    let in_use = |_| DatabaseError::InUse { path: path.to_owned() };
+    let mode: String = connection.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0)).map_err(in_use)?;
+    if mode != "delete" {
+        return Err(DatabaseError::InUse { path: path.to_owned() });
+    }
+    // A read that does not end: others may read along, and none can commit.
+    connection.execute_batch("BEGIN")?;
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    Ok(connection)
+}
+
+fn make_next(
+    disk: &mut impl Disk,
+    path: &Path,
+    before: &Connection,
+    change: impl FnOnce(&Change<'_>) -> Result<(), DatabaseError>,
+) -> Result<(), DatabaseError> {
+    let next = with_suffix(path, NEXT);
+    let bytes = fs::metadata(path).map_err(DatabaseError::file("read the size of", path))?.len();
+    let free = disk.free_bytes(parent(path)).map_err(DatabaseError::file("read the free space of", parent(path)))?;
+    if free < bytes.saturating_add(ROOM_BYTES) {
+        return Err(DatabaseError::DiskFull);
+    }
+    disk.create(&next).map_err(DatabaseError::file("create", &next))?;
+    let mut copy = copied(before, &next)?;
+    let programs = Programs::on(&mut copy)?;
+    let transaction = copy.transaction()?;
+    change(&Change { before, copy: &transaction, programs: &programs })?;
+    transaction.commit()?;
+    whole(&copy, &next)?;
+    copy.close().map_err(|(_, error)| error)?;
+    disk.sync_file(&next).map_err(DatabaseError::file("sync", &next))
+}
+
+fn copied(before: &Connection, next: &Path) -> Result<Connection, DatabaseError> {
+    let mut copy = open::copy(next)?;
+    let backup = Backup::new(before, &mut copy)?;
+    // All pages at once: nobody else is waiting for the database.
+    let step = backup.step(-1)?;
+    drop(backup);
+    match step {
+        StepResult::Done => Ok(copy),
+        _ => Err(DatabaseError::InUse { path: next.to_owned() }),
+    }
+}
+
+/// Whether every page, index and reference holds.
+fn whole(copy: &Connection, path: &Path) -> Result<(), DatabaseError> {
+    let damaged = |detail| DatabaseError::Damaged { path: path.to_owned(), detail };
+    let finding: String = copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if finding != "ok" {
+        return Err(damaged(finding));
+    }
+    let mut statement = copy.prepare("PRAGMA foreign_key_check")?;
+    let mut rows = statement.query([])?;
+    match rows.next()? {
+        None => Ok(()),
+        Some(row) => {
+            let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
+            Err(damaged(format!("a row of {table} refers to a row of {parent} that is not there")))
+        }
+    }
+}
+
+fn take_the_name(disk: &mut impl Disk, path: &Path) -> Result<(), DatabaseError> {
+    let (next, previous, dir) = (with_suffix(path, NEXT), with_suffix(path, PREVIOUS), parent(path));
+    if COMPANIONS.iter().any(|suffix| with_suffix(path, suffix).exists()) {
+        return Err(DatabaseError::InUse { path: path.to_owned() });
+    }
+    disk.remove(&previous).map_err(DatabaseError::file("remove", &previous))?;
+    disk.link(path, &previous).map_err(DatabaseError::file("link", &previous))?;
+    // From here on it is certain that the log of the database is gone, and the file it was is kept.
+    disk.sync_dir(dir).map_err(DatabaseError::file("sync", dir))?;
+    disk.rename(&next, path).map_err(DatabaseError::file("rename to", path))?;
+    disk.sync_dir(dir).map_err(DatabaseError::file("sync", dir))
+}
+
+impl DatabaseError {
+    /// What could not be done to which file.
+    pub(crate) fn file(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DatabaseError {
+        let path = path.to_owned();
+        move |source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DatabaseError::DiskFull,
+            _ => DatabaseError::File { what, path, source },
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The schema of a database: up to the newest step of this build, or down to a step below.
+
+use crate::{
+    DatabaseError, Migration,
+    disk::{Disk, FileSystem, keep_private, with_suffix},
+    flip::{self, PREVIOUS},
+    law::Law,
+    ledger, open,
+    program::Programs,
+};
+use rusqlite::Connection;
+use std::path::{Path, PathBuf};
+
+/// Who applies steps, and when.
+#[derive(Clone, Copy)]
+pub(crate) struct Stamp<'a> {
+    pub(crate) now_ms: u64,
+    pub(crate) written_by: &'a str,
+}
+
+/// Opens or creates the database and takes it to the newest step; refuses a ledger this build does not understand.
+pub(crate) fn bring_up(disk: &mut impl Disk, path: &Path, migrations: &[Migration], stamp: Stamp<'_>) -> Result<Connection, DatabaseError> {
+    debug_assert!(migrations.windows(2).all(|w| w[0].id < w[1].id), "steps are listed in order");
+    flip::clear(disk, path)?;
+    keep_private(path)?;
+    let mut writer = open::writer(path)?;
+    let applied = ledger::read(&writer)?;
+    ledger::check(&applied, migrations)?;
+    let pending: Vec<_> = migrations.iter().filter(|m| !applied.iter().any(|a| a.id == m.id)).collect();
+    if pending.is_empty() {
+        let transaction = writer.transaction()?;
+        ledger::prepare(&transaction, migrations)?;
+        transaction.commit()?;
+        return Ok(writer);
+    }
+    if ledger::is_new(&writer)? {
+        let programs = Programs::on(&mut writer)?;
+        let transaction = writer.transaction()?;
+        apply(&transaction, &programs, migrations, &pending, stamp)?;
+        transaction.commit()?;
+        programs.off(&mut writer)?;
+        return Ok(writer);
+    }
+    drop(writer);
+    let steps: Vec<u32> = pending.iter().map(|step| step.id).collect();
+    flip::flip(disk, path, |change| {
+        apply(change.copy, change.programs, migrations, &pending, stamp)?;
+        Law::between(change.before, change.copy, &steps)?.up()
+    })?;
+    open::writer(path)
+}
+
+fn apply(
+    connection: &Connection,
+    programs: &Programs,
+    migrations: &[Migration],
+    pending: &[&Migration],
+    stamp: Stamp<'_>,
+) -> Result<(), DatabaseError> {
+    ledger::prepare(connection, migrations)?;
+    for step in pending {
+        let ran = programs.run(connection, step.up_sql).and_then(|()| ledger::note(connection, step, stamp.now_ms, stamp.written_by));
+        ran.map_err(failed(step.id, step.name))?;
+        tracing::info!(step = step.id, name = step.name, "schema step applied");
+    }
+    Ok(())
+}
+
+/// What [`downgrade`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Downgraded {
+    /// The newest step before.
+    pub from: u32,
+    /// The newest step now.
+    pub to: u32,
+    /// The steps that were taken back, newest first.
+    pub undone: Vec<u32>,
+    /// The database as it was; `None` when there was nothing to take back.
+    pub previous: Option<PathBuf>,
+}
+
+/// Takes a database back to the step `to_step`, by the ways back in its own ledger: the build that runs this need not know
+/// the steps above. Nothing else may have the database open. Blocks.
+///
+/// # Errors
+/// [`DatabaseError::NoWayBack`] and [`DatabaseError::WayBackDamaged`] name the step; [`DatabaseError::UnknownStep`] when the
+/// database never was at `to_step`; [`DatabaseError::Touched`] when a way back would lose something. The database is as it was.
+pub fn downgrade(path: &Path, to_step: u32) -> Result<Downgraded, DatabaseError> {
+    downgrade_on(&mut FileSystem, path, to_step)
+}
+
+pub(crate) fn downgrade_on(disk: &mut impl Disk, path: &Path, to_step: u32) -> Result<Downgraded, DatabaseError> {
+    if !path.is_file() {
+        return Err(DatabaseError::Absent { path: path.to_owned() });
+    }
+    let mut applied = ledger::read(&open::writer(path)?)?;
+    let from = applied.last().map_or(0, |step| step.id);
+    if !applied.iter().any(|step| step.id == to_step) {
+        return Err(DatabaseError::UnknownStep { step: to_step, newest: from });
+    }
+    applied.retain(|step| step.id > to_step);
+    applied.reverse();
+    let undone: Vec<u32> = applied.iter().map(|step| step.id).collect();
+    if undone.is_empty() {
+        return Ok(Downgraded { from, to: to_step, undone, previous: None });
+    }
+    // All of them are looked at before any is run.
+    let ways = applied.iter().map(|step| Ok((step, step.way_back()?))).collect::<Result<Vec<_>, DatabaseError>>()?;
+    flip::flip(disk, path, |change| {
+        for (step, program) in ways {
+            let ran = change.programs.run(change.copy, program).and_then(|()| ledger::forget(change.copy, step.id));
+            ran.map_err(failed(step.id, &step.name))?;
+            tracing::info!(step = step.id, name = step.name, "schema step taken back");
+        }
+        Law::between(change.before, change.copy, &undone)?.down()
+    })?;
+    Ok(Downgraded { from, to: to_step, undone, previous: Some(with_suffix(path, PREVIOUS)) })
+}
+
+fn failed(id: u32, name: &str) -> impl FnOnce(rusqlite::Error) -> DatabaseError {
+    let name = name.to_owned();
+    move |source| match DatabaseError::from(source) {
+        DatabaseError::Sqlite(source) => DatabaseError::Migration { id, name, source },
+        full => full,
+    }
+}

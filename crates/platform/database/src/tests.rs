@@ -1,0 +1,163 @@
+//! A flip that is cut short at any moment, and a disk that has no room.
+
+mod recorded;
+
+use crate::{
+    Database, DatabaseError, Migration,
+    disk::{Disk, FileSystem, with_suffix},
+    dump,
+    schema::{Stamp, bring_up, downgrade_on},
+};
+use recorded::{Loss, Recorded};
+use rusqlite::Connection;
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+const STAMP: Stamp<'static> = Stamp { now_ms: 1, written_by: "1.1.0-b1" };
+
+const STEPS: &[Migration] = &[
+    Migration { id: 1, name: "notes", up_sql: "CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT", down_sql: None },
+    Migration {
+        id: 2,
+        name: "words",
+        up_sql: "ALTER TABLE note ADD COLUMN word TEXT",
+        down_sql: Some("CREATE TABLE attic_2_note (id INTEGER); ALTER TABLE note DROP COLUMN word"),
+    },
+];
+
+fn dump_of(path: &Path) -> String {
+    dump(&Connection::open(path).expect("opens")).expect("dumps")
+}
+
+/// A database of the first step whose newest row is only in the write-ahead log: its writer was killed.
+fn killed(dir: &Path) -> PathBuf {
+    let (made, path) = (dir.join("made"), dir.join("d"));
+    fs::create_dir(&made).expect("directory");
+    fs::create_dir(&path).expect("directory");
+    let writer = bring_up(&mut FileSystem, &made.join("a.db"), &STEPS[..1], STAMP).expect("opens");
+    writer.execute_batch("INSERT INTO note (text) VALUES ('one'); PRAGMA wal_checkpoint(TRUNCATE)").expect("written");
+    // The log holds the first page too, where the schema is: played into another file it would take that one's away.
+    writer.execute_batch("INSERT INTO note (text) VALUES ('two'); PRAGMA user_version = 1").expect("written");
+    for name in ["a.db", "a.db-wal"] {
+        fs::copy(made.join(name), path.join(name)).expect("copied");
+    }
+    path.join("a.db")
+}
+
+/// What the database is after each cut and loss, as the build that knows only the first step, and the newest, see it.
+fn every_cut(disk: &Recorded, path: &Path, old: &str, new: &str, expected: &str) {
+    let root = path.parent().expect("a directory");
+    let mut seen = BTreeSet::new();
+    for cut in 0..disk.cuts() {
+        for loss in Loss::ALL {
+            disk.rebuild(root, cut, loss);
+            // As SQLite reads it, before any program of ours tidies up.
+            let found = dump_of(path);
+            assert!(found == old || found == new, "cut {cut} {loss:?}: {found}");
+            let renamed = !disk.is_there(cut, &with_suffix(path, ".next")) && disk.is_there(cut, &with_suffix(path, ".previous"));
+            assert!(!renamed || loss == Loss::Unsynced || found == new, "cut {cut} {loss:?}: an old log was played into the new file");
+            if cut + 1 == disk.cuts() {
+                assert_eq!(found, new, "an answered flip is kept");
+            }
+            seen.insert(found);
+            disk.rebuild(root, cut, loss);
+            drop(Database::open(path, STEPS, 2, "1.1.0-b1").expect("the newest build opens it"));
+            assert_eq!(dump_of(path), expected, "cut {cut} {loss:?}");
+            assert!(!with_suffix(path, ".next").exists(), "cut {cut} {loss:?}");
+        }
+    }
+    assert_eq!(seen.len(), 2, "the cuts reach both sides");
+}
+
+#[test]
+fn a_crash_anywhere_leaves_the_old_database_or_the_new_one() {
+    let home = tempfile::tempdir().expect("dir");
+    let path = killed(home.path());
+    let mut disk = Recorded::below(path.parent().expect("a directory"));
+    let writer = bring_up(&mut disk, &path, STEPS, STAMP).expect("goes up");
+    drop(writer);
+    let (old, new) = (dump_of(&with_suffix(&path, ".previous")), dump_of(&path));
+    assert!(old.contains("'two'") && new.contains("'two'"), "what was only in the log is in both: {old} {new}");
+    assert_ne!(old, new);
+    every_cut(&disk, &path, &old, &new, &new);
+}
+
+#[test]
+fn a_crash_on_the_way_back_leaves_the_old_database_or_the_new_one() {
+    let home = tempfile::tempdir().expect("dir");
+    let path = killed(home.path());
+    // The newest step's own attic has nothing to give back here.
+    let newest = dump_of({
+        drop(bring_up(&mut FileSystem, &path, STEPS, STAMP).expect("goes up"));
+        &path
+    });
+    let mut disk = Recorded::below(path.parent().expect("a directory"));
+    downgrade_on(&mut disk, &path, 1).expect("goes back");
+    let below = dump_of(&path);
+    assert_ne!(below, newest);
+    every_cut(&disk, &path, &newest, &below, &newest);
+}
+
+/// A disk on which something always fails.
+struct Failing {
+    free_bytes: u64,
+    /// The operation that fails, by name.
+    at: &'static str,
+    kind: io::ErrorKind,
+}
+
+impl Failing {
+    fn does(&self, name: &str) -> io::Result<()> {
+        if self.at == name { Err(self.kind.into()) } else { Ok(()) }
+    }
+}
+
+impl Disk for Failing {
+    fn free_bytes(&mut self, _: &Path) -> io::Result<u64> {
+        Ok(self.free_bytes)
+    }
+    fn create(&mut self, path: &Path) -> io::Result<()> {
+        self.does("create").and_then(|()| FileSystem.create(path))
+    }
+    fn remove(&mut self, path: &Path) -> io::Result<()> {
+        FileSystem.remove(path)
+    }
+    fn link(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        self.does("link").and_then(|()| FileSystem.link(from, to))
+    }
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        self.does("rename").and_then(|()| FileSystem.rename(from, to))
+    }
+    fn sync_file(&mut self, path: &Path) -> io::Result<()> {
+        self.does("sync_file").and_then(|()| FileSystem.sync_file(path))
+    }
+    fn sync_dir(&mut self, path: &Path) -> io::Result<()> {
+        self.does("sync_dir").and_then(|()| FileSystem.sync_dir(path))
+    }
+}
+
+#[test]
+fn a_disk_that_fails_leaves_the_old_database() {
+    let home = tempfile::tempdir().expect("dir");
+    let path = killed(home.path());
+    let old = dump_of(&path);
+    let refused = |mut disk: Failing| {
+        let error = bring_up(&mut disk, &path, STEPS, STAMP).map(|_| ()).expect_err("refused");
+        assert_eq!(dump_of(&path), old, "{} {error}", disk.at);
+        assert!(!with_suffix(&path, ".next").exists(), "the room is given back: {} {error}", disk.at);
+        error
+    };
+    let full = refused(Failing { free_bytes: 1 << 20, at: "", kind: io::ErrorKind::Other });
+    assert!(matches!(full, DatabaseError::DiskFull), "{full}");
+    for at in ["create", "sync_file", "link", "sync_dir", "rename"] {
+        let full = refused(Failing { free_bytes: u64::MAX, at, kind: io::ErrorKind::StorageFull });
+        assert!(matches!(full, DatabaseError::DiskFull), "{at}: {full}");
+        let other = refused(Failing { free_bytes: u64::MAX, at, kind: io::ErrorKind::PermissionDenied });
+        assert!(matches!(other, DatabaseError::File { .. }), "{at}: {other}");
+    }
+    drop(Database::open(&path, STEPS, 1, "1.1.0-b1").expect("opens once the disk is well"));
+    assert_ne!(dump_of(&path), old);
+}

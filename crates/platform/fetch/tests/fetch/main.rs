@@ -1,0 +1,7 @@
+//! Downloads from real servers on loopback, most of them hostile.
+
+mod content;
+mod https;
+mod run;
+mod server;
+mod way;

@@ -1,0 +1,187 @@
+//! The archives a manager holds: `<id>.weir`, written beside, synced and renamed; room for them is reserved first.
+//!
+//! ```text
+//! <data>/state/manager/software/<id>.weir        0600, an archive that came whole
+//! <data>/state/manager/software/<id>.weir.part   one that is coming
+//! ```
+
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use std::{
+    collections::BTreeSet,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+/// Bytes that stay free on the file system whatever is downloaded: databases and logs need them.
+const FREE_MIN: u64 = 64 * 1024 * 1024;
+/// Between two looks at the file system, in bytes.
+const LOOK_EACH: u64 = 8 * 1024 * 1024;
+
+/// The archive of a software file.
+pub(super) fn held(directory: &Path, id: i64) -> PathBuf {
+    directory.join(format!("{id}.weir"))
+}
+
+/// An archive that is coming; dropped before [`Part::keep`], it leaves nothing.
+pub(super) struct Part {
+    file: File,
+    path: PathBuf,
+    bytes: u64,
+    looked_at: u64,
+    kept: bool,
+}
+
+impl Part {
+    /// Begins the archive of `id`, replacing an unfinished one.
+    pub(super) fn begin(directory: &Path, id: i64) -> io::Result<Self> {
+        let path = directory.join(format!("{id}.weir.part"));
+        if let Err(error) = fs::remove_file(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        Ok(Self { file, path, bytes: 0, looked_at: 0, kept: false })
+    }
+
+    /// Makes sure that `bytes` have room; what they need is taken at once where the file system can.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::StorageFull`].
+    pub(super) fn reserve(&self, bytes: u64) -> io::Result<()> {
+        room_for(&self.path, bytes)?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, bytes) {
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) | Ok(()) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes the next bytes.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.bytes >= self.looked_at {
+            room_for(&self.path, bytes.len() as u64)?;
+            self.looked_at = self.bytes + LOOK_EACH;
+        }
+        self.file.write_all(bytes)?;
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Everything that came is on the disk, and nothing that was reserved beyond it.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.set_len(self.bytes)?;
+        self.file.sync_all()
+    }
+
+    /// Makes it the archive of its software file.
+    pub(super) fn keep(mut self) -> io::Result<()> {
+        fs::rename(&self.path, self.path.with_extension(""))?;
+        self.kept = true;
+        match self.path.parent() {
+            Some(directory) => File::open(directory)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.kept {
+            // It is swept at the next start if this fails.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Whether the file system of `path` has room for `bytes` and what must stay free.
+fn room_for(path: &Path, bytes: u64) -> io::Result<()> {
+    let space = statvfs(path)?;
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    if free < bytes.saturating_add(FREE_MIN) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+}
+
+/// Whether an error means that the disk is full.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// The numbers of the archives that are held.
+pub(super) fn numbers(directory: &Path) -> io::Result<BTreeSet<i64>> {
+    let mut numbers = BTreeSet::new();
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        numbers.extend(name.to_str().and_then(|name| name.strip_suffix(".weir")?.parse::<i64>().ok()));
+    }
+    Ok(numbers)
+}
+
+/// Removes the archive of a software file that is no more.
+pub(super) fn remove(directory: &Path, id: i64) -> io::Result<()> {
+    match fs::remove_file(held(directory, id)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes what an interrupted download or upload left, when none is under way.
+pub(super) fn remove_parts(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "part") {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_part_is_kept_whole_or_leaves_nothing() {
+        let dir = tempfile::tempdir().expect("dir");
+        let part = |content: &[u8]| {
+            let mut part = Part::begin(dir.path(), 3).expect("part");
+            part.reserve(1 << 20).expect("room");
+            part.take(content).expect("taken");
+            part.sync().expect("synced");
+            part
+        };
+        drop(part(b"cut"));
+        assert_eq!(fs::read_dir(dir.path()).expect("read").count(), 0);
+        part(b"whole").keep().expect("kept");
+        let path = held(dir.path(), 3);
+        assert_eq!(fs::read(&path).expect("archive"), b"whole");
+        assert_eq!(fs::metadata(&path).expect("archive").permissions().mode() & 0o777, 0o600);
+        assert_eq!(numbers(dir.path()).expect("numbers"), BTreeSet::from([3]));
+        let unfinished = part(b"again");
+        std::mem::forget(unfinished);
+        remove_parts(dir.path()).expect("swept");
+        assert_eq!(fs::read_dir(dir.path()).expect("read").count(), 1);
+        remove(dir.path(), 3).expect("removed");
+        remove(dir.path(), 3).expect("removed already");
+        assert!(numbers(dir.path()).expect("numbers").is_empty());
+    }
+
+    #[test]
+    fn room_is_asked_for_with_what_must_stay_free() {
+        let dir = tempfile::tempdir().expect("dir");
+        let space = statvfs(dir.path()).expect("space");
+        let all = space.f_bavail * space.f_frsize;
+        assert!(is_full(&room_for(dir.path(), all).expect_err("nothing would stay free")));
+        let part = Part::begin(dir.path(), 1).expect("part");
+        assert!(is_full(&part.reserve(u64::MAX / 2).expect_err("no disk has that")));
+        room_for(dir.path(), 0).expect("a test's disk is not full");
+    }
+}

@@ -1,0 +1,85 @@
+use super::*;
+use crate::software::record::{Origin, Registration};
+use weir_model::FetchReason;
+use weir_operator_api::SoftwareRelease;
+
+fn release(image: &str) -> SoftwareRelease {
+    SoftwareRelease {
+        version: "1.1.0-b1".parse().expect("version"),
+        line: "1.1".parse().expect("line"),
+        arch: "x86_64".to_owned(),
+        archive_sha256: String::new(),
+        archive_bytes: 1,
+        image_sha256: image.to_owned(),
+        manifest_sha256: String::new(),
+        schema: (1, 1),
+        gates: vec![],
+        notes: String::new(),
+    }
+}
+
+fn record(state: SoftwareState, method: DownloadMethod, verified: Option<&str>) -> Record {
+    Record {
+        id: 1,
+        registration: Registration {
+            origin: Origin::Url { url: "http://a/b".to_owned(), secret: None },
+            version: None,
+            bytes: None,
+            auto_reload: true,
+            method,
+            comment: String::new(),
+        },
+        standing: Standing { state, reason: None },
+        checks: vec![],
+        release: verified.map(release),
+        created_ms: 0,
+        created_by: String::new(),
+        queued_ms: None,
+        validated_ms: None,
+    }
+}
+
+#[test]
+fn a_validation_ends_in_a_state_and_keeps_what_was_verified() {
+    use DownloadMethod::{Default, DirectDownloadOnly, PrepositionedOnly};
+    use SoftwareState::{Invalid, Quarantined, Ready, Validating, Verified, Withdrawn};
+    let failed = |reason| Ended::Failed { reason, detail: "why".to_owned() };
+    let proven = || Ended::Proven(Box::new(release("new")));
+    let changed = || Ended::Changed { detail: "why".to_owned() };
+    let (gone, timeout) = (InvalidReason::Delisted.into(), FetchReason::Timeout.into());
+    let own = |reason: OwnReason| Some(SoftwareReason::Own(reason));
+    for (method, before, ended, state, reason, verified) in [
+        (Default, None, proven(), Ready, None, Some("new")),
+        (DirectDownloadOnly, None, proven(), Ready, None, Some("new")),
+        (PrepositionedOnly, None, proven(), Verified, own(OwnReason::NotPrepositioned), Some("new")),
+        (Default, Some("old"), changed(), Quarantined, own(OwnReason::ContentChanged), Some("old")),
+        (Default, None, failed(timeout), Invalid, Some(timeout), None),
+        (Default, Some("old"), failed(timeout), Invalid, Some(timeout), Some("old")),
+        (Default, None, failed(gone), Invalid, Some(gone), None),
+        (Default, Some("old"), failed(gone), Withdrawn, Some(gone), Some("old")),
+    ] {
+        let shown = format!("{ended:?}");
+        let (standing, release) = standing_after(&record(Validating, method, before), ended);
+        assert_eq!((standing.state, standing.reason.map(|(reason, _)| reason)), (state, reason), "{shown}");
+        assert_eq!(release.map(|release| release.image_sha256).as_deref(), verified, "{shown}");
+    }
+}
+
+#[test]
+fn what_is_no_longer_listed_by_name_and_digest_is_withdrawn() {
+    let name = "weir-1.1.0-b1-x86_64.image".to_owned();
+    let lists = |digest: &str| ListedImages::from([(name.clone(), digest.to_owned())]);
+    let ready = record(SoftwareState::Ready, DownloadMethod::Default, Some("ours"));
+    assert_eq!(withdrawn(&ready, &lists("ours")), None);
+    for listed in [ListedImages::new(), lists("another")] {
+        let standing = withdrawn(&ready, &listed).expect("withdrawn");
+        assert_eq!(standing.state, SoftwareState::Withdrawn);
+        assert_eq!(standing.reason.expect("why").0, InvalidReason::Delisted.into());
+    }
+    use SoftwareState::{Draft, Invalid, Quarantined, Validating, Verified};
+    for (state, goes) in [(Verified, true), (Invalid, false), (Quarantined, false), (Validating, false)] {
+        let other = record(state, DownloadMethod::Default, Some("ours"));
+        assert_eq!(withdrawn(&other, &ListedImages::new()).is_some(), goes, "{state}");
+    }
+    assert_eq!(withdrawn(&record(Draft, DownloadMethod::Default, None), &ListedImages::new()), None);
+}

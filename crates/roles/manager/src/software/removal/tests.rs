@@ -1,0 +1,70 @@
+use super::*;
+use crate::software::record::{Origin, Registration, Standing};
+use weir_operator_api::SoftwareRelease;
+
+fn version(text: &str) -> Version {
+    text.parse().expect(text)
+}
+
+fn file(id: i64, state: SoftwareState, verified: Option<&str>) -> Record {
+    let release = verified.map(|text| SoftwareRelease {
+        version: version(text),
+        line: version(text).line,
+        arch: "x86_64".to_owned(),
+        archive_sha256: String::new(),
+        archive_bytes: 1,
+        image_sha256: String::new(),
+        manifest_sha256: String::new(),
+        schema: (1, 1),
+        gates: vec![],
+        notes: String::new(),
+    });
+    let registration = Registration {
+        origin: Origin::Upload { file_name: "a.weir".to_owned() },
+        version: None,
+        bytes: None,
+        auto_reload: true,
+        method: weir_model::DownloadMethod::Default,
+        comment: String::new(),
+    };
+    let standing = Standing { state, reason: None };
+    Record {
+        id,
+        registration,
+        standing,
+        checks: vec![],
+        release,
+        created_ms: 0,
+        created_by: String::new(),
+        queued_ms: None,
+        validated_ms: None,
+    }
+}
+
+#[test]
+fn the_only_way_back_is_kept() {
+    use SoftwareState::{Draft, Invalid, Quarantined, Ready, Withdrawn};
+    let devices = ["east-1", "east-2", "west-1", "west-2"].map(|name| name.parse().expect("name"));
+    let running = Running::from([(version("1.0.0-b1"), devices.to_vec())]);
+    let here = Some("1.0.0-b1");
+    for (record, other, goes) in [
+        (file(1, Ready, here), None, false),
+        (file(1, Invalid, here), None, false),
+        (file(1, Quarantined, here), None, false),
+        (file(1, Withdrawn, here), None, true),
+        (file(1, Draft, None), None, true),
+        (file(1, Invalid, None), None, true),
+        (file(1, Ready, Some("1.1.0-b1")), None, true),
+        (file(1, Ready, here), Some(file(2, Ready, here)), true),
+        (file(1, Ready, here), Some(file(2, Withdrawn, here)), false),
+        (file(1, Ready, here), Some(file(2, Ready, Some("1.1.0-b1"))), false),
+    ] {
+        let all: Vec<_> = [Some(record.clone()), other].into_iter().flatten().collect();
+        let admitted = admit(&record, &all, &running);
+        assert_eq!(admitted.is_ok(), goes, "{all:?}");
+        if let Err(problem) = admitted {
+            assert_eq!(problem.reason, Reason::SoftwareInUse);
+            assert!(problem.detail.starts_with("east-1, east-2, west-1 and 1 more run 1.0.0-b1"), "{}", problem.detail);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What a manager finds when it starts: the release root an operator has put there, and what an end nobody prepared has left.
+
+use super::{archives, validation, verify};
+use crate::{app::App, keep};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use weir_model::SoftwareState;
+use weir_operator_api::{Problem, Reason};
+use weir_release::{TrustError, TrustStore};
+use weir_telemetry::Chain;
+
+/// The file of a manager's data directory that pins whose releases may be installed.
+const RELEASE_ROOT: &str = "release-root.json";
+/// Largest root that is read, in bytes.
+const ROOT_BYTES_MAX: u64 = 32 * 1024;
+
+/// Makes the directories, pins the release root unless one is pinned, removes what was left half-way, and withdraws what the newest
+/// metadata does not list. Before the manager serves.
+pub(crate) async fn begin(app: &Arc<App>, data: PathBuf) -> Result<(), Problem> {
+    let prepared = Arc::clone(app);
+    let work = move || {
+        prepare(&prepared)?;
+        pin(&data.join(RELEASE_ROOT), &prepared.software.trust);
+        let newest = verify::newest(&prepared.software.trust);
+        Ok(match newest {
+            Ok(newest) => newest,
+            Err(TrustError::NotPinned(_)) => None,
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "the release trust store cannot be read; software files cannot be verified");
+                None
+            }
+        })
+    };
+    let lost = |_| Problem::new(Reason::Internal, "preparing the directory of software files failed");
+    let unkept = |error: io::Error| Problem::new(Reason::Internal, format!("cannot prepare the directory of software files: {error}"));
+    match tokio::task::spawn_blocking(work).await.map_err(lost)?.map_err(unkept)? {
+        Some(newest) => validation::withdraw_all(app, newest).await,
+        None => Ok(()),
+    }
+}
+
+fn prepare(app: &App) -> io::Result<()> {
+    let directory = &app.software.archives;
+    keep::directory(directory)?;
+    archives::remove_parts(directory)?;
+    // The bytes of an upload that nobody learnt of.
+    let drafts = app.software.records().into_iter().filter(|record| record.state() == SoftwareState::Draft);
+    drafts.map(|record| archives::remove(directory, record.id)).collect()
+}
+
+/// Pins the root in `file`. A root that cannot be used is no reason not to start: software files say that there is none.
+fn pin(file: &Path, trust: &Path) {
+    let root = match read(file) {
+        Ok(Some(root)) => root,
+        Ok(None) => return,
+        Err(error) => return tracing::error!(file = %file.display(), %error, "the release root cannot be read"),
+    };
+    match TrustStore::pin(trust, &root) {
+        Ok(_) => tracing::info!(file = %file.display(), "release root pinned"),
+        Err(TrustError::AlreadyPinned(_)) => {
+            if fs::read(trust.join("root.json")).is_ok_and(|pinned| pinned != root) {
+                tracing::warn!(file = %file.display(), "another release root is pinned already; the file is not used");
+            }
+        }
+        Err(error) => tracing::error!(file = %file.display(), error = %Chain(&error), "the release root cannot be pinned"),
+    }
+}
+
+fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::metadata(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+        Ok(metadata) if metadata.len() > ROOT_BYTES_MAX => Err(io::ErrorKind::FileTooLarge.into()),
+        Ok(_) => fs::read(file).map(Some),
+    }
+}

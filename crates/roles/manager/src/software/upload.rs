@@ -1,0 +1,110 @@
+//! Uploads: the bytes go to the disk as they come.
+
+use super::{
+    absent,
+    archives::{Part, is_full},
+    find, not_now, queue,
+    record::Record,
+    show,
+};
+use crate::{
+    app::App,
+    change::{Caller, Refusal},
+    tables,
+};
+use axum::body::Body;
+use http_body_util::BodyExt;
+use std::{io, sync::Arc};
+use weir_model::SoftwareState;
+use weir_operator_api::{Problem, Reason, SoftwareFile, SoftwareProgress};
+use weir_release::ARCHIVE_MAX_BYTES;
+
+/// Bytes gathered before they are written.
+const WRITE_BYTES: usize = 512 * 1024;
+
+/// Takes the bytes of an upload, then begins its checks. `length` is what the sender says there will be.
+pub(crate) async fn upload(app: &Arc<App>, caller: Caller, id: i64, length: Option<u64>, body: Body) -> Result<SoftwareFile, Problem> {
+    let record = app.software.get(id).ok_or_else(|| absent(id))?;
+    may_be_sent(&record)?;
+    if length.is_some_and(|length| length > ARCHIVE_MAX_BYTES) {
+        return Err(too_large());
+    }
+    let place = app.software.begin_upload(id)?;
+    let directory = app.software.archives.clone();
+    let part = blocking(move || {
+        let part = Part::begin(&directory, id)?;
+        part.reserve(length.unwrap_or(0)).map(|()| part)
+    });
+    let part = receive(app, id, length, body, part.await?).await?;
+    let part = blocking(move || part.sync().map(|()| part)).await?;
+    let kept = app.change(caller, move |change| {
+        let records = tables::software_files::all(change.tx)?;
+        may_be_sent(find(&records, id)?)?;
+        queue(change, id, "upload")?;
+        // Last: without the row the file is removed at the next start.
+        part.keep().map_err(|error| Refusal::from(unkept(&error)))
+    });
+    kept.await?;
+    drop(place);
+    show(app, id)
+}
+
+/// Bytes are taken once; those that proved to be no archive may be sent again.
+fn may_be_sent(record: &Record) -> Result<(), Problem> {
+    if !record.is_upload() {
+        return Err(not_now(record, "it comes from its URL").next_step("validate it to have it fetched again"));
+    }
+    match record.state() {
+        SoftwareState::Draft => Ok(()),
+        SoftwareState::Invalid if record.release.is_none() => Ok(()),
+        _ => Err(not_now(record, "its file is here already").next_step("register another software file")),
+    }
+}
+
+async fn receive(app: &App, id: i64, length: Option<u64>, mut body: Body, mut part: Part) -> Result<Part, Problem> {
+    let broken = |detail: String| Problem::new(Reason::UploadBroken, detail);
+    let mut gathered = Vec::with_capacity(WRITE_BYTES);
+    let mut came: u64 = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| broken(format!("the upload broke off after {came} bytes, or stood still for too long")))?;
+        let Ok(bytes) = frame.into_data() else { continue };
+        came += bytes.len() as u64;
+        if came > ARCHIVE_MAX_BYTES {
+            return Err(too_large());
+        }
+        app.software.show_progress(id, Some(SoftwareProgress { done: came, total: length }));
+        gathered.extend_from_slice(&bytes);
+        if gathered.len() >= WRITE_BYTES {
+            part = written(part, std::mem::replace(&mut gathered, Vec::with_capacity(WRITE_BYTES))).await?;
+        }
+    }
+    part = written(part, gathered).await?;
+    match length {
+        _ if came == 0 => Err(broken("the file is empty".to_owned())),
+        Some(length) if length != came => Err(broken(format!("{came} bytes came, {length} were announced"))),
+        _ => Ok(part),
+    }
+}
+
+async fn written(mut part: Part, bytes: Vec<u8>) -> Result<Part, Problem> {
+    blocking(move || part.take(&bytes).map(|()| part)).await
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Problem> {
+    let lost = |_| Problem::new(Reason::Internal, "writing the upload failed");
+    tokio::task::spawn_blocking(work).await.map_err(lost)?.map_err(|error| unkept(&error))
+}
+
+fn unkept(error: &io::Error) -> Problem {
+    match is_full(error) {
+        true => Problem::new(Reason::DiskFull, "the manager's disk has no room for the file"),
+        false => {
+            tracing::error!(%error, "upload not kept");
+            Problem::new(Reason::Internal, "the upload could not be kept; the log has the particulars")
+        }
+    }
+}
+
+fn too_large() -> Problem {
+    Problem::new(Reason::BodyTooLarge, format!("a release archive has at most {ARCHIVE_MAX_BYTES} bytes"))
+}

@@ -1,0 +1,1 @@
+CREATE INDEX audit_verb ON audit (verb);

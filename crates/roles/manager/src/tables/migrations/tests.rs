@@ -1,0 +1,135 @@
+//! Every step only adds, has a way back where one is needed, and is the text it was when it was released.
+
+use super::*;
+use std::collections::BTreeSet;
+
+/// Every text that was ever released: by database, id and direction.
+const RELEASED: &[(&str, u32, &str, &str)] = &[
+    ("config", 1, "up", "5114c3fbffdd841124c028498b4066d8f467f49ce437c02f2075fbe33896eed1"),
+    ("config", 2, "up", "6675c57743beaa60c8f5a4b9fa85d127f7e80d96967bc1587ef68626a9142f11"),
+    ("config", 3, "up", "4c499fe52d054b2b7bb577d7100262761d624c0f58e4cf810cb9378bb5caf3b4"),
+    ("config", 4, "up", "513c33170598b53905b0bec8fa456b1e98634c08d0c14137378c57459bbac752"),
+    ("state", 1, "up", "b868cb37775e8c307ac42ce7fee383df8c153f9b0599dfe02a32d7b802062d56"),
+    ("state", 2, "up", "7dd6fbde268d3479146e6f8b23896e993a7062876d936c4fe6e029ef9980fdad"),
+    ("state", 3, "up", "0992a0f34698cdaf947796ec5a2ece0760cd56bdd42c1c87a9b87e1e2155357f"),
+    ("state", 4, "up", "dba3aacb2d3356d094fa91687d9031e3fd26ec2ced5b24f85e9f1d34aaa69de3"),
+];
+
+const DATABASES: [(&str, &[Migration]); 2] = [("config", CONFIG), ("state", STATE)];
+
+#[test]
+fn a_released_text_keeps_its_bytes() {
+    for (database, id, direction, sha256) in RELEASED {
+        let (_, steps) = DATABASES.iter().find(|(name, _)| name == database).expect("a database");
+        let step = steps.iter().find(|step| step.id == *id).expect("a released step is never taken out");
+        let digest = if *direction == "up" { Some(step.up_sha256()) } else { step.down_sha256() };
+        assert_eq!(digest.as_deref(), Some(*sha256), "{database} {id} {direction}");
+    }
+}
+
+#[test]
+fn every_step_only_adds() {
+    for (database, steps) in DATABASES {
+        for step in steps {
+            if let Err(statement) = only_adds(step.id, step.up_sql) {
+                panic!("{database} step {}: `{statement}` does more than add", step.id);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_does_more_than_add_is_seen() {
+    let refused = [
+        "DROP TABLE device",
+        "ALTER TABLE device DROP COLUMN name",
+        "ALTER TABLE device RENAME COLUMN name TO label",
+        "ALTER TABLE device ADD COLUMN words TEXT NOT NULL",
+        "UPDATE device SET weight = 1",
+        "DELETE FROM device",
+        "INSERT INTO device (name) VALUES ('x')",
+        "CREATE TABLE t (x TEXT) STRICT; UPDATE device SET weight = 1",
+        "DROP TABLE attic_5_device",
+        "PRAGMA user_version = 2",
+    ];
+    for sql in refused {
+        assert!(only_adds(6, sql).is_err(), "{sql}");
+    }
+    let fine = "ALTER TABLE device ADD COLUMN words TEXT NOT NULL DEFAULT ''; CREATE TABLE IF NOT EXISTS attic_6_device (id INTEGER);
+        UPDATE device SET words = attic.words FROM attic_6_device AS attic WHERE attic.id = device.id; DROP TABLE attic_6_device;
+        CREATE TABLE t (x TEXT) STRICT; CREATE UNIQUE INDEX t_x ON t (x); INSERT INTO t (x) SELECT name FROM device;";
+    assert_eq!(only_adds(6, fine), Ok(()));
+}
+
+/// Looks at each statement; no text of ours has a `;` inside one.
+fn only_adds(id: u32, sql: &str) -> Result<(), String> {
+    let attic = format!("attic_{id}_");
+    let mut made = BTreeSet::new();
+    for statement in sql.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
+        let words: Vec<&str> = statement.split(|c: char| c.is_whitespace() || c == '(').filter(|word| !word.is_empty()).collect();
+        let adds = match words.as_slice() {
+            ["CREATE", "TABLE", "IF", "NOT", "EXISTS", table, ..] => table.starts_with(&attic),
+            ["CREATE", "TABLE", table, ..] => made.insert((*table).to_owned()),
+            ["CREATE", "INDEX", ..] | ["CREATE", "UNIQUE", "INDEX", ..] => true,
+            ["ALTER", "TABLE", _, "ADD", "COLUMN", rest @ ..] => {
+                !rest.windows(2).any(|w| w == ["NOT", "NULL"]) || rest.contains(&"DEFAULT")
+            }
+            ["INSERT", "INTO", table, ..] => made.contains(*table) || words.iter().any(|word| word.starts_with(&attic)),
+            ["UPDATE", ..] => words.iter().any(|word| word.starts_with(&attic)),
+            ["DROP", "TABLE", table] => table.starts_with(&attic),
+            _ => false,
+        };
+        if !adds {
+            return Err(statement.to_owned());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_schema_is_one_a_release_may_state() {
+    let schema = schema();
+    assert!(schema.span.is_ordered(), "{:?}", schema.span);
+    assert!(schema.steps.iter().map(|step| step.step).eq(1..=schema.span.max), "ids follow one another and end at the newest");
+    for step in &schema.steps {
+        assert!(step.step <= schema.span.min || step.down.is_some(), "step {} needs a way back", step.step);
+    }
+}
+
+/// Fills every table a build of line 1.0 has, goes up, writes what only this build knows, goes down and up again.
+#[test]
+fn each_way_back_gives_what_was_there_and_up_again_what_it_parked() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("config.db");
+    let oldest: Vec<_> = CONFIG.iter().filter(|step| step.id <= CONFIG_OLDEST).copied().collect();
+    drop(weir_database::Database::open(&path, &oldest, 1, "1.0.0-b1").expect("the oldest opens"));
+    let dump = || weir_database::dump(&rusqlite::Connection::open(&path).expect("opens")).expect("dumps");
+    rusqlite::Connection::open(&path).expect("opens").execute_batch(include_str!("tests/rows.sql")).expect("rows");
+    let old = dump();
+    drop(weir_database::Database::open(&path, CONFIG, 2, "1.0.0-b1").expect("this build opens"));
+    fill_added_columns(&path, &oldest);
+    let new = dump();
+    weir_database::downgrade(&path, CONFIG_OLDEST).expect("goes back");
+    assert_eq!(dump(), old);
+    drop(weir_database::Database::open(&path, CONFIG, 3, "1.0.0-b1").expect("goes up again"));
+    assert_eq!(dump(), new);
+}
+
+/// Gives a value to every text column that is not in the oldest schema and may be null.
+fn fill_added_columns(path: &std::path::Path, oldest: &[Migration]) {
+    let columns_of = |connection: &rusqlite::Connection| -> BTreeSet<(String, String)> {
+        let sql = "SELECT t.name, c.name FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c
+            WHERE t.type = 'table' AND c.type = 'TEXT' AND NOT c.\"notnull\" AND c.pk = 0 AND t.name NOT IN ('schema_ledger')";
+        let mut statement = connection.prepare(sql).expect("prepares");
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("queries").collect::<Result<_, _>>().expect("rows")
+    };
+    let old = rusqlite::Connection::open_in_memory().expect("opens");
+    for step in oldest {
+        old.execute_batch(step.up_sql).expect("runs");
+    }
+    let there = columns_of(&old);
+    let new = rusqlite::Connection::open(path).expect("opens");
+    for (table, column) in columns_of(&new).difference(&there) {
+        new.execute(&format!("UPDATE {table} SET {column} = 'said'"), []).expect("updates");
+    }
+}

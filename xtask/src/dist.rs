@@ -1,0 +1,147 @@
+//! `cargo xtask dist`: builds a line, and packs and signs it as a release archive.
+//!
+//! A build with features replaces `weir` in the profile's folder, which others run. So it is copied out at once and the
+//! default build is linked there again, whatever became of the other one.
+
+mod arguments;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use weir_model::Version;
+
+use crate::command::{Command, capture, run};
+
+pub(crate) use arguments::{Dist, HELP, Target};
+
+/// The programs of an image.
+const PROGRAMS: [&str; 2] = ["weir", "weir-keeper"];
+
+/// Bytes in a MiB, for people.
+const MIB_BYTES: f64 = 1024.0 * 1024.0;
+
+/// The programs of one build, where nothing replaces them.
+#[derive(Debug, Clone)]
+pub(crate) struct Built {
+    /// The worker.
+    pub(crate) program: PathBuf,
+    /// The keeper.
+    pub(crate) keeper: PathBuf,
+}
+
+/// What `weir release describe` says, as far as it matters here.
+#[derive(Deserialize)]
+struct Described {
+    version: Version,
+    synthetic: bool,
+    faults: bool,
+}
+
+/// `cargo xtask dist`.
+pub(crate) fn run_dist(root: &Path, target: &Path, dist: &Dist) -> Result<PathBuf> {
+    let programs = target.join("dist").join(format!("{}-{}", dist.target.as_str(), if dist.fault.is_some() { "faults" } else { "sound" }));
+    let built = build(root, target, &dist.profile, dist.features(), &programs)?;
+    pack(dist, &built)
+}
+
+/// Builds both programs with these features and copies them into the folder `to`.
+pub(crate) fn build(root: &Path, target: &Path, profile: &str, features: &[&str], to: &Path) -> Result<Built> {
+    let start = weir_clock::monotonic();
+    std::fs::create_dir_all(to).with_context(|| format!("making {}", to.display()))?;
+    let built = cargo(root, profile, features).and_then(|()| copy(target, profile, to));
+    if !features.is_empty() {
+        // A link of what is built already, so that nobody runs a synthetic line without meaning to.
+        cargo(root, profile, &[]).context("putting the default build back")?;
+    }
+    let built = built?;
+    let features = if features.is_empty() { "no features".to_owned() } else { features.join(",") };
+    said(&format!("built {} ({features})", built.program.display()), &built.program, start)?;
+    Ok(built)
+}
+
+fn cargo(root: &Path, profile: &str, features: &[&str]) -> Result<()> {
+    let mut command = Command::new("cargo", &["build", "--profile", profile]).directory(root);
+    // The tests build the whole workspace: with another choice of packages cargo would unify features differently and build
+    // the dependencies again. What is shipped gets only what it asks for.
+    let packages: &[&str] = if profile == "dev" { &["--workspace"] } else { &["--package", "weir", "--package", "weir-keeper"] };
+    for argument in packages {
+        command = command.argument(*argument);
+    }
+    for name in PROGRAMS {
+        command = command.argument("--bin").argument(name);
+    }
+    if !features.is_empty() {
+        command = command.argument("--features").argument(features.join(","));
+    }
+    run(&command)
+}
+
+fn copy(target: &Path, profile: &str, to: &Path) -> Result<Built> {
+    // Cargo keeps what the profile `dev` makes in `debug`.
+    let from = target.join(if profile == "dev" { "debug" } else { profile });
+    for name in PROGRAMS {
+        let (from, to) = (from.join(name), to.join(name));
+        // A program that runs cannot be written to, but replaced.
+        if to.exists() {
+            std::fs::remove_file(&to).with_context(|| format!("replacing {}", to.display()))?;
+        }
+        std::fs::copy(&from, &to).with_context(|| format!("copying {}", from.display()))?;
+    }
+    Ok(Built { program: to.join(PROGRAMS[0]), keeper: to.join(PROGRAMS[1]) })
+}
+
+/// Packs and signs; returns the archive.
+pub(crate) fn pack(dist: &Dist, built: &Built) -> Result<PathBuf> {
+    let start = weir_clock::monotonic();
+    let program = text(&built.program)?;
+    let described = describe(program)?;
+    if described.synthetic != (dist.target != Target::Current) || described.faults != dist.fault.is_some() {
+        bail!("{program} is another build than was asked for (synthetic: {}, faults: {})", described.synthetic, described.faults);
+    }
+    let current: Version = weir_model::version().parse().context("the version of the workspace")?;
+    let version = stated_version(dist, current, described.version)?;
+    std::fs::create_dir_all(&dist.out).with_context(|| format!("making {}", dist.out.display()))?;
+    let (keys, out) = (text(&dist.keys)?, text(&dist.out)?);
+    if !dist.keys.join("metadata/timestamp.json").exists() {
+        println!("{keys} is made, with one development key");
+        run(&Command::new(program, &["release", "keygen", "--directory", keys]))?;
+    }
+    let mut command = Command::new(program, &["release", "build", "--directory", keys, "--program", program]);
+    command = command.argument("--keeper").argument(text(&built.keeper)?);
+    for argument in dist.stated(current, described.version) {
+        command = command.argument(argument);
+    }
+    if dist.profile == "dev" {
+        command = command.argument("--quick");
+    }
+    run(&command.argument("--out").argument(out))?;
+    let archive = dist.out.join(format!("weir-{version}-{}.weir", std::env::consts::ARCH));
+    said(&format!("packed {}", archive.display()), &archive, start)?;
+    Ok(archive)
+}
+
+fn describe(program: &str) -> Result<Described> {
+    let text = capture(&Command::new(program, &["--output", "json", "release", "describe"]))?;
+    serde_json::from_str(&text).with_context(|| format!("{program} release describe: {text}"))
+}
+
+/// The version the archive will have.
+fn stated_version(dist: &Dist, current: Version, built: Version) -> Result<Version> {
+    let stated = dist.stated(current, built);
+    let named = stated.iter().position(|argument| argument == "--version").and_then(|at| stated.get(at + 1));
+    named.map_or(Ok(built), |text| text.parse().with_context(|| format!("version {text}")))
+}
+
+fn said(what: &str, file: &Path, start: Instant) -> Result<()> {
+    let bytes = std::fs::metadata(file).with_context(|| format!("reading {}", file.display()))?.len();
+    #[allow(clippy::cast_precision_loss, reason = "for people")]
+    let size = bytes as f64 / MIB_BYTES;
+    println!("{what}: {size:.1} MiB in {:.1} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
+}
