@@ -2,6 +2,8 @@
 
 use crate::{
     browser::Browser,
+    contract::NetworkFile,
+    pages::PASSWORD,
     wait::{wait_for, wait_until},
 };
 use anyhow::{Context, ensure};
@@ -97,6 +99,44 @@ impl<'b> Person<'b> {
         let value = field.prop("value").await?.unwrap_or_default();
         ensure!(value == text, "{label:?} holds {value:?} instead of {text:?}");
         Ok(())
+    }
+
+    /// From the first page of a new network: the one-time password, then one of the person's own.
+    pub async fn first_login(&self, network: &NetworkFile) -> anyhow::Result<()> {
+        let manager = &network.manager;
+        self.browser.tab.goto(manager.url.as_ref().context("a URL")?).await?;
+        self.fill("User", "admin").await?;
+        self.fill("Password", manager.one_time_password.as_ref().context("a one-time password")?).await?;
+        self.press("Sign in").await?;
+        self.fill("New password", PASSWORD).await?;
+        self.fill("New password again", PASSWORD).await?;
+        self.press("Change the password").await
+    }
+
+    /// The button of a choice whose label begins so.
+    pub async fn choice(&self, label: &str) -> WebElement {
+        let path = format!("//label[starts-with(normalize-space(), '{label}')]//input");
+        self.find(&format!("a choice {label:?}"), &path).await
+    }
+
+    /// Makes a choice.
+    pub async fn choose(&self, label: &str) -> anyhow::Result<()> {
+        let choice = self.choice(label).await;
+        match self.hand {
+            Hand::Mouse => choice.click().await?,
+            Hand::Keyboard => {
+                self.reach(&choice).await.with_context(|| format!("reach {label:?}"))?;
+                self.browser.tab.action_chain().send_keys(" ").perform().await?;
+            }
+        }
+        ensure!(choice.prop("checked").await?.as_deref() == Some("true"), "{label:?} is not chosen");
+        Ok(())
+    }
+
+    /// Takes a file into a field for files, as a file dialogue would.
+    pub async fn take_file(&self, label: &str, path: &std::path::Path) -> anyhow::Result<()> {
+        let path = path.to_str().context("test directories are UTF-8")?;
+        self.field(label).await.send_keys(path).await.with_context(|| format!("take {path}"))
     }
 
     /// Goes to the next page by way of a link or button. A live part of the page may be replaced before the hand is there:

@@ -12,7 +12,6 @@ use weir_tests::{
     browser::{Browser, Theme},
     hls::Player,
     paced::Paced,
-    pages::PASSWORD,
     person::{Hand, Person},
     player,
     process::Signal,
@@ -172,7 +171,7 @@ async fn journey(hand: Hand) -> anyhow::Result<()> {
     let Some(browser) = Browser::start().await? else { return Ok(()) };
     let network = Network::builder().engines(6).start().await?;
     let person = Person::new(&browser, hand);
-    first_login(&network, &browser, &person).await?;
+    person.first_login(network.file()).await?;
     delivery_service(&network, &person).await?;
     offload(&network, &person).await?;
     // The browser itself notes that the bad edit was refused.
@@ -181,17 +180,6 @@ async fn journey(hand: Hand) -> anyhow::Result<()> {
     person.press("Sign out").await?;
     person.field("User").await;
     browser.quit().await
-}
-
-async fn first_login(network: &Network, browser: &Browser, person: &Person<'_>) -> anyhow::Result<()> {
-    let manager = &network.file().manager;
-    browser.tab.goto(manager.url.as_ref().context("a URL")?).await?;
-    person.fill("User", "admin").await?;
-    person.fill("Password", manager.one_time_password.as_ref().context("a one-time password")?).await?;
-    person.press("Sign in").await?;
-    person.fill("New password", PASSWORD).await?;
-    person.fill("New password again", PASSWORD).await?;
-    person.press("Change the password").await
 }
 
 /// A bad edit is told at its field and keeps what was typed; the good one is played.
@@ -271,11 +259,15 @@ fn sessions_left(text: &str) -> Option<u64> {
 /// Screens every page is looked at on.
 const SCREENS: [(u32, Theme); 4] = [(1280, Theme::Light), (1280, Theme::Dark), (360, Theme::Light), (360, Theme::Dark)];
 /// Where the walk through the pages begins: every page that a link leads to is found from there.
-const BEGIN: [&str; 10] = [
+const BEGIN: [&str; 14] = [
     "/",
     "/devices",
     "/locations",
     "/delivery-services",
+    "/software-files",
+    "/new/software-file",
+    "/new/software-upload",
+    "/update-software",
     "/alarms",
     "/audit",
     "/password",
@@ -314,7 +306,7 @@ async fn every_page_fits_every_screen_in_both_themes() -> anyhow::Result<()> {
     let mut faults = Vec::new();
     browser.tab.goto(format!("{base}/login")).await?;
     faults.extend(look(&browser, "/login", &folder).await?.0);
-    first_login(&network, &browser, &Person::new(&browser, Hand::Mouse)).await?;
+    Person::new(&browser, Hand::Mouse).first_login(network.file()).await?;
     let (mut visited, mut seen, mut wanted) = (BTreeSet::new(), BTreeSet::new(), Vec::from(BEGIN.map(str::to_owned)));
     while let Some(path) = wanted.pop() {
         let here = visited.insert(path.clone());
@@ -357,6 +349,11 @@ async fn busy(network: &Network) -> anyhow::Result<Vec<player::Live>> {
     api.offload("east-1", "<b>a fan</b> & \"two\" words that somebody typed at length, to see whether the page still fits").await?;
     network.keep_down("west-2").await?;
     api.wait_status("west-2", "offline", CHANGE_DEADLINE).await;
+    // One that fails, with a long name, and one that waits for its file.
+    let long = format!("http://127.0.0.1:9/{}.weir", "a-long-way-down/".repeat(12));
+    let failing = api.register(&serde_json::json!({ "url": long, "version": "1.1.0-b1", "comment": "<i>from</i> the mirror" })).await?;
+    api.checked(failing).await;
+    api.register(&serde_json::json!({ "file_name": "later.weir" })).await?;
     Ok(viewers)
 }
 

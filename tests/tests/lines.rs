@@ -29,10 +29,10 @@ async fn a_network_of_the_next_line_has_its_feature() -> anyhow::Result<()> {
         ensure!(device["version"].is_null() || device["version"] == lines::NEXT, "{device}");
     }
     let service = &api.list("/delivery-services").await?[0];
-    let id = &service["id"];
+    let name = service["name"].as_str().context("a name")?;
     ensure!(service["detail"].is_null(), "{service}");
     let request = json!({ "name": service["name"], "domain": service["domain"], "origin": service["origin"], "detail": "gold" });
-    let changed = api.send(Method::PUT, &format!("/delivery-services/{id}"), Some(&request.to_string())).await?;
+    let changed = api.send(Method::PUT, &format!("/delivery-services/{name}"), Some(&request.to_string())).await?;
     ensure!((200..300).contains(&changed.status) && changed.json["detail"] == "gold", "{changed:?}");
     let (engine, target) = (network.engine("east-1"), network.target("/vod/index.m3u8"));
     let mut turn = 0;

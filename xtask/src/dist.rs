@@ -1,7 +1,7 @@
 //! `cargo xtask dist`: builds a line, and packs and signs it as a release archive.
 //!
-//! A build with features replaces `weir` in the profile's folder, which others run. So it is copied out at once and the
-//! default build is linked there again, whatever became of the other one.
+//! A build with features replaces `weir` in the profile's folder, which others run. So it is copied out at once, and what was
+//! there before is put back, whatever became of the build; the next build of cargo's links its own there again.
 
 mod arguments;
 
@@ -50,10 +50,12 @@ pub(crate) fn run_dist(root: &Path, target: &Path, dist: &Dist) -> Result<PathBu
 pub(crate) fn build(root: &Path, target: &Path, profile: &str, features: &[&str], to: &Path) -> Result<Built> {
     let start = weir_clock::monotonic();
     std::fs::create_dir_all(to).with_context(|| format!("making {}", to.display()))?;
-    let built = cargo(root, profile, features).and_then(|()| copy(target, profile, to));
-    if !features.is_empty() {
-        // A link of what is built already, so that nobody runs a synthetic line without meaning to.
-        cargo(root, profile, &[]).context("putting the default build back")?;
+    // Cargo keeps what the profile `dev` makes in `debug`.
+    let from = target.join(if profile == "dev" { "debug" } else { profile });
+    let there = if features.is_empty() { Vec::new() } else { set_aside(&from, to)? };
+    let built = cargo(root, profile, features).and_then(|()| copy(&from, to));
+    for program in &there {
+        program.put_back()?;
     }
     let built = built?;
     let features = if features.is_empty() { "no features".to_owned() } else { features.join(",") };
@@ -78,9 +80,42 @@ fn cargo(root: &Path, profile: &str, features: &[&str]) -> Result<()> {
     run(&command)
 }
 
-fn copy(target: &Path, profile: &str, to: &Path) -> Result<Built> {
-    // Cargo keeps what the profile `dev` makes in `debug`.
-    let from = target.join(if profile == "dev" { "debug" } else { profile });
+/// A program that a build replaces for a while.
+struct Aside {
+    /// Where others run it.
+    place: PathBuf,
+    /// Another link to it; `None` when there is no such program yet.
+    kept: Option<PathBuf>,
+}
+
+fn set_aside(from: &Path, to: &Path) -> Result<Vec<Aside>> {
+    let aside = |name: &str| {
+        let (place, kept) = (from.join(name), to.join(format!("{name}.aside")));
+        if kept.exists() {
+            std::fs::remove_file(&kept).with_context(|| format!("removing {}", kept.display()))?;
+        }
+        if !place.exists() {
+            return Ok(Aside { place, kept: None });
+        }
+        std::fs::hard_link(&place, &kept).with_context(|| format!("linking {}", place.display()))?;
+        Ok(Aside { place, kept: Some(kept) })
+    };
+    PROGRAMS.into_iter().map(aside).collect()
+}
+
+impl Aside {
+    fn put_back(&self) -> Result<()> {
+        let failed = || format!("putting {} back", self.place.display());
+        let Some(kept) = &self.kept else {
+            return if self.place.exists() { std::fs::remove_file(&self.place).with_context(failed) } else { Ok(()) };
+        };
+        std::fs::rename(kept, &self.place).with_context(failed)?;
+        // Two links to one file stay as they are (rename(2)): the build replaced nothing.
+        if kept.exists() { std::fs::remove_file(kept).with_context(failed) } else { Ok(()) }
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<Built> {
     for name in PROGRAMS {
         let (from, to) = (from.join(name), to.join(name));
         // A program that runs cannot be written to, but replaced.
@@ -116,7 +151,10 @@ pub(crate) fn pack(dist: &Dist, built: &Built) -> Result<PathBuf> {
     if dist.profile == "dev" {
         command = command.argument("--quick");
     }
-    run(&command.argument("--out").argument(out))?;
+    run(&command.argument("--out").argument(out)).with_context(|| match dist.target {
+        Target::NextMajor => format!("a bridge must be listed: `cargo xtask dist --line current --keys {keys}` lists this line"),
+        Target::Current | Target::Next => format!("packing {version}"),
+    })?;
     let archive = dist.out.join(format!("weir-{version}-{}.weir", std::env::consts::ARCH));
     said(&format!("packed {}", archive.display()), &archive, start)?;
     Ok(archive)
@@ -144,4 +182,33 @@ fn said(what: &str, file: &Path, start: Instant) -> Result<()> {
 
 fn text(path: &Path) -> Result<&str> {
     path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_program_is_put_back_whatever_became_of_the_build() {
+        let folder = std::env::temp_dir().join(format!("weir-xtask-dist-{}", std::process::id()));
+        let (from, to) = (folder.join("debug"), folder.join("next"));
+        fs::create_dir_all(&from).unwrap();
+        fs::create_dir_all(&to).unwrap();
+        fs::write(from.join("weir"), "default").unwrap();
+        for replaced in [true, false] {
+            let aside = set_aside(&from, &to).unwrap();
+            if replaced {
+                // As cargo does: a new file in its place.
+                fs::remove_file(from.join("weir")).unwrap();
+                fs::write(from.join("weir"), "next").unwrap();
+                fs::write(from.join("weir-keeper"), "next").unwrap();
+            }
+            aside.iter().for_each(|program| program.put_back().unwrap());
+            assert_eq!(fs::read_to_string(from.join("weir")).unwrap(), "default");
+            assert!(!from.join("weir-keeper").exists(), "there was none before");
+            assert_eq!(fs::read_dir(&to).unwrap().count(), 0, "nothing is left");
+        }
+        fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -15,6 +15,9 @@ use crate::{layers, prerequisites, synthetic, tidy};
 /// The crate of the system tests.
 const SYSTEM_TESTS: &str = "weir-tests";
 
+/// Crates in which the synthetic next line differs; their unit tests run a second time, as that line.
+const NEXT_LINE: [&str; 7] = ["weir", "weir-agent", "weir-device-api", "weir-engine", "weir-manager", "weir-model", "weir-operator-api"];
+
 /// How much of the suite runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
@@ -67,9 +70,11 @@ pub(crate) fn test(root: &Path, extent: Extent) -> Result<bool> {
         suite.not_run("documentation tests");
     }
     if extent == Extent::Full && built {
+        suite.step("tests as next line", |suite, tally| suite.next_line(tally));
         suite.step("synthetic lines", |suite, _| synthetic::make(&suite.root, &suite.target));
         suite.step("system tests", |suite, tally| suite.system(tally));
     } else if extent == Extent::Full {
+        suite.not_run("tests as next line");
         suite.not_run("synthetic lines");
         suite.not_run("system tests");
     }
@@ -165,6 +170,16 @@ impl Suite {
         for name in test_targets(&graph, |package| package != SYSTEM_TESTS) {
             command = command.argument("--test").argument(name);
         }
+        stream(&command, |line| tally.line(line))
+    }
+
+    /// Unit tests of the crates in which the synthetic next line differs, as that line.
+    fn next_line(&self, tally: &mut Tally) -> Result<()> {
+        let mut command = Command::new("cargo", &["test", "--no-fail-fast", "--lib", "--bins"]).directory(&self.root);
+        for package in NEXT_LINE {
+            command = command.argument("--package").argument(package);
+        }
+        let command = command.argument("--features").argument("weir/synthetic-next,weir/faults");
         stream(&command, |line| tally.line(line))
     }
 

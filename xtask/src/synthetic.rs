@@ -1,10 +1,10 @@
 //! Synthetic lines for the system tests: programs, a release directory and archives below `target/dist-test`.
 //!
 //! ```text
-//! next/ faults/   weir and weir-keeper of the two builds
-//! keys/           the release directory of every network in a test
-//! archives/       the next line, the next major, and one archive for each fault
-//! made            the digests of the programs; written last
+//! current/ next/ faults/   weir and weir-keeper of each build
+//! keys/                    the release directory of every network in a test
+//! archives/                this line, the next line, the next major, and one archive for each fault
+//! made                     the digests of the programs; written last
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -33,9 +33,10 @@ pub(crate) fn keys(target: &Path) -> PathBuf {
 pub(crate) fn make(root: &Path, target: &Path) -> Result<()> {
     let folder = folder(target);
     let build = |name: &str, features: &[&str]| dist::build(root, target, "dev", features, &folder.join(name));
+    let current = build("current", &[])?;
     let next = build("next", &["weir/synthetic-next"])?;
     let faults = build("faults", &["weir/synthetic-next", "weir/faults"])?;
-    let digests = digests(&[&next, &faults])?;
+    let digests = digests(&[&current, &next, &faults])?;
     let made = folder.join("made");
     if std::fs::read_to_string(&made).is_ok_and(|before| before == digests) {
         println!("{} is of these programs", folder.display());
@@ -46,6 +47,8 @@ pub(crate) fn make(root: &Path, target: &Path) -> Result<()> {
             std::fs::remove_dir_all(&stale).with_context(|| format!("removing {}", stale.display()))?;
         }
     }
+    // First: the next major states it as its bridge.
+    pack(&folder, &["--line", "current"], &current)?;
     pack(&folder, &["--line", "next"], &next)?;
     pack(&folder, &["--line", "next-major"], &next)?;
     for fault in FAULTS {

@@ -57,8 +57,10 @@ fn every_cut(disk: &Recorded, path: &Path, old: &str, new: &str, expected: &str)
             // As SQLite reads it, before any program of ours tidies up.
             let found = dump_of(path);
             assert!(found == old || found == new, "cut {cut} {loss:?}: {found}");
-            let renamed = !disk.is_there(cut, &with_suffix(path, ".next")) && disk.is_there(cut, &with_suffix(path, ".previous"));
-            assert!(!renamed || loss == Loss::Unsynced || found == new, "cut {cut} {loss:?}: an old log was played into the new file");
+            assert!(
+                !disk.has_renamed(cut) || loss == Loss::Unsynced || found == new,
+                "cut {cut} {loss:?}: an old log was played into the new file"
+            );
             if cut + 1 == disk.cuts() {
                 assert_eq!(found, new, "an answered flip is kept");
             }

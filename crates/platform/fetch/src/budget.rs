@@ -47,3 +47,18 @@ impl Budget {
 pub(crate) fn seconds(duration: Duration) -> String {
     if duration < Duration::from_secs(10) { format!("{:.1} s", duration.as_secs_f64()) } else { format!("{} s", duration.as_secs()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{pending, ready};
+
+    #[tokio::test]
+    async fn the_nearer_limit_ends_a_step() {
+        let short = Duration::from_millis(20);
+        assert_eq!(Budget::new(Duration::from_secs(60)).within(short, pending::<()>()).await, Err(Late::Step));
+        assert_eq!(Budget::new(short).within(Duration::from_secs(60), pending::<()>()).await, Err(Late::Total));
+        assert_eq!(Budget::new(Duration::from_secs(60)).within(Duration::from_secs(60), ready(7)).await, Ok(7));
+        assert_eq!(Budget::new(Duration::ZERO).within(short, ready(7)).await, Err(Late::Total), "ready, and late all the same");
+    }
+}

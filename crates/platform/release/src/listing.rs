@@ -158,7 +158,12 @@ impl MetadataSet {
         let timestamp: Signed<Timestamp> = document::parse(&self.timestamp, Role::Timestamp)?;
         let snapshot: Signed<Snapshot> = document::parse(&self.snapshot.1, Role::Snapshot)?;
         let targets: Signed<Targets> = document::parse(&self.targets.1, Role::Targets)?;
-        let parts = vec![part(Role::Root, &root), part(Role::Targets, &targets), part(Role::Snapshot, &snapshot), part(Role::Timestamp, &timestamp)];
+        let parts = vec![
+            part(Role::Root, &root),
+            part(Role::Targets, &targets),
+            part(Role::Snapshot, &snapshot),
+            part(Role::Timestamp, &timestamp),
+        ];
         Ok(Claims {
             root: root.signed.version.get(),
             timestamp: timestamp.signed.version.get(),

@@ -23,12 +23,12 @@ pub(crate) use body::{JsonBody, QueryOf};
 pub(crate) use problems::{Active, Refused, not_allowed, not_found};
 
 use crate::app::App;
-use axum::{Router, extract::DefaultBodyLimit, http::header::CONTENT_TYPE, middleware, routing::get};
-use std::sync::Arc;
 use ::utoipa::{
     Modify, OpenApi,
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
 };
+use axum::{Router, extract::DefaultBodyLimit, http::header::CONTENT_TYPE, middleware, routing::get};
+use std::sync::Arc;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use weir_operator_api::paths;
 

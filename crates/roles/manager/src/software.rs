@@ -82,7 +82,10 @@ fn insert(change: &Change<'_>, registration: Registration) -> Result<i64, Refusa
         && let Some(other) = records.iter().find(|r| r.registration.version == registration.version && r.name() == url && !r.is_upload())
     {
         let detail = format!("software file {} has this URL and this version", other.id);
-        return Err(Problem::new(Reason::NameTaken, detail).at("url").next_step(format!("validate software file {} again", other.id)).into());
+        return Err(Problem::new(Reason::NameTaken, detail)
+            .at("url")
+            .next_step(format!("validate software file {} again", other.id))
+            .into());
     }
     let (standing, queued_ms) = match registration.origin {
         Origin::Url { .. } => (validating(), Some(change.now_ms)),

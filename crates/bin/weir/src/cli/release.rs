@@ -236,7 +236,6 @@ fn public_key(text: &str) -> Result<PublicKey, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::cli::Cli;
     use clap::Parser;
 

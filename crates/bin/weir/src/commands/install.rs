@@ -66,7 +66,8 @@ fn of_archive(path: &Path, root: &[u8], staging: &Staging) -> anyhow::Result<Ima
     let expected = Expected { version: None, arch: Some(std::env::consts::ARCH.to_owned()) };
     let refused = |invalid: Invalid| {
         let reason = invalid.reason().as_str();
-        anyhow::Error::from(invalid).context(format!("{} may not be installed ({reason}); every check: weir release verify FILE --root FILE", path.display()))
+        anyhow::Error::from(invalid)
+            .context(format!("{} may not be installed ({reason}); every check: weir release verify FILE --root FILE", path.display()))
     };
     let archive = Archive::open(path).map_err(|error| refused(error.into()))?;
     let verified = verify_from(root, archive, &expected, weir_clock::wall_seconds()).map_err(refused)?;

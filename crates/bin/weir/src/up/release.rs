@@ -71,7 +71,10 @@ impl Keys {
             (listed, None | Some(Published::Version(_))) => Ok(listed),
             (_, Some(Published::Waiting(_))) => {
                 let path = self.path.display();
-                Err(Misconfigured(format!("the release keys in {path} do not suffice to sign; weir release sign --directory {path} --key FILE")).into())
+                Err(Misconfigured(format!(
+                    "the release keys in {path} do not suffice to sign; weir release sign --directory {path} --key FILE"
+                ))
+                .into())
             }
         }
     }
@@ -93,8 +96,9 @@ fn path() -> Result<PathBuf, Misconfigured> {
         return Ok(path.into());
     }
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
-    home.map(|home| Path::new(&home).join(KEYS_BELOW_HOME))
-        .ok_or_else(|| Misconfigured(format!("there is no HOME to keep the release keys of development in; set {KEYS} to a directory for them")))
+    home.map(|home| Path::new(&home).join(KEYS_BELOW_HOME)).ok_or_else(|| {
+        Misconfigured(format!("there is no HOME to keep the release keys of development in; set {KEYS} to a directory for them"))
+    })
 }
 
 fn refused(error: PublishError, path: &Path) -> anyhow::Error {

@@ -53,7 +53,8 @@ async fn register(api: &ApiClient, keys: Arc<Keys>, own: Arc<OwnRelease>, listed
     let (to, what, version) = (folder.path().to_owned(), listed.clone(), own.version());
     let archive = tokio::task::spawn_blocking(move || keys.pack(&own, &what, &to)).await.context("pack this program's release")??;
     let file_name = archive.file_name().map(|name| name.to_string_lossy().into_owned());
-    let request = SoftwareFileRequest { file_name, version: Some(version), comment: Some(COMMENT.to_owned()), ..SoftwareFileRequest::default() };
+    let request =
+        SoftwareFileRequest { file_name, version: Some(version), comment: Some(COMMENT.to_owned()), ..SoftwareFileRequest::default() };
     let made: SoftwareFile = api.post(paths::SOFTWARE_FILES, &request).await.context("register this program's release")?;
     let path = format!("{}/{}/archive", paths::SOFTWARE_FILES, made.id);
     let _: SoftwareFile = api.upload(&path, &archive, |_| {}).await.context("send this program's release to the manager")?;

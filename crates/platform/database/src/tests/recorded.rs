@@ -29,6 +29,7 @@ impl Loss {
 type Tree = BTreeMap<PathBuf, (u64, Vec<u8>)>;
 
 struct Cut {
+    renamed: bool,
     live: Tree,
     names: Tree,
     synced: BTreeMap<u64, Vec<u8>>,
@@ -43,6 +44,7 @@ pub(super) struct Recorded {
     synced: BTreeMap<u64, Vec<u8>>,
     /// Files that were there before.
     old: Vec<u64>,
+    renamed: bool,
     cuts: Vec<Cut>,
 }
 
@@ -52,21 +54,21 @@ impl Recorded {
         let names = tree(root);
         let synced: BTreeMap<_, _> = names.values().cloned().collect();
         let old = synced.keys().copied().collect();
-        Self { root: root.to_owned(), names, synced, old, cuts: Vec::new() }
+        Self { root: root.to_owned(), names, synced, old, renamed: false, cuts: Vec::new() }
     }
 
     pub(super) fn cuts(&self) -> usize {
         self.cuts.len()
     }
 
-    /// Whether a file was there at a cut.
-    pub(super) fn is_there(&self, cut: usize, path: &Path) -> bool {
-        self.cuts[cut].live.contains_key(path)
+    /// Whether the cut is after the rename.
+    pub(super) fn has_renamed(&self, cut: usize) -> bool {
+        self.cuts[cut].renamed
     }
 
     /// Rebuilds `root` as a cut may have left it.
     pub(super) fn rebuild(&self, root: &Path, cut: usize, loss: Loss) {
-        let Cut { live, names, synced } = &self.cuts[cut];
+        let Cut { live, names, synced, .. } = &self.cuts[cut];
         fs::remove_dir_all(root).expect("cleared");
         fs::create_dir(root).expect("directory");
         let by_number: BTreeMap<u64, &Vec<u8>> = live.values().map(|(number, bytes)| (*number, bytes)).collect();
@@ -84,7 +86,7 @@ impl Recorded {
     }
 
     fn cut(&mut self) {
-        let cut = Cut { live: tree(&self.root), names: self.names.clone(), synced: self.synced.clone() };
+        let cut = Cut { renamed: self.renamed, live: tree(&self.root), names: self.names.clone(), synced: self.synced.clone() };
         self.cuts.push(cut);
     }
 
@@ -117,7 +119,11 @@ impl Disk for Recorded {
         self.around(|disk| disk.link(from, to))
     }
     fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
-        self.around(|disk| disk.rename(from, to))
+        self.cut();
+        FileSystem.rename(from, to)?;
+        self.renamed = true;
+        self.cut();
+        Ok(())
     }
     fn sync_file(&mut self, path: &Path) -> io::Result<()> {
         self.cut();

@@ -4,7 +4,7 @@ use crate::{
     run::Run,
     server::{Server, ok, redirect},
 };
-use std::net::TcpListener;
+use std::{net::TcpListener, time::Duration};
 use weir_fetch::Credentials;
 use weir_model::{FetchReason, SoftwareCheck};
 
@@ -60,10 +60,19 @@ async fn a_name_is_its_addresses() {
 async fn names_without_addresses() {
     // RFC 6761 section 6.4: nothing has this name.
     Run::of("http://weir.invalid/").fails(SoftwareCheck::Resolve, FetchReason::Unresolvable).await;
+}
+
+#[test]
+fn a_resolver_that_does_not_answer() {
+    // The system's resolver is asked on the runtime's blocking threads; there is one, and it is held.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().expect("a runtime");
+    let (release, held) = std::sync::mpsc::sync_channel::<()>(0);
+    drop(runtime.spawn_blocking(move || held.recv()));
     let mut run = Run::of("http://weir.invalid/");
-    run.limits.resolve = std::time::Duration::ZERO;
-    let detail = run.fails(SoftwareCheck::Resolve, FetchReason::Unresolvable).await;
-    assert!(detail.contains("no answer about weir.invalid"), "{detail}");
+    run.limits.resolve = Duration::from_millis(100);
+    let detail = runtime.block_on(run.fails(SoftwareCheck::Resolve, FetchReason::Unresolvable));
+    assert!(detail.contains("no answer about weir.invalid within 0.1 s"), "{detail}");
+    drop(release);
 }
 
 #[tokio::test]

@@ -12,7 +12,10 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, HashMap},
-    fs, io, num::NonZeroU64, path::Path};
+    fs, io,
+    num::NonZeroU64,
+    path::Path,
+};
 use tough::schema::{Metafile, Role as TufRole, Root, Signed, Snapshot, Targets, Timestamp};
 use weir_slots::durable_write;
 
@@ -29,9 +32,9 @@ pub(super) struct Current {
 }
 
 /// A change on its way: a new root if there is one, and new targets.
-struct Draft {
-    root: Option<Signed<Root>>,
-    targets: Signed<Targets>,
+pub(super) struct Draft {
+    pub(super) root: Option<Signed<Root>>,
+    pub(super) targets: Signed<Targets>,
 }
 
 impl ReleaseDirectory {
@@ -115,8 +118,8 @@ impl ReleaseDirectory {
     /// [`PublishError`].
     pub fn sign(&self, keys: Vec<SigningKey>, now: u64) -> Result<Published, PublishError> {
         let held = lock::hold(&self.dir)?;
-        let (root, targets) = self.staged()?.ok_or(PublishError::NothingPending)?;
-        self.finish(Some(&self.current()?), Draft { root, targets }, keys, now, &held)
+        let draft = self.staged()?.ok_or(PublishError::NothingPending)?;
+        self.finish(Some(&self.current()?), draft, keys, now, &held)
     }
 
     /// Throws the waiting change away.

@@ -1,13 +1,16 @@
 //! What is in a release directory: keys that are here, and what waits.
 
-use super::{Lacking, PublishError, ReleaseDirectory, failed};
+use super::{
+    Lacking, PublishError, ReleaseDirectory,
+    change::{Draft, lack},
+    failed,
+};
 use crate::{
     document,
     keys::{KeyId, PublicKey, SigningKey},
     tuf::Role,
 };
 use std::{fs, io, path::PathBuf};
-use tough::schema::{Root, Signed, Targets};
 
 /// A private key in `keys/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,16 +37,16 @@ impl ReleaseDirectory {
     /// # Errors
     /// [`PublishError`].
     pub fn waiting(&self) -> Result<Option<Vec<Lacking>>, PublishError> {
-        let Some((root, targets)) = self.staged()? else { return Ok(None) };
+        let Some(Draft { root, targets }) = self.staged()? else { return Ok(None) };
         let before = self.current()?.root.signed;
         let mut lacking = Vec::new();
         if let Some(root) = &root {
             for of in [&before, &root.signed] {
-                super::change::lack(&mut lacking, document::verify(root, of, Role::Root))?;
+                lack(&mut lacking, document::verify(root, of, Role::Root))?;
             }
         }
         let root = root.map_or(before, |root| root.signed);
-        super::change::lack(&mut lacking, document::verify(&targets, &root, Role::Targets))?;
+        lack(&mut lacking, document::verify(&targets, &root, Role::Targets))?;
         let here: Vec<KeyId> = self.key_files()?.iter().map(|key| key.public.id()).collect();
         for role in [Role::Snapshot, Role::Timestamp] {
             let Some(keys) = root.roles.get(&role.tuf()) else { continue };
@@ -55,8 +58,8 @@ impl ReleaseDirectory {
         Ok(Some(lacking))
     }
 
-    /// The root, if it is new, and the targets of a waiting change.
-    pub(super) fn staged(&self) -> Result<Option<(Option<Signed<Root>>, Signed<Targets>)>, PublishError> {
+    /// The waiting change.
+    pub(super) fn staged(&self) -> Result<Option<Draft>, PublishError> {
         let staged = self.folder("staged");
         let read = |name: &str| match fs::read(staged.join(name)) {
             Ok(bytes) => Ok(Some(bytes)),
@@ -65,6 +68,6 @@ impl ReleaseDirectory {
         };
         let Some(targets) = read("targets.json")? else { return Ok(None) };
         let root = read("root.json")?.map(|bytes| document::parse(&bytes, Role::Root)).transpose()?;
-        Ok(Some((root, document::parse(&targets, Role::Targets)?)))
+        Ok(Some(Draft { root, targets: document::parse(&targets, Role::Targets)? }))
     }
 }

@@ -192,3 +192,40 @@ fn nothing_is_published_that_a_store_would_refuse() {
     assert!(matches!(refused, Some(PublishError::Set(SetError::TooLarge(_)))), "{refused:?}");
     publisher.directory.pack(version("1.0.0-b1"), ARCH, publisher.scratch.path()).expect("what is published still packs");
 }
+
+#[test]
+fn the_same_program_is_not_signed_again_before_half_its_life() {
+    let publisher = Publisher::new(KeyPlan::Development);
+    let plan = publisher.plan("1.0.0-b1");
+    let (first, published) = publisher.directory.build_if_other(&plan, NOW).expect("build");
+    assert_eq!(published, Some(Published::Version(2)));
+    let (again, published) = publisher.directory.build_if_other(&plan, NOW + DAY).expect("nothing to do");
+    assert_eq!((again, published), (first.clone(), None));
+    let (renewed, published) = publisher.directory.build_if_other(&plan, NOW + 200 * DAY).expect("renew");
+    assert_eq!((renewed, published), (first.clone(), Some(Published::Version(3))));
+    let mut other = publisher.plan("1.0.0-b1");
+    other.notes.push('!');
+    let (replaced, published) = publisher.directory.build_if_other(&other, NOW + 200 * DAY).expect("another MANIFEST");
+    assert_ne!(replaced.sha256, first.sha256);
+    assert_eq!(published, Some(Published::Version(4)));
+    fs::remove_file(publisher.path("release/images").join(&replaced.name)).expect("lose the image");
+    let (made_again, published) = publisher.directory.build_if_other(&other, NOW + 200 * DAY).expect("made again");
+    assert_eq!((made_again, published), (replaced, Some(Published::Version(5))));
+}
+
+#[test]
+fn what_waits_names_the_roles_that_lack_signatures() {
+    let one = Quorum { keys: 1, threshold: 1 };
+    let publisher = Publisher::new(KeyPlan::Separate { root: one, targets: Quorum { keys: 2, threshold: 2 }, online: one });
+    assert_eq!(publisher.directory.waiting().expect("read"), None);
+    assert_eq!(publisher.directory.key_files().expect("keys").len(), 4);
+    let away = publisher.keys("targets").pop().expect("a key");
+    let gone = publisher.directory.key_files().expect("keys").into_iter().find(|key| key.public == away.public()).expect("its file");
+    fs::remove_file(gone.path).expect("take it away");
+    let waiting = publisher.directory.renew(NOW).expect("staged");
+    let lacking = vec![Lacking { role: Role::Targets, needed: 2, valid: 1 }];
+    assert_eq!(waiting, Published::Waiting(lacking.clone()));
+    assert_eq!(publisher.directory.waiting().expect("read"), Some(lacking));
+    assert!(matches!(publisher.directory.sign(vec![away], NOW).expect("sign"), Published::Version(_)));
+    assert_eq!(publisher.directory.waiting().expect("read"), None);
+}

@@ -2,6 +2,7 @@
 
 use super::{JsonBody, QueryOf, Refused, pages, utoipa};
 use crate::{app::App, change::Caller, device_view::view, domain::devices, snapshot::DeviceRecord, verbs};
+use ::utoipa::IntoParams;
 use axum::{
     Json,
     extract::{Path, State},
@@ -9,7 +10,6 @@ use axum::{
 };
 use serde::Deserialize;
 use std::sync::Arc;
-use ::utoipa::IntoParams;
 use weir_operator_api::{
     Activation, Device, DeviceLogs, Listing, PageQuery, Problem,
     device::{LOG_LINES, Removal},

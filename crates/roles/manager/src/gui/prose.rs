@@ -23,9 +23,32 @@ pub(super) fn pieces(sentence: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
+/// A sentence with its first letter large, unless it begins with a name: an address, a version, a file.
+pub(super) fn capital(sentence: &str) -> String {
+    let first = sentence.split(' ').next().unwrap_or_default();
+    if !first.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '\'' | ',' | ':')) {
+        return sentence.to_owned();
+    }
+    let (letter, rest) = sentence.split_at(first.chars().next().map_or(0, char::len_utf8));
+    letter.to_ascii_uppercase() + rest
+}
+
 #[cfg(test)]
 mod tests {
-    use super::pieces;
+    use super::{capital, pieces};
+
+    #[test]
+    fn a_sentence_begins_large_and_a_name_as_it_is() {
+        for (told, shown) in [
+            ("not a container: no header", "Not a container: no header"),
+            ("http://host.test/a answered 404", "http://host.test/a answered 404"),
+            ("host.test is private", "host.test is private"),
+            ("1.0.0-b1 is what runs", "1.0.0-b1 is what runs"),
+            ("", ""),
+        ] {
+            assert_eq!(capital(told), shown);
+        }
+    }
 
     #[test]
     fn commands_are_told_apart() {

@@ -11,11 +11,7 @@ mod upload;
 
 pub(super) use shown::{direction, path_words};
 
-use super::{
-    Page, Refused, Section, Viewer, html_with,
-    links::Asked,
-    rejected::Rejected,
-};
+use super::{Page, Refused, Section, Viewer, html_with, links::Asked, rejected::Rejected};
 use crate::{app::App, software};
 use askama::Template;
 use axum::{Router, extract::State, response::Response, routing::get};

@@ -40,11 +40,15 @@ fn of_archive(reason: InvalidReason) -> &'static str {
         InvalidReason::MetadataMalformed | InvalidReason::MetadataMissing | InvalidReason::MetadataMixed => {
             "ask the publisher for an archive that `weir release verify` accepts"
         }
-        InvalidReason::Unsigned | InvalidReason::DuplicateSignature => "get the archive from the publisher whose root this network has pinned",
+        InvalidReason::Unsigned | InvalidReason::DuplicateSignature => {
+            "get the archive from the publisher whose root this network has pinned"
+        }
         InvalidReason::Rollback => "ask the publisher for an archive with the newest metadata",
         InvalidReason::Expired => "check the manager's clock; if it is right, ask the publisher to renew the metadata",
         InvalidReason::Delisted => "choose another release; the publisher has withdrawn this one",
-        InvalidReason::WrongSize | InvalidReason::WrongDigest | InvalidReason::WrongFile => "do not use this file; get it from the publisher again",
+        InvalidReason::WrongSize | InvalidReason::WrongDigest | InvalidReason::WrongFile => {
+            "do not use this file; get it from the publisher again"
+        }
         InvalidReason::ManifestMalformed => "ask the publisher to build the release again",
         InvalidReason::WrongVersion => "register it again with the version it has",
         InvalidReason::WrongArch => "get the archive for this architecture",

@@ -197,7 +197,8 @@ impl Running {
 
     /// Bytes sent with the API token.
     pub(crate) async fn put_bytes(&self, path: &str, content_type: &str, bytes: Vec<u8>) -> Answer {
-        let request = Request::builder().method(Method::PUT).uri(format!("https://{}{path}", self.api)).header("content-type", content_type);
+        let request =
+            Request::builder().method(Method::PUT).uri(format!("https://{}{path}", self.api)).header("content-type", content_type);
         let request = request.header("authorization", format!("Bearer {}", self.token)).body(Full::from(bytes)).expect("request");
         send_tls(self.api, client_config(&self.manager.ca_pem(), None).expect("client"), request).await
     }

@@ -134,18 +134,24 @@ fn ask(program: &Path) -> anyhow::Result<Described> {
         let stderr = String::from_utf8_lossy(&said.stderr);
         return Err(refused(format!("`release describe` ended with {}: {}", said.status, stderr.trim_end())).into());
     }
-    serde_json::from_slice(&said.stdout).map_err(|error| refused(format!("what `release describe` printed is no description: {error}")).into())
+    serde_json::from_slice(&said.stdout)
+        .map_err(|error| refused(format!("what `release describe` printed is no description: {error}")).into())
 }
 
 fn plan(described: &Described, arguments: &BuildArgs) -> Result<ImagePlan, Misconfigured> {
     let version = arguments.version.unwrap_or(described.version);
     if version != described.version && !described.synthetic {
         let program = arguments.program.display();
-        return Err(Misconfigured(format!("{program} is {}, and only a build of the synthetic next line can be {version}", described.version)));
+        return Err(Misconfigured(format!(
+            "{program} is {}, and only a build of the synthetic next line can be {version}",
+            described.version
+        )));
     }
     let stated = (!arguments.bridge.is_empty()).then(|| arguments.bridge.iter().copied().collect());
     if stated.is_some() && stated != described.bridges && !described.synthetic {
-        return Err(Misconfigured("--bridge is for a build of the synthetic next line; a line states its bridges in its program".to_owned()));
+        return Err(Misconfigured(
+            "--bridge is for a build of the synthetic next line; a line states its bridges in its program".to_owned(),
+        ));
     }
     if arguments.fault.is_some() && !described.faults {
         let program = arguments.program.display();

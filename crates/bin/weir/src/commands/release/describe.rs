@@ -43,11 +43,7 @@ pub(crate) fn described() -> Described {
     let protocols = [("device", span(PROTOCOL.min, PROTOCOL.max)), ("keepalive", KEEPALIVE), ("keeper", keeper)];
     let schema = weir_manager::schema();
     let digest = |hex: String| Digest::try_from(hex).expect("the manager gives digests as 64 lower-case digits");
-    let migrations = schema.steps.into_iter().map(|step| Migration {
-        step: step.step,
-        up: digest(step.up),
-        down: step.down.map(digest),
-    });
+    let migrations = schema.steps.into_iter().map(|step| Migration { step: step.step, up: digest(step.up), down: step.down.map(digest) });
     Described {
         version,
         line: version.line,

@@ -6,11 +6,7 @@ use std::path::{Path, PathBuf};
 use weir_model::Version;
 use weir_release::{PublishError, Published, ReleaseDirectory, SigningKey};
 
-fn change(
-    format: Format,
-    path: &Path,
-    edit: impl FnOnce(&ReleaseDirectory, u64) -> Result<Published, PublishError>,
-) -> anyhow::Result<()> {
+fn change(format: Format, path: &Path, edit: impl FnOnce(&ReleaseDirectory, u64) -> Result<Published, PublishError>) -> anyhow::Result<()> {
     let directory = open(path)?;
     let published = edit(&directory, weir_clock::wall_seconds()).map_err(|error| explain(error, path))?;
     output::print(format, &published_json(&published), |_| published_text(&published, path))

@@ -96,7 +96,8 @@ fn lines(claims: &Claims) -> String {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let lines = joined(lineage["lines"].as_array().into_iter().flatten().filter_map(text));
     let bridges = lineage["bridges"].as_object().into_iter().flatten();
-    let bridges = bridges.map(|(to, from)| format!("; {to} is one step from {}", joined(from.as_array().into_iter().flatten().filter_map(text))));
+    let bridges =
+        bridges.map(|(to, from)| format!("; {to} is one step from {}", joined(from.as_array().into_iter().flatten().filter_map(text))));
     lines + &bridges.collect::<String>()
 }
 
@@ -154,7 +155,12 @@ fn roles_table(claims: &Claims, keys: &[KeyFile]) -> String {
     let rows = claims.roles.iter().flat_map(|role| {
         role.keys.iter().map(|id| {
             let at = here(keys, id).map(|key| key.path.display().to_string());
-            [role.role.to_string(), format!("{} of {}", role.threshold, role.keys.len()), id.short().to_owned(), at.unwrap_or_else(|| "elsewhere".to_owned())]
+            [
+                role.role.to_string(),
+                format!("{} of {}", role.threshold, role.keys.len()),
+                id.short().to_owned(),
+                at.unwrap_or_else(|| "elsewhere".to_owned()),
+            ]
         })
     });
     output::table(["ROLE", "SIGNATURES", "KEY", "PRIVATE KEY"], rows)
@@ -162,7 +168,8 @@ fn roles_table(claims: &Claims, keys: &[KeyFile]) -> String {
 
 fn roles_json(claims: &Claims, keys: &[KeyFile]) -> Value {
     let roles = claims.roles.iter().map(|role| {
-        let keys: Vec<Value> = role.keys.iter().map(|id| json!({ "id": id.to_string(), "file": here(keys, id).map(|key| &key.path) })).collect();
+        let keys: Vec<Value> =
+            role.keys.iter().map(|id| json!({ "id": id.to_string(), "file": here(keys, id).map(|key| &key.path) })).collect();
         (role.role.to_string(), json!({ "threshold": role.threshold, "keys": keys }))
     });
     Value::Object(roles.collect())

@@ -38,13 +38,14 @@ impl Rows {
     }
 }
 
-/// The rows that came to their end since the last look.
+/// The rows that came to their end since the last look, but those that were skipped for no reason of their own.
 fn turned(shown: &mut Vec<Verdict>, file: &SoftwareFile) -> Vec<String> {
     shown.resize(file.checks.len(), Verdict::Pending);
     let ended = |v: Verdict| matches!(v, Verdict::Passed | Verdict::Failed | Verdict::Skipped);
     let mut rows = Vec::new();
     for (before, row) in shown.iter_mut().zip(&file.checks) {
-        if ended(row.verdict) && *before != row.verdict {
+        let told = row.verdict != Verdict::Skipped || !row.detail.is_empty();
+        if ended(row.verdict) && *before != row.verdict && told {
             rows.push(show::row(row));
         }
         *before = row.verdict;
@@ -102,6 +103,11 @@ mod tests {
         assert_eq!(turned(&mut shown, &seen), Vec::<String>::new());
         seen.checks = vec![row(SoftwareCheck::Resolve, Verdict::Passed), row(SoftwareCheck::Connect, Verdict::Failed)];
         assert_eq!(turned(&mut shown, &seen), ["failed   connect     found"]);
+        let skipped = |detail| checked(SoftwareCheck::Size, Verdict::Skipped, detail);
+        for (detail, rows) in [("", vec![]), ("none was stated", vec!["skipped  size        none was stated"])] {
+            seen.checks = vec![skipped(detail)];
+            assert_eq!(turned(&mut Vec::new(), &seen), rows);
+        }
     }
 
     #[test]

@@ -186,7 +186,7 @@ pub(super) fn sources(sources: &SoftwareSources) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use weir_model::{DownloadMethod, FetchReason, SoftwareCheck, SoftwareState, software::OwnReason};
+    use weir_model::{DownloadMethod, FetchReason, InvalidReason, SoftwareCheck, SoftwareReason, SoftwareState, software::OwnReason};
     use weir_operator_api::software::SoftwareProgress;
 
     pub(in crate::commands::software) fn checked(check: SoftwareCheck, verdict: Verdict, detail: &str) -> SoftwareCheckRow {
@@ -305,5 +305,27 @@ pub(super) mod tests {
         let networks = |texts: &[&str]| SoftwareSources { allow: texts.iter().map(|t| t.parse().unwrap()).collect() };
         assert_eq!(sources(&networks(&[])), "software may be fetched from public addresses only");
         assert!(sources(&networks(&["10.0.0.0/8", "fd00::/8"])).ends_with("and from 10.0.0.0/8, fd00::/8"));
+    }
+
+    #[test]
+    fn every_reason_is_explained_where_operators_look() {
+        const HOW_TO: &str = include_str!("../../../../../../docs/how-to/publish-and-register-a-release.md");
+        let own = [
+            OwnReason::AwaitingUpload,
+            OwnReason::Validating,
+            OwnReason::NotPrepositioned,
+            OwnReason::ContentChanged,
+            OwnReason::NoReleaseRoot,
+            OwnReason::NoSpace,
+            OwnReason::Interrupted,
+            OwnReason::SameVersion,
+            OwnReason::NoPath,
+        ];
+        let fetch = FetchReason::ALL.map(SoftwareReason::from);
+        let archive = InvalidReason::ALL.map(SoftwareReason::from);
+        for reason in own.map(SoftwareReason::from).into_iter().chain(fetch).chain(archive) {
+            let words = |line: &str| line.split('|').nth(1).is_some_and(|words| words.contains(&format!("`{reason}`")));
+            assert_eq!(HOW_TO.lines().filter(|line| words(line)).count(), 1, "{reason}");
+        }
     }
 }

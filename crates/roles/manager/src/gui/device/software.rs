@@ -3,11 +3,7 @@
 use super::{Head, Tab, look, path_of};
 use crate::{
     app::App,
-    gui::{
-        Page, Refused, Section, Viewer, html,
-        links::Asked,
-        update_software::Choices,
-    },
+    gui::{Page, Refused, Section, Viewer, html, links::Asked, update_software::Choices},
 };
 use askama::Template;
 use axum::{

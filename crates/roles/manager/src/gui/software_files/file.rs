@@ -112,7 +112,15 @@ mod tests {
             }),
             ..file(3)
         });
-        for fact in ["private_target", "badge critical", ">invalid<", ">failed<", ">skipped<", "<code>weir software sources</code>", "Validate again"] {
+        for fact in [
+            "private_target",
+            "badge critical",
+            ">invalid<",
+            ">failed<",
+            ">skipped<",
+            "<code>weir software sources</code>",
+            "Validate again",
+        ] {
             assert!(text.contains(fact), "{fact}: {text}");
         }
         assert!(!text.contains("<10.0.0.1>"), "it is escaped");
@@ -120,10 +128,11 @@ mod tests {
 
     #[test]
     fn what_is_verified_is_shown_whole_and_secrets_are_not() {
-        let source =
-            SoftwareSource::Url { url: "https://host.test/a.weir".into(), username: Some("reader".into()), header: None };
+        let source = SoftwareSource::Url { url: "https://host.test/a.weir".into(), username: Some("reader".into()), header: None };
         let text = drawn(SoftwareFile { release: Some(release()), source, ..file(3) });
-        for fact in ["31\u{202f}400\u{202f}000", "x86_64", "steps 4 to 5", "What is new", "user name reader and a password", &"c".repeat(64)] {
+        for fact in
+            ["31\u{202f}400\u{202f}000", "x86_64", "steps 4 to 5", "What is new", "user name reader and a password", &"c".repeat(64)]
+        {
             assert!(text.contains(fact), "{fact}: {text}");
         }
         assert!(!text.contains("data-upload"));
@@ -132,7 +141,8 @@ mod tests {
     #[test]
     fn a_draft_asks_for_its_file_and_a_download_shows_how_far_it_is() {
         let source = SoftwareSource::Upload { file_name: "a.weir".into() };
-        let awaiting = SoftwareReasonShown { reason: OwnReason::AwaitingUpload.into(), detail: "nothing came".into(), next: "send it".into() };
+        let awaiting =
+            SoftwareReasonShown { reason: OwnReason::AwaitingUpload.into(), detail: "nothing came".into(), next: "send it".into() };
         let draft = drawn(SoftwareFile { source, state: SoftwareState::Draft, reason: Some(awaiting), ..file(3) });
         assert!(draft.contains("action=\"/software-files/3/archive\"") && !draft.contains("Validate again"), "{draft}");
         let csrf = draft.find("name=\"csrf\" value=\"token\"").expect("a token");

@@ -20,16 +20,8 @@ pub(super) enum Column {
 
 impl Column {
     /// In the order of the table.
-    pub(super) const ALL: [Column; 8] = [
-        Column::Number,
-        Column::Source,
-        Column::Version,
-        Column::State,
-        Column::Method,
-        Column::Size,
-        Column::Validated,
-        Column::Comment,
-    ];
+    pub(super) const ALL: [Column; 8] =
+        [Column::Number, Column::Source, Column::Version, Column::State, Column::Method, Column::Size, Column::Validated, Column::Comment];
 
     /// The word of the address.
     fn word(self) -> &'static str {

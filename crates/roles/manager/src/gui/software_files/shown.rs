@@ -130,7 +130,9 @@ pub(super) fn state_sentence(state: &SoftwareState) -> &'static str {
         SoftwareState::Prepositioning => "Every check passed, and copies are being made in the network.",
         SoftwareState::Ready => "Every check passed: it can be chosen on Update Software.",
         SoftwareState::Withdrawn => "Its publisher took it off the signed list: it cannot be chosen any longer.",
-        SoftwareState::Quarantined => "Something else is behind its URL than what was verified: it cannot be chosen until somebody has looked.",
+        SoftwareState::Quarantined => {
+            "Something else is behind its URL than what was verified: it cannot be chosen until somebody has looked."
+        }
     }
 }
 

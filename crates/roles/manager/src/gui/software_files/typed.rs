@@ -91,12 +91,13 @@ mod tests {
         for (name, value) in pairs {
             fields.entry((*name).to_owned()).or_default().push((*value).to_owned());
         }
-        read(fields).ok().expect("read")
+        read(fields).expect("read")
     }
 
     #[test]
     fn a_form_means_a_request() {
-        let pairs = [("url", " https://h.test/a.weir "), ("username", "u"), ("password", " p "), ("version", "1.1.0-b7"), ("bytes", "31 400")];
+        let pairs =
+            [("url", " https://h.test/a.weir "), ("username", "u"), ("password", " p "), ("version", "1.1.0-b7"), ("bytes", "31 400")];
         let request = typed(&pairs).of_url().expect("read");
         let expected = SoftwareFileRequest {
             url: Some("https://h.test/a.weir".into()),
@@ -120,7 +121,8 @@ mod tests {
 
     #[test]
     fn a_size_is_digits() {
-        for (text, bytes) in [("", None), (" ", None), ("12", Some(12)), ("31\u{202f}400\u{202f}000", Some(31_400_000)), ("1_0", Some(10))] {
+        for (text, bytes) in [("", None), (" ", None), ("12", Some(12)), ("31\u{202f}400\u{202f}000", Some(31_400_000)), ("1_0", Some(10))]
+        {
             assert_eq!(size(text).expect("read"), bytes, "{text:?}");
         }
         for text in ["31 MB", "-1", "1.5", "99999999999999999999999"] {

@@ -34,7 +34,7 @@ async fn a_wrong_request_is_refused_and_changes_nothing() {
         (Method::GET, "/api/v1/software-files/99999999999999999999", Value::Null, 404, "not_found", None),
         (Method::GET, "/api/v1/software-files/first", Value::Null, 404, "not_found", None),
         (Method::DELETE, "/api/v1/software-files/7", Value::Null, 404, "not_found", None),
-        (Method::DELETE, "/api/v1/software-files/7?override=perhaps", Value::Null, 400, "invalid_query", None),
+        (Method::DELETE, "/api/v1/software-files/7?override=perhaps", Value::Null, 400, "invalid_query", Some("override")),
         (Method::DELETE, "/api/v1/software-files/7?force=true", Value::Null, 400, "invalid_query", Some("force")),
         (post(), "/api/v1/software-files/7/validate", Value::Null, 404, "not_found", None),
         (Method::PATCH, FILES, Value::Null, 405, "method_not_allowed", None),

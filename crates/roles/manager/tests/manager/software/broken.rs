@@ -10,6 +10,9 @@ async fn a_broken_archive_fails_in_its_row() {
     let publisher = Publisher::new();
     let archive = publisher.build("1.1.0-b1");
     let running = pinned(&publisher).await;
+    // Its metadata claims to be newer than what is trusted.
+    let stranger = Publisher::new();
+    stranger.build("1.1.0-b1");
     let flipped = |at: usize| {
         let mut bytes = archive.clone();
         bytes[at] ^= 1;
@@ -18,9 +21,9 @@ async fn a_broken_archive_fails_in_its_row() {
     let cases = [
         (b"#!/bin/sh\n".repeat(200), "archive", "not_an_archive"),
         (archive[..archive.len() / 2].to_vec(), "archive", "truncated"),
-        // Inside the image, before the end of its container.
-        (flipped(archive.len() - 1600), "content", "wrong_digest"),
-        (Publisher::new().build("1.1.0-b1"), "signature", "unsigned"),
+        // Inside the image, which is one block here, before the two blocks that end the container.
+        (flipped(archive.len() - 1500), "content", "wrong_digest"),
+        (stranger.build("1.1.0-b7"), "signature", "unsigned"),
     ];
     for (bytes, check, reason) in cases {
         assert_failed(&running.upload(None, bytes).await, check, reason);
