@@ -134,6 +134,10 @@ impl Network {
         let said = std::fs::File::create(self.said_path()).context("make up.said")?;
         let begin = weir_clock::monotonic();
         let mut command = program(&self.program, ["up", "--no-browser", "--dir"]);
+        if self.program != weir_binary() {
+            // Its release is listed as itself, and the shared directory lists the archives of the same version.
+            command.env("WEIR_DEV_KEYS", self.dir().join("release-keys"));
+        }
         command.arg(self.dir()).args(arguments).stdout(said.try_clone().context("share up.said")?).stderr(said);
         let mut up = Process::start(&mut command)?;
         while !path.exists() {

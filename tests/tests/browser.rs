@@ -259,12 +259,15 @@ fn sessions_left(text: &str) -> Option<u64> {
 /// Screens every page is looked at on.
 const SCREENS: [(u32, Theme); 4] = [(1280, Theme::Light), (1280, Theme::Dark), (360, Theme::Light), (360, Theme::Dark)];
 /// Where the walk through the pages begins: every page that a link leads to is found from there.
-const BEGIN: [&str; 14] = [
+const BEGIN: [&str; 16] = [
     "/",
     "/devices",
     "/locations",
     "/delivery-services",
     "/software-files",
+    // One that failed, and one that waits for its file.
+    "/software-files/2",
+    "/software-files/3",
     "/new/software-file",
     "/new/software-upload",
     "/update-software",

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::{path::PathBuf, time::Duration};
 use weir_tests::{
-    Api, Client, Network, Origin,
+    Api, Client, Network, Origin, Publisher,
     by_hand::{ByHand, path},
     lines,
     origin::{Asked, Reply, Replying},
@@ -106,6 +106,7 @@ async fn status(net: &ByHand, device: &str) -> anyhow::Result<Value> {
 async fn each_fault_shows_on_a_device_installed_from_its_archive() -> anyhow::Result<()> {
     let origin = Origin::start(answer).await?;
     let mut net = network(&origin).await?;
+    stranger(&net).await?;
     for (host, (version, name)) in
         [("1.1.0-b2", "crashes"), ("1.1.0-b3", "counts"), ("1.1.0-b4", "waits"), ("1.1.0-b5", "fails")].into_iter().enumerate()
     {
@@ -128,6 +129,18 @@ async fn each_fault_shows_on_a_device_installed_from_its_archive() -> anyhow::Re
         let seen = status(&net, device).await?;
         ensure!(seen["status"] != "online", "{seen}");
     }
+    Ok(())
+}
+
+/// From a root that did not sign it nothing is installed.
+async fn stranger(net: &ByHand) -> anyhow::Result<()> {
+    let root = net.dir.path().join("stranger.json");
+    std::fs::write(&root, Publisher::alone()?.directory().root()?)?;
+    let archive = lines::archive("1.1.0-b5");
+    let more = ["--archive", path(&archive)?, "--root", path(&root)?];
+    let said = net.install_with("stranger", "engine", 30, &[("http", "tcp", 8080)], &more).await.expect_err("refused").to_string();
+    ensure!(said.contains("unsigned"), "{said}");
+    ensure!(!net.data("stranger").join("slots").exists(), "nothing is installed");
     Ok(())
 }
 

@@ -292,7 +292,8 @@ async fn uploaded(network: &Network, api: &Api, publisher: &Publisher) -> anyhow
     ensure!(draft["state"] == "draft" && draft["reason"]["reason"] == "awaiting_upload", "{draft}");
     let early = api.send(Method::POST, &format!("/software-files/{id}/validate"), None).await?;
     ensure!(early.status == 409, "nothing to check yet: {early:?}");
-    let sent = network.weir(&["software", "send", &id.to_string(), file, "--wait"]).await?;
+    let sent = network.weir(&["software", "upload", &id.to_string(), "--file", file, "--wait"]).await?;
+    ensure!(!String::from_utf8_lossy(&sent.stderr).contains("error:"), "{sent:?}");
     let file = api.checked(id).await;
     ensure!(file["state"] == "verified" && file["reason"]["reason"] == "not_prepositioned", "{sent:?}: {file}");
     ensure!(api.choice(id).await?["selectable"] == false, "no copy is in the network");

@@ -47,8 +47,8 @@ fn prepare(app: &App) -> io::Result<()> {
     keep::directory(directory)?;
     archives::remove_parts(directory)?;
     // The bytes of an upload that nobody learnt of.
-    let drafts = app.software.records().into_iter().filter(|record| record.state() == SoftwareState::Draft);
-    drafts.map(|record| archives::remove(directory, record.id)).collect()
+    let mut drafts = app.software.records().into_iter().filter(|record| record.state() == SoftwareState::Draft);
+    drafts.try_for_each(|record| archives::remove(directory, record.id))
 }
 
 /// Pins the root in `file`. A root that cannot be used is no reason not to start: software files say that there is none.

@@ -72,8 +72,8 @@ async fn sweep(app: &Arc<App>) {
     let work = move || -> io::Result<()> {
         // The files first: one that comes later belongs to a record that was there before it.
         let numbers = archives::numbers(&swept.software.archives)?;
-        let orphans = numbers.into_iter().filter(|id| swept.software.get(*id).is_none());
-        orphans.map(|id| archives::remove(&swept.software.archives, id)).collect()
+        let mut orphans = numbers.into_iter().filter(|id| swept.software.get(*id).is_none());
+        orphans.try_for_each(|id| archives::remove(&swept.software.archives, id))
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(())) => {}

@@ -227,3 +227,6 @@ impl Drop for Validating {
         self.shelf.raise(&self.shelf.kept);
     }
 }
+
+#[cfg(test)]
+mod tests;

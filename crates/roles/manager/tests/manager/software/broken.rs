@@ -107,6 +107,8 @@ async fn a_line_without_a_path_is_ready_and_no_choice() {
     let said: Vec<_> = rows.iter().map(|row| (row["selectable"] == true, row["reason"]["reason"].as_str(), &row["path"])).collect();
     assert_eq!(said, [(false, Some("no_path"), &json!(["1.0", "1.1", "1.2"])), (false, Some("no_path"), &json!([]))]);
     assert!(rows[0]["reason"]["detail"].as_str().expect("detail").contains(&Line::new(1, 1).to_string()));
+    let running = running.restart().await;
+    assert_eq!(running.get("/api/v1/software-choices").await, choices, "the lineage is known from the start");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
