@@ -2,19 +2,21 @@
 
 use crate::{Publisher, archive::Archive};
 use anyhow::Context;
-use aws_lc_rs::signature::Ed25519KeyPair;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 /// How far above the genuine metadata a forged one is, so that every store looks at it.
 const AHEAD: u64 = 1000;
 
-/// An archive whose metadata is being forged with the one key of a development directory.
+/// An archive whose metadata is being forged with the keys of a release directory.
 pub struct Forge {
     archive: Archive,
-    key: Ed25519KeyPair,
-    keyid: String,
+    /// By the number that the root gives them.
+    keys: BTreeMap<String, Ed25519KeyPair>,
+    /// What the root says of each role.
+    roles: Value,
     timestamp: Value,
     snapshot: Value,
     targets: Value,
@@ -60,17 +62,25 @@ fn read(archive: &mut Archive, part: Part) -> anyhow::Result<Value> {
 }
 
 impl Forge {
-    /// Begins with an archive of this publisher, whose directory has one key.
+    /// Begins with an archive of this publisher.
     pub fn of(publisher: &Publisher, archive: &Path) -> anyhow::Result<Self> {
         let mut archive = Archive::open(archive)?;
-        let root: Value = serde_json::from_slice(archive.entry(".root.json"))?;
-        let keyid = root["signed"]["roles"]["targets"]["keyids"][0].as_str().context("a key")?.to_owned();
-        let pem = std::fs::read_dir(publisher.folder().join("keys"))?.next().context("a key")??.path();
-        let pem = std::fs::read_to_string(pem)?;
-        let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
-        let key = Ed25519KeyPair::from_pkcs8(&BASE64_STANDARD.decode(body)?).map_err(|error| anyhow::anyhow!("{error}"))?;
+        let newest = archive.entries.iter().rfind(|(path, _)| path.ends_with(".root.json")).context("a root")?;
+        let root: Value = serde_json::from_slice(&newest.1)?;
+        let known = root["signed"]["keys"].as_object().context("keys")?;
+        let mut keys = BTreeMap::new();
+        for entry in std::fs::read_dir(publisher.folder().join("keys"))? {
+            let pem = std::fs::read_to_string(entry?.path())?;
+            let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+            let key = Ed25519KeyPair::from_pkcs8(&BASE64_STANDARD.decode(body)?).map_err(|error| anyhow::anyhow!("{error}"))?;
+            let public = hex::encode(key.public_key());
+            if let Some((id, _)) = known.iter().find(|(_, known)| known["keyval"]["public"] == *public) {
+                keys.insert(id.clone(), key);
+            }
+        }
+        let roles = root["signed"]["roles"].clone();
         let [timestamp, snapshot, targets] = [Part::Timestamp, Part::Snapshot, Part::Targets].map(|part| read(&mut archive, part));
-        Ok(Self { archive, key, keyid, timestamp: timestamp?, snapshot: snapshot?, targets: targets? }.ahead(AHEAD))
+        Ok(Self { archive, keys, roles, timestamp: timestamp?, snapshot: snapshot?, targets: targets? }.ahead(AHEAD))
     }
 
     /// Raises the version of every part.
@@ -115,9 +125,12 @@ impl Forge {
         self
     }
 
-    fn sign(&self, document: &mut Value) {
-        let signature = hex::encode(self.key.sign(canonical(&document["signed"]).as_bytes()));
-        document["signatures"] = json!([{ "keyid": self.keyid, "sig": signature }]);
+    fn sign(&self, part: Part, document: &mut Value) {
+        let role = ends(part).trim_start_matches('.').trim_end_matches(".json");
+        let ids = self.roles[role]["keyids"].as_array().expect("keys of a role").iter().filter_map(Value::as_str);
+        let bytes = canonical(&document["signed"]);
+        let signatures = ids.filter_map(|id| Some((id, hex::encode(self.keys.get(id)?.sign(bytes.as_bytes())))));
+        document["signatures"] = signatures.map(|(id, signature)| json!({ "keyid": id, "sig": signature })).collect();
     }
 
     /// The archive, every part signed and pointed at.
@@ -133,7 +146,7 @@ impl Forge {
             if let Some((name, file)) = below.take() {
                 document["signed"]["meta"][name] = file;
             }
-            self.sign(&mut document);
+            self.sign(part, &mut document);
             after(part, &mut document);
             let bytes = serde_json::to_vec(&document).expect("JSON");
             let version = document["signed"]["version"].clone();
@@ -148,6 +161,24 @@ impl Forge {
         let path = if part == Part::Timestamp { "metadata/timestamp.json".to_owned() } else { format!("metadata/{version}{}", ends(part)) };
         *entry = (path, bytes);
     }
+}
+
+/// An archive of which one role's part carries fewer signatures than the role needs; `None` is the newest root.
+pub fn below_threshold(publisher: &Publisher, genuine: &Path, role: Option<Part>) -> anyhow::Result<Archive> {
+    let short = |document: &mut Value| document["signatures"].as_array_mut().expect("signatures").truncate(1);
+    let Some(role) = role else {
+        let mut archive = Archive::open(genuine)?;
+        let newest = archive.entries.iter_mut().rfind(|(path, _)| path.ends_with(".root.json")).context("a root")?;
+        let mut root: Value = serde_json::from_slice(&newest.1)?;
+        short(&mut root);
+        newest.1 = serde_json::to_vec(&root)?;
+        return Ok(archive);
+    };
+    Ok(Forge::of(publisher, genuine)?.finish_with(|part, document| {
+        if part == role {
+            short(document);
+        }
+    }))
 }
 
 /// Attacks on the metadata that a network refuses as a whole: name, archive, check and reason.

@@ -7,7 +7,7 @@ use std::{
 };
 use tempfile::TempDir;
 use weir_model::{InvalidReason, Line, ReleaseInterface, Span, Version};
-use weir_release::{Archive, Effort, Expected, ImagePlan, KeyPlan, Migration, ReleaseDirectory, TrustStore};
+use weir_release::{Archive, Effort, Expected, ImagePlan, KeyPlan, Migration, Quorum, ReleaseDirectory, TrustStore};
 use weir_slots::{ImageFile, digest_of_bytes};
 
 /// Text that stands for a program; nobody runs it.
@@ -26,8 +26,18 @@ fn now() -> u64 {
 impl Publisher {
     /// With new keys that no network trusts.
     pub fn alone() -> anyhow::Result<Self> {
+        Self::planned(KeyPlan::Development)
+    }
+
+    /// The same, where each role needs two of three keys; all of them are at hand.
+    pub fn two_of_three() -> anyhow::Result<Self> {
+        let quorum = Quorum { keys: 3, threshold: 2 };
+        Self::planned(KeyPlan::Separate { root: quorum, targets: quorum, online: quorum })
+    }
+
+    fn planned(plan: KeyPlan) -> anyhow::Result<Self> {
         let scratch = scratch()?;
-        let directory = ReleaseDirectory::create(&scratch.path().join("release"), KeyPlan::Development, now())?;
+        let directory = ReleaseDirectory::create(&scratch.path().join("release"), plan, now())?;
         Ok(Self { scratch, directory })
     }
 

@@ -1,6 +1,6 @@
 //! Software files as an operator's program sees them.
 
-use crate::{Api, api::Reply, wait_for};
+use crate::{Api, Network, Pages, api::Reply, wait_for};
 use anyhow::{Context, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -22,6 +22,32 @@ pub fn failed(file: &Value) -> Option<(String, String)> {
     assert!(!word(&rows[at]["detail"]).is_empty(), "it says what was found: {file}");
     assert!(!word(&file["reason"]["next"]).is_empty(), "it says what to do: {file}");
     Some((word(&rows[at]["check"]), word(&rows[at]["reason"])))
+}
+
+/// The failed rows on the page of a software file: check and reason.
+fn failed_rows(page: &str) -> anyhow::Result<Vec<(String, String)>> {
+    let checks = page.split("<div id=\"checks\"").nth(1).and_then(|rest| rest.split("</table>").next()).context("rows of checks")?;
+    let rows = checks.split("<tr").skip(1).filter_map(|row| row.split("</tr>").next()).filter(|row| row.contains(">failed</span>"));
+    let within = |row: &str, before: &str, after: &str| {
+        let found = row.split(before).nth(1).and_then(|rest| rest.split(after).next());
+        found.map(str::to_owned).with_context(|| format!("{before} in {row}"))
+    };
+    rows.map(|row| Ok((within(row, "<span class=\"tag\">", "<")?, within(row, "<code>", "<")?))).collect()
+}
+
+/// The row, the page, the command, the API and the choice say the same of a software file that failed.
+pub async fn same_everywhere(network: &Network, pages: &mut Pages, api: &Api, id: i64, wanted: (&str, &str)) -> anyhow::Result<()> {
+    let wanted = (wanted.0.to_owned(), wanted.1.to_owned());
+    let file = api.software_file(id).await?;
+    ensure!(failed(&file).as_ref() == Some(&wanted) && file["reason"]["reason"] == *wanted.1, "{file}");
+    let page = pages.get(&format!("/software-files/{id}")).await?;
+    let shown = failed_rows(&page.text)?;
+    ensure!(page.status == 200 && shown == [wanted.clone()], "the page says {shown:?} instead of {wanted:?}: {}", page.text);
+    let shown = network.weir_json(&["software", "show", &id.to_string()]).await?;
+    ensure!(shown == file, "the command says {shown} instead of {file}");
+    let choice = api.choice(id).await?;
+    ensure!(choice["selectable"] == false && choice["reason"]["reason"] == *wanted.1, "{choice}");
+    Ok(())
 }
 
 impl Api {

@@ -1,9 +1,11 @@
 """Follows release metadata as any TUF client would: python-tuf's ngclient, from a root it is given, over HTTP.
 
-Arguments: a folder that keeps what is trusted, the root file, the URLs of metadata and of targets, and targets to download.
+Arguments: a folder that keeps what is trusted, the root file, the URLs of metadata and of targets, the clock in seconds since
+1970, and targets to download.
 Prints one JSON object: what is trusted, the digest of each download; or the name of the error that ended it.
 """
 
+import datetime
 import hashlib
 import json
 import pathlib
@@ -12,13 +14,15 @@ import sys
 from tuf.ngclient import Updater
 
 
-def main(folder, root, metadata, targets, *names):
+def main(folder, root, metadata, targets, now, *names):
     folder = pathlib.Path(folder)
     downloads = folder / "downloads"
     downloads.mkdir(parents=True, exist_ok=True)
     trusted = folder / "trusted"
     trusted.mkdir(exist_ok=True)
     updater = Updater(str(trusted), metadata, str(downloads), targets, bootstrap=pathlib.Path(root).read_bytes())
+    # What python-tuf judges expiry by; it has no argument for it.
+    updater._trusted_set.reference_time = datetime.datetime.fromtimestamp(int(now), datetime.timezone.utc)
     updater.refresh()
     read = lambda role: json.loads((trusted / f"{role}.json").read_text())["signed"]
     listed = read("targets")["targets"]

@@ -31,6 +31,15 @@ pub(crate) struct Built {
     pub(crate) keeper: PathBuf,
 }
 
+/// A signed archive.
+#[derive(Debug, Clone)]
+pub(crate) struct Packed {
+    /// Where it is.
+    pub(crate) archive: PathBuf,
+    /// Its size and how long packing took, for people.
+    pub(crate) figure: String,
+}
+
 /// What `weir release describe` says, as far as it matters here.
 #[derive(Deserialize)]
 struct Described {
@@ -40,7 +49,7 @@ struct Described {
 }
 
 /// `cargo xtask dist`.
-pub(crate) fn run_dist(root: &Path, target: &Path, dist: &Dist) -> Result<PathBuf> {
+pub(crate) fn run_dist(root: &Path, target: &Path, dist: &Dist) -> Result<Packed> {
     let programs = target.join("dist").join(format!("{}-{}", dist.target.as_str(), if dist.fault.is_some() { "faults" } else { "sound" }));
     let built = build(root, target, &dist.profile, dist.features(), &programs)?;
     pack(dist, &built)
@@ -59,7 +68,8 @@ pub(crate) fn build(root: &Path, target: &Path, profile: &str, features: &[&str]
     }
     let built = built?;
     let features = if features.is_empty() { "no features".to_owned() } else { features.join(",") };
-    said(&format!("built {} ({features})", built.program.display()), &built.program, start)?;
+    let figure = figure(&built.program, start)?;
+    println!("built {} ({features}): {figure}", built.program.display());
     Ok(built)
 }
 
@@ -127,8 +137,8 @@ fn copy(from: &Path, to: &Path) -> Result<Built> {
     Ok(Built { program: to.join(PROGRAMS[0]), keeper: to.join(PROGRAMS[1]) })
 }
 
-/// Packs and signs; returns the archive.
-pub(crate) fn pack(dist: &Dist, built: &Built) -> Result<PathBuf> {
+/// Packs and signs.
+pub(crate) fn pack(dist: &Dist, built: &Built) -> Result<Packed> {
     let start = weir_clock::monotonic();
     let program = text(&built.program)?;
     let described = describe(program)?;
@@ -151,13 +161,29 @@ pub(crate) fn pack(dist: &Dist, built: &Built) -> Result<PathBuf> {
     if dist.profile == "dev" {
         command = command.argument("--quick");
     }
+    // A build under development has one version for many days; who signs with other keys replaces a release by hand.
+    if is_development(&dist.keys)? {
+        command = command.argument("--replace");
+    }
     run(&command.argument("--out").argument(out)).with_context(|| match dist.target {
         Target::NextMajor => format!("a bridge must be listed: `cargo xtask dist --line current --keys {keys}` lists this line"),
         Target::Current | Target::Next => format!("packing {version}"),
     })?;
     let archive = dist.out.join(format!("weir-{version}-{}.weir", std::env::consts::ARCH));
-    said(&format!("packed {}", archive.display()), &archive, start)?;
-    Ok(archive)
+    let figure = figure(&archive, start)?;
+    println!("packed {}: {figure}", archive.display());
+    Ok(Packed { archive, figure })
+}
+
+/// Whether a release directory has nothing but the one key of development.
+fn is_development(keys: &Path) -> Result<bool> {
+    let folder = keys.join("keys");
+    for entry in std::fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))? {
+        if !entry?.file_name().to_string_lossy().starts_with("development-") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn describe(program: &str) -> Result<Described> {
@@ -172,12 +198,11 @@ fn stated_version(dist: &Dist, current: Version, built: Version) -> Result<Versi
     named.map_or(Ok(built), |text| text.parse().with_context(|| format!("version {text}")))
 }
 
-fn said(what: &str, file: &Path, start: Instant) -> Result<()> {
+fn figure(file: &Path, start: Instant) -> Result<String> {
     let bytes = std::fs::metadata(file).with_context(|| format!("reading {}", file.display()))?.len();
     #[allow(clippy::cast_precision_loss, reason = "for people")]
     let size = bytes as f64 / MIB_BYTES;
-    println!("{what}: {size:.1} MiB in {:.1} s", start.elapsed().as_secs_f64());
-    Ok(())
+    Ok(format!("{size:.1} MiB in {:.1} s", start.elapsed().as_secs_f64()))
 }
 
 fn text(path: &Path) -> Result<&str> {

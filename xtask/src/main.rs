@@ -69,7 +69,7 @@ fn dispatch(arguments: &[&str]) -> Result<bool> {
         ["bench", rest @ ..] => run(&Command::new("bench/run.sh", rest).directory(&root))?,
         ["dist", "--help" | "-h"] => print!("{}", dist::HELP),
         ["dist", rest @ ..] => distribute(&root, rest)?,
-        ["synthetic"] => synthetic::make(&root, &suite::target(&root))?,
+        ["synthetic"] => synthetic::make(&root, &suite::target(&root)).map(drop)?,
         ["tools"] => suite::tools(&root)?,
         ["soak"] => suite::soak(&root)?,
         ["media"] => media::make(&root)?,

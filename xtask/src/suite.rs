@@ -15,8 +15,11 @@ use crate::{layers, prerequisites, synthetic, tidy};
 /// The crate of the system tests.
 const SYSTEM_TESTS: &str = "weir-tests";
 
-/// Crates in which the synthetic next line differs; their unit tests run a second time, as that line.
+/// Crates in which the synthetic next line differs; their tests run a second time, as that line.
 const NEXT_LINE: [&str; 7] = ["weir", "weir-agent", "weir-device-api", "weir-engine", "weir-manager", "weir-model", "weir-operator-api"];
+
+/// The features of the synthetic next line and its faulty builds.
+const NEXT_FEATURES: &str = "weir/synthetic-next,weir/faults";
 
 /// How much of the suite runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +45,8 @@ struct Step {
     outcome: Outcome,
     took: Duration,
     tally: Tally,
+    /// What it measured beside its time, for the summary.
+    figures: Vec<String>,
 }
 
 /// The steps that ran, and what later ones need to know of them.
@@ -70,13 +75,14 @@ pub(crate) fn test(root: &Path, extent: Extent) -> Result<bool> {
         suite.not_run("documentation tests");
     }
     if extent == Extent::Full && built {
+        suite.step("clippy as next line", |suite, _| suite.next_line_clippy());
         suite.step("tests as next line", |suite, tally| suite.next_line(tally));
-        suite.step("synthetic lines", |suite, _| synthetic::make(&suite.root, &suite.target));
+        suite.synthetic();
         suite.step("system tests", |suite, tally| suite.system(tally));
     } else if extent == Extent::Full {
-        suite.not_run("tests as next line");
-        suite.not_run("synthetic lines");
-        suite.not_run("system tests");
+        for name in ["clippy as next line", "tests as next line", "synthetic lines", "system tests"] {
+            suite.not_run(name);
+        }
     }
     Ok(suite.summary())
 }
@@ -123,12 +129,24 @@ impl Suite {
             tally.failed = tally.failed.max(1);
         }
         println!("-- {name}: {:.1} s", took.as_secs_f64());
-        self.steps.push(Step { name, outcome, took, tally });
+        self.steps.push(Step { name, outcome, took, tally, figures: Vec::new() });
         passed
     }
 
     fn not_run(&mut self, name: &'static str) {
-        self.steps.push(Step { name, outcome: Outcome::NotRun("the build failed"), took: Duration::ZERO, tally: Tally::default() });
+        let outcome = Outcome::NotRun("the build failed");
+        self.steps.push(Step { name, outcome, took: Duration::ZERO, tally: Tally::default(), figures: Vec::new() });
+    }
+
+    fn synthetic(&mut self) {
+        let mut figures = Vec::new();
+        self.step("synthetic lines", |suite, _| {
+            figures = synthetic::make(&suite.root, &suite.target)?;
+            Ok(())
+        });
+        if let Some(step) = self.steps.last_mut() {
+            step.figures = figures;
+        }
     }
 
     fn prerequisites(&mut self, skip: &BTreeSet<&str>) {
@@ -167,20 +185,38 @@ impl Suite {
     fn unit(&self, tally: &mut Tally) -> Result<()> {
         let graph = graph::load(&self.root)?;
         let mut command = Command::new("cargo", &["test", "--workspace", "--no-fail-fast", "--lib", "--bins"]).directory(&self.root);
-        for name in test_targets(&graph, |package| package != SYSTEM_TESTS) {
+        let names = test_targets(&graph, |package| package != SYSTEM_TESTS);
+        let both: Vec<String> = names.intersection(&test_targets(&graph, |package| package == SYSTEM_TESTS)).cloned().collect();
+        if !both.is_empty() {
+            bail!("test targets of {SYSTEM_TESTS} and of another crate have one name, and would run in both steps: {}", both.join(", "));
+        }
+        for name in names {
             command = command.argument("--test").argument(name);
         }
         stream(&command, |line| tally.line(line))
     }
 
-    /// Unit tests of the crates in which the synthetic next line differs, as that line.
+    /// Tests of the crates in which the synthetic next line differs, as that line: unit tests and their own test targets.
     fn next_line(&self, tally: &mut Tally) -> Result<()> {
-        let mut command = Command::new("cargo", &["test", "--no-fail-fast", "--lib", "--bins"]).directory(&self.root);
-        for package in NEXT_LINE {
+        let mut command = self.as_next_line(&["test", "--no-fail-fast", "--lib", "--bins"]);
+        for name in test_targets(&graph::load(&self.root)?, |package| NEXT_LINE.contains(&package)) {
+            command = command.argument("--test").argument(name);
+        }
+        stream(&command, |line| tally.line(line))
+    }
+
+    fn next_line_clippy(&self) -> Result<()> {
+        run(&self.as_next_line(&["clippy", "--all-targets"]).argument("--").argument("-D").argument("warnings"))
+    }
+
+    /// A cargo command on [`NEXT_LINE`]. The system tests' crate goes with them: what it asks of the dependencies is the rest of
+    /// what the workspace asks, and without it cargo would build serde_json, and with it most dependencies, a second time.
+    fn as_next_line(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("cargo", arguments).directory(&self.root).argument("--features").argument(NEXT_FEATURES);
+        for package in NEXT_LINE.into_iter().chain([SYSTEM_TESTS]) {
             command = command.argument("--package").argument(package);
         }
-        let command = command.argument("--features").argument("weir/synthetic-next,weir/faults");
-        stream(&command, |line| tally.line(line))
+        command
     }
 
     fn system(&self, tally: &mut Tally) -> Result<()> {
@@ -213,6 +249,9 @@ impl Suite {
                 Outcome::Ok => println!("ok       {:<20} {seconds:>7.1} s", step.name),
                 Outcome::Failed(reason) => println!("FAILED   {:<20} {seconds:>7.1} s  {reason}", step.name),
                 Outcome::NotRun(reason) => println!("not run  {:<20}            {reason}", step.name),
+            }
+            for figure in &step.figures {
+                println!("         {figure}");
             }
         }
         if !self.skipped.is_empty() {

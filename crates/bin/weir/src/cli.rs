@@ -3,7 +3,7 @@
 mod release;
 mod software;
 
-pub(crate) use release::{BuildArgs, KeygenArgs, PackArgs, ReleaseVerb, RotateArgs, ShowArgs, VerifyArgs};
+pub(crate) use release::{BuildArgs, KeygenArgs, PackArgs, ReleaseVerb, RotateArgs, ShowArgs, Signing, VerifyArgs};
 pub(crate) use software::{RegisterArgs, SoftwareRef, SoftwareVerb, SoftwareWait};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

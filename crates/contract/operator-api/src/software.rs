@@ -3,6 +3,7 @@
 use crate::listing::Listing;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use utoipa::{IntoParams, ToSchema};
 use weir_model::{DownloadMethod, Line, SoftwareCheck, SoftwareReason, SoftwareState, Verdict, Version};
 
@@ -61,7 +62,7 @@ pub struct SoftwareFile {
 pub enum SoftwareSource {
     /// Fetched by the manager, and by devices.
     Url {
-        /// http or https, without credentials in it.
+        /// http or https, without credentials in it, and with `...` for a query, which may hold a signature.
         url: String,
         /// User name for basic authentication.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -143,7 +144,7 @@ pub struct SoftwareRelease {
 }
 
 /// POST: registers a software file. Exactly one of `url` and `file_name`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SoftwareFileRequest {
     /// http or https.
@@ -170,6 +171,29 @@ pub struct SoftwareFileRequest {
     pub comment: Option<String>,
 }
 
+/// Without its secrets, which the query of a URL may hold too.
+impl fmt::Debug for SoftwareFileRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Every field is named, so that a new one is judged here.
+        let Self { url, file_name, username, password, header, header_value, version, bytes, auto_reload, method, comment } = self;
+        let url = url.as_deref().map(|url| url.split(['?', '#']).next().unwrap_or_default());
+        let hidden = |secret: &Option<String>| secret.as_ref().map(|_| "hidden");
+        f.debug_struct("SoftwareFileRequest")
+            .field("url", &url)
+            .field("file_name", file_name)
+            .field("username", username)
+            .field("password", &hidden(password))
+            .field("header", header)
+            .field("header_value", &hidden(header_value))
+            .field("version", version)
+            .field("bytes", bytes)
+            .field("auto_reload", auto_reload)
+            .field("method", method)
+            .field("comment", comment)
+            .finish()
+    }
+}
+
 /// Parameters of a DELETE.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
@@ -186,7 +210,7 @@ pub struct SoftwareRemoval {
 pub struct SoftwareChoice {
     /// The software file.
     pub id: i64,
-    /// Its URL, or the name of the uploaded file.
+    /// Its URL as it is shown, or the name of the uploaded file.
     pub name: String,
     /// Its version, verified or stated.
     #[schema(value_type = Option<String>)]
@@ -235,3 +259,23 @@ pub struct SoftwareSources {
 
 /// GET of the set.
 pub type SoftwareFiles = Listing<SoftwareFile>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_shows_no_secret() {
+        let body = r#"{"url": "https://files.example/a.weir?signature=hush-1", "username": "ann", "password": "hush-2", "header": "x-key",
+            "header_value": "hush-3", "version": "1.1.0-b1", "comment": "spring"}"#;
+        let request: SoftwareFileRequest = serde_json::from_str(body).expect("a request");
+        for text in [format!("{request:?}"), format!("{request:#?}"), format!("{:?}", Some(request))] {
+            assert!(!text.contains("hush"), "{text}");
+            for word in ["https://files.example/a.weir", "ann", "x-key", "1.1.0-b1", "spring", "password", "header_value"] {
+                assert!(text.contains(word), "{word} is not in {text}");
+            }
+        }
+        let none = format!("{:?}", SoftwareFileRequest::default());
+        assert!(none.contains("password: None") && none.contains("header_value: None"), "whether there is a secret shows: {none}");
+    }
+}

@@ -4,7 +4,7 @@
 //! counters of the tables that never use an id again; then every row of every table in the order of its columns. Left out are
 //! the ledger, which says how the database came to be, attic tables, which no build reads, and SQLite's own tables.
 
-use crate::ledger::LEDGER;
+use crate::{ledger::LEDGER, shape};
 use rusqlite::{Connection, types::ValueRef};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, fmt::Write};
@@ -39,14 +39,8 @@ pub fn dump_sha256(connection: &Connection) -> rusqlite::Result<String> {
 }
 
 fn write_dump(connection: &Connection, sink: &mut dyn FnMut(&str)) -> rusqlite::Result<()> {
-    let mut statement = connection
-        .prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE substr(name, 1, 7) <> 'sqlite_' ORDER BY type, name")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let (kind, name, table, sql): (String, String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-        if is_dumped(&table) {
-            sink(&format!("{kind} {name}: {}\n", evened(&sql)));
-        }
+    for (key, object) in shape::objects(connection)?.iter().filter(|(_, object)| is_dumped(&object.table)) {
+        sink(&shape::line(key, object));
     }
     for (table, last) in counters(connection)? {
         sink(&format!("counter {table}: {last}\n"));
@@ -137,32 +131,6 @@ fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('\n', "\\n").replace('\t', "\\t").replace('\'', "\\'")
 }
 
-/// A statement with its white space evened out: taking a column away again leaves other blanks than there were before.
-fn evened(sql: &str) -> String {
-    let mut out = String::with_capacity(sql.len());
-    let mut quote = None;
-    let mut blank = false;
-    for c in sql.chars() {
-        match quote {
-            Some(open) => {
-                out.push(c);
-                quote = (c != open).then_some(open);
-            }
-            None if c.is_ascii_whitespace() => blank = true,
-            None => {
-                let joins = |c: char| matches!(c, '(' | ')' | ',');
-                if blank && !joins(c) && !out.ends_with(joins) {
-                    out.push(' ');
-                }
-                blank = false;
-                out.push(c);
-                quote = matches!(c, '\'' | '"' | '`').then_some(c);
-            }
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,10 +171,5 @@ mod tests {
         assert_eq!(plain, of(extra));
         assert_eq!(attic_of("attic_12_delivery_service"), Some((12, "delivery_service")));
         assert_eq!((attic_of("attic_x_a"), attic_of("attic"), attic_of("a")), (None, None, None));
-    }
-
-    #[test]
-    fn blanks_inside_quotes_stay() {
-        assert_eq!(evened("CREATE  TABLE a ( x TEXT CHECK (x <> '  ') ,\n y)"), "CREATE TABLE a(x TEXT CHECK(x <> '  '),y)");
     }
 }

@@ -45,7 +45,7 @@ pub enum DatabaseError {
         /// Its name in this build.
         name: String,
     },
-    /// A step failed; the schema is as it was.
+    /// A step failed by its own fault or that of what it found, not of the disk or the moment; the schema is as it was.
     #[error("schema step {id} ({name}) failed")]
     Migration {
         /// Which step.
@@ -62,6 +62,20 @@ pub enum DatabaseError {
         table: String,
         /// What they would do.
         how: Touch,
+    },
+    /// What steps made of a sound database is not sound; the database is as it was.
+    #[error("schema steps would leave the database {} unsound ({detail})", path.display())]
+    Unsound {
+        /// Which file.
+        path: PathBuf,
+        /// The first finding of the check.
+        detail: String,
+    },
+    /// Ways back do not lead to the schema there was; the database is as it was.
+    #[error("the ways back do not lead to the schema of step {step}")]
+    OtherSchema {
+        /// Where they were to lead.
+        step: u32,
     },
     /// A step has no way back.
     #[error("schema step {id} ({name}) has no way back")]

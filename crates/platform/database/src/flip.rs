@@ -1,6 +1,7 @@
 //! Copy and flip: a schema changes on a copy, which takes the name of the database once it is proven.
 //!
-//! `<file>.next` is the copy while it is worked on; `<file>.previous` is what the database was before the last flip. The
+//! `<file>.next` is the copy while it is worked on; `<file>.previous` is what the database was before the last flip, and is named
+//! `<file>.before` until the copy has the name: a flip that fails leaves the `.previous` of the flip before it. The
 //! write-ahead log of the database is folded in and gone, durably, before the copy takes its name: SQLite goes by names, and
 //! would play an old log into the new file. A crash anywhere leaves either the database as it was or the proven one.
 
@@ -11,7 +12,7 @@ use crate::{
     program::Programs,
 };
 use rusqlite::{
-    Connection,
+    Connection, ErrorCode,
     backup::{Backup, StepResult},
 };
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
@@ -20,6 +21,8 @@ use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 const ROOM_BYTES: u64 = 16 << 20;
 
 const NEXT: &str = ".next";
+/// How the database is also named while the copy takes its name.
+const BEFORE: &str = ".before";
 /// How the database before the last flip is named.
 pub(crate) const PREVIOUS: &str = ".previous";
 /// Files SQLite keeps beside a database.
@@ -58,23 +61,32 @@ pub(crate) fn clear(disk: &mut impl Disk, path: &Path) -> Result<(), DatabaseErr
             disk.remove(&file).map_err(DatabaseError::file("remove", &file))?;
         }
     }
-    // Cut short between the two names, the database is the one before itself.
-    let previous = with_suffix(path, PREVIOUS);
-    if let (Ok(now), Ok(then)) = (fs::metadata(path), fs::metadata(&previous))
-        && (now.dev(), now.ino()) == (then.dev(), then.ino())
-    {
-        disk.remove(&previous).map_err(DatabaseError::file("remove", &previous))?;
+    let (before, previous) = (with_suffix(path, BEFORE), with_suffix(path, PREVIOUS));
+    if !before.exists() {
+        return Ok(());
     }
-    Ok(())
+    // Cut short before the copy took the name, or with the last rename only half kept: renaming one name of a file over another
+    // does nothing.
+    if is_same_file(path, &before) || is_same_file(&previous, &before) {
+        return disk.remove(&before).map_err(DatabaseError::file("remove", &before));
+    }
+    // Cut short after the copy took the name.
+    disk.rename(&before, &previous).map_err(DatabaseError::file("rename to", &previous))
 }
 
-/// Removes a database and everything that belongs to it, so that one can be begun anew. It must not be open.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let number = |path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
+    matches!((number(one), number(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Removes a database and what SQLite keeps beside it, so that one can be begun anew; the one before the last flip stays. It must
+/// not be open.
 ///
 /// # Errors
 /// [`DatabaseError::File`] with the file that cannot be removed.
 pub fn remove(path: &Path) -> Result<(), DatabaseError> {
     clear(&mut FileSystem, path)?;
-    for file in ["", PREVIOUS].iter().chain(&COMPANIONS).map(|suffix| with_suffix(path, suffix)) {
+    for file in [""].iter().chain(&COMPANIONS).map(|suffix| with_suffix(path, suffix)) {
         FileSystem.remove(&file).map_err(DatabaseError::file("remove", &file))?;
     }
     Ok(())
@@ -84,8 +96,7 @@ pub fn remove(path: &Path) -> Result<(), DatabaseError> {
 fn hold(path: &Path) -> Result<Connection, DatabaseError> {
     let connection = open::writer(path)?;
     // SQLite flushes the file before it removes the log, and refuses while another connection is open.
-    let in_use = |_| DatabaseError::InUse { path: path.to_owned() };
-    let mode: String = connection.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0)).map_err(in_use)?;
+    let mode = connection.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get::<_, String>(0)).map_err(not_held(path))?;
     if mode != "delete" {
         return Err(DatabaseError::InUse { path: path.to_owned() });
     }
@@ -93,6 +104,15 @@ fn hold(path: &Path) -> Result<Connection, DatabaseError> {
     connection.execute_batch("BEGIN")?;
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(connection)
+}
+
+/// Only a lock of somebody else means that the database is in use.
+fn not_held(path: &Path) -> impl FnOnce(rusqlite::Error) -> DatabaseError {
+    let path = path.to_owned();
+    move |error| match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => DatabaseError::InUse { path },
+        _ => error.into(),
+    }
 }
 
 fn make_next(
@@ -108,17 +128,24 @@ fn make_next(
         return Err(DatabaseError::DiskFull);
     }
     disk.create(&next).map_err(DatabaseError::file("create", &next))?;
-    let mut copy = copied(before, &next)?;
+    let mut copy = copied(before, &next, path)?;
     let programs = Programs::on(&mut copy)?;
     let transaction = copy.transaction()?;
     change(&Change { before, copy: &transaction, programs: &programs })?;
     transaction.commit()?;
-    whole(&copy, &next)?;
+    if let Some(detail) = finding(&copy)? {
+        let path = path.to_owned();
+        // The steps are blamed only for what they did.
+        return Err(match finding(before)? {
+            Some(detail) => DatabaseError::Damaged { path, detail },
+            None => DatabaseError::Unsound { path, detail },
+        });
+    }
     copy.close().map_err(|(_, error)| error)?;
     disk.sync_file(&next).map_err(DatabaseError::file("sync", &next))
 }
 
-fn copied(before: &Connection, next: &Path) -> Result<Connection, DatabaseError> {
+fn copied(before: &Connection, next: &Path, path: &Path) -> Result<Connection, DatabaseError> {
     let mut copy = open::copy(next)?;
     let backup = Backup::new(before, &mut copy)?;
     // All pages at once: nobody else is waiting for the database.
@@ -126,38 +153,36 @@ fn copied(before: &Connection, next: &Path) -> Result<Connection, DatabaseError>
     drop(backup);
     match step {
         StepResult::Done => Ok(copy),
-        _ => Err(DatabaseError::InUse { path: next.to_owned() }),
+        _ => Err(DatabaseError::InUse { path: path.to_owned() }),
     }
 }
 
-/// Whether every page, index and reference holds.
-fn whole(copy: &Connection, path: &Path) -> Result<(), DatabaseError> {
-    let damaged = |detail| DatabaseError::Damaged { path: path.to_owned(), detail };
-    let finding: String = copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+/// What is wrong with the first page, index or reference that does not hold.
+fn finding(connection: &Connection) -> Result<Option<String>, DatabaseError> {
+    let finding: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if let Some(error) = open::unread(&finding) {
+        return Err(error.into());
+    }
     if finding != "ok" {
-        return Err(damaged(finding));
+        return Ok(Some(finding));
     }
-    let mut statement = copy.prepare("PRAGMA foreign_key_check")?;
+    let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
     let mut rows = statement.query([])?;
-    match rows.next()? {
-        None => Ok(()),
-        Some(row) => {
-            let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
-            Err(damaged(format!("a row of {table} refers to a row of {parent} that is not there")))
-        }
-    }
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
+    Ok(Some(format!("a row of {table} refers to a row of {parent} that is not there")))
 }
 
 fn take_the_name(disk: &mut impl Disk, path: &Path) -> Result<(), DatabaseError> {
-    let (next, previous, dir) = (with_suffix(path, NEXT), with_suffix(path, PREVIOUS), parent(path));
+    let (next, before, previous, dir) = (with_suffix(path, NEXT), with_suffix(path, BEFORE), with_suffix(path, PREVIOUS), parent(path));
     if COMPANIONS.iter().any(|suffix| with_suffix(path, suffix).exists()) {
         return Err(DatabaseError::InUse { path: path.to_owned() });
     }
-    disk.remove(&previous).map_err(DatabaseError::file("remove", &previous))?;
-    disk.link(path, &previous).map_err(DatabaseError::file("link", &previous))?;
+    disk.link(path, &before).map_err(DatabaseError::file("link", &before))?;
     // From here on it is certain that the log of the database is gone, and the file it was is kept.
     disk.sync_dir(dir).map_err(DatabaseError::file("sync", dir))?;
     disk.rename(&next, path).map_err(DatabaseError::file("rename to", path))?;
+    disk.rename(&before, &previous).map_err(DatabaseError::file("rename to", &previous))?;
     disk.sync_dir(dir).map_err(DatabaseError::file("sync", dir))
 }
 
@@ -169,5 +194,21 @@ impl DatabaseError {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DatabaseError::DiskFull,
             _ => DatabaseError::File { what, path, source },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    #[test]
+    fn only_a_lock_means_in_use() {
+        let of = |code| not_held(Path::new("a.db"))(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        assert!(matches!(of(ffi::SQLITE_FULL), DatabaseError::DiskFull));
+        assert!(matches!(of(ffi::SQLITE_IOERR_WRITE), DatabaseError::Sqlite(_)));
+        assert!(matches!(of(ffi::SQLITE_NOMEM), DatabaseError::Sqlite(_)));
+        assert!(matches!(of(ffi::SQLITE_BUSY_RECOVERY), DatabaseError::InUse { .. }));
+        assert!(matches!(of(ffi::SQLITE_LOCKED), DatabaseError::InUse { .. }));
     }
 }

@@ -3,7 +3,7 @@
 //! It travels with the database, so that a build that does not know a step can still take it back. A column of a later
 //! build is passed over; one that is lacking is added in place and filled from the steps this build knows.
 
-use crate::DatabaseError;
+use crate::{DatabaseError, shape};
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
@@ -18,7 +18,7 @@ const LEDGER_SQL: &str = "CREATE TABLE IF NOT EXISTS schema_ledger (
 ) STRICT";
 
 /// Columns the first ledger did not have; each may be null.
-const ADDED_COLUMNS: [&str; 3] = ["written_by", "down_sql", "down_sha256"];
+const ADDED_COLUMNS: [&str; 4] = ["written_by", "down_sql", "down_sha256", "schema_sha256"];
 
 /// A schema step. Once released it never changes: its digests are in the ledger of every database it built.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +52,8 @@ pub(crate) struct Applied {
     pub(crate) name: String,
     /// The version that applied it; `None` from before this was noted.
     pub(crate) written_by: Option<String>,
+    /// Digest of the schema after it; `None` from before this was noted.
+    pub(crate) schema_sha256: Option<String>,
     up_sha256: String,
     down_sql: Option<String>,
     down_sha256: Option<String>,
@@ -85,8 +87,8 @@ pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Vec<Applied>> {
     if columns.is_empty() {
         return Ok(Vec::new());
     }
-    let [written_by, down_sql, down_sha256] = ADDED_COLUMNS.map(|name| if columns.iter().any(|c| c == name) { name } else { "NULL" });
-    let sql = format!("SELECT id, name, sha256, {written_by}, {down_sql}, {down_sha256} FROM {LEDGER} ORDER BY id");
+    let added = ADDED_COLUMNS.map(|name| if columns.iter().any(|c| c == name) { name } else { "NULL" });
+    let sql = format!("SELECT id, name, sha256, {} FROM {LEDGER} ORDER BY id", added.join(", "));
     let mut statement = connection.prepare(&sql)?;
     let rows = statement.query_map([], |row| {
         Ok(Applied {
@@ -96,6 +98,7 @@ pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Vec<Applied>> {
             written_by: row.get(3)?,
             down_sql: row.get(4)?,
             down_sha256: row.get(5)?,
+            schema_sha256: row.get(6)?,
         })
     })?;
     rows.collect()
@@ -131,15 +134,19 @@ pub(crate) fn prepare(connection: &Connection, migrations: &[Migration]) -> rusq
         let sql = "UPDATE schema_ledger SET down_sql = ?1, down_sha256 = ?2 WHERE id = ?3 AND sha256 = ?4 AND down_sha256 IS NULL";
         connection.execute(sql, params![step.down_sql, step.down_sha256(), step.id, step.up_sha256()])?;
     }
+    // Nothing but steps changes the schema, so it is that of the newest one.
+    let newest = "UPDATE schema_ledger SET schema_sha256 = ?1 WHERE id = (SELECT max(id) FROM schema_ledger) AND schema_sha256 IS NULL";
+    connection.execute(newest, [shape::schema_sha256(connection)?])?;
     Ok(())
 }
 
-/// Notes a step that was run, with its way back.
+/// Notes a step that was run, with its way back and the schema after it.
 pub(crate) fn note(connection: &Connection, step: &Migration, now_ms: u64, written_by: &str) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO schema_ledger (id, name, sha256, applied_ms, written_by, down_sql, down_sha256)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let sql = "INSERT INTO schema_ledger (id, name, sha256, applied_ms, written_by, down_sql, down_sha256, schema_sha256)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let applied_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
-    connection.execute(sql, params![step.id, step.name, step.up_sha256(), applied_ms, written_by, step.down_sql, step.down_sha256()])?;
+    let (up, down, schema) = (step.up_sha256(), step.down_sha256(), shape::schema_sha256(connection)?);
+    connection.execute(sql, params![step.id, step.name, up, applied_ms, written_by, step.down_sql, down, schema])?;
     Ok(())
 }
 

@@ -18,6 +18,7 @@ mod ledger;
 mod open;
 mod program;
 mod schema;
+mod shape;
 mod threads;
 
 #[cfg(test)]

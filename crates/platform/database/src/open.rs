@@ -1,7 +1,7 @@
 //! Connections: how the file is opened, and the check that it is whole.
 
 use crate::DatabaseError;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use std::{path::Path, time::Duration};
 
 /// How long a connection waits for a lock another process holds.
@@ -20,7 +20,10 @@ pub(crate) fn writer(path: &Path) -> Result<Connection, DatabaseError> {
     set("trusted_schema", "OFF")?;
     let finding: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|e| refused(path, e))?;
     if finding != "ok" {
-        return Err(DatabaseError::Damaged { path: path.to_owned(), detail: finding });
+        return Err(match unread(&finding) {
+            Some(source) => DatabaseError::Open { path: path.to_owned(), source },
+            None => DatabaseError::Damaged { path: path.to_owned(), detail: finding },
+        });
     }
     Ok(connection)
 }
@@ -56,6 +59,43 @@ fn refused(path: &Path, error: rusqlite::Error) -> DatabaseError {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             DatabaseError::Damaged { path: path.to_owned(), detail: error.to_string() }
         }
+        Some(ErrorCode::DiskFull) => DatabaseError::DiskFull,
         _ => DatabaseError::Open { path: path.to_owned(), source: error },
+    }
+}
+
+/// The error behind a finding of a check that is none: SQLite reports a page that cannot be read among the damage.
+pub(crate) fn unread(finding: &str) -> Option<rusqlite::Error> {
+    let code = match finding.split_once("unable to get the page. error code=") {
+        Some((_, rest)) => rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?,
+        None if finding.contains("failed to get page") => ffi::SQLITE_IOERR,
+        None => return None,
+    };
+    let error = ffi::Error::new(code);
+    let is_damage = matches!(error.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase);
+    (!is_damage).then(|| rusqlite::Error::SqliteFailure(error, Some(finding.to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_cannot_be_read_is_no_damage() {
+        let code = |finding: &str| unread(finding).map(|error| error.sqlite_error_code());
+        assert_eq!(code("Tree 2 page 7: unable to get the page. error code=266"), Some(Some(ErrorCode::SystemIoFailure)));
+        assert_eq!(code("Tree 2 page 7: unable to get the page. error code=7"), Some(Some(ErrorCode::OutOfMemory)));
+        assert_eq!(code("Freelist: failed to get page 9"), Some(Some(ErrorCode::SystemIoFailure)));
+        assert_eq!(code("Tree 2 page 7: unable to get the page. error code=11"), None);
+        assert_eq!(code("Tree 2 page 7: btreeInitPage() returns error code 11"), None);
+        assert_eq!(code("row 1 missing from index note_text"), None);
+    }
+
+    #[test]
+    fn a_full_disk_is_said_when_opening() {
+        let refused = |code| refused(Path::new("a.db"), rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        assert!(matches!(refused(ffi::SQLITE_FULL), DatabaseError::DiskFull));
+        assert!(matches!(refused(ffi::SQLITE_IOERR_WRITE), DatabaseError::Open { .. }));
+        assert!(matches!(refused(ffi::SQLITE_CORRUPT), DatabaseError::Damaged { .. }));
     }
 }

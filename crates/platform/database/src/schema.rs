@@ -7,8 +7,9 @@ use crate::{
     law::Law,
     ledger, open,
     program::Programs,
+    shape,
 };
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use std::path::{Path, PathBuf};
 
 /// Who applies steps, and when.
@@ -98,6 +99,7 @@ pub(crate) fn downgrade_on(disk: &mut impl Disk, path: &Path, to_step: u32) -> R
     if !applied.iter().any(|step| step.id == to_step) {
         return Err(DatabaseError::UnknownStep { step: to_step, newest: from });
     }
+    let schema = applied.iter().find(|step| step.id == to_step).and_then(|step| step.schema_sha256.clone());
     applied.retain(|step| step.id > to_step);
     applied.reverse();
     let undone: Vec<u32> = applied.iter().map(|step| step.id).collect();
@@ -112,15 +114,66 @@ pub(crate) fn downgrade_on(disk: &mut impl Disk, path: &Path, to_step: u32) -> R
             ran.map_err(failed(step.id, &step.name))?;
             tracing::info!(step = step.id, name = step.name, "schema step taken back");
         }
-        Law::between(change.before, change.copy, &undone)?.down()
+        Law::between(change.before, change.copy, &undone)?.down()?;
+        let now = shape::schema_sha256(change.copy)?;
+        if schema.is_none_or(|then| then == now) { Ok(()) } else { Err(DatabaseError::OtherSchema { step: to_step }) }
     })?;
     Ok(Downgraded { from, to: to_step, undone, previous: Some(with_suffix(path, PREVIOUS)) })
 }
 
+/// A step is at fault only where SQLite's reason is one it would have every time: an unreadable disk, a full one (a quota
+/// shows as an I/O error), want of memory or a lock say nothing of the step or of the file.
 fn failed(id: u32, name: &str) -> impl FnOnce(rusqlite::Error) -> DatabaseError {
+    use ErrorCode::{
+        ApiMisuse, AuthorizationForStatementDenied, ConstraintViolation, DatabaseCorrupt, NotADatabase, ParameterOutOfRange, TooBig,
+        TypeMismatch, Unknown,
+    };
     let name = name.to_owned();
-    move |source| match DatabaseError::from(source) {
-        DatabaseError::Sqlite(source) => DatabaseError::Migration { id, name, source },
-        full => full,
+    move |source| match source.sqlite_error_code() {
+        // `Unknown` is what a statement that makes no sense here is called.
+        None
+        | Some(
+            ApiMisuse
+            | AuthorizationForStatementDenied
+            | ConstraintViolation
+            | DatabaseCorrupt
+            | NotADatabase
+            | ParameterOutOfRange
+            | TooBig
+            | TypeMismatch
+            | Unknown,
+        ) => DatabaseError::Migration { id, name, source },
+        Some(_) => source.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    #[test]
+    fn only_a_step_that_fails_every_time_is_at_fault() {
+        let of = |code| failed(7, "words")(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        for code in [ffi::SQLITE_ERROR, ffi::SQLITE_CONSTRAINT_CHECK, ffi::SQLITE_AUTH, ffi::SQLITE_MISMATCH, ffi::SQLITE_CORRUPT] {
+            assert!(matches!(of(code), DatabaseError::Migration { id: 7, .. }), "{code}");
+        }
+        assert!(matches!(of(ffi::SQLITE_FULL), DatabaseError::DiskFull));
+        let passing = [
+            ffi::SQLITE_IOERR_READ,
+            ffi::SQLITE_IOERR_WRITE,
+            ffi::SQLITE_IOERR_NOMEM,
+            ffi::SQLITE_NOMEM,
+            ffi::SQLITE_BUSY,
+            ffi::SQLITE_LOCKED,
+            ffi::SQLITE_CANTOPEN,
+            ffi::SQLITE_READONLY,
+            ffi::SQLITE_PERM,
+            ffi::SQLITE_INTERRUPT,
+            ffi::SQLITE_PROTOCOL,
+        ];
+        for code in passing {
+            assert!(matches!(of(code), DatabaseError::Sqlite(_)), "{code}");
+        }
     }
 }

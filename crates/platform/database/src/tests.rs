@@ -28,6 +28,9 @@ const STEPS: &[Migration] = &[
     },
 ];
 
+/// What a flip before these left; nothing reads it.
+const OLDER: &[u8] = b"what was before the flip before";
+
 fn dump_of(path: &Path) -> String {
     dump(&Connection::open(path).expect("opens")).expect("dumps")
 }
@@ -44,6 +47,7 @@ fn killed(dir: &Path) -> PathBuf {
     for name in ["a.db", "a.db-wal"] {
         fs::copy(made.join(name), path.join(name)).expect("copied");
     }
+    fs::write(path.join("a.db.previous"), OLDER).expect("file");
     path.join("a.db")
 }
 
@@ -56,6 +60,8 @@ fn every_cut(disk: &Recorded, path: &Path, old: &str, new: &str, expected: &str)
             disk.rebuild(root, cut, loss);
             // As SQLite reads it, before any program of ours tidies up.
             let found = dump_of(path);
+            let before_last = || fs::read(with_suffix(path, ".previous")).expect("there is always one");
+            assert!(disk.has_renamed(cut) || before_last() == OLDER, "cut {cut} {loss:?}: the one of the flip before is gone too early");
             assert!(found == old || found == new, "cut {cut} {loss:?}: {found}");
             assert!(
                 !disk.has_renamed(cut) || loss == Loss::Unsynced || found == new,
@@ -64,11 +70,14 @@ fn every_cut(disk: &Recorded, path: &Path, old: &str, new: &str, expected: &str)
             if cut + 1 == disk.cuts() {
                 assert_eq!(found, new, "an answered flip is kept");
             }
-            seen.insert(found);
+            seen.insert(found.clone());
             disk.rebuild(root, cut, loss);
             drop(Database::open(path, STEPS, 2, "1.1.0-b1").expect("the newest build opens it"));
             assert_eq!(dump_of(path), expected, "cut {cut} {loss:?}");
-            assert!(!with_suffix(path, ".next").exists(), "cut {cut} {loss:?}");
+            for left in [".next", ".before"] {
+                assert!(!with_suffix(path, left).exists(), "cut {cut} {loss:?} {left}");
+            }
+            assert!(before_last() != OLDER || found == expected && found == old, "cut {cut} {loss:?}: a flip was made");
         }
     }
     assert_eq!(seen.len(), 2, "the cuts reach both sides");
@@ -94,6 +103,7 @@ fn a_crash_on_the_way_back_leaves_the_old_database_or_the_new_one() {
     // The newest step's own attic has nothing to give back here.
     let newest = dump_of({
         drop(bring_up(&mut FileSystem, &path, STEPS, STAMP).expect("goes up"));
+        fs::write(with_suffix(&path, ".previous"), OLDER).expect("file");
         &path
     });
     let mut disk = Recorded::below(path.parent().expect("a directory"));
@@ -150,6 +160,8 @@ fn a_disk_that_fails_leaves_the_old_database() {
         let error = bring_up(&mut disk, &path, STEPS, STAMP).map(|_| ()).expect_err("refused");
         assert_eq!(dump_of(&path), old, "{} {error}", disk.at);
         assert!(!with_suffix(&path, ".next").exists(), "the room is given back: {} {error}", disk.at);
+        assert!(!with_suffix(&path, ".before").exists(), "{} {error}", disk.at);
+        assert_eq!(fs::read(with_suffix(&path, ".previous")).expect("still there"), OLDER, "{} {error}", disk.at);
         error
     };
     let full = refused(Failing { free_bytes: 1 << 20, at: "", kind: io::ErrorKind::Other });

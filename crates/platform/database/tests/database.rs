@@ -203,3 +203,57 @@ async fn what_was_acknowledged_before_kill_9_is_there_after() {
     last = lines.map_while(Result::ok).filter_map(|l| acknowledged(&l)).last().unwrap_or(last);
     assert!(count(&open(&path)).await > last, "acknowledged up to {last}");
 }
+
+const LIMITED: &str = "WEIR_DATABASE_LIMITED";
+
+/// The child of the next test: goes up where files may not grow, and says how it ends.
+#[test]
+fn child_goes_up_where_files_may_not_grow() {
+    let Some(path) = std::env::var_os(LIMITED) else { return };
+    let big = Migration {
+        id: 3,
+        name: "big",
+        // More than SQLite keeps in memory, so it is written while the step runs.
+        up_sql: "CREATE TABLE big (x BLOB) STRICT; INSERT INTO big VALUES (zeroblob(16000000))",
+        down_sql: None,
+    };
+    let outcome = Database::open(Path::new(&path), &[STEPS[0], STEPS[1], big], 1, "1.0.0-b1").map(|_| ());
+    println!("outcome {outcome:?}");
+}
+
+/// How a schema step ends where no file grows beyond `kib`: like a quota, that is an I/O error.
+fn outcome_under(path: &Path, kib: u32) -> String {
+    // A child ignores the signal that goes with the limit as the shell does. The unit is 512 bytes, or 1024 in some shells.
+    let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" --exact child_goes_up_where_files_may_not_grow --nocapture", 2 * kib);
+    let test = std::env::current_exe().expect("this test");
+    let child = Command::new("sh").args(["-c", &limited]).arg(test).env(LIMITED, path).output().expect("child");
+    let said = String::from_utf8_lossy(&child.stdout).into_owned();
+    let outcome = said.lines().find_map(|line| line.split_once("outcome ")).unwrap_or_else(|| panic!("{child:?}"));
+    outcome.1.to_owned()
+}
+
+#[test]
+fn an_error_of_the_disk_is_not_the_steps_nor_somebody_elses() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("a.db");
+    drop(open(&path));
+    let in_step = outcome_under(&path, 1024);
+    assert!(in_step.starts_with("Err(Sqlite(") && in_step.contains("SystemIoFailure"), "{in_step}");
+    // Rows that are in the log alone, more than the limit: its writer never folds it in.
+    let writer = rusqlite::Connection::open(&path).expect("opens");
+    writer
+        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; INSERT INTO note (text) VALUES (hex(zeroblob(2000000)))")
+        .expect("written");
+    let killed = dir.path().join("killed.db");
+    for suffix in ["", "-wal"] {
+        fs::copy(format!("{}{suffix}", path.display()), format!("{}{suffix}", killed.display())).expect("copied");
+    }
+    let folding = outcome_under(&killed, 1024);
+    assert!(folding.starts_with("Err(Sqlite(") && folding.contains("SystemIoFailure"), "{folding}");
+    for path in [&path, &killed] {
+        let rows: i64 = rusqlite::Connection::open(path)
+            .and_then(|c| c.query_row("SELECT count(*) FROM note", [], |row| row.get(0)))
+            .expect("it is as it was");
+        assert_eq!(rows, 1);
+    }
+}

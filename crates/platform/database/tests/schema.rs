@@ -215,7 +215,7 @@ fn references_hold_after_the_steps() {
     };
     let kept = Kept::at(&[FIRST]);
     let error = kept.up(&[FIRST, dangling]).expect_err("refused");
-    assert!(matches!(&error, DatabaseError::Damaged { detail, .. } if detail.contains("deep")), "{error}");
+    assert!(matches!(&error, DatabaseError::Unsound { path, detail } if *path == kept.path && detail.contains("deep")), "{error}");
     kept.up(&[FIRST]).expect("as it was");
     // A table made anew for a way back does not take along what refers to it.
     let remade = Migration {
@@ -228,10 +228,115 @@ fn references_hold_after_the_steps() {
             INSERT INTO n SELECT id, text FROM note; DROP TABLE note; ALTER TABLE n RENAME TO note",
         ),
     };
-    kept.sql("INSERT INTO note (text) VALUES ('one'); INSERT INTO tag VALUES (1, 'x')");
+    let old = kept.sql("INSERT INTO note (text) VALUES ('one'); INSERT INTO tag VALUES (1, 'x')").dump();
     kept.up(&[FIRST, remade]).expect("goes up");
     downgrade(&kept.path, 1).expect("goes back");
-    assert!(kept.dump().contains("tag\t1\t'x'"), "{}", kept.dump());
+    assert_eq!(kept.dump(), old);
+    // What was wrong before is not the steps' doing.
+    kept.sql("PRAGMA foreign_keys = OFF; INSERT INTO tag VALUES (9, 'x')");
+    let error = kept.up(ALL).expect_err("refused");
+    assert!(matches!(&error, DatabaseError::Damaged { path, detail } if *path == kept.path && detail.contains("tag")), "{error}");
+}
+
+/// A table with one of everything, and what may not become of it.
+const FURNISHED: Migration = Migration {
+    id: 1,
+    name: "furnished",
+    up_sql: "CREATE TABLE shelf (id INTEGER PRIMARY KEY) STRICT;
+        CREATE TABLE book (id INTEGER PRIMARY KEY, title TEXT NOT NULL UNIQUE, shelf INTEGER REFERENCES shelf (id), CHECK (title <> '')) STRICT;
+        CREATE INDEX book_shelf ON book (shelf);
+        CREATE VIEW titles AS SELECT title FROM book;
+        CREATE TRIGGER book_kept BEFORE DELETE ON shelf BEGIN SELECT 1; END;
+        INSERT INTO shelf VALUES (1); INSERT INTO book VALUES (1, 'a', 1)",
+    down_sql: None,
+};
+const ATTIC: &str = "CREATE TABLE attic_2_book (id INTEGER, word TEXT); INSERT INTO attic_2_book SELECT id, word FROM book;";
+
+/// `book` made anew with other words between the parentheses.
+fn made_anew(columns: &str) -> String {
+    format!(
+        "CREATE TABLE b ({columns}) STRICT; INSERT INTO b SELECT id, title, shelf FROM book; DROP VIEW titles; DROP TABLE book;
+        ALTER TABLE b RENAME TO book; CREATE INDEX book_shelf ON book (shelf); CREATE VIEW titles AS SELECT title FROM book;"
+    )
+}
+
+fn step(up: String, down: String) -> Migration {
+    Migration { id: 2, name: "other", up_sql: String::leak(up), down_sql: Some(String::leak(down)) }
+}
+
+const SAME: &str = "id INTEGER PRIMARY KEY, title TEXT NOT NULL UNIQUE, shelf INTEGER REFERENCES shelf (id), CHECK (title <> '')";
+const OTHER: [&str; 4] = [
+    "id INTEGER PRIMARY KEY, title TEXT NOT NULL, shelf INTEGER REFERENCES shelf (id), CHECK (title <> '')",
+    "id INTEGER PRIMARY KEY, title TEXT NOT NULL UNIQUE, shelf INTEGER, CHECK (title <> '')",
+    "id INTEGER PRIMARY KEY, title TEXT NOT NULL UNIQUE, shelf INTEGER REFERENCES shelf (id)",
+    "id INTEGER PRIMARY KEY, title TEXT NOT NULL UNIQUE, shelf INTEGER REFERENCES shelf (id), CHECK (title <> ''), UNIQUE (shelf)",
+];
+
+#[test]
+fn steps_up_keep_every_constraint_index_trigger_and_view() {
+    let mut refused = vec![
+        ("DROP INDEX book_shelf".to_owned(), Touch::ObjectDropped),
+        ("DROP TRIGGER book_kept".to_owned(), Touch::ObjectDropped),
+        ("DROP VIEW titles".to_owned(), Touch::ObjectDropped),
+        ("DROP INDEX book_shelf; CREATE INDEX book_shelf ON book (title)".to_owned(), Touch::SchemaChanged),
+    ];
+    refused.extend(OTHER.map(|columns| (made_anew(columns), Touch::SchemaChanged)));
+    for (sql, how) in refused {
+        let kept = Kept::at(&[FURNISHED]);
+        let old = kept.dump();
+        let error = kept.up(&[FURNISHED, step(sql.clone(), String::new())]).expect_err(&sql);
+        assert!(matches!(&error, DatabaseError::Touched { how: h, .. } if *h == how), "{sql}: {error}");
+        assert_eq!(kept.dump(), old);
+    }
+    let kept = Kept::at(&[FURNISHED]);
+    let added = format!("{} ALTER TABLE book ADD COLUMN word TEXT CHECK (word <> ',)')", made_anew(SAME));
+    kept.up(&[FURNISHED, step(added, String::new())]).expect("nothing is lost");
+}
+
+#[test]
+fn ways_back_lead_to_the_schema_there_was() {
+    let up = "ALTER TABLE book ADD COLUMN word TEXT; CREATE INDEX book_word ON book (title, shelf)";
+    let down = format!("{ATTIC} DROP INDEX book_word; ALTER TABLE book DROP COLUMN word;");
+    let back = |down: String, forgotten: bool| {
+        let kept = Kept::at(&[FURNISHED]);
+        kept.up(&[FURNISHED, step(up.to_owned(), down)]).expect("goes up");
+        if forgotten {
+            kept.sql("UPDATE schema_ledger SET schema_sha256 = NULL");
+        }
+        let new = kept.dump();
+        let outcome = downgrade(&kept.path, 1);
+        assert!(outcome.is_ok() || kept.dump() == new);
+        outcome
+    };
+    back(down.clone(), false).expect("goes back");
+    for lost in ["DROP INDEX book_shelf", "DROP TRIGGER book_kept", "DROP VIEW titles"] {
+        let outcome = back(format!("{down} {lost}"), false);
+        assert!(matches!(outcome, Err(DatabaseError::OtherSchema { step: 1 })), "{lost}: {outcome:?}");
+        // A ledger of before cannot tell.
+        back(format!("{down} {lost}"), true).expect(lost);
+    }
+    let left = back(format!("{ATTIC} ALTER TABLE book DROP COLUMN word;"), false);
+    assert!(matches!(left, Err(DatabaseError::OtherSchema { step: 1 })), "{left:?}");
+    let made = back(format!("{down} CREATE INDEX other ON book (title)"), true);
+    assert!(matches!(made, Err(DatabaseError::Touched { how: Touch::Made, .. })), "{made:?}");
+    back(format!("{ATTIC} {}", made_anew(SAME)), false).expect("made anew as it was");
+    for columns in OTHER {
+        let other = back(format!("{ATTIC} {}", made_anew(columns)), true);
+        assert!(matches!(other, Err(DatabaseError::Touched { how: Touch::SchemaChanged, .. })), "{columns}: {other:?}");
+    }
+}
+
+#[test]
+fn what_was_before_the_last_flip_outlasts_what_came_after() {
+    let kept = Kept::at(&[FIRST]);
+    kept.up(ALL).expect("goes up");
+    let before = std::fs::read(kept.beside(".previous")).expect("kept");
+    let bad = Migration { id: 4, name: "bad", up_sql: "DROP TABLE tag", down_sql: None };
+    kept.up(&[FIRST, SECOND, THIRD, bad]).expect_err("refused");
+    assert_eq!(std::fs::read(kept.beside(".previous")).expect("still there"), before);
+    weir_database::remove(&kept.path).expect("removed");
+    assert!(!kept.path.exists());
+    assert_eq!(std::fs::read(kept.beside(".previous")).expect("still there"), before, "begun anew is not begun without it");
 }
 
 #[test]

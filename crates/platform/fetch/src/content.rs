@@ -112,7 +112,7 @@ impl Content<'_> {
     }
 
     fn differs(&self, download: &str, detail: String) -> FetchError {
-        self.watch.passed(SoftwareCheck::Download, download.to_owned());
+        self.watch.skipped(SoftwareCheck::Download, download.to_owned());
         Failure::new(FetchReason::FileSizeDiffers, detail).at(SoftwareCheck::Size)
     }
 

@@ -14,10 +14,11 @@ mod target;
 
 use budget::Budget;
 use content::Content;
-pub use credentials::Credentials;
+pub use credentials::{Credentials, header_refused, header_value_refused};
 use exchange::{Answer, Asked};
 use std::time::Duration;
 use target::Target;
+pub use target::shown;
 use weir_model::{FetchReason, SoftwareCheck, SourceAllow};
 
 /// Longest wait for the resolver: as long as a stub resolver asks two servers twice.
@@ -26,10 +27,10 @@ pub const RESOLVE: Duration = Duration::from_secs(10);
 pub const CONNECT: Duration = Duration::from_secs(15);
 /// Longest silence of a server.
 pub const IDLE: Duration = Duration::from_secs(30);
-/// Longest download, redirects and all.
-pub const TOTAL: Duration = Duration::from_secs(3600);
-/// Slowest rate worth waiting for, in bytes per second: an archive of 50 MB in `TOTAL`.
-pub const SLOWEST: u64 = 14 << 10;
+/// Slowest rate worth waiting for, in bytes per second.
+pub const SLOWEST: u64 = 40 << 10;
+/// Time for redirects, waits and the disk, beside the time that the largest content takes at `SLOWEST`.
+pub const ALLOWANCE: Duration = Duration::from_secs(10 * 60);
 /// What the rate is measured over.
 pub const SLOW_WINDOW: Duration = Duration::from_secs(60);
 /// Redirects followed: a mirror service needs two.
@@ -59,14 +60,14 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Those of a release archive of at most `bytes_max` bytes.
-    pub fn for_archives(bytes_max: u64) -> Self {
+    /// Those of a release archive of at most `bytes_max` bytes: a server that is just not too slow delivers all of them in time.
+    pub const fn for_archives(bytes_max: u64) -> Self {
         Self {
             bytes_max,
             resolve: RESOLVE,
             connect: CONNECT,
             idle: IDLE,
-            total: TOTAL,
+            total: Duration::from_secs(bytes_max.div_ceil(SLOWEST) + ALLOWANCE.as_secs()),
             slowest: SLOWEST,
             slow_window: SLOW_WINDOW,
             redirects_max: REDIRECTS_MAX,
@@ -87,6 +88,10 @@ pub struct Source {
 pub trait Watch: Send + Sync {
     /// A check passed, with what was found, one sentence.
     fn passed(&self, check: SoftwareCheck, detail: String);
+    /// A check was not made to its end, since another one failed, with how far it came, one sentence.
+    fn skipped(&self, check: SoftwareCheck, detail: String) {
+        self.passed(check, detail);
+    }
     /// Bytes that came, and those there will be if the server said so: once with 0 before the first, then a few times a second, once
     /// at the end.
     fn progress(&self, done: u64, total: Option<u64>);
@@ -234,5 +239,23 @@ impl Way<'_> {
 }
 
 fn told(chain: &[String]) -> String {
-    if chain.len() == 1 { "none".to_owned() } else { chain.join(" -> ") }
+    if chain.len() == 1 { "no redirect".to_owned() } else { chain.join(" -> ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server that is just not too slow delivers whatever there may be before the time is up.
+    #[test]
+    fn the_slowest_download_that_is_waited_for_fits_the_whole_time() {
+        for bytes_max in [1, 1 << 20, 50_000_000, 263 << 20, 1 << 40] {
+            let limits = Limits::for_archives(bytes_max);
+            let spare = limits.total.as_millis().saturating_sub(u128::from(bytes_max) * 1000 / u128::from(limits.slowest));
+            let waits = limits.resolve + limits.connect + limits.idle;
+            assert!(spare >= waits.as_millis(), "{bytes_max}: {limits:?}");
+        }
+        let longest = Limits::for_archives(263 << 20).total;
+        assert!(longest < Duration::from_secs(2 * 3600 + 300), "about two hours, as the documents say: {longest:?}");
+    }
 }

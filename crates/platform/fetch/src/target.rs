@@ -106,9 +106,29 @@ impl Target {
 
     /// The URL as it may be shown: a query may hold a signature, which is as good as a password.
     pub(crate) fn shown(&self) -> String {
-        let query = if self.url.query().is_some() { "?..." } else { "" };
-        format!("{}{query}", &self.url[..url::Position::AfterPath])
+        shown_url(&self.url)
     }
+}
+
+fn shown_url(url: &Url) -> String {
+    let query = if url.query().is_some() { "?..." } else { "" };
+    format!("{}{query}", &url[..url::Position::AfterPath])
+}
+
+/// `url` as it may be shown: `scheme://host/path`, and `?...` for a query, which may hold a signature, which is as good as a password.
+/// Without user name, password and fragment. Of what is no URL, that which stands where the path would end.
+pub fn shown(url: &str) -> String {
+    if let Ok(mut url) = Url::parse(url) {
+        // Both fail for a URL without a host alone, which has neither.
+        let _ = (url.set_username(""), url.set_password(None));
+        return shown_url(&url);
+    }
+    let (head, query) = match url.split('#').next().unwrap_or_default().split_once('?') {
+        Some((head, _)) => (head, "?..."),
+        None => (url.split('#').next().unwrap_or_default(), ""),
+    };
+    let head = head.rsplit_once('@').map_or(head, |(_, rest)| rest);
+    format!("{head}{query}")
 }
 
 fn check_scheme(url: &Url) -> Result<(), Failure> {

@@ -229,6 +229,39 @@ fn read(
     signed: Option<Digest>,
     mut open: impl FnMut(&str) -> Result<Box<dyn Write>, ImageError>,
 ) -> Result<(ReleaseManifest, Vec<u8>), ImageError> {
+    let mut fault = None;
+    let outcome = decode(Watched { from: image, fault: &mut fault }, signed, &mut open);
+    match fault {
+        // The disk failed, which says nothing about the image.
+        Some(source) => Err(ImageError::File { action: "read", path: "the image".into(), source }),
+        None => outcome,
+    }
+}
+
+/// Keeps the error of the reader below a decoder, whose own errors look the same.
+struct Watched<'a, R> {
+    from: R,
+    fault: &'a mut Option<io::Error>,
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.from.read(into).map_err(|error| {
+            if error.kind() == io::ErrorKind::Interrupted {
+                return error;
+            }
+            let kind = error.kind();
+            *self.fault = Some(error);
+            kind.into()
+        })
+    }
+}
+
+fn decode(
+    image: impl Read,
+    signed: Option<Digest>,
+    open: &mut impl FnMut(&str) -> Result<Box<dyn Write>, ImageError>,
+) -> Result<(ReleaseManifest, Vec<u8>), ImageError> {
     let mut decoder = zstd::stream::read::Decoder::new(image).map_err(ImageError::Compression)?.single_frame();
     decoder.window_log_max(WINDOW_LOG_MAX).map_err(ImageError::Compression)?;
     let mut reader = TarReader::new(decoder);

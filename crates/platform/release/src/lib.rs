@@ -19,6 +19,7 @@ mod lock;
 mod manifest;
 mod metadata;
 mod publish;
+mod scratch;
 mod tar;
 mod trust;
 mod tuf;
@@ -34,5 +35,5 @@ pub use manifest::{Migration, RELEASE_MANIFEST, ReleaseManifest, ReleaseManifest
 pub use metadata::{METADATA_MAX_BYTES, MetadataSet, ROOTS_MAX, SetError};
 pub use publish::{KeyFile, KeyPlan, Lacking, PublishError, Published, Quorum, ReleaseDirectory, Rotation};
 pub use tar::TarError;
-pub use trust::{Expected, Invalid, Loaded, TrustError, TrustStore, Verified, check_root, verify_from};
+pub use trust::{Expected, Invalid, Loaded, TrustError, TrustStore, Verified, check_root, succeeds, verify_from};
 pub use tuf::{MetadataError, Role};

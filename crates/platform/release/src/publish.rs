@@ -3,22 +3,21 @@
 //! ```text
 //! <dir>/keys/       private keys that are on this machine; root keys belong elsewhere
 //! <dir>/metadata/   what is published: <n>.root.json of every n, timestamp.json, <n>.snapshot.json, <n>.targets.json
-//! <dir>/staged/     what waits for signatures of keys that are not here
-//! <dir>/images/     the image of every listed release
+//! <dir>/staged/     what waits for signatures of keys that are not here; for a moment, what is being published
+//! <dir>/images/     the image of every listed release; <name>.new is one that waits
 //! ```
 //! Every change signs everything again with versions one higher. A change whose signatures are not complete waits in
 //! `staged/`; nothing is published that a trust store would refuse.
 
 use crate::{
-    archive::{ArchiveError, image_name},
+    archive::image_name,
     document,
     expiry::{self, ROOT_LIFE},
-    image::ImageError,
-    keys::{KeyError, KeyId, PublicKey, SigningKey},
-    listing::{Listing, ListingError},
+    keys::{KeyId, PublicKey, SigningKey},
+    listing::Listing,
     lock,
-    metadata::{MetadataSet, SetError},
-    tuf::{MetadataError, Role},
+    metadata::MetadataSet,
+    tuf::Role,
 };
 use std::{
     collections::HashMap,
@@ -27,14 +26,21 @@ use std::{
     path::{Path, PathBuf},
 };
 use tough::schema::{RoleKeys, Root};
-use weir_model::{LineageError, Version};
+use weir_model::Version;
 use weir_slots::DiskError;
 
 mod build;
 mod change;
+mod disk;
+mod error;
+mod journal;
 mod overview;
 
+pub use error::PublishError;
 pub use overview::KeyFile;
+
+/// The folders of a directory.
+const FOLDERS: [&str; 4] = ["keys", "metadata", "staged", "images"];
 
 /// Most private keys in one directory.
 const KEYS_MAX: usize = 64;
@@ -43,6 +49,8 @@ const KEYS_MAX: usize = 64;
 #[derive(Debug, Clone)]
 pub struct ReleaseDirectory {
     dir: PathBuf,
+    /// Whether a clock after the end of what is published is believed.
+    force_clock: bool,
 }
 
 /// How many keys a role has and how many of them must sign.
@@ -103,98 +111,6 @@ pub enum Published {
     Waiting(Vec<Lacking>),
 }
 
-/// Why a directory cannot do what was asked; it is as before.
-#[derive(Debug, thiserror::Error)]
-pub enum PublishError {
-    /// There is one already.
-    #[error("{0} is a release directory already")]
-    Exists(PathBuf),
-    /// There is none.
-    #[error("{0} is no release directory")]
-    Absent(PathBuf),
-    /// A change waits for signatures.
-    #[error("a change waits for signatures: sign it or discard it first")]
-    Pending,
-    /// No change waits.
-    #[error("no change waits for signatures")]
-    NothingPending,
-    /// The clock is before the newest signature.
-    #[error("the clock is before the newest signature: set it right")]
-    ClockBehind {
-        /// The clock, in seconds since 1970.
-        now: u64,
-        /// The newest signature, in seconds since 1970.
-        signed_at: u64,
-    },
-    /// A build of a line changes what every build of the line has in common.
-    #[error("{field} differs from {other}, a build of the same line: that needs a new line")]
-    InterfaceChanged {
-        /// What differs.
-        field: &'static str,
-        /// The listed build it differs from.
-        other: Version,
-    },
-    /// A version below the security floor.
-    #[error("{version} is below the security floor {floor}")]
-    BelowFloor {
-        /// The version.
-        version: Version,
-        /// The floor.
-        floor: Version,
-    },
-    /// A floor below the present one.
-    #[error("the security floor is {0} and does not fall")]
-    FloorFalls(Version),
-    /// No such release.
-    #[error("{0} is not listed")]
-    NotListed(String),
-    /// The image on the disk is not the listed one.
-    #[error("{0} is not the image that is listed: build it again")]
-    OtherImage(String),
-    /// Fewer keys than signatures, or none.
-    #[error("the {role} role would have {keys} keys and need {threshold} of them")]
-    Quorum {
-        /// The role.
-        role: Role,
-        /// Its keys.
-        keys: usize,
-        /// The signatures.
-        threshold: u64,
-    },
-    /// A key that the role does not have.
-    #[error("the {role} role has no key {id}")]
-    NoKey {
-        /// The role.
-        role: Role,
-        /// The key.
-        id: KeyId,
-    },
-    /// The lineage.
-    #[error(transparent)]
-    Lineage(#[from] LineageError),
-    /// What the published metadata lists.
-    #[error(transparent)]
-    Listing(#[from] ListingError),
-    /// Metadata that no reader would take, such as a list over its limit.
-    #[error(transparent)]
-    Set(#[from] SetError),
-    /// The metadata.
-    #[error(transparent)]
-    Metadata(#[from] MetadataError),
-    /// A key.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// The image.
-    #[error(transparent)]
-    Image(#[from] ImageError),
-    /// The archive.
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
-    /// The disk.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-}
-
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PublishError {
     let path = path.to_owned();
     move |source| DiskError { action, path, source }.into()
@@ -206,15 +122,19 @@ impl ReleaseDirectory {
     /// # Errors
     /// [`PublishError`].
     pub fn create(dir: &Path, plan: KeyPlan, now: u64) -> Result<Self, PublishError> {
-        use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-        let this = Self { dir: dir.to_owned() };
+        use std::os::unix::fs::DirBuilderExt;
+        let this = Self { dir: dir.to_owned(), force_clock: false };
+        // A directory that is there keeps its mode: what is private is in `keys/`.
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("make", dir))?;
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(failed("set the mode of", dir))?;
-        let held = lock::hold(dir)?;
-        if this.folder("metadata").join("timestamp.json").exists() {
+        if this.is_there() {
             return Err(PublishError::Exists(dir.to_owned()));
         }
-        for name in ["keys", "metadata", "staged", "images"] {
+        this.refuse_other_things()?;
+        let held = lock::hold(dir)?;
+        if this.is_there() {
+            return Err(PublishError::Exists(dir.to_owned()));
+        }
+        for name in FOLDERS {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(this.folder(name)).map_err(failed("make", &this.folder(name)))?;
         }
         let root = this.first_root(plan, now)?;
@@ -238,9 +158,32 @@ impl ReleaseDirectory {
     /// # Errors
     /// [`PublishError::Absent`].
     pub fn open(dir: &Path) -> Result<Self, PublishError> {
-        let this = Self { dir: dir.to_owned() };
-        let there = this.folder("metadata").join("timestamp.json").exists();
-        if there { Ok(this) } else { Err(PublishError::Absent(dir.to_owned())) }
+        let this = Self { dir: dir.to_owned(), force_clock: false };
+        if this.is_there() { Ok(this) } else { Err(PublishError::Absent(dir.to_owned())) }
+    }
+
+    /// Whether metadata is published in it, or its publishing has begun.
+    fn is_there(&self) -> bool {
+        self.journal().exists() || self.folder("metadata").join("timestamp.json").exists()
+    }
+
+    /// Refuses a place with other things in it. What a making that was cut off left is ours.
+    fn refuse_other_things(&self) -> Result<(), PublishError> {
+        for entry in fs::read_dir(&self.dir).map_err(failed("read", &self.dir))? {
+            let name = entry.map_err(failed("read", &self.dir))?.file_name();
+            let ours = name.to_str().is_some_and(|name| name == "lock" || name.starts_with("tuf-") || FOLDERS.contains(&name));
+            if !ours {
+                return Err(PublishError::NotEmpty(self.dir.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Believes a clock that is after the end of what is published: a year passed, or nobody renewed in time.
+    #[must_use]
+    pub fn forcing_clock(mut self) -> Self {
+        self.force_clock = true;
+        self
     }
 
     fn folder(&self, name: &str) -> PathBuf {
@@ -264,7 +207,11 @@ impl ReleaseDirectory {
 
     fn key_paths(&self) -> Result<Vec<PathBuf>, PublishError> {
         let folder = self.folder("keys");
-        let entries = fs::read_dir(&folder).map_err(failed("read", &folder))?;
+        let entries = match fs::read_dir(&folder) {
+            // A copy that was made to be signed elsewhere has none.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed("read", &folder))?,
+        };
         let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>().map_err(failed("read", &folder))?;
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "pem"));
         paths.sort();
@@ -353,8 +300,7 @@ impl ReleaseDirectory {
     /// # Errors
     /// [`PublishError`].
     pub fn root(&self) -> Result<Vec<u8>, PublishError> {
-        let newest = self.roots()?.pop_last().ok_or(MetadataError::Missing { role: Role::Root })?;
-        Ok(newest.1)
+        Ok(self.current()?.set.newest_root().1.to_vec())
     }
 
     /// Whether these are the bytes of a root that was published here: whoever pinned it trusts what this directory signs.
@@ -362,7 +308,7 @@ impl ReleaseDirectory {
     /// # Errors
     /// [`PublishError`].
     pub fn has_root(&self, root: &[u8]) -> Result<bool, PublishError> {
-        Ok(self.roots()?.values().any(|published| published == root))
+        Ok(self.current()?.set.roots.values().any(|published| published == root))
     }
 
     /// What is published.

@@ -14,6 +14,7 @@ use crate::{
     lock,
     manifest::ReleaseManifest,
     metadata::{METADATA_MAX_BYTES, MetadataSet, ROOTS_MAX, SetError},
+    scratch,
     tuf::{self, MetadataError, Role, Trusted},
 };
 use std::{
@@ -27,6 +28,7 @@ use weir_slots::{DiskError, durable_write};
 pub use self::invalid::Invalid;
 
 mod invalid;
+mod vouches;
 
 /// A pinned root and what was verified from it.
 #[derive(Debug, Clone)]
@@ -44,7 +46,7 @@ pub enum TrustError {
     #[error("{0} has no pinned root")]
     NotPinned(PathBuf),
     /// What is stored is damaged.
-    #[error("the stored metadata {path} is damaged: remove it and load metadata again")]
+    #[error("the stored metadata {path} is damaged; without it nothing remembers which releases were taken off the list")]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -133,7 +135,11 @@ impl TrustStore {
     /// [`TrustError::NotPinned`].
     pub fn open(dir: &Path) -> Result<Self, TrustError> {
         let store = Self { dir: dir.to_owned() };
-        if store.pinned_file().exists() { Ok(store) } else { Err(TrustError::NotPinned(dir.to_owned())) }
+        if !store.pinned_file().exists() {
+            return Err(TrustError::NotPinned(dir.to_owned()));
+        }
+        scratch::sweep(dir);
+        Ok(store)
     }
 
     fn pinned_file(&self) -> PathBuf {
@@ -183,6 +189,26 @@ impl TrustStore {
         Ok(self.state()?.root().to_vec())
     }
 
+    /// The pinned root, as the operator gave it.
+    ///
+    /// # Errors
+    /// [`TrustError`].
+    pub fn pinned(&self) -> Result<Vec<u8>, TrustError> {
+        let path = self.pinned_file();
+        Ok(fs::read(&path).map_err(failed("read", &path))?)
+    }
+
+    /// Whether whoever trusts these bytes as a root trusts what this store does: they are a root of its chain, byte for byte,
+    /// or the next one, signed as the newest asks.
+    ///
+    /// # Errors
+    /// [`TrustError`].
+    pub fn follows(&self, root: &[u8]) -> Result<bool, TrustError> {
+        let state = self.state()?;
+        let stored = state.stored.as_ref().is_some_and(|(set, _)| set.roots.values().any(|of| of == root));
+        Ok(stored || state.pinned == root || succeeds(state.root(), root))
+    }
+
     /// What the newest metadata lists, expired or not; `None` before the first was loaded.
     ///
     /// # Errors
@@ -197,6 +223,7 @@ impl TrustStore {
     /// [`TrustError`]: older, expired or not signed as the root asks; what was trusted before is trusted still.
     pub fn load(&self, set: &MetadataSet, now: u64) -> Result<Loaded, TrustError> {
         let _held = lock::hold(&self.dir)?;
+        scratch::sweep(&self.dir);
         let before = self.state()?;
         let trusted = tuf::verify(before.root(), set, before.stored.as_ref().map(|(set, _)| set), &self.dir)?;
         let signed_before = |old: &Trusted| trusted.signed_at < old.signed_at && trusted.same_timestamp_keys(old);
@@ -245,6 +272,14 @@ pub fn check_root(root: &[u8]) -> Result<u64, MetadataError> {
     let document = document::parse::<Root>(root, Role::Root)?;
     document::verify(&document, &document.signed, Role::Root)?;
     Ok(document.signed.version.get())
+}
+
+/// Whether `next` is the root after `root`, signed as both ask.
+pub fn succeeds(root: &[u8], next: &[u8]) -> bool {
+    let parse = |bytes| document::parse::<Root>(bytes, Role::Root).ok();
+    let (Some(root), Some(next)) = (parse(root), parse(next)) else { return false };
+    let signed = |of: &Root| document::verify(&next, of, Role::Root).is_ok();
+    root.signed.version.checked_add(1) == Some(next.signed.version) && signed(&root.signed) && signed(&next.signed)
 }
 
 /// Verifies an archive from a root alone, as a device that has seen nothing else would.

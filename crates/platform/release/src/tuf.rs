@@ -7,6 +7,7 @@
 use crate::{
     expiry,
     metadata::{MetadataSet, ROOT_MAX_BYTES, ROOTS_MAX, SMALL_MAX_BYTES, TARGETS_MAX_BYTES},
+    scratch::Scratch,
 };
 use std::{error::Error as _, fmt, fs, io, path::Path, pin::Pin, sync::Arc};
 use tough::{
@@ -183,7 +184,7 @@ impl Trusted {
 /// # Errors
 /// [`MetadataError`].
 pub(crate) fn verify(root: &[u8], set: &MetadataSet, before: Option<&MetadataSet>, scratch: &Path) -> Result<Trusted, MetadataError> {
-    let datastore = tempfile::Builder::new().prefix("tuf-").tempdir_in(scratch)?;
+    let datastore = Scratch::new(scratch)?;
     if let Some(before) = before {
         fs::write(datastore.path().join("timestamp.json"), &before.timestamp)?;
         fs::write(datastore.path().join("snapshot.json"), &before.snapshot.1)?;

@@ -1,17 +1,19 @@
 //! HTTP/1.1 and HTTP/2 behind our own accept loops: TLS or the local socket, named limits, a stop that finishes requests.
 
 mod body;
+mod linger;
 mod slots;
 
 pub(crate) use slots::{CONNECTIONS_MAX, Limits};
 
 use axum::{Router, body::Body};
 use body::{Patience, TimedBody};
-use hyper::{body::Incoming, rt::Executor, service::service_fn};
+use hyper::{Version, body::Incoming, rt::Executor, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
+use linger::{Lingering, Unread};
 use slots::{OfAddress, Slots};
 use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
@@ -176,9 +178,13 @@ async fn tls_connection(stream: TcpStream, address: SocketAddr, acceptor: TlsAcc
 
 async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer, service: Service) {
     let Service { router, tasks, mut stopping } = service;
+    let unread = Unread::default();
+    let told = unread.clone();
     let answer = service_fn(move |request: hyper::Request<Incoming>| {
         let patience = Patience::of(request.method(), request.uri().path());
-        let mut request = request.map(|body| Body::new(TimedBody::new(body, patience)));
+        // A stream of HTTP/2 ends by itself.
+        let told = (request.version() < Version::HTTP_2).then(|| told.clone());
+        let mut request = request.map(|body| Body::new(TimedBody::new(body, patience, told)));
         request.extensions_mut().insert(peer.clone());
         router.clone().oneshot(request)
     });
@@ -191,7 +197,7 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static
         .max_header_list_size(HEADER_BYTES_MAX)
         .keep_alive_interval(PING_PERIOD)
         .keep_alive_timeout(PING_PATIENCE);
-    let mut served = pin!(builder.serve_connection(TokioIo::new(stream), answer));
+    let mut served = pin!(builder.serve_connection(TokioIo::new(Lingering::new(stream, unread)), answer));
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
         () = async { drop(stopping.wait_for(|s| *s).await) } => {

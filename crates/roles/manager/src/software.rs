@@ -11,6 +11,7 @@ mod advice;
 pub(crate) mod archives;
 mod board;
 mod choices;
+mod newest;
 mod outcome;
 pub(crate) mod record;
 mod removal;
@@ -33,6 +34,7 @@ use crate::{
     tables::{self, settings},
 };
 use record::{Origin, Record, Registration, Standing};
+use removal::Installable;
 use std::{collections::BTreeSet, sync::Arc};
 use weir_model::{AlarmReason, OwnReason, SoftwareState, SourceAllow, source::ALLOW_MAX};
 use weir_operator_api::{
@@ -88,7 +90,7 @@ fn insert(change: &Change<'_>, registration: Registration) -> Result<i64, Refusa
             .into());
     }
     let (standing, queued_ms) = match registration.origin {
-        Origin::Url { .. } => (validating(), Some(change.now_ms)),
+        Origin::Url { .. } => (outcome::validating(None), Some(change.now_ms)),
         Origin::Upload { .. } => {
             let reason = Some((OwnReason::AwaitingUpload.into(), "the file has not been sent yet".to_owned()));
             (Standing { state: SoftwareState::Draft, reason }, None)
@@ -112,12 +114,6 @@ fn insert(change: &Change<'_>, registration: Registration) -> Result<i64, Refusa
     Ok(id)
 }
 
-/// Where a software file stands while it waits for its checks and while they are made.
-fn validating() -> Standing {
-    let reason = Some((OwnReason::Validating.into(), "its checks are being made".to_owned()));
-    Standing { state: SoftwareState::Validating, reason }
-}
-
 /// Begins the checks again.
 pub(crate) async fn validate(app: &Arc<App>, caller: Caller, id: i64) -> Result<SoftwareFile, Problem> {
     app.change(caller, move |change| queue(change, id, "validate")).await?;
@@ -134,7 +130,7 @@ fn queue(change: &Change<'_>, id: i64, verb: &str) -> Result<(), Refusal> {
         _ => {}
     }
     let checks = board::rows(before.is_upload());
-    let after = Record { standing: validating(), checks, queued_ms: Some(change.now_ms), ..before.clone() };
+    let after = Record { standing: outcome::validating(Some(&before.standing)), checks, queued_ms: Some(change.now_ms), ..before.clone() };
     tables::software_files::update(change.tx, &after)?;
     change.software_changed();
     let state = |record: &Record| serde_json::json!({ "state": record.state() });
@@ -150,11 +146,15 @@ fn not_now(record: &Record, why: &str) -> Problem {
 /// Deletes a software file and what the manager keeps of it.
 pub(crate) async fn delete(app: &Arc<App>, caller: Caller, id: i64, removal: SoftwareRemoval) -> Result<(), Problem> {
     let running = removal::running(app);
+    let shelf = Arc::clone(&app.software);
     app.change(caller, move |change| {
         let records = tables::software_files::all(change.tx)?;
         let record = find(&records, id)?;
         if !removal.overrides {
-            removal::admit(record, &records, &running)?;
+            let newest = shelf.newest();
+            let installable = Installable::now(&shelf.archives, newest.as_deref().map(|newest| &newest.images));
+            let unread = |error| Problem::new(Reason::Internal, format!("the archives that are held cannot be read: {error}"));
+            removal::admit(record, &records, &running, &installable.map_err(unread)?)?;
         }
         tables::software_files::delete(change.tx, id)?;
         change.software_changed();
@@ -214,7 +214,7 @@ fn source_allow(tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<SourceAllow>
 
 /// IMAGE_QUARANTINED: the objects it is about, with their texts.
 pub(crate) fn alarms(app: &App) -> Vec<(crate::alarms::Key, String)> {
-    let quarantined = app.software.records().into_iter().filter(|record| record.state() == SoftwareState::Quarantined);
+    let quarantined = app.software.records().into_iter().filter(|record| outcome::is_quarantined(&record.standing));
     let alarm = |record: Arc<Record>| {
         let key = crate::alarms::Key { reason: AlarmReason::ImageQuarantined, device: app.name.clone(), object: named(record.id) };
         let detail = record.standing.reason.as_ref().map_or("", |(_, detail)| detail);

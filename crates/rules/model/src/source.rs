@@ -10,22 +10,108 @@ use std::{
 /// Most networks in the list.
 pub const ALLOW_MAX: usize = 64;
 
+/// Shortest prefix in the list: that of the widest network of private use, 10.0.0.0/8 (RFC 1918) and fc00::/7 (RFC 4193). A wider
+/// one names mostly public addresses, which need no listing, and every box of this network with them.
+pub const PREFIX_MIN_V4: u8 = 8;
+/// As [`PREFIX_MIN_V4`], for IPv6.
+pub const PREFIX_MIN_V6: u8 = 7;
+
 /// Networks that software may be fetched from although they are not public: the setting `software_sources.allow`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SourceAllow(pub Vec<IpNet>);
 
+/// Why a list of networks is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AllowError {
+    /// More than [`ALLOW_MAX`].
+    #[error("at most {ALLOW_MAX} networks are allowed")]
+    TooMany,
+    /// The same network again.
+    #[error("{network} is in the list twice")]
+    Twice {
+        /// Which, from 0.
+        index: usize,
+        /// Without the bits beyond its prefix.
+        network: IpNet,
+    },
+    /// IPv4 addresses written as IPv6 ones, which no IPv6 network admits.
+    #[error("{network} stands for IPv4 addresses")]
+    CarriesV4 {
+        /// Which, from 0.
+        index: usize,
+        /// Without the bits beyond its prefix.
+        network: IpNet,
+    },
+    /// Wider than any private network.
+    #[error("{network} is wider than any private network (/{} for IPv4, /{} for IPv6)", PREFIX_MIN_V4, PREFIX_MIN_V6)]
+    TooWide {
+        /// Which, from 0.
+        index: usize,
+        /// Without the bits beyond its prefix.
+        network: IpNet,
+    },
+}
+
+impl AllowError {
+    /// The network it is about, from 0; none when it is about the list.
+    pub fn index(&self) -> Option<usize> {
+        match *self {
+            Self::TooMany => None,
+            Self::Twice { index, .. } | Self::CarriesV4 { index, .. } | Self::TooWide { index, .. } => Some(index),
+        }
+    }
+
+    /// What to do instead, in the imperative.
+    pub fn next_step(&self) -> &'static str {
+        match self {
+            Self::TooMany => "name the networks your servers are in by fewer prefixes",
+            Self::Twice { .. } => "name each network once",
+            Self::CarriesV4 { .. } => "name the IPv4 network itself",
+            Self::TooWide { .. } => "name the networks your servers are in; public addresses need not be listed",
+        }
+    }
+}
+
 impl SourceAllow {
+    /// A list as an operator gives it; the bits beyond each prefix go.
+    ///
+    /// # Errors
+    /// The first network that may not be in it, unless there are too many.
+    pub fn checked(networks: Vec<IpNet>) -> Result<Self, AllowError> {
+        if networks.len() > ALLOW_MAX {
+            return Err(AllowError::TooMany);
+        }
+        let mut allow = Self(Vec::with_capacity(networks.len()));
+        for (index, network) in networks.iter().map(IpNet::trunc).enumerate() {
+            let prefix_min = if network.addr().is_ipv4() { PREFIX_MIN_V4 } else { PREFIX_MIN_V6 };
+            if network.prefix_len() < prefix_min {
+                return Err(AllowError::TooWide { index, network });
+            }
+            if [MAPPED, NAT64].into_iter().any(|carrier| IpNet::V6(carrier).contains(&network)) {
+                return Err(AllowError::CarriesV4 { index, network });
+            }
+            if allow.0.contains(&network) {
+                return Err(AllowError::Twice { index, network });
+            }
+            allow.0.push(network);
+        }
+        Ok(allow)
+    }
+
     /// Whether a connection to `address` may be made: it is public, or inside an allowed network.
     pub fn admits(&self, address: IpAddr) -> bool {
         self.refusal(address).is_none()
     }
 
     /// Why no connection to `address` may be made: what it is instead of public. An IPv4-mapped address is refused as such, and allowed
-    /// by a network that contains it or the IPv4 address in it.
+    /// by a network that contains the IPv4 address in it; no IPv6 network allows an address that reaches an IPv4 one (RFC 6052 section
+    /// 3.1: the well-known prefix stands for public addresses alone).
     pub fn refusal(&self, address: IpAddr) -> Option<&'static str> {
         let plain = address.to_canonical();
-        if self.0.iter().any(|network| network.contains(&address) || network.contains(&plain)) { None } else { special_use(address) }
+        let is_translated = IpNet::V6(NAT64).contains(&plain);
+        let is_listed = !is_translated && self.0.iter().any(|network| network.contains(&plain));
+        if is_listed { None } else { special_use(address) }
     }
 }
 
@@ -62,7 +148,7 @@ const SPECIAL_V4: [(Ipv4Net, &str); 15] = [
 const SPECIAL_V6: [(Ipv6Net, &str); 16] = [
     (Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128), "unspecified (RFC 4291)"),
     (Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128), "loopback (RFC 4291)"),
-    (Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96), "IPv4-mapped (RFC 4291)"),
+    (MAPPED, "IPv4-mapped (RFC 4291)"),
     (Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 96), "IPv4-compatible (RFC 4291)"),
     (v6([0x64, 0xff9b, 1, 0], 48), "for local translation (RFC 8215)"),
     (v6([0x100, 0, 0, 0], 64), "discarded (RFC 6666)"),
@@ -80,6 +166,9 @@ const SPECIAL_V6: [(Ipv6Net, &str); 16] = [
 
 /// The only part of IPv6 that is allocated as global unicast (IANA IPv6 Address Space).
 const GLOBAL_UNICAST_V6: Ipv6Net = v6([0x2000, 0, 0, 0], 3);
+
+/// RFC 4291 section 2.5.5.2: the last 32 bits are an IPv4 address.
+const MAPPED: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96);
 
 /// RFC 6052 section 2.1: the well-known prefix, whose last 32 bits are the IPv4 address that is reached.
 const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0], 96);
@@ -197,105 +286,4 @@ impl fmt::Display for FetchReason {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn refusal(allow: &str, address: &str) -> Option<&'static str> {
-        let allow = SourceAllow(allow.split_whitespace().map(|network| network.parse().unwrap()).collect());
-        let address = address.parse().unwrap();
-        assert_eq!(allow.admits(address), allow.refusal(address).is_none());
-        allow.refusal(address)
-    }
-
-    #[test]
-    fn only_public_addresses_are_admitted() {
-        let public = "1.0.0.0 8.8.8.8 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.0 169.253.255.255 169.255.0.0 \
-            172.15.255.255 172.32.0.0 191.255.255.255 192.0.1.0 192.0.3.0 192.88.98.255 192.88.100.0 192.167.255.255 192.169.0.0 \
-            198.17.255.255 198.20.0.0 198.51.99.255 198.51.101.0 203.0.112.255 203.0.114.0 223.255.255.255 \
-            2000:: 2001:200:: 2001:db7:ffff:: 2001:db9:: 2003:: 2606:4700::1111 2a00:1450::1 3ffe:ffff:: 3fff:1000:: 64:ff9b::808:808";
-        for address in public.split_whitespace() {
-            assert_eq!(refusal("", address), None, "{address}");
-        }
-        let table = [
-            ("this network", "0.0.0.0 0.255.255.255 64:ff9b:: 64:ff9b::0.1.2.3"),
-            ("private", "10.0.0.0 10.255.255.255 172.16.0.0 172.31.255.255 192.168.0.0 192.168.255.255 64:ff9b::10.1.2.3"),
-            ("carrier", "100.64.0.0 100.127.255.255"),
-            ("loopback", "127.0.0.0 127.0.0.1 127.255.255.255 ::1 64:ff9b::7f00:1"),
-            ("link-local", "169.254.0.0 169.254.169.254 169.254.255.255 fe80:: fe80::1 febf:ffff:: 64:ff9b::169.254.169.254"),
-            ("protocols", "192.0.0.0 192.0.0.255 2001:1::1 2001:2::1 2001:20::1 2001:1ff:ffff::"),
-            ("documentation", "192.0.2.1 198.51.100.1 203.0.113.255 2001:db8:: 2001:db8:ffff:: 3fff:: 3fff:fff:ffff::"),
-            ("6to4", "192.88.99.1 2002:: 2002:808:808::1 2002:ffff:ffff::"),
-            ("benchmarks", "198.18.0.0 198.19.255.255"),
-            ("multicast", "224.0.0.0 239.255.255.255 ff00:: ff02::1 ffff:ffff::"),
-            ("reserved or broadcast", "240.0.0.0 255.255.255.254 255.255.255.255"),
-            ("unspecified", "::"),
-            ("IPv4-mapped", "::ffff:0:0 ::ffff:127.0.0.1 ::ffff:8.8.8.8"),
-            ("IPv4-compatible", "::2 ::127.0.0.1 ::8.8.8.8"),
-            ("local translation", "64:ff9b:1::1 64:ff9b:1:ffff::10.0.0.1"),
-            ("discarded", "100:: 100::1"),
-            ("Teredo", "2001:: 2001:0:1::1"),
-            ("segment routing", "5f00::1"),
-            ("unique local", "fc00:: fd00::1 fdff:ffff::"),
-            ("site-local", "fec0:: feff:ffff::"),
-            ("not allocated", "::ffff:0:0:1 64:ff9a:: 64:ff9b:0:1:: 100:0:0:1:: 1fff:ffff:: 4000:: fe00:: fbff::"),
-        ];
-        for (word, addresses) in table {
-            for address in addresses.split_whitespace() {
-                let found = refusal("", address);
-                assert!(found.is_some_and(|found| found.contains(word)), "{address}: {found:?}, not {word}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_allowed_network_admits_its_addresses_and_no_others() {
-        assert_eq!(refusal("127.0.0.0/8", "127.0.0.1"), None);
-        assert_eq!(refusal("127.0.0.0/8", "::ffff:127.0.0.1"), None);
-        assert_eq!(refusal("::ffff:7f00:0/104", "::ffff:127.0.0.1"), None);
-        assert_eq!(refusal("10.0.0.0/24 fd00::/64", "fd00::7"), None);
-        for address in ["::1", "127.0.0.2", "10.0.0.1", "::127.0.0.1", "64:ff9b::127.0.0.1", "::ffff:8.8.8.8"] {
-            assert!(refusal("127.0.0.1/32", address).is_some(), "{address}");
-        }
-        assert!(refusal("::ffff:7f00:0/104", "127.0.0.1").is_some(), "the mapped form does not allow the plain one");
-    }
-
-    proptest! {
-        #[test]
-        fn a_mapped_address_is_public_to_nobody(bits: u32) {
-            let address = IpAddr::V6(Ipv4Addr::from_bits(bits).to_ipv6_mapped());
-            prop_assert_eq!(SourceAllow::default().refusal(address), Some("IPv4-mapped (RFC 4291)"));
-        }
-
-        #[test]
-        fn a_translated_address_is_judged_as_what_it_reaches(bits: u32) {
-            let plain = Ipv4Addr::from_bits(bits);
-            let translated = Ipv6Addr::from_bits((0x64_ff9b_u128 << 96) | u128::from(bits));
-            let allow = SourceAllow::default();
-            prop_assert_eq!(allow.refusal(IpAddr::V6(translated)), allow.refusal(IpAddr::V4(plain)));
-        }
-
-        #[test]
-        fn what_the_standard_library_calls_special_is_refused(bits: u32, wide: u128) {
-            let (four, six) = (Ipv4Addr::from_bits(bits), Ipv6Addr::from_bits(wide));
-            let allow = SourceAllow::default();
-            if four.is_private() || four.is_loopback() || four.is_link_local() || four.is_multicast() || four.is_broadcast()
-                || four.is_documentation() || four.is_unspecified()
-            {
-                prop_assert!(!allow.admits(IpAddr::V4(four)));
-            }
-            if six.is_multicast() || six.is_unique_local() || six.is_unicast_link_local() {
-                prop_assert!(!allow.admits(IpAddr::V6(six)));
-            }
-        }
-
-        #[test]
-        fn a_single_address_can_be_allowed(bits: u32, other: u32) {
-            let allow = SourceAllow(vec![IpNet::from(IpAddr::V4(Ipv4Addr::from_bits(bits)))]);
-            prop_assert!(allow.admits(IpAddr::V4(Ipv4Addr::from_bits(bits))));
-            let other = Ipv4Addr::from_bits(other);
-            prop_assume!(other.to_bits() != bits);
-            prop_assert_eq!(allow.admits(IpAddr::V4(other)), special_use_v4(other).is_none());
-        }
-    }
-}
+mod tests;

@@ -30,7 +30,7 @@ pub(crate) enum ReleaseVerb {
     /// Sign the change that waits with keys from elsewhere; it is published when nothing lacks any more
     Sign {
         #[command(flatten)]
-        at: At,
+        at: Signing,
         /// A private key (PEM) beside those of the directory; may be given again
         #[arg(long, value_name = "FILE")]
         key: Vec<PathBuf>,
@@ -48,7 +48,7 @@ pub(crate) enum ReleaseVerb {
     /// Take a release off the list: whoever has seen the new list installs it never again
     Delist {
         #[command(flatten)]
-        at: At,
+        at: Signing,
         /// The release, such as 1.1.0-b1
         release: Version,
         /// Its architecture
@@ -58,14 +58,14 @@ pub(crate) enum ReleaseVerb {
     /// Raise the security floor: every release below it goes off the list, and none is listed again
     Floor {
         #[command(flatten)]
-        at: At,
+        at: Signing,
         /// The lowest version that may be installed
         floor: Version,
     },
     /// Sign everything but the root again for another year
     Renew {
         #[command(flatten)]
-        at: At,
+        at: Signing,
     },
     /// Make the next root: other keys, or only another ten years
     Rotate(RotateArgs),
@@ -77,6 +77,17 @@ pub(crate) struct At {
     /// The release directory
     #[arg(long, value_name = "DIR")]
     pub(crate) directory: PathBuf,
+}
+
+/// Which release directory, by what time.
+#[derive(Args)]
+pub(crate) struct Signing {
+    /// The release directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Sign although the clock is after the end of what is published: nobody renewed in time, and the clock is right
+    #[arg(long)]
+    pub(crate) force_clock: bool,
 }
 
 #[derive(Args)]
@@ -97,7 +108,7 @@ pub(crate) struct KeygenArgs {
 #[derive(Args)]
 pub(crate) struct BuildArgs {
     #[command(flatten)]
-    pub(crate) at: At,
+    pub(crate) at: Signing,
     /// The worker to pack: a `weir` program
     #[arg(long, value_name = "PATH")]
     pub(crate) program: PathBuf,
@@ -116,6 +127,9 @@ pub(crate) struct BuildArgs {
     /// What an operator should know
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) notes: String,
+    /// List it instead of another image of the same version, whose archives install no more then
+    #[arg(long)]
+    pub(crate) replace: bool,
     /// Compress little: for archives that are thrown away
     #[arg(long)]
     pub(crate) quick: bool,
@@ -168,7 +182,7 @@ pub(crate) struct VerifyArgs {
 #[derive(Args)]
 pub(crate) struct RotateArgs {
     #[command(flatten)]
-    pub(crate) at: At,
+    pub(crate) at: Signing,
     /// Whose keys change; may be given again; absent: only the expiry of the root is new
     #[arg(long, value_enum, value_name = "ROLE")]
     pub(crate) role: Vec<RoleName>,
@@ -254,6 +268,9 @@ mod tests {
             "verify a.weir --root r --version 1.0.0.b.1 --arch x86_64",
             "delist --directory d 1.0.0-b1",
             "floor --directory d 1.0.0-b1",
+            "build --directory d --program p --replace --force-clock",
+            "renew --directory d --force-clock",
+            "rotate --directory d --force-clock",
             "rotate --directory d",
             "rotate --directory d --role root --role targets --new-key --remove abc --threshold 2",
         ] {
@@ -271,6 +288,8 @@ mod tests {
             "show a.weir --directory d",
             "verify a.weir",
             "rotate --directory d --new-key",
+            "discard --directory d --force-clock",
+            "pack --directory d --version 1.0.0-b1 --replace",
         ] {
             assert!(!typed(line), "{line}");
         }

@@ -4,28 +4,34 @@ mod root;
 
 use crate::{cli::InstallArgs, commands::Misconfigured, output, worker::device::Device};
 use anyhow::Context;
+use root::Trusted;
 pub(crate) use root::keep as keep_root;
 use std::path::Path;
 use weir_model::version;
-use weir_release::{Archive, Expected, Invalid, verify_from};
+use weir_release::{Expected, Invalid};
 use weir_slots::{DataDirectory, FileSystem, Image, ImageFile, InstallError, Installed, PROGRAM};
 
 /// Installs in the data directory of a device that has its device.toml.
 pub(super) fn run(format: crate::cli::Format, arguments: &InstallArgs) -> anyhow::Result<()> {
     let device = Device::read(&arguments.data)?;
     let data = DataDirectory::new(&arguments.data);
-    if let Some(file) = &arguments.release_root {
-        keep_root(&arguments.data, &root::read(file)?)?;
+    let offered = arguments.release_root.as_deref().map(root::read).transpose()?;
+    if let Some(root) = &offered {
+        root::judge(&arguments.data, root)?;
     }
     let staging = Staging::new(&arguments.data)?;
     let image = match &arguments.archive {
-        Some(archive) => of_archive(archive, &root::of(arguments)?, &staging)?,
+        Some(archive) => of_archive(archive, &root::trusted(arguments, offered.as_deref())?, &staging)?,
         None => of_this_program(&staging)?,
     };
-    let offered = image.slot().version.clone();
+    // Only a root whose archive was proven is kept.
+    if let Some(root) = &offered {
+        keep_root(&arguments.data, root)?;
+    }
+    let version = image.slot().version.clone();
     let installed = weir_slots::install(&mut FileSystem, &data, &image).map_err(|error| match error {
         InstallError::OtherVersion { installed, .. } => {
-            let text = format!("{} runs version {installed}, this is {offered}; a device changes version by its software update, which this version does not have yet", device.name);
+            let text = format!("{} runs version {installed}, this is {version}; a device changes version by its software update, which this version does not have yet", device.name);
             anyhow::Error::from(Misconfigured(text))
         }
         other => other.into(),
@@ -36,8 +42,8 @@ pub(super) fn run(format: crate::cli::Format, arguments: &InstallArgs) -> anyhow
         Installed::Unchanged => "was installed already",
         Installed::Replaced { .. } => "replaced another build of the same version; restart the keeper to run it",
     };
-    let done = serde_json::json!({ "device": device.name, "version": offered, "slot": image.slot().name });
-    output::print(format, &done, |_| format!("{offered} {what} in {}", arguments.data.display()))
+    let done = serde_json::json!({ "device": device.name, "version": version, "slot": image.slot().name });
+    output::print(format, &done, |_| format!("{version} {what} in {}", arguments.data.display()))
 }
 
 /// A directory beside the slots, on their file system so that files are linked; it goes when this is dropped.
@@ -58,8 +64,8 @@ fn of_this_program(staging: &Staging) -> anyhow::Result<Image> {
     Ok(Image::measure(version(), vec![ImageFile { path: PROGRAM.into(), source: copy }])?)
 }
 
-/// The image of an archive, verified from `root` for this machine and unpacked.
-fn of_archive(path: &Path, root: &[u8], staging: &Staging) -> anyhow::Result<Image> {
+/// The image of an archive, verified for this machine by everything that is trusted, and unpacked.
+fn of_archive(path: &Path, trusted: &Trusted, staging: &Staging) -> anyhow::Result<Image> {
     if let Err(error) = std::fs::metadata(path) {
         return Err(Misconfigured(format!("cannot read the archive {}: {error}", path.display())).into());
     }
@@ -69,8 +75,7 @@ fn of_archive(path: &Path, root: &[u8], staging: &Staging) -> anyhow::Result<Ima
         anyhow::Error::from(invalid)
             .context(format!("{} may not be installed ({reason}); every check: weir release verify FILE --root FILE", path.display()))
     };
-    let archive = Archive::open(path).map_err(|error| refused(error.into()))?;
-    let verified = verify_from(root, archive, &expected, weir_clock::wall_seconds()).map_err(refused)?;
+    let verified = trusted.verify(path, &expected, weir_clock::wall_seconds()).map_err(refused)?;
     let tree = staging.0.path().join("image");
     verified.unpack(&tree).with_context(|| format!("unpack {}", path.display()))?;
     Ok(Image::of_tree(&tree, verified.release.manifest)?)

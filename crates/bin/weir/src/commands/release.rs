@@ -8,7 +8,7 @@ mod show;
 mod verify;
 
 use crate::{
-    cli::{Format, ReleaseVerb},
+    cli::{Format, ReleaseVerb, Signing},
     commands::Misconfigured,
     output,
 };
@@ -21,19 +21,24 @@ pub(super) fn run(format: Format, verb: ReleaseVerb) -> anyhow::Result<()> {
         ReleaseVerb::Describe => describe::run(format),
         ReleaseVerb::Build(arguments) => build::run(format, &arguments),
         ReleaseVerb::Pack(arguments) => build::pack(format, &arguments),
-        ReleaseVerb::Sign { at, key } => publish::sign(format, &at.directory, &key),
+        ReleaseVerb::Sign { at, key } => publish::sign(format, &at, &key),
         ReleaseVerb::Discard { at } => publish::discard(format, &at.directory),
         ReleaseVerb::Show(arguments) => show::run(format, &arguments),
         ReleaseVerb::Verify(arguments) => verify::run(format, &arguments),
-        ReleaseVerb::Delist { at, release, arch } => publish::delist(format, &at.directory, release, &arch),
-        ReleaseVerb::Floor { at, floor } => publish::floor(format, &at.directory, floor),
-        ReleaseVerb::Renew { at } => publish::renew(format, &at.directory),
+        ReleaseVerb::Delist { at, release, arch } => publish::delist(format, &at, release, &arch),
+        ReleaseVerb::Floor { at, floor } => publish::floor(format, &at, floor),
+        ReleaseVerb::Renew { at } => publish::renew(format, &at),
         ReleaseVerb::Rotate(arguments) => keys::rotate(format, &arguments),
     }
 }
 
 fn open(directory: &Path) -> anyhow::Result<ReleaseDirectory> {
     ReleaseDirectory::open(directory).map_err(|error| explain(error, directory))
+}
+
+fn open_to_sign(at: &Signing) -> anyhow::Result<ReleaseDirectory> {
+    let directory = open(&at.directory)?;
+    Ok(if at.force_clock { directory.forcing_clock() } else { directory })
 }
 
 /// The error with what to do next, where something outside must be changed first.
@@ -45,8 +50,20 @@ pub(crate) fn explain(error: PublishError, directory: &Path) -> anyhow::Error {
         PublishError::Pending => format!("weir release sign --directory {dir} --key FILE, or weir release discard --directory {dir}"),
         PublishError::NothingPending => format!("see what is published: weir release show --directory {dir}"),
         PublishError::ClockBehind { now, signed_at } => {
-            format!("it is {} here, the newest signature is of {}", output::time(now * 1000), output::time(signed_at * 1000))
+            let (now, signed_at) = (output::time(now * 1000), output::time(signed_at * 1000));
+            format!(
+                "it is {now} here, the newest signature is of {signed_at}; if that was signed by a wrong clock, replace the key that signed it: weir release rotate --directory {dir} --role timestamp --role snapshot --new-key --remove ID"
+            )
         }
+        PublishError::ClockAhead { now, expires } => {
+            let (now, expires) = (output::time(now * 1000), output::time(expires * 1000));
+            format!(
+                "it is {now} here, what is published ended {expires}; set the clock right, or if it is right: weir release renew --directory {dir} --force-clock"
+            )
+        }
+        PublishError::Replaces(_) => "give this build another version, or list it instead with --replace".to_owned(),
+        PublishError::NotEmpty(_) => "choose another place; nothing was made there".to_owned(),
+        PublishError::OtherRoot(_) => format!("remove it, if nobody was given it, with weir release discard --directory {dir}"),
         PublishError::NotListed(_) => format!("see what is listed: weir release show --directory {dir}"),
         PublishError::NoKey { .. } => format!("see the keys: weir release show --directory {dir}"),
         PublishError::Disk(disk) => {

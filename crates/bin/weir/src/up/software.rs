@@ -5,7 +5,7 @@ use crate::api_client::ApiClient;
 use anyhow::{Context, bail};
 use ipnet::{IpNet, Ipv4Net};
 use std::{net::Ipv4Addr, path::Path, sync::Arc, time::Duration};
-use weir_model::SoftwareState;
+use weir_model::{DownloadMethod, SoftwareState};
 use weir_operator_api::{SoftwareFile, SoftwareFileRequest, SoftwareSource, SoftwareSources, paths};
 use weir_release::Listed;
 
@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Prefix of the network's own addresses: software of this machine's servers may come from there.
 const OWN_PREFIX: u8 = 24;
 /// How its own software files are told from an operator's.
-const COMMENT: &str = "the build that `weir up` started";
+const COMMENT: &str = "the build that weir up started";
 
 /// Makes this program a software file that is ready; what earlier builds left goes. The network's own addresses become a
 /// source of software when there is neither a source nor a software file yet.
@@ -30,8 +30,7 @@ pub(crate) async fn offer(api: &ApiClient, keys: Arc<Keys>, own: Arc<OwnRelease>
         allow(api, network).await?;
     }
     let same = |file: &&SoftwareFile| file.release.as_ref().is_some_and(|release| release.image_sha256 == listed.sha256.to_string());
-    let usable = |file: &&SoftwareFile| matches!(file.state, SoftwareState::Ready | SoftwareState::Validating | SoftwareState::Verified);
-    let id = match files.iter().filter(same).find(usable) {
+    let id = match files.iter().filter(same).find(|file| is_usable(file)) {
         Some(file) => file.id,
         None => register(api, keys, own, &listed, scratch).await?,
     };
@@ -59,6 +58,15 @@ async fn register(api: &ApiClient, keys: Arc<Keys>, own: Arc<OwnRelease>, listed
     let path = format!("{}/{}/archive", paths::SOFTWARE_FILES, made.id);
     let _: SoftwareFile = api.upload(&path, &archive, |_| {}).await.context("send this program's release to the manager")?;
     Ok(made.id)
+}
+
+/// Whether a software file of this program's image can be had ready. One that an operator pre-positions rests before that.
+fn is_usable(file: &SoftwareFile) -> bool {
+    match file.state {
+        SoftwareState::Ready => true,
+        SoftwareState::Validating => file.method != DownloadMethod::PrepositionedOnly,
+        _ => false,
+    }
 }
 
 /// Waits until a software file is ready.
@@ -92,4 +100,39 @@ async fn clear(api: &ApiClient, keep: i64) -> anyhow::Result<()> {
 fn is_left(file: &SoftwareFile) -> bool {
     let own = file.comment == COMMENT && matches!(file.source, SoftwareSource::Upload { .. });
     own && matches!(file.state, SoftwareState::Draft | SoftwareState::Invalid | SoftwareState::Withdrawn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn file(state: SoftwareState, method: DownloadMethod) -> SoftwareFile {
+        let file = json!({
+            "id": 1, "source": {"kind": "upload", "file_name": "a.weir"}, "version": null, "bytes": null, "auto_reload": true,
+            "method": method, "comment": "", "state": state, "reason": null, "checks": [], "progress": null, "release": null,
+            "created_ms": 0, "created_by": "cli", "validated_ms": null,
+        });
+        serde_json::from_value(file).expect("a software file")
+    }
+
+    #[test]
+    fn only_what_is_or_becomes_ready_is_waited_for() {
+        use {DownloadMethod::*, SoftwareState::*};
+        for (state, method, expected) in [
+            (Ready, Default, true),
+            (Ready, PrepositionedOnly, true),
+            (Validating, Default, true),
+            (Validating, DirectDownloadOnly, true),
+            (Validating, PrepositionedOnly, false),
+            (Verified, PrepositionedOnly, false),
+            (Verified, Default, false),
+            (Draft, Default, false),
+            (Invalid, Default, false),
+            (Quarantined, Default, false),
+            (Withdrawn, Default, false),
+        ] {
+            assert_eq!(is_usable(&file(state, method)), expected, "{state} {method:?}");
+        }
+    }
 }

@@ -73,6 +73,7 @@ impl Recorded {
         fs::create_dir(root).expect("directory");
         let by_number: BTreeMap<u64, &Vec<u8>> = live.values().map(|(number, bytes)| (*number, bytes)).collect();
         let back = names.iter().filter(|(path, _)| loss == Loss::Removals && !live.contains_key(*path));
+        let mut made = BTreeMap::new();
         for (path, (number, bytes_then)) in if loss == Loss::Unsynced { names } else { live }.iter().chain(back) {
             let bytes = by_number.get(number).map_or(bytes_then, |bytes| *bytes);
             let kept = match (loss, synced.get(number)) {
@@ -81,7 +82,11 @@ impl Recorded {
                 (_, Some(synced)) => synced,
                 (_, None) => &bytes[..bytes.len() / 2].to_vec(),
             };
-            fs::write(path, kept).expect("file");
+            // Two names of one file stay that.
+            match made.insert(*number, path) {
+                Some(other) => fs::hard_link(other, path).expect("linked"),
+                None => fs::write(path, kept).expect("file"),
+            }
         }
     }
 

@@ -30,7 +30,7 @@ async fn a_file_comes_whole() {
     assert_eq!(fetched.chain, [server.url("/weir.weir?...")]);
     assert_eq!(ran.found(SoftwareCheck::Resolve), Some("127.0.0.1"));
     assert_eq!(ran.found(SoftwareCheck::Connect), Some(format!("{}, without TLS", server.address).as_str()));
-    assert_eq!(ran.found(SoftwareCheck::Redirects), Some("none"));
+    assert_eq!(ran.found(SoftwareCheck::Redirects), Some("no redirect"));
     assert!(ran.found(SoftwareCheck::Download).is_some_and(|found| found.starts_with("700000 bytes in ")));
     assert_eq!(ran.found(SoftwareCheck::Size), Some("700000 bytes, as stated"));
     assert_eq!(ran.progress.first(), Some(&(0, Some(700_000))));

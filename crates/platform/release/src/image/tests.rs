@@ -119,3 +119,28 @@ fn cut_or_damaged_it_is_refused() {
         assert!(check(damaged.as_slice(), None).is_err(), "{at}");
     }
 }
+
+/// Gives `whole` and then fails as a disk does.
+struct Failing(io::Cursor<Vec<u8>>);
+
+impl Read for Failing {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(into)? {
+            0 => Err(io::Error::from_raw_os_error(5)),
+            read => Ok(read),
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_fails_says_nothing_about_the_image() {
+    let publisher = publisher();
+    let manifest = manifest(&publisher, &[]);
+    let whole = image(&[("MANIFEST", &manifest.to_bytes()), ("weir", b"abc")]);
+    for keep in [0, 3, whole.len() / 2, whole.len() - 1] {
+        let error = check(Failing(io::Cursor::new(whole[..keep].to_vec())), None).expect_err("fails");
+        assert_eq!(crate::Invalid::from(error).reason(), weir_model::InvalidReason::Unreadable, "{keep}");
+        let cut = check(&whole[..keep], None).expect_err("cut");
+        assert_eq!(crate::Invalid::from(cut).reason(), weir_model::InvalidReason::ManifestMalformed, "{keep}");
+    }
+}

@@ -1,12 +1,12 @@
 //! How a release directory changes: edit, sign, wait or publish.
 
-use super::{Lacking, PublishError, Published, ReleaseDirectory, failed};
+use super::{Lacking, PublishError, Published, ReleaseDirectory, disk, failed};
 use crate::{
     document,
     expiry::{self, METADATA_LIFE, SIGNED_AT},
     keys::SigningKey,
     listing::Listing,
-    lock::{self, Lock},
+    lock::Lock,
     metadata::MetadataSet,
     tuf::{self, MetadataError, Role},
 };
@@ -14,10 +14,8 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs, io,
     num::NonZeroU64,
-    path::Path,
 };
 use tough::schema::{Metafile, Role as TufRole, Root, Signed, Snapshot, Targets, Timestamp};
-use weir_slots::durable_write;
 
 /// Why there is a root to sign with.
 const HAS_ROOT: &str = "the first draft has a root, and later ones change what has one";
@@ -39,38 +37,51 @@ pub(super) struct Draft {
 
 impl ReleaseDirectory {
     pub(super) fn current(&self) -> Result<Current, PublishError> {
-        let folder = self.folder("metadata");
-        let read = |name: &str| fs::read(folder.join(name)).map_err(failed("read", &folder.join(name)));
-        let roots = self.roots()?;
-        let newest = roots.last_key_value().map(|(_, body)| body.as_slice());
-        let root = document::parse(newest.ok_or(MetadataError::Missing { role: Role::Root })?, Role::Root)?;
-        let timestamp_bytes = read("timestamp.json")?;
-        let timestamp: Signed<Timestamp> = document::parse(&timestamp_bytes, Role::Timestamp)?;
-        let snapshot_version = pointed_at(&timestamp.signed.meta, Role::Snapshot)?;
-        let snapshot_bytes = read(&format!("{snapshot_version}.snapshot.json"))?;
-        let snapshot: Signed<Snapshot> = document::parse(&snapshot_bytes, Role::Snapshot)?;
-        let targets_version = pointed_at(&snapshot.signed.meta, Role::Targets)?;
-        let targets_bytes = read(&format!("{targets_version}.targets.json"))?;
-        let targets = document::parse(&targets_bytes, Role::Targets)?;
-        let set = MetadataSet {
-            roots,
-            timestamp: timestamp_bytes,
-            snapshot: (snapshot_version, snapshot_bytes),
-            targets: (targets_version, targets_bytes),
+        let mut set = match self.publishing()? {
+            Some(set) => set,
+            None => self.on_disk()?,
         };
+        let parse = |body: &[u8]| document::parse::<Root>(body, Role::Root);
+        let timestamp = document::parse(&set.timestamp, Role::Timestamp)?;
+        let snapshot = document::parse(&set.snapshot.1, Role::Snapshot)?;
+        let targets = document::parse(&set.targets.1, Role::Targets)?;
+        // The newest root the rest goes with: one after it was left by a change that was cut off.
+        let goes_with = |root: &Root| {
+            document::verify(&timestamp, root, Role::Timestamp).is_ok()
+                && document::verify(&snapshot, root, Role::Snapshot).is_ok()
+                && document::verify(&targets, root, Role::Targets).is_ok()
+        };
+        let newest = set.roots.iter().rev().find(|(_, body)| parse(body).is_ok_and(|root| goes_with(&root.signed)));
+        if let Some(newest) = newest.map(|(version, _)| *version) {
+            set.roots.retain(|version, _| *version <= newest);
+        }
+        let root = parse(set.newest_root().1)?;
         Ok(Current { set, root, targets, timestamp, snapshot })
     }
 
-    /// Every published root, by version. They only become more, so nobody needs to hold the lock.
-    pub(super) fn roots(&self) -> Result<BTreeMap<u64, Vec<u8>>, PublishError> {
+    /// What is in `metadata/`, with every root that is there.
+    fn on_disk(&self) -> Result<MetadataSet, PublishError> {
         let folder = self.folder("metadata");
+        let read = |name: &str| fs::read(folder.join(name)).map_err(failed("read", &folder.join(name)));
+        let timestamp = read("timestamp.json")?;
+        let pointing: Signed<Timestamp> = document::parse(&timestamp, Role::Timestamp)?;
+        let version = pointed_at(&pointing.signed.meta, Role::Snapshot)?;
+        let snapshot = (version, read(&format!("{version}.snapshot.json"))?);
+        let pointing: Signed<Snapshot> = document::parse(&snapshot.1, Role::Snapshot)?;
+        let version = pointed_at(&pointing.signed.meta, Role::Targets)?;
+        let targets = (version, read(&format!("{version}.targets.json"))?);
+        Ok(MetadataSet { roots: self.roots()?, timestamp, snapshot, targets })
+    }
+
+    /// Every root in `metadata/`, by version.
+    fn roots(&self) -> Result<BTreeMap<u64, Vec<u8>>, PublishError> {
         let mut roots = BTreeMap::new();
         loop {
             let version = roots.len() as u64 + 1;
-            let path = folder.join(format!("{version}.root.json"));
+            let path = self.root_file(version);
             match fs::read(&path) {
                 Ok(body) => roots.insert(version, body),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(roots),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && version > 1 => return Ok(roots),
                 Err(error) => return Err(failed("read", &path)(error)),
             };
         }
@@ -89,7 +100,7 @@ impl ReleaseDirectory {
         now: u64,
         edit: impl FnOnce(&mut Root, &mut Listing) -> Result<(), PublishError>,
     ) -> Result<Published, PublishError> {
-        self.change_held(now, &lock::hold(&self.dir)?, edit)
+        self.change_held(now, &self.hold()?, edit)
     }
 
     /// As [`Self::change`], by whoever holds the lock.
@@ -99,7 +110,7 @@ impl ReleaseDirectory {
         held: &Lock,
         edit: impl FnOnce(&mut Root, &mut Listing) -> Result<(), PublishError>,
     ) -> Result<Published, PublishError> {
-        if self.folder("staged").join("targets.json").exists() {
+        if self.staged()?.is_some() {
             return Err(PublishError::Pending);
         }
         let current = self.current()?;
@@ -117,28 +128,26 @@ impl ReleaseDirectory {
     /// # Errors
     /// [`PublishError`].
     pub fn sign(&self, keys: Vec<SigningKey>, now: u64) -> Result<Published, PublishError> {
-        let held = lock::hold(&self.dir)?;
+        let held = self.hold()?;
         let draft = self.staged()?.ok_or(PublishError::NothingPending)?;
         self.finish(Some(&self.current()?), draft, keys, now, &held)
     }
 
-    /// Throws the waiting change away.
+    /// Throws the waiting change away, with the image it would list and a root it left unpublished.
     ///
     /// # Errors
     /// [`PublishError`].
     pub fn discard(&self) -> Result<(), PublishError> {
-        let held = lock::hold(&self.dir)?;
-        self.clear_staged(&held)
+        let held = self.hold()?;
+        self.clear_staged(&held)?;
+        self.remove_unpublished_roots(self.current()?.root.signed.version.get(), &held)?;
+        self.settle_images(&held)
     }
 
-    fn clear_staged(&self, _held: &Lock) -> Result<(), PublishError> {
+    pub(super) fn clear_staged(&self, _held: &Lock) -> Result<(), PublishError> {
         // The targets say that a change waits, so they go last.
         for name in ["root.json", "targets.json"] {
-            let path = self.folder("staged").join(name);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("remove", &path)(error)),
-                _ => {}
-            }
+            disk::remove(&self.folder("staged").join(name))?;
         }
         Ok(())
     }
@@ -152,8 +161,13 @@ impl ReleaseDirectory {
         now: u64,
         held: &Lock,
     ) -> Result<Published, PublishError> {
-        if let Some(signed_at) = current.map(|current| tuf::signed_at(&current.timestamp)).transpose()?.filter(|at| now < *at) {
-            return Err(PublishError::ClockBehind { now, signed_at });
+        if let Some(root) = &mut draft.root {
+            let there = self.join_signatures(root)?;
+            let published = current.is_some_and(|current| root.signed.version <= current.root.signed.version);
+            draft.root = draft.root.take().filter(|_| !(there && published));
+        }
+        if let Some(current) = current {
+            self.check_clock(current, draft.root.as_ref().map(|root| &root.signed), now)?;
         }
         let mut keys = self.keys()?;
         keys.extend(more);
@@ -170,32 +184,45 @@ impl ReleaseDirectory {
         };
         let version = timestamp.signed.version.get();
         let set = assemble(current, &draft, &snapshot, &timestamp);
-        let trusted = current.map_or_else(|| set.newest_root(), |current| current.set.newest_root());
-        MetadataSet::parse(&set.to_bytes())?;
-        tuf::verify(trusted.1, &set, current.map(|current| &current.set), &self.dir)?;
-        self.write(&set, held)?;
+        self.judge(&set, current, now)?;
+        self.publish(&set, held)?;
         Ok(Published::Version(version))
+    }
+
+    /// Whether every store takes `set`: one that knows what is published now, and one that knows the first root only.
+    fn judge(&self, set: &MetadataSet, current: Option<&Current>, now: u64) -> Result<(), PublishError> {
+        MetadataSet::parse(&set.to_bytes())?;
+        let known = current.map_or(set, |current| &current.set);
+        let trusted = tuf::verify(known.newest_root().1, set, current.map(|current| &current.set), &self.dir)?;
+        trusted.check_expiry(now)?;
+        Listing::read(&trusted.repository.targets().signed)?;
+        let first = set.roots.values().next().expect("a set has a root");
+        tuf::verify(first, set, None, &self.dir)?;
+        Ok(())
+    }
+
+    /// Whether this is a time to sign at: not before the newest signature, except with other keys for timestamps, at which
+    /// stores begin again too; and not after the end of what is published unless that is forced.
+    pub(super) fn check_clock(&self, current: &Current, root: Option<&Root>, now: u64) -> Result<(), PublishError> {
+        let signed_at = tuf::signed_at(&current.timestamp)?;
+        let keys = |root: &Root| root.roles.get(&Role::Timestamp.tuf()).map(|role| role.keyids.clone());
+        let same_keys = root.is_none_or(|root| keys(root) == keys(&current.root.signed));
+        if now < signed_at && same_keys {
+            return Err(PublishError::ClockBehind { now, signed_at });
+        }
+        let expires = expiry::seconds(current.timestamp.signed.expires);
+        if now > expires && !self.force_clock {
+            return Err(PublishError::ClockAhead { now, expires });
+        }
+        Ok(())
     }
 
     fn stage(&self, draft: &Draft) -> Result<(), PublishError> {
         let staged = self.folder("staged");
         if let Some(root) = &draft.root {
-            durable_write(&staged.join("root.json"), &document::bytes(root))?;
+            disk::write(&staged.join("root.json"), &document::bytes(root))?;
         }
-        Ok(durable_write(&staged.join("targets.json"), &document::bytes(&draft.targets))?)
-    }
-
-    /// Makes `set` what is published: the timestamp, which points at the rest, goes last.
-    fn write(&self, set: &MetadataSet, held: &Lock) -> Result<(), PublishError> {
-        let folder = self.folder("metadata");
-        for (name, body) in set.files() {
-            let path = folder.join(&name);
-            if name == "timestamp.json" || fs::read(&path).ok().as_deref() != Some(body) {
-                durable_write(&path, body)?;
-            }
-        }
-        self.clear_staged(held)?;
-        remove_superseded(&folder, set)
+        disk::write(&staged.join("targets.json"), &document::bytes(&draft.targets))
     }
 }
 
@@ -282,17 +309,4 @@ fn assemble(current: Option<&Current>, draft: &Draft, snapshot: &Signed<Snapshot
         snapshot: (snapshot.signed.version.get(), document::bytes(snapshot)),
         targets: (draft.targets.signed.version.get(), document::bytes(&draft.targets)),
     }
-}
-
-/// Removes snapshots and targets that nothing points at any more.
-fn remove_superseded(folder: &Path, set: &MetadataSet) -> Result<(), PublishError> {
-    for entry in fs::read_dir(folder).map_err(failed("read", folder))? {
-        let path = entry.map_err(failed("read", folder))?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let versioned = name.ends_with(".snapshot.json") || name.ends_with(".targets.json");
-        if versioned && set.file(name).is_none() {
-            fs::remove_file(&path).map_err(failed("remove", &path))?;
-        }
-    }
-    Ok(())
 }

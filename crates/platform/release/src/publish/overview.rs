@@ -58,8 +58,11 @@ impl ReleaseDirectory {
         Ok(Some(lacking))
     }
 
-    /// The waiting change.
+    /// The waiting change; one whose publishing has begun waits no more.
     pub(super) fn staged(&self) -> Result<Option<Draft>, PublishError> {
+        if self.journal().exists() {
+            return Ok(None);
+        }
         let staged = self.folder("staged");
         let read = |name: &str| match fs::read(staged.join(name)) {
             Ok(bytes) => Ok(Some(bytes)),

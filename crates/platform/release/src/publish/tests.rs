@@ -1,5 +1,6 @@
 use super::*;
 use crate::fixture::{ARCH, DAY, NOW, Publisher, keys_in, version};
+use crate::{metadata::SetError, tuf::MetadataError};
 use std::os::unix::fs::PermissionsExt;
 use weir_model::{Gate, GateKind, Line};
 
@@ -71,7 +72,7 @@ fn the_same_version_replaces_and_a_maintenance_build_changes_no_interface() {
     let gate = Gate { name: "x".to_owned(), kind: GateKind::Cluster, since: Line::new(1, 0), default: false };
     let mut gated = publisher.plan("1.0.0-b1");
     gated.interface.gates.push(gate.clone());
-    publisher.directory.build(&gated, NOW).expect("the same version again");
+    publisher.directory.replace(&gated, NOW).expect("the same version again");
     let after = publisher.directory.listing().expect("listing");
     assert_eq!(after.images.len(), 1);
     assert_ne!(after.images, before.images);
@@ -229,3 +230,8 @@ fn what_waits_names_the_roles_that_lack_signatures() {
     assert!(matches!(publisher.directory.sign(vec![away], NOW).expect("sign"), Published::Version(_)));
     assert_eq!(publisher.directory.waiting().expect("read"), None);
 }
+
+mod clock;
+mod crash;
+mod images;
+mod place;

@@ -315,6 +315,24 @@ fn a_store_is_pinned_once_and_says_when_it_is_damaged() {
     assert!(matches!(store.load(&publisher.set(), NOW), Err(TrustError::Damaged { .. })));
 }
 
+#[test]
+fn a_root_of_the_chain_or_the_next_of_it_is_no_other_root() {
+    let (publisher, stranger) = (development(), development());
+    let store = publisher.store("trust");
+    let first = publisher.directory.root().expect("root");
+    publisher.directory.rotate(&[], NOW).expect("rotate");
+    let second = publisher.directory.root().expect("root");
+    let follows = |root: &[u8]| store.follows(root).expect("store");
+    assert!(follows(&first), "the pinned one");
+    assert!(follows(&second), "the next, signed by the pinned one");
+    store.load(&publisher.set(), NOW).expect("load");
+    assert!(follows(&first) && follows(&second), "both are stored now");
+    stranger.directory.rotate(&[], NOW).expect("rotate");
+    stranger.directory.rotate(&[], NOW).expect("rotate");
+    assert!(!follows(&stranger.directory.root().expect("root")), "the next by its number only");
+    assert!(!follows(b"{}") && !follows(&[second.as_slice(), b" "].concat()));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -28,7 +28,7 @@ fn check(network: &Snapshot, request: &DeliveryServiceRequest, known: Option<&De
     let engines = request.engines.as_deref().map(|e| engines(network, e)).transpose()?;
     check_caching(&request.caching)?;
     #[cfg(feature = "synthetic-next")]
-    let detail = detail(network, request.detail.as_deref())?;
+    let detail = detail(network, request.detail.as_deref(), known.and_then(|k| k.detail.as_ref()))?;
     let id = known.map(|k| k.id);
     if network.service(name.as_str()).is_some_and(|s| Some(s.id) != id) {
         return Err(Problem::new(Reason::NameTaken, format!("there is a delivery service {name}")).at("name"));
@@ -87,13 +87,15 @@ fn check_caching(caching: &Caching) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A detail waits until every device can show it.
+/// A detail waits until every device can show it. Until then the one a service has from before stays, unseen: nobody who cannot
+/// set one may take it away by leaving it out.
 #[cfg(feature = "synthetic-next")]
-fn detail(network: &Snapshot, text: Option<&str>) -> Result<Option<weir_model::Detail>, Problem> {
-    let Some(text) = text else { return Ok(None) };
-    let detail = fields::read("detail", text)?;
+fn detail(network: &Snapshot, text: Option<&str>, known: Option<&weir_model::Detail>) -> Result<Option<weir_model::Detail>, Problem> {
     let gate = weir_model::next::service_detail();
-    if network.is_open(&gate) {
+    let is_open = network.is_open(&gate);
+    let Some(text) = text else { return Ok(known.filter(|_| !is_open).cloned()) };
+    let detail = fields::read("detail", text)?;
+    if is_open || known == Some(&detail) {
         return Ok(Some(detail));
     }
     let refused = format!("gate {} waits for level {}; the network's level is {}", gate.name, gate.since, network.level);
@@ -103,8 +105,8 @@ fn detail(network: &Snapshot, text: Option<&str>) -> Result<Option<weir_model::D
 /// The same request with the detail the service has, for a form that does not show it.
 #[cfg(feature = "synthetic-next")]
 pub(crate) fn with_detail_kept(network: &Snapshot, name: &str, request: DeliveryServiceRequest) -> DeliveryServiceRequest {
-    let known = network.service(name).filter(|_| network.is_open(&weir_model::next::service_detail()));
-    DeliveryServiceRequest { detail: known.and_then(|service| service.detail.clone()).map(String::from), ..request }
+    let known = network.service(name).and_then(|service| service.detail.clone());
+    DeliveryServiceRequest { detail: known.map(String::from), ..request }
 }
 
 pub(crate) fn create(change: &Change<'_>, request: &DeliveryServiceRequest) -> Result<DeliveryService, Refusal> {

@@ -63,7 +63,8 @@ pub(super) fn authority(state: &Path, network_name: &str, now: SystemTime) -> Re
     Ok(Authority::load(&read(&certificate)?, &key)?)
 }
 
-/// Opens `config.db` and `state.db`. A `state.db` that cannot be used is begun anew: devices tell it all again.
+/// Opens `config.db` and `state.db`. A `state.db` that cannot be used is begun anew: devices tell it all again. What
+/// it was before its last step stays beside it.
 pub(super) async fn databases(state: PathBuf) -> Result<(Database, Database), ManagerError> {
     let open = move || {
         let (now_ms, version) = (weir_clock::wall_ms(), weir_model::version());
@@ -82,10 +83,10 @@ pub(super) async fn databases(state: PathBuf) -> Result<(Database, Database), Ma
     tokio::task::spawn_blocking(open).await.unwrap_or(Err(ManagerError::Database(DatabaseError::Closed)))
 }
 
-/// Whether a file is at fault, and not the disk or the moment.
+/// Whether the file is at fault, or the steps of this build on it: both would be so at each start. Not the disk or the moment.
 fn is_unusable(error: &DatabaseError) -> bool {
-    use DatabaseError::{Damaged, Migration, SchemaAhead, SchemaChanged, Touched};
-    matches!(error, Damaged { .. } | Migration { .. } | SchemaAhead { .. } | SchemaChanged { .. } | Touched { .. })
+    use DatabaseError::{Damaged, Migration, SchemaAhead, SchemaChanged, Touched, Unsound};
+    matches!(error, Damaged { .. } | Migration { .. } | SchemaAhead { .. } | SchemaChanged { .. } | Touched { .. } | Unsound { .. })
 }
 
 /// What a new network begins with.
@@ -173,3 +174,6 @@ pub(super) fn certificate(authority: &Authority, settings: &ManagerSettings, now
     let device_tls = server_config(&chain, &pair.key_pem, client_auth, &[b"h2", b"http/1.1"])?;
     Ok(Certificate { sha256: hex::encode(fingerprint_of(&der)), tls, device_tls })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Bodies of requests against the clock: whoever sends slowly on purpose holds nothing for long.
 
+use super::linger::Unread;
 use hyper::{
     Method,
     body::{Body, Bytes, Frame, Incoming, SizeHint},
@@ -56,12 +57,25 @@ pub(super) struct TimedBody<B = Incoming> {
     moved: Instant,
     bytes: u64,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Nothing more comes.
+    ended: bool,
+    /// Is told when the body is given up before it ended.
+    unread: Option<Unread>,
 }
 
-impl<B> TimedBody<B> {
-    pub(super) fn new(body: B, patience: Patience) -> Self {
+impl<B> Drop for TimedBody<B> {
+    fn drop(&mut self) {
+        if let Some(unread) = self.unread.take().filter(|_| !self.ended) {
+            unread.tell();
+        }
+    }
+}
+
+impl<B: Body> TimedBody<B> {
+    pub(super) fn new(body: B, patience: Patience, unread: Option<Unread>) -> Self {
         let began = weir_clock::monotonic();
-        Self { body, patience, began, moved: began, bytes: 0, timer: None }
+        let ended = body.is_end_stream();
+        Self { body, patience, began, moved: began, bytes: 0, timer: None, ended, unread }
     }
 
     fn deadline(&self) -> Instant {
@@ -83,6 +97,7 @@ impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin> Body for TimedBody<B> 
                 this.bytes += data.len() as u64;
                 this.moved = weir_clock::monotonic();
             }
+            this.ended = frame.is_none() || this.body.is_end_stream();
             return Poll::Ready(frame.map(|f| f.map_err(io::Error::other)));
         }
         let deadline = this.deadline().into();
@@ -124,7 +139,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_does_not_come_ends() {
         for (patience, time) in [(Patience::Short, BODY_TIME), (Patience::Upload, UPLOAD_IDLE)] {
-            let mut body = TimedBody::new(Never, patience);
+            let mut body = TimedBody::new(Never, patience, None);
             let almost = body.began - time + Duration::from_millis(20);
             (body.began, body.moved) = (almost, almost);
             assert_eq!(body.collect().await.expect_err("too slow").kind(), io::ErrorKind::TimedOut);
@@ -133,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_large_body_has_longer() {
-        let mut body = TimedBody::new(Never, Patience::Short);
+        let mut body = TimedBody::new(Never, Patience::Short, None);
         let short = body.deadline();
         body.bytes = 64 * 1024 * 1024;
         assert_eq!(body.deadline() - short, Duration::from_secs(512));
@@ -141,7 +156,7 @@ mod tests {
 
     #[test]
     fn an_upload_may_be_slow_and_not_stand_still_nor_last_for_ever() {
-        let mut body = TimedBody::new(Never, Patience::Upload);
+        let mut body = TimedBody::new(Never, Patience::Upload, None);
         assert_eq!(body.deadline() - body.began, UPLOAD_IDLE);
         body.moved = body.began + Duration::from_secs(3600);
         assert_eq!(body.deadline() - body.moved, UPLOAD_IDLE);

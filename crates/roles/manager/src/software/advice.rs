@@ -68,7 +68,9 @@ fn own(reason: OwnReason) -> &'static str {
             "find out who changed the file behind the URL; then validate it again, or register the new content by itself"
         }
         OwnReason::NoReleaseRoot => "run `weir install --release-root FILE` on the manager's box, restart the manager, then validate again",
-        OwnReason::NoSpace => "free space in the manager's data directory, then validate again",
+        OwnReason::NoSpace => {
+            "free space in the manager's data directory, or delete software files that are not needed, then validate again"
+        }
         OwnReason::Interrupted => "validate again",
         OwnReason::SameVersion => "choose another version",
         OwnReason::NoPath => "install the lines on the way first; if there are none, ask the publisher for them",

@@ -16,7 +16,7 @@ fn choice(running: Version, lineage: &Lineage, record: &Record) -> SoftwareChoic
     let reason = not_ready(record).or_else(|| not_selectable(running, version, &path));
     SoftwareChoice {
         id: record.id,
-        name: record.name().to_owned(),
+        name: record.shown_name(),
         version,
         direction: version.map(|version| direction(running, version)),
         path,

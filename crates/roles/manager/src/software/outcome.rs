@@ -19,19 +19,56 @@ pub(super) enum Ended {
 /// The images that the newest signed metadata lists: digest by name.
 pub(super) type ListedImages = BTreeMap<String, String>;
 
-/// Where a software file stands after a validation, and what is verified about it from then on.
-pub(super) fn standing_after(record: &Record, ended: Ended) -> (Standing, Option<SoftwareRelease>) {
-    let standing = |state, reason| Standing { state, reason };
-    match ended {
+const CHANGED: SoftwareReason = SoftwareReason::Own(OwnReason::ContentChanged);
+const DELISTED: SoftwareReason = SoftwareReason::Archive(InvalidReason::Delisted);
+
+/// Where a software file stands while it waits for its checks and while they are made. A quarantine and a withdrawal are carried
+/// through: being checked again ends neither.
+pub(super) fn validating(before: Option<&Standing>) -> Standing {
+    let carried = before.filter(|before| matches!(before.state, SoftwareState::Quarantined | SoftwareState::Withdrawn));
+    let plain = || (OwnReason::Validating.into(), "its checks are being made".to_owned());
+    let reason = carried.and_then(|before| before.reason.clone()).unwrap_or_else(plain);
+    Standing { state: SoftwareState::Validating, reason: Some(reason) }
+}
+
+/// Whether another content was found behind its URL, and not the verified one since.
+pub(super) fn is_quarantined(standing: &Standing) -> bool {
+    standing.state == SoftwareState::Quarantined || carries(standing, CHANGED).is_some()
+}
+
+/// Its detail, when a software file that is being validated came with this reason.
+fn carries(standing: &Standing, wanted: SoftwareReason) -> Option<&str> {
+    let (reason, detail) = standing.reason.as_ref().filter(|_| standing.state == SoftwareState::Validating)?;
+    (*reason == wanted).then_some(detail)
+}
+
+/// Where a software file stands after a validation, and what is verified about it from then on. `listed` is what the newest metadata
+/// lists now, which may be newer than what the validation judged by.
+pub(super) fn standing_after(record: &Record, ended: Ended, listed: Option<&ListedImages>) -> (Standing, Option<SoftwareRelease>) {
+    let (standing, release) = match ended {
         Ended::Proven(release) => (proven(record.registration.method), Some(*release)),
         Ended::Changed { detail } => {
-            (standing(SoftwareState::Quarantined, Some((OwnReason::ContentChanged.into(), detail))), record.release.clone())
+            (Standing { state: SoftwareState::Quarantined, reason: Some((CHANGED, detail)) }, record.release.clone())
         }
-        Ended::Failed { reason, detail } => {
-            let delisted = record.release.is_some() && reason == SoftwareReason::Archive(InvalidReason::Delisted);
-            let state = if delisted { SoftwareState::Withdrawn } else { SoftwareState::Invalid };
-            (standing(state, Some((reason, detail))), record.release.clone())
-        }
+        Ended::Failed { reason, detail } => (failed(record, reason, detail, listed), record.release.clone()),
+    };
+    let withdrawn = listed.and_then(|listed| withdrawn(standing.state, release.as_ref(), listed));
+    (withdrawn.unwrap_or(standing), release)
+}
+
+fn failed(record: &Record, reason: SoftwareReason, detail: String, listed: Option<&ListedImages>) -> Standing {
+    let standing = |state, reason, detail| Standing { state, reason: Some((reason, detail)) };
+    if reason == DELISTED && record.release.is_some() {
+        // Only the image that was verified comes as far as this.
+        return standing(SoftwareState::Withdrawn, reason, detail);
+    }
+    if let Some(why) = carries(&record.standing, CHANGED) {
+        return standing(SoftwareState::Quarantined, CHANGED, why.to_owned());
+    }
+    let is_back = listed.zip(record.release.as_ref()).is_some_and(|(listed, release)| unlisted(release, listed).is_none());
+    match carries(&record.standing, DELISTED) {
+        Some(why) if !is_back => standing(SoftwareState::Withdrawn, DELISTED, why.to_owned()),
+        _ => standing(SoftwareState::Invalid, reason, detail),
     }
 }
 
@@ -39,25 +76,30 @@ fn proven(method: DownloadMethod) -> Standing {
     match method {
         DownloadMethod::Default | DownloadMethod::DirectDownloadOnly => Standing { state: SoftwareState::Ready, reason: None },
         DownloadMethod::PrepositionedOnly => {
-            let detail = "it is verified; devices may get it only from copies in the network, and this version makes none".to_owned();
+            let detail = "devices may get it only from copies in the network".to_owned();
             Standing { state: SoftwareState::Verified, reason: Some((OwnReason::NotPrepositioned.into(), detail)) }
         }
     }
 }
 
-/// Where a software file stands once `listed` is what may be installed; `None` when nothing changes for it.
-pub(super) fn withdrawn(record: &Record, listed: &ListedImages) -> Option<Standing> {
-    let release = record.release.as_ref()?;
-    if !matches!(record.state(), SoftwareState::Ready | SoftwareState::Verified | SoftwareState::Prepositioning) {
+/// Why an image may no longer be installed; `None` when `listed` has it, by name and digest.
+pub(super) fn unlisted(release: &SoftwareRelease, listed: &ListedImages) -> Option<String> {
+    let name = weir_release::image_name(release.version, &release.arch);
+    match listed.get(&name) {
+        Some(digest) if *digest == release.image_sha256 => None,
+        Some(_) => Some(format!("the newest signed metadata lists another {name}")),
+        None => Some(format!("the newest signed metadata no longer lists {name}")),
+    }
+}
+
+/// Where a software file in `state` stands once `listed` is what may be installed; `None` when nothing changes for it.
+pub(super) fn withdrawn(state: SoftwareState, release: Option<&SoftwareRelease>, listed: &ListedImages) -> Option<Standing> {
+    use SoftwareState::{Invalid, Prepositioning, Ready, Verified};
+    if !matches!(state, Ready | Verified | Prepositioning | Invalid) {
         return None;
     }
-    let name = weir_release::image_name(release.version, &release.arch);
-    let detail = match listed.get(&name) {
-        Some(digest) if *digest == release.image_sha256 => return None,
-        Some(_) => format!("the newest signed metadata lists another {name}"),
-        None => format!("the newest signed metadata no longer lists {name}"),
-    };
-    Some(Standing { state: SoftwareState::Withdrawn, reason: Some((InvalidReason::Delisted.into(), detail)) })
+    let detail = unlisted(release?, listed)?;
+    Some(Standing { state: SoftwareState::Withdrawn, reason: Some((DELISTED, detail)) })
 }
 
 #[cfg(test)]

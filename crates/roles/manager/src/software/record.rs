@@ -96,11 +96,19 @@ impl Record {
         self.release.as_ref().map(|release| release.version).or(self.registration.version)
     }
 
-    /// The URL, or the name of the uploaded file.
+    /// The URL, with its query, or the name of the uploaded file: to be compared, not to be shown.
     pub(crate) fn name(&self) -> &str {
         match &self.registration.origin {
             Origin::Url { url, .. } => url,
             Origin::Upload { file_name } => file_name,
+        }
+    }
+
+    /// The URL without what may be a signature in it, or the name of the uploaded file.
+    pub(crate) fn shown_name(&self) -> String {
+        match &self.registration.origin {
+            Origin::Url { url, .. } => weir_fetch::shown(url),
+            Origin::Upload { file_name } => file_name.clone(),
         }
     }
 
@@ -138,7 +146,7 @@ impl Origin {
                     Some(SourceSecret::Basic { username, .. }) => (Some(username.clone()), None),
                     Some(SourceSecret::Header { name, .. }) => (None, Some(name.clone())),
                 };
-                SoftwareSource::Url { url: url.clone(), username, header }
+                SoftwareSource::Url { url: weir_fetch::shown(url), username, header }
             }
         }
     }

@@ -1,8 +1,13 @@
 //! What may be deleted: never the only way back to a version that devices run.
 
-use super::record::Record;
+use super::{
+    archives,
+    outcome::{ListedImages, unlisted},
+    record::Record,
+};
 use crate::app::App;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::{io, path::Path};
 use weir_model::{DeviceName, SoftwareState, Version};
 use weir_operator_api::{Problem, Reason};
 
@@ -27,26 +32,43 @@ pub(super) fn running(app: &App) -> Running {
     running
 }
 
-/// The version that a device could be brought back to with this software file.
-fn way_back(record: &Record) -> Option<Version> {
-    let usable = !matches!(record.state(), SoftwareState::Draft | SoftwareState::Withdrawn);
-    record.release.as_ref().filter(|_| usable).map(|release| release.version)
+/// What can be installed at all.
+pub(super) struct Installable<'a> {
+    /// The images that are listed; `None` while no metadata is known, and then nothing is known to be delisted.
+    pub(super) listed: Option<&'a ListedImages>,
+    /// The software files whose archives the manager holds.
+    pub(super) held: BTreeSet<i64>,
+}
+
+impl<'a> Installable<'a> {
+    /// As it is now. Blocks on the directory.
+    pub(super) fn now(directory: &Path, listed: Option<&'a ListedImages>) -> io::Result<Self> {
+        Ok(Self { listed, held: archives::numbers(directory)? })
+    }
+
+    /// The version that a device could be brought back to with this software file.
+    fn way_back(&self, record: &Record) -> Option<Version> {
+        let release = record.release.as_ref().filter(|_| self.held.contains(&record.id))?;
+        let withdrawn = record.state() == SoftwareState::Withdrawn;
+        let listed = self.listed.map_or(!withdrawn, |listed| unlisted(release, listed).is_none());
+        listed.then_some(release.version)
+    }
 }
 
 /// Whether a software file may be deleted.
 ///
 /// # Errors
 /// Devices run its version, and no other software file is of it.
-pub(super) fn admit(record: &Record, all: &[Record], running: &Running) -> Result<(), Problem> {
-    let Some(version) = way_back(record) else { return Ok(()) };
+pub(super) fn admit(record: &Record, all: &[Record], running: &Running, installable: &Installable<'_>) -> Result<(), Problem> {
+    let Some(version) = installable.way_back(record) else { return Ok(()) };
     let Some(devices) = running.get(&version) else { return Ok(()) };
-    if all.iter().any(|other| other.id != record.id && way_back(other) == Some(version)) {
+    if all.iter().any(|other| other.id != record.id && installable.way_back(other) == Some(version)) {
         return Ok(());
     }
     let named: Vec<_> = devices.iter().take(NAMED_MAX).map(DeviceName::to_string).collect();
     let more = devices.len().checked_sub(NAMED_MAX).filter(|more| *more > 0);
     let more = more.map_or_else(String::new, |more| format!(" and {more} more"));
-    let detail = format!("{}{more} run {version}, and no other software file is of that version", named.join(", "));
+    let detail = format!("{}{more} run {version}, and no other software file that may be installed is of that version", named.join(", "));
     Err(Problem::new(Reason::SoftwareInUse, detail))
 }
 

@@ -10,24 +10,6 @@ use weir_operator_api::{
 };
 use weir_release::ARCHIVE_MAX_BYTES;
 
-/// Headers that are the client's own business (RFC 9110 and RFC 9112 define them for the connection, the message or the host).
-const RESERVED_HEADERS: [&str; 14] = [
-    "accept-encoding",
-    "connection",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "if-range",
-    "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
-    "range",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-];
-
 fn invalid(field: &str, detail: impl Into<String>) -> Problem {
     Problem::new(Reason::InvalidField, detail).at(field)
 }
@@ -142,27 +124,14 @@ fn secret(
     }
 }
 
-/// A field name of RFC 9110 section 5.1 that is not the client's own.
 fn header_name(name: String) -> Result<String, Problem> {
     let name = short("header", name, SOURCE_NAME_BYTES_MAX)?;
-    // RFC 9110 section 5.6.2.
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if !name.bytes().all(is_token) {
-        return Err(invalid("header", "is not the name of a header"));
-    }
-    if RESERVED_HEADERS.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
-        return Err(invalid("header", format!("{name} is set by the client itself")));
-    }
-    Ok(name)
+    weir_fetch::header_refused(&name).map_or(Ok(name), |why| Err(invalid("header", why)))
 }
 
-/// A field value of RFC 9110 section 5.5, of visible ASCII characters and spaces.
 fn header_text(value: String) -> Result<String, Problem> {
     let value = bounded("header_value", value)?;
-    if !value.bytes().all(|byte| matches!(byte, b' '..=b'~')) || value.trim() != value {
-        return Err(invalid("header_value", "has other than visible ASCII characters and spaces between them"));
-    }
-    Ok(value)
+    weir_fetch::header_value_refused(&value).map_or(Ok(value), |why| Err(invalid("header_value", why)))
 }
 
 /// A secret: some text on one line. What it is must not be in the problem.

@@ -1,6 +1,6 @@
 //! What a manager finds when it starts: the release root an operator has put there, and what an end nobody prepared has left.
 
-use super::{archives, validation, verify};
+use super::{archives, newest, validation};
 use crate::{app::App, keep};
 use std::{
     fs, io,
@@ -24,22 +24,13 @@ pub(crate) async fn begin(app: &Arc<App>, data: PathBuf) -> Result<(), Problem> 
     let work = move || {
         prepare(&prepared)?;
         pin(&data.join(RELEASE_ROOT), &prepared.software.trust);
-        let newest = verify::newest(&prepared.software.trust);
-        Ok(match newest {
-            Ok(newest) => newest,
-            Err(TrustError::NotPinned(_)) => None,
-            Err(error) => {
-                tracing::error!(error = %Chain(&error), "the release trust store cannot be read; software files cannot be verified");
-                None
-            }
-        })
+        newest::learn(&prepared.software);
+        Ok(())
     };
     let lost = |_| Problem::new(Reason::Internal, "preparing the directory of software files failed");
     let unkept = |error: io::Error| Problem::new(Reason::Internal, format!("cannot prepare the directory of software files: {error}"));
-    match tokio::task::spawn_blocking(work).await.map_err(lost)?.map_err(unkept)? {
-        Some(newest) => validation::withdraw_all(app, newest).await,
-        None => Ok(()),
-    }
+    tokio::task::spawn_blocking(work).await.map_err(lost)?.map_err(unkept)?;
+    validation::withdraw_all(app).await
 }
 
 fn prepare(app: &App) -> io::Result<()> {

@@ -3,7 +3,7 @@
 //! It reconciles: whatever stands at `validating` and is not under way is begun. Nothing is told to it, so nothing is lost.
 
 use super::{
-    archives,
+    archives, newest,
     shelf::Validating,
     validation::{self, examine, interrupted},
 };
@@ -30,13 +30,18 @@ pub(crate) async fn run(app: Arc<App>, tasks: Tasks) {
         for id in app.software.broken() {
             end_broken(&app, id).await;
         }
+        if app.software.holds_unlisted()
+            && let Err(problem) = validation::withdraw_all(&app).await
+        {
+            tracing::error!(%problem, "software files that are not listed any more not withdrawn");
+        }
         while let Some((record, place)) = app.software.begin_validation(AT_ONCE_MAX) {
             let app = Arc::clone(&app);
             tasks.spawn("software-validation", async move { validate(app, record, place).await });
         }
         tokio::select! {
             _ = kept.changed() => {}
-            _ = retry.tick(), if !app.software.broken().is_empty() => {}
+            _ = retry.tick(), if !app.software.broken().is_empty() || app.software.holds_unlisted() => {}
             _ = stopping.wait_for(|stops| *stops) => return,
         }
     }
@@ -45,19 +50,30 @@ pub(crate) async fn run(app: Arc<App>, tasks: Tasks) {
 async fn validate(app: Arc<App>, record: Arc<super::record::Record>, place: Validating) {
     let mut stopping = app.stopping();
     let outcome = tokio::select! {
-        outcome = examine(&app, &record) => outcome,
-        () = app.software.gone(record.id) => return place.end(),
+        outcome = examine(&app, &record) => Some(outcome),
+        () = app.software.gone(record.id) => None,
         // The next manager finds it at `validating`.
         _ = stopping.wait_for(|stops| *stops) => return place.end(),
     };
+    // However it ended, what it brought counts: for its own outcome, and for the other software files.
+    learn(&app).await;
+    let Some(outcome) = outcome else { return place.end() };
     match validation::keep(&app, record.id, outcome).await {
         Ok(()) => place.end(),
         Err(problem) => tracing::error!(software_file = record.id, %problem, "outcome of a validation not kept"),
     }
 }
 
+async fn learn(app: &Arc<App>) {
+    let learning = Arc::clone(app);
+    if tokio::task::spawn_blocking(move || newest::learn(&learning.software)).await.is_err() {
+        tracing::error!("reading the newest metadata ended by a fault");
+    }
+}
+
 /// A validation that ended without an outcome never leaves its software file at `validating`.
 async fn end_broken(app: &Arc<App>, id: i64) {
+    learn(app).await;
     if let Some(record) = app.software.get(id).filter(|record| record.state() == SoftwareState::Validating)
         && let Err(problem) = validation::keep(app, id, interrupted(&record)).await
     {

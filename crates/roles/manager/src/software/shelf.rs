@@ -1,6 +1,10 @@
 //! Every software file in memory: what is kept, and what moves while one is fetched, uploaded or checked. Pages and API read it.
 
-use super::record::{Live, Record};
+use super::{
+    newest::Newest,
+    outcome::withdrawn,
+    record::{Live, Record},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -39,7 +43,7 @@ pub(crate) struct Shelf {
 struct Inner {
     records: BTreeMap<i64, Arc<Record>>,
     allow: Arc<SourceAllow>,
-    lineage: Arc<Lineage>,
+    newest: Option<Arc<Newest>>,
     live: BTreeMap<i64, Live>,
     told_ms: u64,
     uploading: BTreeSet<i64>,
@@ -96,13 +100,32 @@ impl Shelf {
     }
 
     /// The newest signed lineage.
-    pub(super) fn lineage(&self) -> Arc<Lineage> {
-        Arc::clone(&self.lock().lineage)
+    pub(super) fn lineage(&self) -> Lineage {
+        self.newest().map_or_else(Lineage::default, |newest| newest.lineage.clone())
     }
 
-    pub(super) fn set_lineage(&self, lineage: Lineage) {
-        self.lock().lineage = Arc::new(lineage);
+    /// The newest signed metadata that this manager has seen since it started, which everything here is judged by.
+    pub(super) fn newest(&self) -> Option<Arc<Newest>> {
+        self.lock().newest.clone()
+    }
+
+    /// Takes signed metadata in, unless what is here is as new: of two validations at once the one that saw the older may end last.
+    pub(super) fn learn(&self, newest: Newest) {
+        let mut inner = self.lock();
+        if inner.newest.as_ref().is_some_and(|held| held.version >= newest.version) {
+            return;
+        }
+        inner.newest = Some(Arc::new(newest));
+        drop(inner);
         self.raise(&self.shown);
+        self.raise(&self.kept);
+    }
+
+    /// Whether a software file is still to be withdrawn, since the newest metadata does not list it.
+    pub(super) fn holds_unlisted(&self) -> bool {
+        let Inner { records, newest, .. } = &*self.lock();
+        let goes = |record: &Arc<Record>, newest: &Newest| withdrawn(record.state(), record.release.as_ref(), &newest.images).is_some();
+        newest.as_ref().is_some_and(|newest| records.values().any(|record| goes(record, newest)))
     }
 
     /// Every record, by number.

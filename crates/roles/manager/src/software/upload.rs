@@ -2,7 +2,7 @@
 
 use super::{
     absent,
-    archives::{Part, is_full},
+    archives::{Part, is_full, is_over, no_room},
     find, not_now, queue,
     record::Record,
     show,
@@ -32,7 +32,7 @@ pub(crate) async fn upload(app: &Arc<App>, caller: Caller, id: i64, length: Opti
     let place = app.software.begin_upload(id)?;
     let directory = app.software.archives.clone();
     let part = blocking(move || {
-        let part = Part::begin(&directory, id)?;
+        let mut part = Part::begin(&directory, id)?;
         part.reserve(length.unwrap_or(0)).map(|()| part)
     });
     let part = receive(app, id, length, body, part.await?).await?;
@@ -96,13 +96,14 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 }
 
 fn unkept(error: &io::Error) -> Problem {
-    match is_full(error) {
-        true => Problem::new(Reason::DiskFull, "the manager's disk has no room for the file"),
-        false => {
-            tracing::error!(%error, "upload not kept");
-            Problem::new(Reason::Internal, "the upload could not be kept; the log has the particulars")
-        }
+    if is_over(error) {
+        return Problem::new(Reason::LimitExceeded, no_room(error)).next_step("delete software files that are not needed");
     }
+    if is_full(error) {
+        return Problem::new(Reason::DiskFull, no_room(error));
+    }
+    tracing::error!(%error, "upload not kept");
+    Problem::new(Reason::Internal, "the upload could not be kept; the log has the particulars")
 }
 
 fn too_large() -> Problem {

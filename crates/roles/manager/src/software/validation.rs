@@ -3,9 +3,11 @@
 use super::{
     archives::{self, Part, is_full},
     board::Board,
+    newest::{self, Newest},
     outcome::{Ended, standing_after, withdrawn},
     record::{Origin, Record, Secret, SourceSecret, Standing},
-    verify::{self, Checked, Newest, Wanted},
+    shelf::Shelf,
+    verify::{self, Wanted},
 };
 use crate::{
     app::App,
@@ -19,20 +21,9 @@ use weir_model::{InvalidReason, OwnReason, SoftwareCheck, SoftwareReason, Softwa
 use weir_operator_api::{Problem, SoftwareCheckRow, SoftwareProgress};
 use weir_release::ARCHIVE_MAX_BYTES;
 
-/// What a download may cost in a network in production.
-const LIMITS: Limits = Limits {
-    bytes_max: ARCHIVE_MAX_BYTES,
-    resolve: Duration::from_secs(10),
-    connect: Duration::from_secs(15),
-    idle: Duration::from_secs(30),
-    total: Duration::from_secs(2 * 60 * 60),
-    slowest: 16 * 1024,
-    slow_window: Duration::from_secs(60),
-    redirects_max: 5,
-};
-
 /// What a download may cost.
 fn limits(profile: &str) -> Limits {
+    let archives = Limits::for_archives(ARCHIVE_MAX_BYTES);
     match profile {
         // The same machinery, shorter waits.
         "rehearsal" => Limits {
@@ -41,9 +32,9 @@ fn limits(profile: &str) -> Limits {
             idle: Duration::from_secs(5),
             total: Duration::from_secs(5 * 60),
             slow_window: Duration::from_secs(5),
-            ..LIMITS
+            ..archives
         },
-        _ => LIMITS,
+        _ => archives,
     }
 }
 
@@ -51,7 +42,6 @@ fn limits(profile: &str) -> Limits {
 pub(super) struct Outcome {
     ended: Ended,
     checks: Vec<SoftwareCheckRow>,
-    newest: Option<Newest>,
     /// What was fetched.
     part: Option<Part>,
 }
@@ -63,22 +53,22 @@ pub(super) async fn examine(app: &Arc<App>, record: &Record) -> Outcome {
         Origin::Upload { .. } => None,
         Origin::Url { url, secret } => match fetch(app, record, url, secret.as_ref(), &board).await {
             Ok(part) => Some(part),
-            Err(ended) => return Outcome { ended, checks: board.rows(), newest: None, part: None },
+            Err(ended) => return Outcome { ended, checks: board.rows(), part: None },
         },
     };
     let path = part.as_ref().map_or_else(|| archives::held(&app.software.archives, record.id), |part| part.path().to_owned());
-    let Checked { ended, newest } = verified(app, record, path, &board).await;
-    Outcome { ended, checks: board.rows(), newest, part }
+    let ended = verified(app, record, path, &board).await;
+    Outcome { ended, checks: board.rows(), part }
 }
 
 /// Keeps what cannot be said of the checks because they were cut off.
 pub(super) fn interrupted(record: &Record) -> Outcome {
     let detail = "the checks were cut off".to_owned();
     let ended = Ended::Failed { reason: OwnReason::Interrupted.into(), detail };
-    Outcome { ended, checks: super::board::rows(record.is_upload()), newest: None, part: None }
+    Outcome { ended, checks: super::board::rows(record.is_upload()), part: None }
 }
 
-async fn verified(app: &Arc<App>, record: &Record, path: PathBuf, board: &Arc<Board>) -> Checked {
+async fn verified(app: &Arc<App>, record: &Record, path: PathBuf, board: &Arc<Board>) -> Ended {
     let before = record.release.as_ref().filter(|_| !record.is_upload());
     let wanted = Wanted {
         bytes: record.registration.bytes,
@@ -88,12 +78,21 @@ async fn verified(app: &Arc<App>, record: &Record, path: PathBuf, board: &Arc<Bo
         running: Version::current(),
         now: weir_clock::wall_seconds(),
     };
-    let (trust, shown) = (app.software.trust.clone(), Arc::clone(board));
-    let checked = tokio::task::spawn_blocking(move || verify::check(&path, &trust, &wanted, &shown)).await;
+    let (learning, shown) = (Learning(Arc::clone(&app.software)), Arc::clone(board));
+    let checked = tokio::task::spawn_blocking(move || verify::check(&path, &learning.0.trust, &wanted, &shown)).await;
     checked.unwrap_or_else(|_| {
         let detail = "the checks ended by a fault of the manager's own; its log has the particulars".to_owned();
-        Checked { ended: Ended::Failed { reason: OwnReason::Interrupted.into(), detail }, newest: None }
+        Ended::Failed { reason: OwnReason::Interrupted.into(), detail }
     })
+}
+
+/// Checks that may bring newer metadata. They go on when nobody waits for them any more, and then the shelf learns it from here.
+struct Learning(Arc<Shelf>);
+
+impl Drop for Learning {
+    fn drop(&mut self) {
+        newest::learn(&self.0);
+    }
 }
 
 /// Where a download goes; it learns of the announced size on the way.
@@ -129,6 +128,10 @@ impl Watch for Announced {
         self.board.pass(check, detail);
     }
 
+    fn skipped(&self, check: SoftwareCheck, detail: String) {
+        self.board.skip(check, detail);
+    }
+
     fn progress(&self, done: u64, total: Option<u64>) {
         if total.is_some() {
             *self.total.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = total;
@@ -147,13 +150,15 @@ async fn fetch(app: &App, record: &Record, url: &str, secret: Option<&SourceSecr
         failed(SoftwareCheck::Download, reason, text)
     };
     let stated = record.registration.bytes;
-    let part = Part::begin(&app.software.archives, record.id).map_err(kept)?;
+    let mut part = Part::begin(&app.software.archives, record.id).map_err(kept)?;
     part.reserve(stated.unwrap_or(0)).map_err(kept)?;
     let announced = Arc::new(Announced { board: Arc::clone(board), total: std::sync::Mutex::new(stated) });
     let mut sink = Reserving { part, announced: Arc::clone(&announced), reserved: false };
     let source = Source { url: url.to_owned(), credentials: credentials(secret) };
     let limits = limits(&app.network().profile.name);
-    let fetched = weir_fetch::fetch(&source, &app.software.allow(), stated, &limits, &mut sink, &*announced).await;
+    // Once an image was verified, another one must be found even where its size tells already that it is another.
+    let expected = stated.filter(|_| record.release.is_none());
+    let fetched = weir_fetch::fetch(&source, &app.software.allow(), expected, &limits, &mut sink, &*announced).await;
     board.progress(None);
     match fetched {
         Ok(_) => {}
@@ -177,24 +182,24 @@ fn credentials(secret: Option<&SourceSecret>) -> Credentials {
 /// Why bytes could not be kept.
 fn unkept(error: &io::Error) -> (SoftwareReason, String) {
     if is_full(error) {
-        return (OwnReason::NoSpace.into(), "the manager's disk has no room for it".to_owned());
+        return (OwnReason::NoSpace.into(), archives::no_room(error));
     }
     (InvalidReason::Unreadable.into(), format!("the manager cannot keep it: {error}"))
 }
 
 /// Keeps the outcome of a validation, unless the software file is gone; withdraws those that newer metadata does not list.
 pub(super) async fn keep(app: &Arc<App>, id: i64, outcome: Outcome) -> Result<(), Problem> {
-    if let Some(newest) = &outcome.newest {
-        app.software.set_lineage(newest.lineage.clone());
-    }
-    app.change(Caller::manager(), move |change| write(change, id, outcome)).await
+    let shelf = Arc::clone(&app.software);
+    app.change(Caller::manager(), move |change| write(change, &shelf, id, outcome)).await
 }
 
-fn write(change: &Change<'_>, id: i64, outcome: Outcome) -> Result<(), Refusal> {
-    let Outcome { ended, checks, newest, part } = outcome;
+fn write(change: &Change<'_>, shelf: &Shelf, id: i64, outcome: Outcome) -> Result<(), Refusal> {
+    let Outcome { ended, checks, part } = outcome;
+    // Not what the validation judged by: another one may have brought newer metadata meanwhile.
+    let newest = shelf.newest();
     let records = tables::software_files::all(change.tx)?;
     change.software_changed();
-    if let Some(newest) = &newest {
+    if let Some(newest) = newest.as_deref() {
         for other in records.iter().filter(|other| other.id != id) {
             withdraw(change, other, newest)?;
         }
@@ -204,7 +209,7 @@ fn write(change: &Change<'_>, id: i64, outcome: Outcome) -> Result<(), Refusal> 
         return Ok(());
     };
     let proven = matches!(ended, Ended::Proven(_));
-    let (standing, release) = standing_after(&before, ended);
+    let (standing, release) = standing_after(&before, ended, newest.as_deref().map(|newest| &newest.images));
     let after = Record { standing, release, checks, queued_ms: None, validated_ms: Some(change.now_ms), ..before.clone() };
     tables::software_files::update(change.tx, &after)?;
     audit(change, "check", &before, &after)?;
@@ -217,7 +222,7 @@ fn write(change: &Change<'_>, id: i64, outcome: Outcome) -> Result<(), Refusal> 
 }
 
 fn withdraw(change: &Change<'_>, before: &Record, newest: &Newest) -> Result<(), Refusal> {
-    let Some(standing) = withdrawn(before, &newest.images) else { return Ok(()) };
+    let Some(standing) = withdrawn(before.state(), before.release.as_ref(), &newest.images) else { return Ok(()) };
     let after = Record { standing, ..before.clone() };
     tables::software_files::update(change.tx, &after)?;
     audit(change, "withdraw", before, &after)?;
@@ -225,9 +230,10 @@ fn withdraw(change: &Change<'_>, before: &Record, newest: &Newest) -> Result<(),
     Ok(())
 }
 
-/// Withdraws what the newest metadata does not list: a manager that stopped between learning it and keeping it left that.
-pub(super) async fn withdraw_all(app: &Arc<App>, newest: Newest) -> Result<(), Problem> {
-    app.software.set_lineage(newest.lineage.clone());
+/// Withdraws what the newest metadata does not list: a validation, or a manager, that ended between learning it and keeping it left
+/// that.
+pub(super) async fn withdraw_all(app: &Arc<App>) -> Result<(), Problem> {
+    let Some(newest) = app.software.newest() else { return Ok(()) };
     let work = move |change: &Change<'_>| {
         change.software_changed();
         let records = tables::software_files::all(change.tx)?;
@@ -251,3 +257,6 @@ fn log(record: &Record) {
     let version = record.version().map(|version| version.to_string());
     tracing::info!(software_file = record.id, state = record.state().as_str(), reason, version, "software file checked");
 }
+
+#[cfg(test)]
+mod tests;

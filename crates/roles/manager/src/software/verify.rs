@@ -1,15 +1,11 @@
 //! The checks of an archive that is on the disk: a row each, with what was found. Blocks on files and hashing.
 
-use super::{
-    archives::is_full,
-    board::Board,
-    outcome::{Ended, ListedImages},
-};
+use super::{archives::is_full, board::Board, outcome::Ended};
 use serde_json::Value;
 use std::path::Path;
-use weir_model::{Lineage, OwnReason, SoftwareCheck, SoftwareReason, Version};
+use weir_model::{InvalidReason, Lineage, OwnReason, ReleaseCheck, SoftwareCheck, SoftwareReason, Version};
 use weir_operator_api::SoftwareRelease;
-use weir_release::{Archive, Expected, Invalid, TrustError, TrustStore, Verified};
+use weir_release::{Archive, ArchiveError, Expected, Invalid, MetadataSet, TrustStore, Verified};
 use weir_slots::digest_of_file;
 use weir_telemetry::Chain;
 
@@ -30,33 +26,9 @@ pub(super) struct Wanted {
     pub(super) now: u64,
 }
 
-/// What the checks came to.
-pub(super) struct Checked {
-    pub(super) ended: Ended,
-    /// What may be installed by the newest metadata, if there is any.
-    pub(super) newest: Option<Newest>,
-}
-
-/// The newest signed metadata.
-pub(super) struct Newest {
-    pub(super) images: ListedImages,
-    pub(super) lineage: Lineage,
-}
-
-/// The newest signed metadata of a trust store; `None` before the first was loaded.
-pub(super) fn newest(trust: &Path) -> Result<Option<Newest>, TrustError> {
-    let listing = TrustStore::open(trust)?.listing()?;
-    Ok(listing.map(|listing| Newest {
-        images: listing.images.into_iter().map(|(name, listed)| (name, listed.sha256.to_string())).collect(),
-        lineage: listing.lineage,
-    }))
-}
-
 /// Checks the archive at `path` against the trust store in `trust`.
-pub(super) fn check(path: &Path, trust: &Path, wanted: &Wanted, board: &Board) -> Checked {
-    let ended = checks(path, trust, wanted, board).unwrap_or_else(|ended| ended);
-    // A store that cannot be read has failed the signature's row already.
-    Checked { ended, newest: newest(trust).ok().flatten() }
+pub(super) fn check(path: &Path, trust: &Path, wanted: &Wanted, board: &Board) -> Ended {
+    checks(path, trust, wanted, board).unwrap_or_else(|ended| ended)
 }
 
 fn checks(path: &Path, trust: &Path, wanted: &Wanted, board: &Board) -> Result<Ended, Ended> {
@@ -65,21 +37,28 @@ fn checks(path: &Path, trust: &Path, wanted: &Wanted, board: &Board) -> Result<E
         Ended::Failed { reason, detail }
     };
     let unread = |error: std::io::Error| {
-        let reason = if is_full(&error) { OwnReason::NoSpace.into() } else { weir_model::InvalidReason::Unreadable.into() };
+        let reason = if is_full(&error) { OwnReason::NoSpace.into() } else { InvalidReason::Unreadable.into() };
         failed(SoftwareCheck::Size, reason, format!("the archive that was kept cannot be read: {error}"))
     };
     let (archive_sha256, archive_bytes) = digest_of_file(path).map_err(unread)?;
-    compare_size(archive_bytes, wanted.bytes, board)?;
+    let size = compare_size(archive_bytes, wanted.bytes, board);
+    if wanted.image_sha256.is_none() {
+        size.clone()?;
+    }
     let archive = match Archive::open(path) {
         Ok(archive) => archive,
         Err(error) => {
-            let invalid = Invalid::Archive(error);
+            let (invalid, changed) = unopened(error, wanted);
+            size.clone().map_err(|ended| changed.clone().unwrap_or(ended))?;
             let ended = failed(SoftwareCheck::Archive, invalid.reason().into(), Chain(&invalid).to_string());
-            return Err(changed_to(None, wanted).unwrap_or(ended));
+            return Err(changed.unwrap_or(ended));
         }
     };
     let (image_bytes, image_sha256) = archive.content().image_digest();
     let image_sha256 = image_sha256.to_string();
+    if let Err(ended) = size {
+        return Err(changed_to(Some(&image_sha256), wanted).unwrap_or_else(|| same_image(ended, board)));
+    }
     let name = archive.content().image_name().to_owned();
     board.pass(SoftwareCheck::Archive, format!("{archive_bytes} bytes with {name} of {image_bytes} bytes"));
     let changed = changed_to(Some(&image_sha256), wanted);
@@ -108,6 +87,25 @@ fn compare_size(found: u64, stated: Option<u64>, board: &Board) -> Result<(), En
     Ok(())
 }
 
+/// Why an archive cannot be opened, and whether that means another content than was verified: a fault of this box does not.
+fn unopened(error: ArchiveError, wanted: &Wanted) -> (Invalid, Option<Ended>) {
+    let invalid = Invalid::Archive(error);
+    let changed = (invalid.reason() != InvalidReason::Unreadable).then(|| changed_to(None, wanted)).flatten();
+    (invalid, changed)
+}
+
+/// Another size than was stated, of an archive with the image that was verified before: says so.
+fn same_image(ended: Ended, board: &Board) -> Ended {
+    match ended {
+        Ended::Failed { reason, detail } => {
+            let detail = format!("{detail}; its image is the one that was verified before");
+            board.fail(SoftwareCheck::Size, reason, detail.clone());
+            Ended::Failed { reason, detail }
+        }
+        other => other,
+    }
+}
+
 /// Whether another image came than was verified before; what is no archive at all is another content too.
 fn changed_to(image_sha256: Option<&str>, wanted: &Wanted) -> Option<Ended> {
     let before = wanted.image_sha256.as_deref()?;
@@ -130,10 +128,14 @@ fn signed(archive: Archive, trust: &Path, wanted: &Wanted, board: &Board) -> Res
         failed(SoftwareCheck::Signature, OwnReason::NoReleaseRoot.into(), detail)
     })?;
     let expected = Expected { version: wanted.version, arch: Some(wanted.arch.clone()) };
+    let own = archive.content().metadata().clone();
     let outcome = store.verify(archive, &expected, wanted.now);
     let reached = outcome.as_ref().map_or_else(|invalid| invalid.check().into(), |_| SoftwareCheck::Migrations);
     if reached > SoftwareCheck::Signature {
-        board.pass(SoftwareCheck::Signature, signature_found(&store).unwrap_or_default());
+        if let Some(foreign) = outcome.as_ref().err().and_then(|invalid| foreign(&store, &own, invalid)) {
+            return Err(failed(SoftwareCheck::Signature, foreign.reason().into(), Chain(&foreign).to_string()));
+        }
+        board.pass(SoftwareCheck::Signature, signature_found(&store, &own).unwrap_or_default());
     }
     match outcome {
         Ok(verified) => {
@@ -144,9 +146,30 @@ fn signed(archive: Archive, trust: &Path, wanted: &Wanted, board: &Board) -> Res
     }
 }
 
-/// Who signed what is trusted, which metadata it is, and until when.
-fn signature_found(store: &TrustStore) -> Option<String> {
-    let claims = store.metadata().ok()??.claims().ok()?;
+/// Why the metadata of an archive is not the publisher's. It was not looked at when what is trusted is as new, and does not matter
+/// then for an image that is listed, by its digest; of any other image it says where it came from.
+fn foreign(store: &TrustStore, own: &MetadataSet, invalid: &Invalid) -> Option<Invalid> {
+    let as_listed = match invalid {
+        Invalid::Delisted { .. } | Invalid::WrongSize { .. } | Invalid::WrongDigest { .. } => false,
+        other => other.check() > ReleaseCheck::Content,
+    };
+    // Expired is what is trusted, not the archive.
+    if as_listed || invalid.reason() == InvalidReason::Expired {
+        return None;
+    }
+    store.vouches(own).err().map(Invalid::from)
+}
+
+/// Who signed what is trusted, which metadata it is, and until when; or that an archive's `own` metadata did not matter.
+fn signature_found(store: &TrustStore, own: &MetadataSet) -> Option<String> {
+    let trusted = store.metadata().ok()??;
+    let claims = trusted.claims().ok()?;
+    let timestamp = |set: &MetadataSet| set.files().last().map(|(_, body)| body.to_vec());
+    if timestamp(&trusted) != timestamp(own) {
+        let version = claims.timestamp;
+        let judged = format!("judged by the metadata this network already trusts (version {version})");
+        return Some(format!("{judged}; the archive's own was not needed"));
+    }
     let root: Value = serde_json::from_slice(&store.root().ok()?).ok()?;
     let targets = &root["signed"]["roles"]["targets"];
     let (threshold, keys) = (targets["threshold"].as_u64()?, targets["keyids"].as_array()?.len());
@@ -159,7 +182,7 @@ fn show(verified: &Verified, wanted: &Wanted, board: &Board) {
     let manifest = &verified.manifest;
     board.pass(SoftwareCheck::Listed, format!("{} is listed", verified.listed.name));
     board.pass(SoftwareCheck::Content, format!("{} bytes, SHA-256 {}", verified.listed.bytes, verified.listed.sha256));
-    board.pass(SoftwareCheck::Manifest, format!("{} files with {} bytes", manifest.files.len(), manifest.file_bytes()));
+    board.pass(SoftwareCheck::Manifest, files_found(manifest.files.len(), manifest.file_bytes()));
     match wanted.version {
         Some(_) => board.pass(SoftwareCheck::Version, format!("{}, as stated", manifest.version)),
         None => board.skip(SoftwareCheck::Version, format!("no version was stated; it is {}", manifest.version)),
@@ -167,6 +190,10 @@ fn show(verified: &Verified, wanted: &Wanted, board: &Board) {
     board.pass(SoftwareCheck::Arch, format!("{}, as this manager", manifest.arch));
     board.pass(SoftwareCheck::Lineage, line_found(&verified.lineage, wanted.running, manifest.version));
     board.pass(SoftwareCheck::Migrations, migrations_found(verified));
+}
+
+fn files_found(files: usize, bytes: u64) -> String {
+    if files == 1 { format!("1 file with {bytes} bytes") } else { format!("{files} files with {bytes} bytes") }
 }
 
 fn line_found(lineage: &Lineage, running: Version, version: Version) -> String {

@@ -87,8 +87,7 @@ pub struct SchemaStep {
 
 /// The schema of `config.db` as this build has it.
 pub fn schema() -> Schema {
-    let steps: Vec<_> =
-        CONFIG.iter().map(|step| SchemaStep { step: step.id, up: step.up_sha256(), down: step.down_sha256() }).collect();
+    let steps: Vec<_> = CONFIG.iter().map(|step| SchemaStep { step: step.id, up: step.up_sha256(), down: step.down_sha256() }).collect();
     let newest = CONFIG.last().expect("a database has a first step").id;
     Schema { span: Span { min: CONFIG_OLDEST, max: newest }, steps }
 }

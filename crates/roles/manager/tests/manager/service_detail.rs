@@ -67,6 +67,14 @@ async fn on_a_network_of_line_1_0_it_waits_for_the_level() {
     assert_eq!(detail, "gate service-detail waits for level 1.1; the network's level is 1.0");
     assert_eq!(refused.refusal(), ("gate_closed".to_owned(), Some("detail".to_owned())));
     assert_eq!(running.generation().await, generation, "nothing was written");
+    // Whoever edits something else leaves it, by saying what it is or by not knowing of it.
+    for detail in [Value::Null, json!("gold")] {
+        let mut edit = service(detail.clone()).expect("a service");
+        edit["domain"] = json!(if detail.is_null() { "one.weir.test" } else { "two.weir.test" });
+        running.call(Method::PUT, SERVICE, Some(edit)).await.expect(200);
+        assert_eq!(running.get(SERVICE).await["detail"], "gold", "{detail}");
+    }
+    assert_eq!(running.restart().await.get(SERVICE).await["detail"], "gold");
 }
 
 #[tokio::test]

@@ -2,8 +2,11 @@
 
 mod bad_input;
 mod broken;
+mod disk;
+mod heard;
 mod life;
 mod publisher;
+mod secrets;
 mod source;
 mod upload;
 

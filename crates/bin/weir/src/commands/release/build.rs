@@ -1,6 +1,6 @@
 //! `weir release build` and `pack`: a program becomes an image, is listed and signed, and leaves as an archive.
 
-use super::{describe::Described, explain, open, published_json, published_text};
+use super::{describe::Described, explain, open, open_to_sign, published_json, published_text};
 use crate::{
     cli::{BuildArgs, Format, PackArgs},
     commands::{self, Misconfigured},
@@ -24,13 +24,14 @@ const DESCRIBE_PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn run(format: Format, arguments: &BuildArgs) -> anyhow::Result<()> {
     let started = weir_clock::monotonic();
-    let directory = open(&arguments.at.directory)?;
+    let directory = open_to_sign(&arguments.at)?;
     is_directory(&arguments.out)?;
     let described = ask(&arguments.program)?;
     let plan = plan(&described, arguments)?;
     let progress = Progress::new();
     progress.step(&format!("packing and signing {}", plan.version));
-    let built = directory.build(&plan, weir_clock::wall_seconds());
+    let now = weir_clock::wall_seconds();
+    let built = if arguments.replace { directory.replace(&plan, now) } else { directory.build(&plan, now) };
     let (listed, published) = built.map_err(|error| explain(error, &arguments.at.directory))?;
     let archive = match published {
         Published::Version(_) => {

@@ -1,6 +1,6 @@
 //! `weir release keygen` and `rotate`: who signs what.
 
-use super::{explain, open, published_json, published_text};
+use super::{explain, open_to_sign, published_json, published_text};
 use crate::{
     cli::{Format, KeygenArgs, RotateArgs},
     commands::Misconfigured,
@@ -38,7 +38,7 @@ pub(super) fn generate(format: Format, arguments: &KeygenArgs) -> anyhow::Result
 
 pub(super) fn rotate(format: Format, arguments: &RotateArgs) -> anyhow::Result<()> {
     let path = &arguments.at.directory;
-    let directory = open(path)?;
+    let directory = open_to_sign(&arguments.at)?;
     let claims = directory.metadata().map_err(|error| explain(error, path))?.claims()?;
     let mut add = arguments.add.clone();
     let roles: Vec<Role> = arguments.role.iter().map(|role| (*role).into()).collect();

@@ -87,6 +87,7 @@ fn the_field_that_is_wrong_is_named() {
         (with(json!({"password": "x", "header_value": "y"})), "invalid_field", "header"),
         (with(json!({"header": "x key", "header_value": "y"})), "invalid_field", "header"),
         (with(json!({"header": "Content-Length", "header_value": "y"})), "invalid_field", "header"),
+        (with(json!({"header": "Trailer", "header_value": "y"})), "invalid_field", "header"),
         (with(json!({"header": "hOST", "header_value": "y"})), "invalid_field", "header"),
         (with(json!({"header": "x-key", "header_value": "y\r\nx: z"})), "invalid_field", "header_value"),
         (with(json!({"header": "x-key", "header_value": " y"})), "invalid_field", "header_value"),

@@ -77,3 +77,18 @@ fn what_a_page_shows_raises_the_version_and_progress_does_not_raise_it_for_each_
     shelf.show_progress(1, None);
     assert_eq!(shelf.version(), told + 1);
 }
+
+#[test]
+fn metadata_only_gets_newer() {
+    let shelf = shelf(vec![]);
+    let learn = |version, image: &str| {
+        let images = crate::software::outcome::ListedImages::from([(image.to_owned(), String::new())]);
+        shelf.learn(Newest { version, images, lineage: Lineage::default() });
+        shelf.newest().expect("learnt").images.keys().next().cloned().expect("an image")
+    };
+    assert_eq!(learn((1, 5), "five"), "five");
+    assert_eq!(learn((1, 4), "four"), "five");
+    assert_eq!(learn((1, 6), "six"), "six");
+    assert_eq!(learn((2, 1), "after a rotation"), "after a rotation");
+    assert_eq!(learn((1, 7), "seven"), "after a rotation");
+}

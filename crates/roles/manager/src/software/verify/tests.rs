@@ -20,6 +20,11 @@ struct Place {
 
 /// A trust store, and an archive that may be installed.
 fn place() -> Place {
+    place_of("")
+}
+
+/// Another `notes` is another image.
+fn place_of(notes: &str) -> Place {
     let dir = tempfile::tempdir().expect("dir");
     let directory = ReleaseDirectory::create(&dir.path().join("release"), KeyPlan::Development, NOW).expect("directory");
     let source = dir.path().join("program");
@@ -31,7 +36,7 @@ fn place() -> Place {
         bridges: None,
         interface: ReleaseInterface { protocols: [].into(), schema: span, cache_format: span, gates: vec![] },
         migrations: vec![],
-        notes: String::new(),
+        notes: notes.to_owned(),
         fault: None,
         effort: Effort::Development,
         files: vec![ImageFile { path: "weir".to_owned(), source }],
@@ -50,8 +55,7 @@ fn wanted(now: u64) -> Wanted {
 impl Place {
     fn check(&self, wanted: &Wanted) -> (Ended, Board) {
         let board = Board::begin(&self.shelf, 1, true);
-        let checked = check(&self.archive, &self.dir.path().join("trust"), wanted, &board);
-        (checked.ended, board)
+        (check(&self.archive, &self.dir.path().join("trust"), wanted, &board), board)
     }
 }
 
@@ -96,4 +100,69 @@ fn a_file_that_is_not_there_is_unreadable() {
     std::fs::remove_file(&place.archive).expect("removed");
     let (ended, _) = place.check(&wanted(NOW));
     assert!(matches!(ended, Ended::Failed { reason: SoftwareReason::Archive(InvalidReason::Unreadable), .. }), "{ended:?}");
+}
+
+fn row_of(board: &Board, check: SoftwareCheck) -> weir_operator_api::SoftwareCheckRow {
+    board.rows().into_iter().find(|row| row.check == check).expect("a row")
+}
+
+#[test]
+fn the_image_is_compared_before_the_stated_size() {
+    let place = place();
+    let (first, _) = place.check(&wanted(NOW));
+    let Ended::Proven(release) = first else { panic!("{first:?}") };
+    let sized = |image: &str| Wanted { bytes: Some(release.archive_bytes - 1), image_sha256: Some(image.to_owned()), ..wanted(NOW) };
+    let (other, board) = place.check(&sized(&"0".repeat(64)));
+    assert!(matches!(other, Ended::Changed { .. }), "{other:?}");
+    assert_eq!(row_of(&board, SoftwareCheck::Size).verdict, Verdict::Failed);
+    let (same, board) = place.check(&sized(&release.image_sha256));
+    let Ended::Failed { reason, detail } = same else { panic!("{same:?}") };
+    assert_eq!(reason, weir_model::FetchReason::FileSizeDiffers.into());
+    assert!(detail.ends_with("its image is the one that was verified before"), "{detail}");
+    assert_eq!(row_of(&board, SoftwareCheck::Size).detail, detail);
+    std::fs::write(&place.archive, "no archive").expect("written");
+    assert!(matches!(place.check(&sized(&release.image_sha256)).0, Ended::Changed { .. }), "of another size, and no archive");
+    let never = Wanted { image_sha256: None, ..sized("") };
+    assert!(matches!(place.check(&never).0, Ended::Failed { .. }), "nothing was verified before");
+}
+
+#[test]
+fn a_fault_of_this_box_is_no_change_of_content() {
+    let before = Wanted { image_sha256: Some("0".repeat(64)), ..wanted(NOW) };
+    let fault = || std::io::Error::from_raw_os_error(5);
+    let faults = [ArchiveError::File { path: "a".into(), source: fault() }, ArchiveError::from(weir_release::TarError::Io(fault()))];
+    for error in faults {
+        let (invalid, changed) = unopened(error, &before);
+        assert_eq!((invalid.reason(), changed), (InvalidReason::Unreadable, None));
+    }
+    let (invalid, changed) = unopened(ArchiveError::NoImage, &before);
+    assert_eq!(invalid.reason(), InvalidReason::NotAnArchive);
+    assert!(matches!(changed, Some(Ended::Changed { .. })));
+}
+
+#[test]
+fn the_signature_row_says_whose_metadata_judged() {
+    let ours = place();
+    assert!(matches!(ours.check(&wanted(NOW)).0, Ended::Proven(_)));
+    let with = |other: &Place| {
+        let board = Board::begin(&ours.shelf, 1, true);
+        (check(&other.archive, &ours.dir.path().join("trust"), &wanted(NOW), &board), row_of(&board, SoftwareCheck::Signature))
+    };
+    // The same image in an archive of a stranger, whose metadata is not newer.
+    let (ended, row) = with(&place());
+    assert!(matches!(ended, Ended::Proven(_)), "{ended:?}");
+    let said = "judged by the metadata this network already trusts (version 2); the archive's own was not needed";
+    assert_eq!((row.verdict, row.detail.as_str()), (Verdict::Passed, said));
+    // Another image under the same name.
+    let (ended, row) = with(&place_of("of a stranger"));
+    assert!(matches!(ended, Ended::Failed { reason: SoftwareReason::Archive(InvalidReason::Unsigned), .. }), "{ended:?}");
+    assert_eq!((row.verdict, row.reason), (Verdict::Failed, Some(InvalidReason::Unsigned.into())));
+    let (_, own) = with(&ours);
+    assert!(own.detail.starts_with("1 of 1 keys of root 1 sign metadata 2"), "{}", own.detail);
+}
+
+#[test]
+fn one_file_is_no_plural() {
+    assert_eq!(files_found(1, 7), "1 file with 7 bytes");
+    assert_eq!(files_found(2, 9), "2 files with 9 bytes");
 }

@@ -1,6 +1,6 @@
 //! Broken archives, hostile servers and missing roots: each ends in its own reason in its own row.
 
-use super::{Publisher, SourceServer, assert_failed, pinned, standing};
+use super::{Publisher, SourceServer, assert_failed, heard::Heard, pinned, row, standing};
 use crate::harness::Running;
 use serde_json::{Value, json};
 use weir_model::Line;
@@ -82,7 +82,9 @@ async fn a_hostile_server_fails_in_its_row() {
     source.put(&archive);
     let sized = json!({"url": format!("{}?sized", source.url()), "version": "1.1.0-b1", "bytes": archive.len() - 1});
     let id = running.register(sized).await;
-    assert_failed(&running.checked(id).await, "size", "file_size_differs");
+    let file = running.checked(id).await;
+    assert_failed(&file, "size", "file_size_differs");
+    assert_eq!(row(&file, "download"), ("skipped", None), "it was not begun");
     let private = running.register(json!({"url": "http://10.1.2.3/weir.weir", "version": "1.1.0-b1"})).await;
     assert_failed(&running.checked(private).await, "resolve", "private_target");
     assert!(running.left_over().is_empty());
@@ -116,6 +118,7 @@ async fn secrets_are_sent_to_the_source_and_shown_nowhere() {
     let publisher = Publisher::new();
     let archive = publisher.build("1.1.0-b1");
     let source = SourceServer::of_file(&archive).await;
+    let heard = Heard::all_of("sesame");
     let running = pinned(&publisher).await;
     let (basic, header) = ("sesame-of-basic", "sesame-of-header");
     let body = json!({"url": format!("{}?1", source.url()), "version": "1.1.0-b1", "username": "ann", "password": basic});
@@ -135,4 +138,6 @@ async fn secrets_are_sent_to_the_source_and_shown_nowhere() {
     }
     let shown = serde_json::to_string(&shown).expect("JSON");
     assert!(!shown.contains("sesame") && shown.contains("\"ann\"") && shown.contains("\"x-key\""));
+    assert!(heard.lines() > 0, "the log was listened to");
+    assert_eq!(heard.said(), Vec::<String>::new());
 }

@@ -6,6 +6,8 @@ use hyper::Method;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 
+const AWAY: &[u8] = b"HTTP/1.1 503 Away\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
 async fn alarms(running: &Running) -> Vec<Value> {
     let alarms = running.get("/api/v1/alarms").await["items"].as_array().expect("items").clone();
     alarms.into_iter().filter(|alarm| alarm["reason"] == "IMAGE_QUARANTINED").collect()
@@ -104,10 +106,17 @@ async fn content_that_changes_is_quarantined_until_it_is_back() {
         until("the alarm stands", || async { alarms(&running).await.len() == 1 }).await;
         assert_eq!(alarms(&running).await[0]["object"], "software file 1");
     }
-    // The server being away is another matter.
-    source.answer_raw(b"HTTP/1.1 503 Away\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec());
+    // The server being away ends nothing.
+    source.answer_raw(AWAY.to_vec());
     let away = running.validate(id).await;
-    assert_eq!((standing(&away), &away["release"]), (("invalid", Some("http_status")), &before["release"]));
+    assert_eq!((standing(&away), &away["release"]), (("quarantined", Some("content_changed")), &before["release"]));
+    assert_eq!(row(&away, "download"), ("failed", Some("http_status")));
+    source.set_open(false);
+    running.call(Method::POST, &format!("{FILES}/{id}/validate"), None).await.expect(200);
+    assert_eq!(standing(&running.file(id).await), ("validating", Some("content_changed")));
+    assert_eq!(alarms(&running).await.len(), 1, "and neither does being checked");
+    source.set_open(true);
+    assert_eq!(standing(&running.checked(id).await), ("quarantined", Some("content_changed")));
     source.put(&archive);
     assert_eq!(standing(&running.validate(id).await), ("ready", None));
     until("the alarm is cleared", || async { alarms(&running).await.is_empty() }).await;
@@ -138,6 +147,91 @@ async fn what_newer_metadata_does_not_list_is_withdrawn() {
     assert_eq!(standing(&running.validate(withdrawn).await), ("withdrawn", Some("delisted")));
     let again = running.upload(None, bad).await;
     assert_eq!((standing(&again), row(&again, "listed")), (("invalid", Some("delisted")), ("failed", Some("delisted"))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_swap_is_found_although_its_size_is_not_the_stated_one() {
+    let publisher = Publisher::new();
+    let archive = publisher.build("1.1.0-b1");
+    let source = SourceServer::of_file(&archive).await;
+    let running = pinned(&publisher).await;
+    let body = json!({"url": source.url(), "version": "1.1.0-b1", "bytes": archive.len()});
+    let id = running.register(body).await;
+    let free = running.register(json!({"url": format!("{}?free", source.url()), "version": "1.1.0-b1"})).await;
+    for id in [id, free] {
+        assert_eq!(standing(&running.checked(id).await), ("ready", None));
+    }
+    // The same image, packed again with the metadata of more releases.
+    let other = publisher.build("1.1.0-b2");
+    let again = publisher.archive(version("1.1.0-b1"), ARCH);
+    assert!(again.len() != archive.len() && other.len() != archive.len());
+    source.put(&again);
+    let file = running.validate(id).await;
+    assert_eq!(standing(&file), ("invalid", Some("file_size_differs")));
+    assert!(file["reason"]["detail"].as_str().expect("detail").contains("its image is the one that was verified before"), "{file:#}");
+    assert_eq!(standing(&running.validate(free).await), ("ready", None), "no size was stated");
+    source.put(&other);
+    assert_eq!(standing(&running.validate(id).await), ("quarantined", Some("content_changed")));
+    until("the alarm stands", || async { alarms(&running).await.len() == 1 }).await;
+}
+
+/// Has the manager's trust store know what the publisher says now, as a validation does that ends before its outcome is kept.
+fn tell(running: &Running, publisher: &Publisher, known: &str) {
+    let archive = publisher.archive(version(known), ARCH);
+    let content = weir_release::ArchiveContent::read(archive.as_slice()).expect("an archive");
+    let store = weir_release::TrustStore::open(&running.dir.path().join("state/manager/trust")).expect("pinned");
+    store.load(content.metadata(), weir_clock::wall_seconds()).expect("loaded");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_delisted_is_withdrawn_however_the_validation_ended_that_learnt_it() {
+    let publisher = Publisher::new();
+    let bad: Vec<_> = ["1.1.0-b1", "1.1.0-b2"].map(|text| publisher.build(text)).into();
+    publisher.build("1.1.0-b3");
+    let running = pinned(&publisher).await;
+    for bytes in bad {
+        assert_eq!(standing(&running.upload(None, bytes).await), ("ready", None));
+    }
+    let source = SourceServer::of_file(b"").await;
+    source.answer_raw(AWAY.to_vec());
+    publisher.directory.delist(version("1.1.0-b1"), ARCH, weir_clock::wall_seconds()).expect("delisted");
+    tell(&running, &publisher, "1.1.0-b3");
+    let failed = running.register(json!({"url": source.url(), "version": "1.1.0-b3"})).await;
+    assert_eq!(standing(&running.checked(failed).await), ("invalid", Some("http_status")));
+    assert_eq!(standing(&running.file(1).await), ("withdrawn", Some("delisted")));
+    // One that is deleted meanwhile keeps no outcome of its own.
+    source.set_open(false);
+    let gone = running.register(json!({"url": format!("{}?gone", source.url()), "version": "1.1.0-b3"})).await;
+    until("it is asked for", || async { source.heads().len() == 2 }).await;
+    publisher.directory.delist(version("1.1.0-b2"), ARCH, weir_clock::wall_seconds()).expect("delisted");
+    tell(&running, &publisher, "1.1.0-b3");
+    assert_eq!(standing(&running.file(2).await), ("ready", None));
+    running.call(Method::DELETE, &format!("{FILES}/{gone}"), None).await.expect(204);
+    until("it is withdrawn", || async { standing(&running.file(2).await) == ("withdrawn", Some("delisted")) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_withdrawn_file_stays_withdrawn_whatever_its_server_does() {
+    let publisher = Publisher::new();
+    let archive = publisher.build("1.1.0-b1");
+    let source = SourceServer::of_file(&archive).await;
+    let running = pinned(&publisher).await;
+    let id = running.register(json!({"url": source.url(), "version": "1.1.0-b1"})).await;
+    assert_eq!(standing(&running.checked(id).await), ("ready", None));
+    publisher.build("1.1.0-b2");
+    publisher.directory.delist(version("1.1.0-b1"), ARCH, weir_clock::wall_seconds()).expect("delisted");
+    running.upload(None, publisher.archive(version("1.1.0-b2"), ARCH)).await;
+    assert_eq!(standing(&running.file(id).await), ("withdrawn", Some("delisted")));
+    source.answer_raw(AWAY.to_vec());
+    let away = running.validate(id).await;
+    assert_eq!((standing(&away), row(&away, "download")), (("withdrawn", Some("delisted")), ("failed", Some("http_status"))));
+    // Its name is another image's now.
+    let mut plan = publisher.plan("1.1.0-b1");
+    plan.notes = "built again".to_owned();
+    publisher.build_plan(&plan);
+    running.upload(None, publisher.archive(version("1.1.0-b2"), ARCH)).await;
+    source.put(&archive);
+    assert_eq!(standing(&running.validate(id).await), ("withdrawn", Some("delisted")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

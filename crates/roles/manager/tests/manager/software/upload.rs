@@ -59,6 +59,7 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     until("its bytes are counted", || async { running.file(id).await["progress"]["done"] == 5 }).await;
     let second = running.put_bytes(&path, OCTETS, archive.clone()).await;
     assert_eq!(second.refusal().0, "software_state", "one upload at a time");
+    assert_eq!(running.left_over(), [format!("{id}.weir.part")]);
     drop(stream);
     until("it is over", || async { running.left_over().is_empty() && running.file(id).await["progress"].is_null() }).await;
     assert_eq!(standing(&running.file(id).await), ("draft", Some("awaiting_upload")));

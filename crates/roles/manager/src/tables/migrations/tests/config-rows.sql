@@ -13,3 +13,7 @@ INSERT INTO coverage_zone (network, location, metric) VALUES ('192.0.2.0/24', 1,
 INSERT INTO api_token (id, secret_sha256, name, expires_ms, created_ms, created_by) VALUES ('t', 'cc', 'ci', NULL, 1, 'somebody');
 INSERT INTO user (name, password_hash, must_change, created_ms, changed_ms) VALUES ('admin', '$hash', 0, 1, 1);
 INSERT INTO audit (at_ms, actor, source, verb, object, before, after, generation) VALUES (1, 'manager', 'local', 'create', 'network', NULL, '{}', 1);
+INSERT INTO enrolment_token (id, secret_sha256, role, uses_left, expires_ms, activate_into, created_ms, created_by) VALUES ('e', 'dd', 'engine', 1, 9, 1, 1, 'somebody');
+INSERT INTO software_file (url, file_name, auto_reload, method, comment, state, checks, release, created_ms, created_by)
+    VALUES ('https://releases.example/1.weir', NULL, 1, 'default', '', 'ready', '[]', '{}', 1, 'somebody'), (NULL, '2.weir', 0, 'default', 'by hand', 'draft', '[]', '{}', 2, 'somebody');
+DELETE FROM software_file WHERE file_name = '2.weir';

@@ -25,9 +25,12 @@ async fn a_network_of_the_next_line_has_its_feature() -> anyhow::Result<()> {
     let network = Network::builder().engines(3).program(lines::next()).start().await?;
     assert_eq!(network.file().version, lines::NEXT);
     let api = Api::new(network.file())?;
-    for device in api.list("/devices").await? {
-        ensure!(device["version"].is_null() || device["version"] == lines::NEXT, "{device}");
-    }
+    wait_for("every device says that it is of the next line", UP, || async {
+        let devices = api.list("/devices").await?;
+        ensure!(!devices.is_empty() && devices.iter().all(|device| device["version"] == lines::NEXT), "{devices:?}");
+        anyhow::Ok(())
+    })
+    .await;
     let service = &api.list("/delivery-services").await?[0];
     let name = service["name"].as_str().context("a name")?;
     ensure!(service["detail"].is_null(), "{service}");
@@ -74,12 +77,14 @@ impl Faulty {
         Ok(Self { archive: lines::archive(version), root })
     }
 
-    /// Installs an engine from the archive, enrols it and starts its keeper.
-    async fn engine(&self, net: &mut ByHand, name: &str, host: u8) -> anyhow::Result<()> {
-        let listeners = [("http", "tcp", 8080), ("admin", "tcp", 9090)];
+    /// Installs a device from the archive, enrols it and starts its keeper.
+    async fn device(&self, net: &mut ByHand, name: &str, role: &str, host: u8) -> anyhow::Result<()> {
+        let common = [("http", "tcp", 8080), ("admin", "tcp", 9090)];
+        let router = [("keepalive", "udp", 7946), ("lifeline", "tcp", 7946)];
+        let listeners = if role == "router" { [common, router].concat() } else { common.to_vec() };
         let more = ["--archive", path(&self.archive)?, "--root", path(&self.root)?];
-        net.install_with(name, "engine", host, &listeners, &more).await?;
-        let token = net.local(&["token", "enrolment", "create", "--role", "engine", "--activate-into", "core"]).await?;
+        net.install_with(name, role, host, &listeners, &more).await?;
+        let token = net.local(&["token", "enrolment", "create", "--role", role, "--activate-into", "core"]).await?;
         net.enrol(name, &token).await?;
         net.keep(name)
     }
@@ -101,20 +106,29 @@ async fn status(net: &ByHand, device: &str) -> anyhow::Result<Value> {
     devices.into_iter().find(|known| known["name"] == device).with_context(|| format!("{device} is known"))
 }
 
-/// A wrong root refuses what it has not signed; the same archive installs from its own.
+/// Devices of each faulty build beside a sound manager.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_fault_shows_on_a_device_installed_from_its_archive() -> anyhow::Result<()> {
     let origin = Origin::start(answer).await?;
     let mut net = network(&origin).await?;
     stranger(&net).await?;
-    for (host, (version, name)) in
-        [("1.1.0-b2", "crashes"), ("1.1.0-b3", "counts"), ("1.1.0-b4", "waits"), ("1.1.0-b5", "fails")].into_iter().enumerate()
-    {
-        let host = 21 + u8::try_from(host)?;
-        Faulty::new(&net, version)?.engine(&mut net, name, host).await?;
+    for (version, name, role, host) in [
+        ("1.1.0-b2", "crashes", "engine", 21),
+        ("1.1.0-b3", "counts", "engine", 22),
+        ("1.1.0-b4", "waits", "engine", 23),
+        ("1.1.0-b5", "fails", "engine", 24),
+        ("1.1.0-b3", "router-counts", "router", 11),
+        ("1.1.0-b5", "router-fails", "router", 12),
+    ] {
+        Faulty::new(&net, version)?.device(&mut net, name, role, host).await?;
     }
-    errors(&net).await?;
-    crashes_after_requests(&net).await?;
+    for host in [24, 12] {
+        errors(&net, host).await?;
+    }
+    // A router without zones has nowhere to send this viewer, and says so.
+    for (name, host, sound) in [("counts", 22, 200), ("router-counts", 11, 503)] {
+        crashes_after_requests(&net, name, host, sound).await?;
+    }
     for (device, fault) in [("crashes", "crash_at_start"), ("waits", "never_ready")] {
         wait_for(&format!("{device} shows its fault"), UP, || async {
             let said = log(&net, device);
@@ -144,9 +158,9 @@ async fn stranger(net: &ByHand) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn errors(net: &ByHand) -> anyhow::Result<()> {
+async fn errors(net: &ByHand, host: u8) -> anyhow::Result<()> {
     wait_for("every viewer gets 500", UP, || async {
-        let answer = Client::east().get(net.at(24, 8080), "/video.weir.test/a").await?;
+        let answer = Client::east().get(net.at(host, 8080), "/video.weir.test/a").await?;
         ensure!(answer.status() == 500, "{}", answer.status());
         anyhow::Ok(())
     })
@@ -155,12 +169,12 @@ async fn errors(net: &ByHand) -> anyhow::Result<()> {
 }
 
 /// It serves, and its worker is another one after so many requests.
-async fn crashes_after_requests(net: &ByHand) -> anyhow::Result<()> {
-    let (address, pid) = (net.at(22, 8080), net.data("counts").join("run/worker.pid"));
+async fn crashes_after_requests(net: &ByHand, name: &str, host: u8, sound: u16) -> anyhow::Result<()> {
+    let (address, pid) = (net.at(host, 8080), net.data(name).join("run/worker.pid"));
     let get = || async move { Client::east().get(address, "/video.weir.test/a").await };
     wait_for("it serves", UP, || async {
         let answer = get().await?;
-        ensure!(answer.status() == 200, "{}", answer.status());
+        ensure!(answer.status() == sound, "{}", answer.status());
         anyhow::Ok(())
     })
     .await;
