@@ -28,9 +28,13 @@ struct Client<'t> {
 
 impl<'t> Client<'t> {
     fn new(python: &'t Path, publisher: &Publisher) -> anyhow::Result<Self> {
+        Self::trusting(python, &publisher.directory().root()?)
+    }
+
+    fn trusting(python: &'t Path, pinned: &[u8]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let root = folder.path().join("root.json");
-        std::fs::write(&root, publisher.directory().root()?)?;
+        std::fs::write(&root, pinned)?;
         Ok(Self { python, folder, root })
     }
 
@@ -49,16 +53,16 @@ impl<'t> Client<'t> {
     }
 }
 
-/// Ours, with a store of its own that trusts the publisher's first root.
+/// Ours, with a store of its own.
 struct Ours {
     folder: tempfile::TempDir,
     store: TrustStore,
 }
 
 impl Ours {
-    fn new(publisher: &Publisher) -> anyhow::Result<Self> {
+    fn trusting(root: &[u8]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let store = TrustStore::pin(&folder.path().join("trust"), &publisher.directory().root()?)?;
+        let store = TrustStore::pin(&folder.path().join("trust"), root)?;
         Ok(Self { folder, store })
     }
 
@@ -205,11 +209,12 @@ async fn two_of_three_keys_are_needed_by_both() -> anyhow::Result<()> {
     }
     // What is forged with all signatures is followed, so what is refused is refused for the one that lacks.
     let whole = Forge::of(&publisher, &genuine)?.finish();
+    let root = publisher.directory().root()?;
     rotated(&publisher)?;
     let next = publisher.release("1.1.0-b1", |_| {})?;
     shorts.push(("Root".to_owned(), below_threshold(&publisher, &next, None)?));
     for (part, short) in shorts {
-        let (theirs, ours) = (Client::new(&python, &publisher)?, Ours::new(&publisher)?);
+        let (theirs, ours) = (Client::trusting(&python, &root)?, Ours::trusting(&root)?);
         let depot = depot().await?;
         let name = serve(&depot, &archive);
         assert_eq!(ours.follow(&archive, now)?, None, "{part}");
@@ -220,7 +225,7 @@ async fn two_of_three_keys_are_needed_by_both() -> anyhow::Result<()> {
         let seen = theirs.follow(&depot, &[]).await?;
         assert_eq!(seen["error"], "UnsignedMetadataError", "{part}: {seen}");
     }
-    let (theirs, ours) = (Client::new(&python, &publisher)?, Ours::new(&publisher)?);
+    let (theirs, ours) = (Client::trusting(&python, &root)?, Ours::trusting(&root)?);
     let depot = depot().await?;
     let next = Archive::open(&next)?;
     let name = serve(&depot, &next);
@@ -228,7 +233,7 @@ async fn two_of_three_keys_are_needed_by_both() -> anyhow::Result<()> {
     let seen = theirs.follow(&depot, &[&name]).await?;
     assert_eq!(four(&seen), versions(&publisher.directory().metadata()?)?, "{seen}");
     assert_eq!(seen["root"], 2, "{seen}");
-    assert_eq!(Ours::new(&publisher)?.follow(&whole, now)?, None);
+    assert_eq!(Ours::trusting(&root)?.follow(&whole, now)?, None);
     Ok(())
 }
 
@@ -239,7 +244,7 @@ async fn a_set_that_is_served_for_ever_is_refused_by_both_when_it_has_expired() 
     let Some(python) = python() else { return Ok(()) };
     let publisher = Publisher::alone()?;
     let now = weir_clock::wall_seconds();
-    let (theirs, ours) = (Client::new(&python, &publisher)?, Ours::new(&publisher)?);
+    let (theirs, ours) = (Client::new(&python, &publisher)?, Ours::trusting(&publisher.directory().root()?)?);
     let depot = depot().await?;
     let old = Archive::open(&publisher.release("1.0.0-b1", |_| {})?)?;
     let name = serve(&depot, &old);

@@ -85,6 +85,8 @@ async fn prepositioned_only_waits_for_copies() {
     let id = running.register(json!({"url": source.url(), "version": "1.1.0-b1", "method": "prepositioned_only"})).await;
     let file = running.checked(id).await;
     assert_eq!(standing(&file), ("verified", Some("not_prepositioned")));
+    let said = ["detail", "next"].map(|field| file["reason"][field].as_str().expect(field).contains("this version makes no"));
+    assert_eq!(said, [false, true], "it is said once");
     assert_eq!(choice(&running, id).await["selectable"], false);
 }
 
