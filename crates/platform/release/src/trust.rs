@@ -224,7 +224,11 @@ impl TrustStore {
     pub fn load(&self, set: &MetadataSet, now: u64) -> Result<Loaded, TrustError> {
         let _held = lock::hold(&self.dir)?;
         scratch::sweep(&self.dir);
-        let before = self.state()?;
+        self.load_after(&self.state()?, set, now)
+    }
+
+    /// [`Self::load`] by whoever holds the lock since `before` was read.
+    fn load_after(&self, before: &State, set: &MetadataSet, now: u64) -> Result<Loaded, TrustError> {
         let trusted = tuf::verify(before.root(), set, before.stored.as_ref().map(|(set, _)| set), &self.dir)?;
         let signed_before = |old: &Trusted| trusted.signed_at < old.signed_at && trusted.same_timestamp_keys(old);
         if before.stored.as_ref().is_some_and(|(_, old)| signed_before(old)) {
@@ -235,9 +239,22 @@ impl TrustStore {
         if !before.may_be_behind(set) {
             return Ok(Loaded::Unchanged);
         }
-        let kept = with_roots_of(&before, set, trusted.root_version())?;
+        let kept = with_roots_of(before, set, trusted.root_version())?;
         durable_write(&self.metadata_file(), &kept.to_bytes())?;
         Ok(Loaded::Newer)
+    }
+
+    /// What is trusted once `set` was taken in, if it is newer. Judged and taken under one lock: another archive's metadata that
+    /// came in between would make this one's a rollback.
+    fn after(&self, set: &MetadataSet, now: u64) -> Result<State, TrustError> {
+        let _held = lock::hold(&self.dir)?;
+        scratch::sweep(&self.dir);
+        let before = self.state()?;
+        if !before.may_be_behind(set) {
+            return Ok(before);
+        }
+        self.load_after(&before, set, now)?;
+        self.state()
     }
 
     /// Verifies an archive, taking its metadata in first if that is newer. `now` is the clock in seconds since 1970.
@@ -245,10 +262,7 @@ impl TrustStore {
     /// # Errors
     /// [`Invalid`], with the first check that failed.
     pub fn verify(&self, archive: Archive, expected: &Expected, now: u64) -> Result<Verified, Invalid> {
-        if self.state().map_err(Invalid::from)?.may_be_behind(archive.content().metadata()) {
-            self.load(archive.content().metadata(), now)?;
-        }
-        let Some((_, trusted)) = self.state().map_err(Invalid::from)?.stored else {
+        let Some((_, trusted)) = self.after(archive.content().metadata(), now)?.stored else {
             return Err(Invalid::Store(TrustError::NotPinned(self.dir.clone())));
         };
         trusted.check_expiry(now).map_err(Invalid::Metadata)?;

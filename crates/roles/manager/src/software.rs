@@ -35,8 +35,8 @@ use crate::{
 };
 use record::{Origin, Record, Registration, Standing};
 use removal::Installable;
-use std::{collections::BTreeSet, sync::Arc};
-use weir_model::{AlarmReason, OwnReason, SoftwareState, SourceAllow, source::ALLOW_MAX};
+use std::sync::Arc;
+use weir_model::{AlarmReason, OwnReason, SoftwareState, SourceAllow, source::AllowError};
 use weir_operator_api::{
     Problem, Reason, SoftwareChoices, SoftwareFile, SoftwareFileRequest, SoftwareRemoval, SoftwareSources, software::SOFTWARE_FILES_MAX,
 };
@@ -176,17 +176,7 @@ pub(crate) fn sources(app: &App) -> SoftwareSources {
 
 /// Replaces them.
 pub(crate) async fn set_sources(app: &Arc<App>, caller: Caller, sources: SoftwareSources) -> Result<SoftwareSources, Problem> {
-    if sources.allow.len() > ALLOW_MAX {
-        let detail = format!("at most {ALLOW_MAX} networks are allowed");
-        return Err(Problem::new(Reason::LimitExceeded, detail).at("allow"));
-    }
-    let allow: Vec<_> = sources.allow.iter().map(ipnet::IpNet::trunc).collect();
-    let mut seen = BTreeSet::new();
-    if let Some(index) = allow.iter().position(|network| !seen.insert(*network)) {
-        let twice = Problem::new(Reason::DuplicateNetwork, format!("{} is in the list twice", allow[index]));
-        return Err(twice.at(format!("allow[{index}]")).next_step("name each network once"));
-    }
-    let after = SoftwareSources { allow };
+    let after = SoftwareSources { allow: SourceAllow::checked(sources.allow).map_err(|error| not_allowed(&error))?.0 };
     let written = after.clone();
     app.change(caller, move |change| {
         let before = SoftwareSources { allow: source_allow(change.tx)?.0 };
@@ -200,6 +190,17 @@ pub(crate) async fn set_sources(app: &Arc<App>, caller: Caller, sources: Softwar
     })
     .await?;
     Ok(after)
+}
+
+/// A list of networks that is not taken.
+fn not_allowed(error: &AllowError) -> Problem {
+    let reason = match error {
+        AllowError::TooMany => Reason::LimitExceeded,
+        AllowError::Twice { .. } => Reason::DuplicateNetwork,
+        AllowError::CarriesV4 { .. } | AllowError::TooWide { .. } => Reason::InvalidField,
+    };
+    let field = error.index().map_or_else(|| "allow".to_owned(), |index| format!("allow[{index}]"));
+    Problem::new(reason, error.to_string()).at(field).next_step(error.next_step())
 }
 
 /// What is kept of software.
@@ -218,7 +219,7 @@ pub(crate) fn alarms(app: &App) -> Vec<(crate::alarms::Key, String)> {
     let alarm = |record: Arc<Record>| {
         let key = crate::alarms::Key { reason: AlarmReason::ImageQuarantined, device: app.name.clone(), object: named(record.id) };
         let detail = record.standing.reason.as_ref().map_or("", |(_, detail)| detail);
-        (key, format!("{}: {detail}", record.name()))
+        (key, format!("{}: {detail}", record.shown_name()))
     };
     quarantined.map(alarm).collect()
 }

@@ -87,18 +87,34 @@ fn lacking_json(lacking: &[Lacking]) -> serde_json::Value {
     lacking.iter().map(|l| serde_json::json!({ "role": l.role.as_str(), "needed": l.needed, "valid": l.valid })).collect()
 }
 
-/// What became of a change, for people.
-fn published_text(published: &Published, directory: &Path) -> String {
-    match published {
-        Published::Version(version) => format!("published: metadata version {version}"),
-        Published::Waiting(lacking) => format!(
-            "nothing is published yet, the change waits for signatures: {}\nbring them: weir release sign --directory {} --key FILE",
-            lacking_text(lacking),
-            directory.display()
-        ),
+/// Prints what became of a change. One that waits for signatures is no success: a script that goes on would pack and hand out
+/// the list before it.
+fn conclude(
+    format: Format,
+    done: &serde_json::Value,
+    published: &Published,
+    directory: &Path,
+    text: impl FnOnce() -> String,
+) -> anyhow::Result<()> {
+    let lacking = match published {
+        Published::Version(version) => {
+            return output::print(format, done, |_| {
+                [format!("published: metadata version {version}"), text()].join("\n").trim_end().to_owned()
+            });
+        }
+        Published::Waiting(lacking) => lacking_text(lacking),
+    };
+    if format == Format::Json {
+        output::print(format, done, |_| String::new())?;
     }
+    let dir = directory.display();
+    let next = [format!("bring them: weir release sign --directory {dir} --key FILE"), text()].join("\n");
+    Err(Misconfigured(format!("nothing is published yet, the change waits for signatures: {lacking}\n{}", next.trim_end())).into())
 }
 
+/// Old and new quorum of a root are two entries; those that say the same are named once.
 fn lacking_text(lacking: &[Lacking]) -> String {
-    lacking.iter().map(|l| format!("{} has {} of {}", l.role, l.valid, l.needed)).collect::<Vec<_>>().join(", ")
+    let mut texts: Vec<String> = lacking.iter().map(|l| format!("{} has {} of {}", l.role, l.valid, l.needed)).collect();
+    texts.dedup();
+    texts.join(", ")
 }

@@ -93,7 +93,7 @@ impl Directory {
         if made.version != version() {
             return Err(Misconfigured(format!(
                 "{dir} is a network of version {was}, this is {this}; a network changes version by its own software update: run the {was} program on it and \
-                 register an archive of this one: weir --network {dir} software register --file weir-{this}-{arch}.weir (weir release build writes it); or choose another --dir",
+                 register an archive of this one: weir --network {dir} software register --file weir-{this}-{arch}.weir (weir release build writes it). Registering is all this version can do with it; or choose another --dir",
                 dir = self.root.display(),
                 was = made.version,
                 this = version(),

@@ -358,3 +358,23 @@ proptest! {
         })?;
     }
 }
+
+#[test]
+fn archives_verified_at_once_are_not_each_others_rollback() {
+    let publisher = development();
+    let archives: Vec<_> = (0..4)
+        .map(|build| {
+            publisher.build(&format!("1.0.0-b{}", build + 1), NOW + build);
+            publisher.archive(&format!("1.0.0-b{}", build + 1), &format!("{build}.weir"))
+        })
+        .collect();
+    for round in 0..8 {
+        let store = publisher.store(&format!("trust-{round}"));
+        std::thread::scope(|scope| {
+            for archive in &archives {
+                let store = &store;
+                scope.spawn(move || store.verify(open(archive), &Expected::default(), NOW + 9).expect("honest"));
+            }
+        });
+    }
+}

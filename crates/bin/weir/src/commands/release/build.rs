@@ -1,6 +1,6 @@
 //! `weir release build` and `pack`: a program becomes an image, is listed and signed, and leaves as an archive.
 
-use super::{describe::Described, explain, open, open_to_sign, published_json, published_text};
+use super::{conclude, describe::Described, explain, lacking_text, open, open_to_sign, published_json};
 use crate::{
     cli::{BuildArgs, Format, PackArgs},
     commands::{self, Misconfigured},
@@ -50,12 +50,9 @@ pub(super) fn run(format: Format, arguments: &BuildArgs) -> anyhow::Result<()> {
         "seconds": (seconds * 10.0).round() / 10.0,
     });
     merge(&mut done, published_json(&published));
-    output::print(format, &done, |_| {
-        let next = match &archive {
-            Some(archive) => archive.text(seconds),
-            None => format!("then write the archive: {}", pack_command(&arguments.at.directory, &plan)),
-        };
-        format!("{}\n{next}", published_text(&published, &arguments.at.directory))
+    conclude(format, &done, &published, &arguments.at.directory, || match &archive {
+        Some(archive) => archive.text(seconds),
+        None => format!("then write the archive: {}", pack_command(&arguments.at.directory, &plan)),
     })
 }
 
@@ -67,6 +64,9 @@ pub(super) fn pack(format: Format, arguments: &PackArgs) -> anyhow::Result<()> {
     let started = weir_clock::monotonic();
     let directory = open(&arguments.at.directory)?;
     is_directory(&arguments.out)?;
+    if let Some(lacking) = directory.waiting().map_err(|error| explain(error, &arguments.at.directory))? {
+        eprintln!("weir: a change waits for signatures ({}); the archive carries the list published before it", lacking_text(&lacking));
+    }
     let written = Written::new(&directory, &arguments.at.directory, arguments.version, &arguments.arch, &arguments.out)?;
     let done = serde_json::json!({ "version": arguments.version, "arch": arguments.arch, "archive": written.json() });
     output::print(format, &done, |_| written.text(started.elapsed().as_secs_f64()))

@@ -1,6 +1,6 @@
 //! `weir release keygen` and `rotate`: who signs what.
 
-use super::{explain, open_to_sign, published_json, published_text};
+use super::{conclude, explain, open_to_sign, published_json};
 use crate::{
     cli::{Format, KeygenArgs, RotateArgs},
     commands::Misconfigured,
@@ -50,7 +50,7 @@ pub(super) fn rotate(format: Format, arguments: &RotateArgs) -> anyhow::Result<(
     let rotation = |(role, remove): (&Role, Vec<KeyId>)| Rotation { role: *role, add: add.clone(), remove, threshold: arguments.threshold };
     let rotations: Vec<Rotation> = roles.iter().zip(removals).map(rotation).collect();
     let published = directory.rotate(&rotations, weir_clock::wall_seconds()).map_err(|error| explain(error, path))?;
-    output::print(format, &published_json(&published), |_| published_text(&published, path))
+    conclude(format, &published_json(&published), &published, path, String::new)
 }
 
 /// The keys of `role` that these first digits name, each exactly one.

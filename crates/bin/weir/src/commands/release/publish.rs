@@ -1,6 +1,6 @@
 //! `weir release sign`, `discard`, `delist`, `floor` and `renew`: changes of what is published.
 
-use super::{explain, open, open_to_sign, published_json, published_text};
+use super::{conclude, explain, open, open_to_sign, published_json};
 use crate::{
     cli::{Format, Signing},
     output,
@@ -17,7 +17,7 @@ fn change(
     let path = &at.directory;
     let directory = open_to_sign(at)?;
     let published = edit(&directory, weir_clock::wall_seconds()).map_err(|error| explain(error, path))?;
-    output::print(format, &published_json(&published), |_| published_text(&published, path))
+    conclude(format, &published_json(&published), &published, path, String::new)
 }
 
 pub(super) fn sign(format: Format, at: &Signing, keys: &[PathBuf]) -> anyhow::Result<()> {

@@ -55,13 +55,23 @@ fn manifest_table(manifest: &ReleaseManifest, bytes: u64, its_own_list: bool) ->
         one("bridges", joined(manifest.bridges.iter().flatten().map(ToString::to_string))),
         one("protocols", joined(protocols)),
         one("schema steps", describe::span(interface.schema)),
-        one("way back", or_dash(manifest.one_way().map_or(Some("every step".to_owned()), |step| Some(format!("NOT FROM STEP {step}"))))),
+        one("way back", way_back(manifest)),
         one("gates", joined(gates)),
         one("notes", or_dash(Some(manifest.notes.clone()).filter(|notes| !notes.is_empty()))),
     ];
     rows.extend(manifest.fault.iter().map(|fault| one("fault", format!("{fault} (a build for tests)"))));
     rows.extend(manifest.files.iter().map(|file| one("file", format!("{} ({})", file.path, output::bytes(file.bytes)))));
     output::table(["MANIFEST", "SAYS"], rows)
+}
+
+/// Whether the database can be taken back to the oldest schema the release runs on.
+fn way_back(manifest: &ReleaseManifest) -> String {
+    let span = manifest.interface.schema;
+    match manifest.one_way() {
+        Some(step) => format!("NOT FROM STEP {step}"),
+        None if span.min == span.max => "none needed: it runs on one schema only".to_owned(),
+        None => format!("from step {} to step {}", span.max, span.min),
+    }
 }
 
 fn joined(words: impl Iterator<Item = String>) -> String {

@@ -95,5 +95,5 @@ fn a_way_back_is_listed_and_held() {
     // Being checked makes it neither more nor less.
     let (withdrawn, listed) = (file(1, Validating, here), ListedImages::new());
     let installable = Installable { listed: Some(&listed), held: BTreeSet::from([1]) };
-    assert!(admit(&withdrawn, &[withdrawn.clone()], &running, &installable).is_ok());
+    assert!(admit(&withdrawn, std::slice::from_ref(&withdrawn), &running, &installable).is_ok());
 }

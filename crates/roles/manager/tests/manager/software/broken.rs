@@ -93,6 +93,10 @@ async fn a_hostile_server_fails_in_its_row() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_line_without_a_path_is_ready_and_no_choice() {
+    // Paths are told from line 1.0.
+    if cfg!(feature = "synthetic-next") {
+        return;
+    }
     let publisher = Publisher::new();
     publisher.build("1.0.0-b1");
     publisher.build("1.1.0-b1");

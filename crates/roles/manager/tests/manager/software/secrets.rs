@@ -9,7 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// Everything an operator can read of software files.
 async fn all_shown(running: &Running, id: i64) -> String {
     let mut shown = String::new();
-    for path in [FILES.to_owned(), format!("{FILES}/{id}"), "/api/v1/software-choices".into(), "/api/v1/audit".into()] {
+    for path in
+        [FILES.to_owned(), format!("{FILES}/{id}"), "/api/v1/software-choices".into(), "/api/v1/audit".into(), "/api/v1/alarms".into()]
+    {
         shown += &running.get(&path).await.to_string();
     }
     shown
@@ -46,7 +48,7 @@ async fn a_signature_in_a_url_is_sent_to_its_server_and_shown_nowhere() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_sends_on_hears_why_an_upload_was_refused() {
-    const PIECE: [u8; 64 * 1024] = [7; 64 * 1024];
+    static PIECE: [u8; 64 * 1024] = [7; 64 * 1024];
     const PIECES: usize = 64;
     let running = Running::start().await;
     let id = running.register(json!({"file_name": "a.weir"})).await;
