@@ -45,7 +45,9 @@ fn of_archive(reason: InvalidReason) -> &'static str {
         }
         InvalidReason::Rollback => "ask the publisher for an archive with the newest metadata",
         InvalidReason::Expired => "check the manager's clock; if it is right, ask the publisher to renew the metadata",
-        InvalidReason::Delisted => "choose another release: the publisher no longer lists this build; it was withdrawn, or another build of the same version took its place",
+        InvalidReason::Delisted => {
+            "choose another release: the publisher no longer lists this build; it was withdrawn, or another build of the same version took its place"
+        }
         InvalidReason::WrongSize | InvalidReason::WrongDigest | InvalidReason::WrongFile => {
             "do not use this file; get it from the publisher again"
         }

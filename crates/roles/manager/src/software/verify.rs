@@ -180,14 +180,14 @@ fn signature_found(store: &TrustStore, own: &MetadataSet) -> Option<String> {
 /// Fills in what a verified archive is.
 fn show(verified: &Verified, wanted: &Wanted, board: &Board) {
     let manifest = &verified.manifest;
-    board.pass(SoftwareCheck::Listed, format!("{} is listed", verified.listed.name));
+    board.pass(SoftwareCheck::Listed, format!("the newest list has {}", verified.listed.name));
     board.pass(SoftwareCheck::Content, format!("{} bytes, SHA-256 {}", verified.listed.bytes, verified.listed.sha256));
     board.pass(SoftwareCheck::Manifest, files_found(manifest.files.len(), manifest.file_bytes()));
     match wanted.version {
         Some(_) => board.pass(SoftwareCheck::Version, format!("{}, as stated", manifest.version)),
         None => board.skip(SoftwareCheck::Version, format!("no version was stated; it is {}", manifest.version)),
     }
-    board.pass(SoftwareCheck::Arch, format!("{}, as this manager", manifest.arch));
+    board.pass(SoftwareCheck::Arch, format!("it is built for {}, as this manager is", manifest.arch));
     board.pass(SoftwareCheck::Lineage, line_found(&verified.lineage, wanted.running, manifest.version));
     board.pass(SoftwareCheck::Migrations, migrations_found(verified));
 }

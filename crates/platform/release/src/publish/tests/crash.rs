@@ -92,6 +92,12 @@ fn a_discarded_rotation_that_was_cut_off_leaves_one_truth() {
     }
 }
 
+/// Whether two files say and sign the same; the order of JSON's fields says nothing.
+fn same_document(one: &[u8], other: &[u8]) -> bool {
+    let read = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).expect("JSON");
+    read(one) == read(other)
+}
+
 /// What a build without a record of publishing left behind: the next root alone, its signatures lost in `staged/`.
 #[test]
 fn a_root_that_was_left_alone_keeps_its_signatures() {
@@ -114,7 +120,7 @@ fn a_root_that_was_left_alone_keeps_its_signatures() {
     }
     assert_eq!(directory.root().expect("root"), first, "the root that the published timestamp goes with");
     assert!(matches!(directory.sign(vec![], NOW), Ok(Published::Version(3))));
-    assert_eq!(directory.root().expect("root"), whole, "no signature was lost");
+    assert!(same_document(&directory.root().expect("root"), &whole), "no signature was lost");
     a_first_device_takes_it(&publisher, &first, "device");
 }
 
