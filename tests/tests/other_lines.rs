@@ -27,7 +27,8 @@ async fn a_network_of_the_next_line_has_its_feature() -> anyhow::Result<()> {
     let api = Api::new(network.file())?;
     wait_for("every device says that it is of the next line", UP, || async {
         let devices = api.list("/devices").await?;
-        ensure!(!devices.is_empty() && devices.iter().all(|device| device["version"] == lines::NEXT), "{devices:?}");
+        let next = |device: &serde_json::Value| device["last_report"]["version"] == lines::NEXT;
+        ensure!(!devices.is_empty() && devices.iter().all(next), "{devices:?}");
         anyhow::Ok(())
     })
     .await;

@@ -29,6 +29,8 @@
     error.textContent = text;
     error.hidden = !text;
     window.removeEventListener("beforeunload", ask);
+    // The button that had the keyboard's focus is hidden now.
+    if (text) form.querySelector("[type=submit]").focus();
   };
 
   // Leaving the page would end the upload.

@@ -36,6 +36,8 @@ pub(super) struct Part {
     reserved: u64,
     looked_at: u64,
     kept: bool,
+    /// What keeps another from beginning the same one.
+    place: Option<Box<dyn Send>>,
 }
 
 impl Part {
@@ -48,7 +50,13 @@ impl Part {
             return Err(error);
         }
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        Ok(Self { file, path, bytes: 0, reserved: 0, looked_at: 0, kept: false })
+        Ok(Self { file, path, bytes: 0, reserved: 0, looked_at: 0, kept: false, place: None })
+    }
+
+    /// Holds `place` for as long as the part is there: whoever begins the archive once it is free finds no other one's file.
+    pub(super) fn holding(mut self, place: impl Send + 'static) -> Self {
+        self.place = Some(Box::new(place));
+        self
     }
 
     /// Makes sure that `bytes` have room; what they need is taken at once where the file system can.
@@ -119,6 +127,8 @@ impl Drop for Part {
             // It is swept at the next start if this fails.
             let _ = fs::remove_file(&self.path);
         }
+        // The file goes first: it would be the next one's.
+        drop(self.place.take());
     }
 }
 
@@ -226,6 +236,32 @@ mod tests {
         remove(dir.path(), 3).expect("removed");
         remove(dir.path(), 3).expect("removed already");
         assert!(numbers(dir.path()).expect("numbers").is_empty());
+    }
+
+    /// Notes whether the file was there when it was given up.
+    struct Place(PathBuf, std::sync::mpsc::SyncSender<bool>);
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            self.1.send(self.0.exists()).expect("heard");
+        }
+    }
+
+    #[test]
+    fn a_place_is_free_once_the_part_is_gone() {
+        let dir = tempfile::tempdir().expect("dir");
+        let (told, freed) = std::sync::mpsc::sync_channel(1);
+        let part = || {
+            let part = Part::begin(dir.path(), 3).expect("part");
+            let place = Place(part.path().to_owned(), told.clone());
+            part.holding(place)
+        };
+        let held = part();
+        assert!(freed.try_recv().is_err(), "it is held");
+        drop(held);
+        assert_eq!(freed.try_recv(), Ok(false));
+        part().keep().expect("kept");
+        assert_eq!(freed.try_recv(), Ok(false));
     }
 
     #[test]

@@ -70,6 +70,11 @@ impl Board {
         self.change(|rows| mark(rows, check, Verdict::Failed, Some(reason), detail.into()));
     }
 
+    /// Whether a check before this one failed.
+    pub(super) fn failed_before(&self, check: SoftwareCheck) -> bool {
+        self.rows().iter().any(|row| row.check < check && row.verdict == Verdict::Failed)
+    }
+
     pub(super) fn progress(&self, progress: Option<SoftwareProgress>) {
         self.shelf.show_progress(self.id, progress);
     }

@@ -5,6 +5,7 @@ use super::{
     archives::{Part, is_full, is_over, no_room},
     find, not_now, queue,
     record::Record,
+    shelf::Shelf,
     show,
 };
 use crate::{
@@ -29,14 +30,7 @@ pub(crate) async fn upload(app: &Arc<App>, caller: Caller, id: i64, length: Opti
     if length.is_some_and(|length| length > ARCHIVE_MAX_BYTES) {
         return Err(too_large());
     }
-    let place = app.software.begin_upload(id)?;
-    let directory = app.software.archives.clone();
-    let part = blocking(move || {
-        let mut part = Part::begin(&directory, id)?;
-        part.reserve(length.unwrap_or(0)).map(|()| part)
-    });
-    let part = receive(app, id, length, body, part.await?).await?;
-    let part = blocking(move || part.sync().map(|()| part)).await?;
+    let part = arrived(&app.software, id, length, body).await?;
     let kept = app.change(caller, move |change| {
         let records = tables::software_files::all(change.tx)?;
         may_be_sent(find(&records, id)?)?;
@@ -45,8 +39,19 @@ pub(crate) async fn upload(app: &Arc<App>, caller: Caller, id: i64, length: Opti
         part.keep().map_err(|error| Refusal::from(unkept(&error)))
     });
     kept.await?;
-    drop(place);
     show(app, id)
+}
+
+/// All bytes of an upload, on the disk. The part holds the place of the upload: what writes it goes on when the sender has gone.
+async fn arrived(shelf: &Arc<Shelf>, id: i64, length: Option<u64>, body: Body) -> Result<Part, Problem> {
+    let place = shelf.begin_upload(id)?;
+    let directory = shelf.archives.clone();
+    let part = blocking(move || {
+        let mut part = Part::begin(&directory, id)?.holding(place);
+        part.reserve(length.unwrap_or(0)).map(|()| part)
+    });
+    let part = receive(shelf, id, length, body, part.await?).await?;
+    blocking(move || part.sync().map(|()| part)).await
 }
 
 /// Bytes are taken once; those that proved to be no archive may be sent again.
@@ -61,7 +66,7 @@ fn may_be_sent(record: &Record) -> Result<(), Problem> {
     }
 }
 
-async fn receive(app: &App, id: i64, length: Option<u64>, mut body: Body, mut part: Part) -> Result<Part, Problem> {
+async fn receive(shelf: &Shelf, id: i64, length: Option<u64>, mut body: Body, mut part: Part) -> Result<Part, Problem> {
     let broken = |detail: String| Problem::new(Reason::UploadBroken, detail);
     let mut gathered = Vec::with_capacity(WRITE_BYTES);
     let mut came: u64 = 0;
@@ -72,7 +77,7 @@ async fn receive(app: &App, id: i64, length: Option<u64>, mut body: Body, mut pa
         if came > ARCHIVE_MAX_BYTES {
             return Err(too_large());
         }
-        app.software.show_progress(id, Some(SoftwareProgress { done: came, total: length }));
+        shelf.show_progress(id, Some(SoftwareProgress { done: came, total: length }));
         gathered.extend_from_slice(&bytes);
         if gathered.len() >= WRITE_BYTES {
             part = written(part, std::mem::replace(&mut gathered, Vec::with_capacity(WRITE_BYTES))).await?;
@@ -108,4 +113,51 @@ fn unkept(error: &io::Error) -> Problem {
 
 fn too_large() -> Problem {
     Problem::new(Reason::BodyTooLarge, format!("a release archive has at most {ARCHIVE_MAX_BYTES} bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::software::shelf::Kept;
+    use std::{
+        pin::Pin,
+        sync::mpsc::sync_channel,
+        task::{Context, Poll, Waker},
+    };
+    use tokio::task::spawn_blocking;
+
+    fn poll_once<T>(future: &mut Pin<Box<impl Future<Output = T>>>) -> Poll<T> {
+        future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn an_upload_that_was_given_up_keeps_its_place_until_its_part_is_gone() {
+        // Work on the disk is done by one thread, one after the other.
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_all().build().expect("runtime");
+        let dir = tempfile::tempdir().expect("dir");
+        let shelf = Arc::new(Shelf::new(dir.path(), Kept::default()));
+        std::fs::create_dir(&shelf.archives).expect("directory");
+        let parts = || std::fs::read_dir(&shelf.archives).expect("directory").count();
+        // Begun, written, written to the end, synced: the sender goes away while the disk is busy with one of these.
+        for done in 0..4 {
+            runtime.block_on(async {
+                let mut coming = Box::pin(arrived(&shelf, 1, None, Body::from(vec![0; WRITE_BYTES])));
+                for _ in 0..done {
+                    assert!(poll_once(&mut coming).is_pending(), "{done}");
+                    spawn_blocking(|| ()).await.expect("the disk is done");
+                }
+                let (free, busy) = sync_channel::<()>(1);
+                let disk = spawn_blocking(move || busy.recv());
+                assert!(poll_once(&mut coming).is_pending(), "{done}");
+                drop(coming);
+                let refused = shelf.begin_upload(1).err().map(|problem| problem.reason);
+                assert_eq!((refused, parts()), (Some(Reason::SoftwareState), done.min(1)), "{done}");
+                free.send(()).expect("it waits");
+                disk.await.expect("no panic").expect("freed");
+                spawn_blocking(|| ()).await.expect("the disk is done");
+                assert!(shelf.begin_upload(1).is_ok(), "{done}");
+                assert_eq!(parts(), 0, "{done}");
+            });
+        }
+    }
 }

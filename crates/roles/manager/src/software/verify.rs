@@ -64,7 +64,8 @@ fn checks(path: &Path, trust: &Path, wanted: &Wanted, board: &Board) -> Result<E
     let changed = changed_to(Some(&image_sha256), wanted);
     let verified = signed(archive, trust, wanted, board);
     if let Some(Ended::Changed { detail }) = changed {
-        if verified.is_ok() {
+        // What failed before its content is the nearer reason; what would fail after it is of no interest any more.
+        if !board.failed_before(SoftwareCheck::Content) {
             board.fail(SoftwareCheck::Content, OwnReason::ContentChanged.into(), detail.clone());
         }
         return Err(Ended::Changed { detail });

@@ -128,6 +128,8 @@ async fn a_url_that_may_not_be_fetched_says_so_on_every_page() {
     let deleted = browser.submit("/software-files/1/delete", &page, &[("name", "1.1.0-b7")]).await;
     assert_eq!(deleted.location(), "/software-files");
     assert!(browser.get("/software-files").await.page(200).contains("No software file yet"));
+    // A page that still shows what choosing it would mean finds the part to draw anew, empty.
+    assert!(browser.get("/update-software?file=1").await.page(200).contains("<div id=\"chosen\""));
 }
 
 #[tokio::test]
@@ -207,6 +209,30 @@ async fn a_form_without_a_file_and_one_that_is_too_large_are_refused() {
     send(&mut browser, "/new/software-upload", cut[..cut.len() - 20].to_owned(), &[]).await.page(400);
     send(&mut browser, "/new/software-upload", "csrf=1".into(), &[("content-type", "application/x-www-form-urlencoded")]).await.page(415);
     assert!(files(&running).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_form_that_does_not_come_to_its_file_is_not_gathered() {
+    let running = Running::start().await;
+    let mut browser = Browser::signed_in(&running).await;
+    let token = browser.get("/new/software-upload").await.hidden("csrf");
+    let large = "x".repeat(5 * 1024 * 1024);
+    let csrf = body(&[("csrf", None, &token)]).replace("--\r\n", "\r\n");
+    // No boundary, and the head of a part without an end.
+    for form in [large.clone(), format!("{csrf}X-Long: {large}")] {
+        let refused = send(&mut browser, "/new/software-upload", form, &[]).await;
+        assert!(refused.page(413).contains("before its file"), "{}", refused.text);
+    }
+    // Another site is judged by before anything is read.
+    let refused = send(&mut browser, "/new/software-upload", large.clone(), &[("sec-fetch-site", "cross-site")]).await;
+    assert!(refused.page(403).contains("form_refused"), "{}", refused.text);
+    assert!(files(&running).await.is_empty(), "nothing was registered");
+
+    // A file may be as large as an archive.
+    let parts = [("csrf", None, token.as_str()), ("file", Some("a.weir"), large.as_str())];
+    assert_eq!(send(&mut browser, "/new/software-upload", body(&parts), &[]).await.location(), "/software-files/1");
+    let told = browser.get("/software-files/1").await;
+    assert!(told.page(200).contains("a.weir has come whole"), "{}", told.text);
 }
 
 #[tokio::test]
