@@ -1,6 +1,5 @@
 //! Software files: releases that can be chosen on the Update Software page.
 
-use crate::listing::Listing;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -256,9 +255,6 @@ pub struct SoftwareSources {
     #[schema(value_type = Vec<String>)]
     pub allow: Vec<IpNet>,
 }
-
-/// GET of the set.
-pub type SoftwareFiles = Listing<SoftwareFile>;
 
 #[cfg(test)]
 mod tests {

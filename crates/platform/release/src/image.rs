@@ -151,7 +151,7 @@ impl ImagePlan {
 ///
 /// # Errors
 /// [`ImageError`]; the file may be there in part.
-pub fn pack(plan: &ImagePlan, to: &Path) -> Result<PackedImage, ImageError> {
+pub(crate) fn pack(plan: &ImagePlan, to: &Path) -> Result<PackedImage, ImageError> {
     let files = plan.sorted_files();
     let manifest = manifest_of(plan, &files)?;
     let bytes = manifest.to_bytes();

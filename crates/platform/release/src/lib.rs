@@ -26,9 +26,7 @@ mod tuf;
 
 pub use archive::{ARCHIVE_MAX_BYTES, Archive, ArchiveContent, ArchiveError, archive_name, image_name};
 pub use expiry::{METADATA_LIFE, ROOT_LIFE};
-pub use image::{
-    Effort, IMAGE_MAX_BYTES, ImageError, ImagePlan, PackedImage, UNPACKED_MAX_BYTES, check as check_image, pack as pack_image,
-};
+pub use image::{Effort, IMAGE_MAX_BYTES, ImageError, ImagePlan, PackedImage, UNPACKED_MAX_BYTES, check as check_image};
 pub use keys::{KeyError, KeyId, PublicKey, SigningKey};
 pub use listing::{Claims, Listed, Listing, ListingError, PartClaims, Release, RoleClaims};
 pub use manifest::{Migration, RELEASE_MANIFEST, ReleaseManifest, ReleaseManifestError};

@@ -9,6 +9,7 @@ mod alarms;
 mod assets;
 mod audit;
 mod chart;
+mod confirmation;
 mod delivery_services;
 mod device;
 mod devices;

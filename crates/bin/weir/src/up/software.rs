@@ -76,7 +76,7 @@ async fn ready(api: &ApiClient, id: i64) -> anyhow::Result<()> {
             let file: SoftwareFile = api.get(&format!("{}/{id}", paths::SOFTWARE_FILES)).await?;
             match file.state {
                 SoftwareState::Ready => return Ok(()),
-                SoftwareState::Draft | SoftwareState::Validating | SoftwareState::Verified => tokio::time::sleep(LOOK).await,
+                SoftwareState::Validating => tokio::time::sleep(LOOK).await,
                 state => {
                     let why = file.reason.map(|shown| format!(": {}; {}", shown.detail, shown.next)).unwrap_or_default();
                     bail!("the manager finds this program's own release {state}{why}");

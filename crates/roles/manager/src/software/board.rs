@@ -1,6 +1,6 @@
 //! The checks of one validation, filled in as they are made.
 
-use super::shelf::Shelf;
+use super::{outcome::Ended, shelf::Shelf};
 use std::sync::{Arc, Mutex, PoisonError};
 use weir_model::{SoftwareCheck, SoftwareReason, Verdict};
 use weir_operator_api::{SoftwareCheckRow, SoftwareProgress};
@@ -16,7 +16,7 @@ pub(super) struct Board {
 pub(super) fn rows(is_upload: bool) -> Vec<SoftwareCheckRow> {
     let made = |check: &SoftwareCheck| !is_upload || *check >= SoftwareCheck::Size;
     let row = |check| SoftwareCheckRow { check, verdict: Verdict::Pending, reason: None, detail: String::new() };
-    SoftwareCheck::ALL.into_iter().filter(made).map(row).collect()
+    SoftwareCheck::all().filter(made).map(row).collect()
 }
 
 /// Writes a verdict into its row and sets the rows around it: what comes before has passed, what comes after waits or is not made.
@@ -56,22 +56,29 @@ impl Board {
     }
 
     /// A check passed, and with it those before it.
-    pub(super) fn pass(&self, check: SoftwareCheck, detail: impl Into<String>) {
-        self.change(|rows| mark(rows, check, Verdict::Passed, None, detail.into()));
+    pub(super) fn pass(&self, check: impl Into<SoftwareCheck>, detail: impl Into<String>) {
+        self.change(|rows| mark(rows, check.into(), Verdict::Passed, None, detail.into()));
     }
 
     /// There is nothing to check.
-    pub(super) fn skip(&self, check: SoftwareCheck, detail: impl Into<String>) {
-        self.change(|rows| mark(rows, check, Verdict::Skipped, None, detail.into()));
+    pub(super) fn skip(&self, check: impl Into<SoftwareCheck>, detail: impl Into<String>) {
+        self.change(|rows| mark(rows, check.into(), Verdict::Skipped, None, detail.into()));
     }
 
     /// A check failed; those after it are not made.
-    pub(super) fn fail(&self, check: SoftwareCheck, reason: SoftwareReason, detail: impl Into<String>) {
-        self.change(|rows| mark(rows, check, Verdict::Failed, Some(reason), detail.into()));
+    pub(super) fn fail(&self, check: impl Into<SoftwareCheck>, reason: SoftwareReason, detail: impl Into<String>) {
+        self.change(|rows| mark(rows, check.into(), Verdict::Failed, Some(reason), detail.into()));
+    }
+
+    /// A check failed, and the validation with it.
+    pub(super) fn end(&self, check: impl Into<SoftwareCheck>, reason: SoftwareReason, detail: String) -> Ended {
+        self.fail(check, reason, detail.clone());
+        Ended::Failed { reason, detail }
     }
 
     /// Whether a check before this one failed.
-    pub(super) fn failed_before(&self, check: SoftwareCheck) -> bool {
+    pub(super) fn failed_before(&self, check: impl Into<SoftwareCheck>) -> bool {
+        let check = check.into();
         self.rows().iter().any(|row| row.check < check && row.verdict == Verdict::Failed)
     }
 
@@ -88,7 +95,7 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_model::InvalidReason;
+    use weir_model::{InvalidReason, ReleaseCheck};
 
     fn verdicts(rows: &[SoftwareCheckRow]) -> String {
         rows.iter().map(|row| row.verdict.as_str().chars().next().expect("a word")).collect()
@@ -97,14 +104,14 @@ mod tests {
     #[test]
     fn rows_follow_each_other() {
         let mut rows = rows(false);
-        let pass = |rows: &mut [SoftwareCheckRow], check| mark(rows, check, Verdict::Passed, None, "found".to_owned());
+        let pass = |rows: &mut [SoftwareCheckRow], check: SoftwareCheck| mark(rows, check, Verdict::Passed, None, "found".to_owned());
         pass(&mut rows, SoftwareCheck::Resolve);
         assert_eq!(verdicts(&rows), "prpppppppppppp");
         mark(&mut rows, SoftwareCheck::Size, Verdict::Skipped, None, String::new());
         assert_eq!(rows.iter().filter(|row| row.verdict == Verdict::Passed).count(), 4, "those before it have passed");
-        pass(&mut rows, SoftwareCheck::Archive);
+        pass(&mut rows, ReleaseCheck::Archive.into());
         let reason = InvalidReason::Delisted.into();
-        mark(&mut rows, SoftwareCheck::Listed, Verdict::Failed, Some(reason), "not there".to_owned());
+        mark(&mut rows, ReleaseCheck::Listed.into(), Verdict::Failed, Some(reason), "not there".to_owned());
         let (listed, after) = (&rows[7], &rows[8..]);
         assert_eq!((listed.verdict, listed.reason, listed.detail.as_str()), (Verdict::Failed, Some(reason), "not there"));
         assert!(after.iter().all(|row| row.verdict == Verdict::Skipped && row.detail.is_empty()), "{after:?}");

@@ -141,13 +141,9 @@ impl Watch for Announced {
 }
 
 async fn fetch(app: &App, record: &Record, url: &str, secret: Option<&SourceSecret>, board: &Arc<Board>) -> Result<Part, Ended> {
-    let failed = |check, reason: SoftwareReason, detail: String| {
-        board.fail(check, reason, detail.clone());
-        Ended::Failed { reason, detail }
-    };
     let kept = |error: io::Error| {
         let (reason, text) = unkept(&error);
-        failed(SoftwareCheck::Download, reason, text)
+        board.end(SoftwareCheck::Download, reason, text)
     };
     let stated = record.registration.bytes;
     let mut part = Part::begin(&app.software.archives, record.id).map_err(kept)?;
@@ -162,7 +158,7 @@ async fn fetch(app: &App, record: &Record, url: &str, secret: Option<&SourceSecr
     board.progress(None);
     match fetched {
         Ok(_) => {}
-        Err(FetchError::Source { check, reason, detail }) => return Err(failed(check, reason.into(), detail)),
+        Err(FetchError::Source { check, reason, detail }) => return Err(board.end(check, reason.into(), detail)),
         Err(FetchError::Sink(error)) => return Err(kept(error)),
     }
     let synced = tokio::task::spawn_blocking(move || sink.part.sync().map(|()| sink.part)).await;

@@ -3,7 +3,7 @@
 use super::{archives::is_full, board::Board, outcome::Ended};
 use serde_json::Value;
 use std::path::Path;
-use weir_model::{InvalidReason, Lineage, OwnReason, ReleaseCheck, SoftwareCheck, SoftwareReason, Version};
+use weir_model::{InvalidReason, Lineage, OwnReason, ReleaseCheck, SoftwareCheck, Version};
 use weir_operator_api::SoftwareRelease;
 use weir_release::{Archive, ArchiveError, Expected, Invalid, MetadataSet, TrustStore, Verified};
 use weir_slots::digest_of_file;
@@ -32,13 +32,9 @@ pub(super) fn check(path: &Path, trust: &Path, wanted: &Wanted, board: &Board) -
 }
 
 fn checks(path: &Path, trust: &Path, wanted: &Wanted, board: &Board) -> Result<Ended, Ended> {
-    let failed = |check: SoftwareCheck, reason: SoftwareReason, detail: String| {
-        board.fail(check, reason, detail.clone());
-        Ended::Failed { reason, detail }
-    };
     let unread = |error: std::io::Error| {
         let reason = if is_full(&error) { OwnReason::NoSpace.into() } else { InvalidReason::Unreadable.into() };
-        failed(SoftwareCheck::Size, reason, format!("the archive that was kept cannot be read: {error}"))
+        board.end(SoftwareCheck::Size, reason, format!("the archive that was kept cannot be read: {error}"))
     };
     let (archive_sha256, archive_bytes) = digest_of_file(path).map_err(unread)?;
     let size = compare_size(archive_bytes, wanted.bytes, board);
@@ -50,7 +46,7 @@ fn checks(path: &Path, trust: &Path, wanted: &Wanted, board: &Board) -> Result<E
         Err(error) => {
             let (invalid, changed) = unopened(error, wanted);
             size.clone().map_err(|ended| changed.clone().unwrap_or(ended))?;
-            let ended = failed(SoftwareCheck::Archive, invalid.reason().into(), Chain(&invalid).to_string());
+            let ended = board.end(ReleaseCheck::Archive, invalid.reason().into(), Chain(&invalid).to_string());
             return Err(changed.unwrap_or(ended));
         }
     };
@@ -60,13 +56,13 @@ fn checks(path: &Path, trust: &Path, wanted: &Wanted, board: &Board) -> Result<E
         return Err(changed_to(Some(&image_sha256), wanted).unwrap_or_else(|| same_image(ended, board)));
     }
     let name = archive.content().image_name().to_owned();
-    board.pass(SoftwareCheck::Archive, format!("{archive_bytes} bytes with {name} of {image_bytes} bytes"));
+    board.pass(ReleaseCheck::Archive, format!("{archive_bytes} bytes with {name} of {image_bytes} bytes"));
     let changed = changed_to(Some(&image_sha256), wanted);
     let verified = signed(archive, trust, wanted, board);
     if let Some(Ended::Changed { detail }) = changed {
         // What failed before its content is the nearer reason; what would fail after it is of no interest any more.
-        if !board.failed_before(SoftwareCheck::Content) {
-            board.fail(SoftwareCheck::Content, OwnReason::ContentChanged.into(), detail.clone());
+        if !board.failed_before(ReleaseCheck::Content) {
+            board.fail(ReleaseCheck::Content, OwnReason::ContentChanged.into(), detail.clone());
         }
         return Err(Ended::Changed { detail });
     }
@@ -81,8 +77,7 @@ fn compare_size(found: u64, stated: Option<u64>, board: &Board) -> Result<(), En
         Some(stated) => {
             let detail = format!("it has {found} bytes, {stated} were stated");
             let reason = weir_model::FetchReason::FileSizeDiffers.into();
-            board.fail(SoftwareCheck::Size, reason, detail.clone());
-            return Err(Ended::Failed { reason, detail });
+            return Err(board.end(SoftwareCheck::Size, reason, detail));
         }
     }
     Ok(())
@@ -100,8 +95,7 @@ fn same_image(ended: Ended, board: &Board) -> Ended {
     match ended {
         Ended::Failed { reason, detail } => {
             let detail = format!("{detail}; its image is the one that was verified before");
-            board.fail(SoftwareCheck::Size, reason, detail.clone());
-            Ended::Failed { reason, detail }
+            board.end(SoftwareCheck::Size, reason, detail)
         }
         other => other,
     }
@@ -120,30 +114,26 @@ fn changed_to(image_sha256: Option<&str>, wanted: &Wanted) -> Option<Ended> {
 
 /// Everything from the signature on.
 fn signed(archive: Archive, trust: &Path, wanted: &Wanted, board: &Board) -> Result<Verified, Ended> {
-    let failed = |check: SoftwareCheck, reason: SoftwareReason, detail: String| {
-        board.fail(check, reason, detail.clone());
-        Ended::Failed { reason, detail }
-    };
     let store = TrustStore::open(trust).map_err(|_| {
         let detail = "this manager has no release root to verify signatures with".to_owned();
-        failed(SoftwareCheck::Signature, OwnReason::NoReleaseRoot.into(), detail)
+        board.end(ReleaseCheck::Signature, OwnReason::NoReleaseRoot.into(), detail)
     })?;
     let expected = Expected { version: wanted.version, arch: Some(wanted.arch.clone()) };
     let own = archive.content().metadata().clone();
     let outcome = store.verify(archive, &expected, wanted.now);
-    let reached = outcome.as_ref().map_or_else(|invalid| invalid.check().into(), |_| SoftwareCheck::Migrations);
-    if reached > SoftwareCheck::Signature {
+    let reached = outcome.as_ref().map_or_else(Invalid::check, |_| ReleaseCheck::Migrations);
+    if reached > ReleaseCheck::Signature {
         if let Some(foreign) = outcome.as_ref().err().and_then(|invalid| foreign(&store, &own, invalid)) {
-            return Err(failed(SoftwareCheck::Signature, foreign.reason().into(), Chain(&foreign).to_string()));
+            return Err(board.end(ReleaseCheck::Signature, foreign.reason().into(), Chain(&foreign).to_string()));
         }
-        board.pass(SoftwareCheck::Signature, signature_found(&store, &own).unwrap_or_default());
+        board.pass(ReleaseCheck::Signature, signature_found(&store, &own).unwrap_or_default());
     }
     match outcome {
         Ok(verified) => {
             show(&verified, wanted, board);
             Ok(verified)
         }
-        Err(invalid) => Err(failed(invalid.check().into(), invalid.reason().into(), Chain(&invalid).to_string())),
+        Err(invalid) => Err(board.end(invalid.check(), invalid.reason().into(), Chain(&invalid).to_string())),
     }
 }
 
@@ -181,16 +171,16 @@ fn signature_found(store: &TrustStore, own: &MetadataSet) -> Option<String> {
 /// Fills in what a verified archive is.
 fn show(verified: &Verified, wanted: &Wanted, board: &Board) {
     let manifest = &verified.manifest;
-    board.pass(SoftwareCheck::Listed, format!("the newest list has {}", verified.listed.name));
-    board.pass(SoftwareCheck::Content, format!("{} bytes, SHA-256 {}", verified.listed.bytes, verified.listed.sha256));
-    board.pass(SoftwareCheck::Manifest, files_found(manifest.files.len(), manifest.file_bytes()));
+    board.pass(ReleaseCheck::Listed, format!("the newest list has {}", verified.listed.name));
+    board.pass(ReleaseCheck::Content, format!("{} bytes, SHA-256 {}", verified.listed.bytes, verified.listed.sha256));
+    board.pass(ReleaseCheck::Manifest, files_found(manifest.files.len(), manifest.file_bytes()));
     match wanted.version {
-        Some(_) => board.pass(SoftwareCheck::Version, format!("{}, as stated", manifest.version)),
-        None => board.skip(SoftwareCheck::Version, format!("no version was stated; it is {}", manifest.version)),
+        Some(_) => board.pass(ReleaseCheck::Version, format!("{}, as stated", manifest.version)),
+        None => board.skip(ReleaseCheck::Version, format!("no version was stated; it is {}", manifest.version)),
     }
-    board.pass(SoftwareCheck::Arch, format!("it is built for {}, as this manager is", manifest.arch));
-    board.pass(SoftwareCheck::Lineage, line_found(&verified.lineage, wanted.running, manifest.version));
-    board.pass(SoftwareCheck::Migrations, migrations_found(verified));
+    board.pass(ReleaseCheck::Arch, format!("it is built for {}, as this manager is", manifest.arch));
+    board.pass(ReleaseCheck::Lineage, line_found(&verified.lineage, wanted.running, manifest.version));
+    board.pass(ReleaseCheck::Migrations, migrations_found(verified));
 }
 
 fn files_found(files: usize, bytes: u64) -> String {

@@ -102,7 +102,7 @@ fn listing_table(claims: &Claims) -> String {
 
 /// The lineage as it is signed: lines, and bridges between majors.
 fn lines(claims: &Claims) -> String {
-    let lineage = serde_json::to_value(&claims.listing.lineage).unwrap_or_default();
+    let lineage = serde_json::to_value(&claims.listing.lineage).expect("a lineage is JSON");
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let lines = joined(lineage["lines"].as_array().into_iter().flatten().filter_map(text));
     let bridges = lineage["bridges"].as_object().into_iter().flatten();

@@ -5,7 +5,10 @@ use crate::{
     app::App,
     change::Change,
     domain::delivery_services,
-    gui::{Form, Notice, Page, Refused, Section, Viewer, devices::Row, html, html_with, links::link, redirect, rejected::Rejected},
+    gui::{
+        Form, Notice, Page, Refused, Section, Viewer, confirmation::Confirmation, devices::Row, html, html_with, links::link, redirect,
+        rejected::Rejected,
+    },
     snapshot::{DeviceRecord, Snapshot},
 };
 use askama::Template;
@@ -15,10 +18,9 @@ use axum::{
     response::Response,
     routing::get,
 };
-use serde::Deserialize;
 use std::{net::SocketAddr, sync::Arc};
 use weir_model::Role;
-use weir_operator_api::{DeliveryService, Problem, Reason};
+use weir_operator_api::DeliveryService;
 
 /// Devices that do not run a change yet, of which the page names so many.
 const MISSING_SHOWN: usize = 50;
@@ -185,23 +187,14 @@ async fn ask(State(app): State<Arc<App>>, viewer: Viewer, Path(name): Path<Strin
     draw_deletion(&app, &viewer, &name, String::new(), Rejected::default()).await
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Confirmation {
-    /// The delivery service's name, typed.
-    name: String,
-}
-
 async fn delete(
     State(app): State<Arc<App>>,
     viewer: Viewer,
     Path(name): Path<String>,
     Form(typed): Form<Confirmation>,
 ) -> Result<Response, Refused> {
-    if typed.name.trim() != name {
-        let problem = Problem::new(Reason::InvalidField, "this is not the delivery service's name").at("name");
-        let rejected = problem.next_step(format!("type {name} to delete it")).into();
-        return draw_deletion(&app, &viewer, &name, typed.name, rejected).await;
+    if let Err(problem) = typed.of(&name) {
+        return draw_deletion(&app, &viewer, &name, typed.name, problem.into()).await;
     }
     let old = name.clone();
     match app.change(viewer.caller(), move |change| delivery_services::delete(change, &old)).await {

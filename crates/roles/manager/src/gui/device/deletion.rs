@@ -3,7 +3,7 @@
 use super::{Head, Tab, look};
 use crate::{
     app::App,
-    gui::{Form, Notice, Page, Refused, Section, Viewer, html_with, redirect, rejected::Rejected},
+    gui::{Form, Notice, Page, Refused, Section, Viewer, confirmation::Confirmation, html_with, redirect, rejected::Rejected},
     verbs,
 };
 use askama::Template;
@@ -13,21 +13,11 @@ use axum::{
     response::Response,
     routing::get,
 };
-use serde::Deserialize;
 use std::sync::Arc;
-use weir_operator_api::{Problem, Reason, device::Removal};
+use weir_operator_api::{Reason, device::Removal};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/devices/{name}/delete", get(ask).post(delete))
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Confirmation {
-    /// The device's name, typed.
-    name: String,
-    #[serde(rename = "override")]
-    overrides: bool,
 }
 
 #[derive(Template)]
@@ -63,10 +53,8 @@ async fn delete(
     Path(name): Path<String>,
     Form(typed): Form<Confirmation>,
 ) -> Result<Response, Refused> {
-    if typed.name.trim() != name {
-        let problem = Problem::new(Reason::InvalidField, "this is not the device's name").at("name");
-        let rejected = problem.next_step(format!("type {name} to delete it")).into();
-        return draw(&app, &viewer, &name, typed.name, rejected).await;
+    if let Err(problem) = typed.of(&name) {
+        return draw(&app, &viewer, &name, typed.name, problem.into()).await;
     }
     match verbs::delete_device(&app, viewer.caller(), name.clone(), Removal { overrides: typed.overrides }).await {
         Ok(()) => {

@@ -3,7 +3,7 @@
 use super::{number, path_of, shown::Listed};
 use crate::{
     app::App,
-    gui::{Form, Notice, Page, Refused, Section, Viewer, html_with, redirect, rejected::Rejected},
+    gui::{Form, Notice, Page, Refused, Section, Viewer, confirmation::Confirmation, html_with, redirect, rejected::Rejected},
     software,
 };
 use askama::Template;
@@ -13,21 +13,11 @@ use axum::{
     response::Response,
     routing::get,
 };
-use serde::Deserialize;
 use std::sync::Arc;
-use weir_operator_api::{Problem, Reason, SoftwareRemoval};
+use weir_operator_api::{Reason, SoftwareRemoval};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/software-files/{id}/delete", get(ask).post(delete))
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Confirmation {
-    /// What [`Listed::token`] says, typed.
-    name: String,
-    #[serde(rename = "override")]
-    overrides: bool,
 }
 
 #[derive(Template)]
@@ -75,10 +65,8 @@ async fn delete(
 ) -> Result<Response, Refused> {
     let id = number(&id)?;
     let token = Listed::new(software::show(&app, id)?).token();
-    if typed.name.trim() != token {
-        let problem = Problem::new(Reason::InvalidField, "this is not what it asks for").at("name");
-        let rejected = problem.next_step(format!("type {token} to delete it")).into();
-        return draw(&app, &viewer, id, typed.name, rejected).await;
+    if let Err(problem) = typed.of(&token) {
+        return draw(&app, &viewer, id, typed.name, problem.into()).await;
     }
     match software::delete(&app, viewer.caller(), id, SoftwareRemoval { overrides: typed.overrides }).await {
         Ok(()) => {

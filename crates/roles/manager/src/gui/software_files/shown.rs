@@ -1,7 +1,7 @@
 //! How a software file is shown: its states, checks and reasons in words.
 
 use crate::gui::figures::{Bytes, Moment};
-use weir_model::{DownloadMethod, Line, SoftwareCheck, SoftwareState, Verdict, Version};
+use weir_model::{DownloadMethod, Line, ReleaseCheck, SoftwareCheck, SoftwareState, Verdict, Version};
 use weir_operator_api::{Direction, SoftwareFile, SoftwareProgress, SoftwareSource};
 
 /// A software file as a row.
@@ -154,15 +154,15 @@ pub(super) fn check_words(check: &SoftwareCheck) -> &'static str {
         SoftwareCheck::Redirects => "Every redirect leads where it may",
         SoftwareCheck::Download => "The file arrives whole, in time and within its limit",
         SoftwareCheck::Size => "It has the stated size",
-        SoftwareCheck::Archive => "It is a whole release archive",
-        SoftwareCheck::Signature => "The network's release keys signed it",
-        SoftwareCheck::Listed => "The newest signed list has it",
-        SoftwareCheck::Content => "Length and digest are the listed ones",
-        SoftwareCheck::Manifest => "Every file in it is the one its MANIFEST lists",
-        SoftwareCheck::Version => "It has the stated version",
-        SoftwareCheck::Arch => "It is built for this architecture",
-        SoftwareCheck::Lineage => "Its line is in the signed lineage",
-        SoftwareCheck::Migrations => "Each schema step has its way up and its way down",
+        SoftwareCheck::Release(ReleaseCheck::Archive) => "It is a whole release archive",
+        SoftwareCheck::Release(ReleaseCheck::Signature) => "The network's release keys signed it",
+        SoftwareCheck::Release(ReleaseCheck::Listed) => "The newest signed list has it",
+        SoftwareCheck::Release(ReleaseCheck::Content) => "Length and digest are the listed ones",
+        SoftwareCheck::Release(ReleaseCheck::Manifest) => "Every file in it is the one its MANIFEST lists",
+        SoftwareCheck::Release(ReleaseCheck::Version) => "It has the stated version",
+        SoftwareCheck::Release(ReleaseCheck::Arch) => "It is built for this architecture",
+        SoftwareCheck::Release(ReleaseCheck::Lineage) => "Its line is in the signed lineage",
+        SoftwareCheck::Release(ReleaseCheck::Migrations) => "Each schema step has its way up and its way down",
     }
 }
 

@@ -4,7 +4,7 @@ use crate::software::{
     shelf::{Kept, Shelf},
 };
 use std::{path::PathBuf, sync::Arc};
-use weir_model::{InvalidReason, ReleaseInterface, Span, Verdict};
+use weir_model::{InvalidReason, ReleaseInterface, SoftwareReason, Span, Verdict};
 use weir_release::{Effort, ImagePlan, KeyPlan, ReleaseDirectory};
 use weir_slots::ImageFile;
 
@@ -64,7 +64,10 @@ fn a_clock_ten_years_ahead_refuses_while_it_is_wrong_and_leaves_nothing_behind()
     let place = place();
     let (ahead, board) = place.check(&wanted(NOW + TEN_YEARS));
     assert!(matches!(ahead, Ended::Failed { reason: SoftwareReason::Archive(InvalidReason::Expired), .. }), "{ahead:?}");
-    assert_eq!(board.rows().iter().find(|row| row.verdict == Verdict::Failed).map(|row| row.check), Some(SoftwareCheck::Listed));
+    assert_eq!(
+        board.rows().iter().find(|row| row.verdict == Verdict::Failed).map(|row| row.check),
+        Some(SoftwareCheck::Release(ReleaseCheck::Listed))
+    );
     assert!(matches!(place.check(&wanted(NOW)).0, Ended::Proven(_)));
     assert!(!matches!(place.check(&wanted(NOW + TEN_YEARS)).0, Ended::Proven(_)), "nothing new is installed meanwhile");
     assert!(matches!(place.check(&wanted(NOW + 1)).0, Ended::Proven(_)));
@@ -77,9 +80,12 @@ fn rows_say_what_was_found() {
     let Ended::Proven(release) = ended else { panic!("{ended:?}") };
     let rows = board.rows();
     let detail = |check| rows.iter().find(|row| row.check == check).expect("a row").detail.clone();
-    assert_eq!(detail(SoftwareCheck::Lineage), "line 1.1, one step from 1.0, which runs here");
-    assert_eq!(detail(SoftwareCheck::Migrations), "it runs on schema 1 and brings no step beyond");
-    assert!(detail(SoftwareCheck::Signature).starts_with("1 of 1 keys of root 1 sign metadata 2, valid until "), "{rows:#?}");
+    assert_eq!(detail(SoftwareCheck::Release(ReleaseCheck::Lineage)), "line 1.1, one step from 1.0, which runs here");
+    assert_eq!(detail(SoftwareCheck::Release(ReleaseCheck::Migrations)), "it runs on schema 1 and brings no step beyond");
+    assert!(
+        detail(SoftwareCheck::Release(ReleaseCheck::Signature)).starts_with("1 of 1 keys of root 1 sign metadata 2, valid until "),
+        "{rows:#?}"
+    );
     assert!(rows.iter().all(|row| !row.detail.is_empty()), "{rows:#?}");
     assert_eq!(release.archive_bytes, std::fs::metadata(&place.archive).expect("archive").len());
 }
@@ -90,7 +96,7 @@ fn another_image_than_the_one_that_was_verified_is_a_change_whoever_signed_it() 
     let before = Wanted { image_sha256: Some("0".repeat(64)), ..wanted(NOW) };
     let (ended, board) = place.check(&before);
     assert!(matches!(ended, Ended::Changed { .. }), "{ended:?}");
-    let content = board.rows().into_iter().find(|row| row.check == SoftwareCheck::Content).expect("a row");
+    let content = board.rows().into_iter().find(|row| row.check == SoftwareCheck::Release(ReleaseCheck::Content)).expect("a row");
     assert_eq!((content.verdict, content.reason), (Verdict::Failed, Some(OwnReason::ContentChanged.into())));
 }
 
@@ -146,7 +152,10 @@ fn the_signature_row_says_whose_metadata_judged() {
     assert!(matches!(ours.check(&wanted(NOW)).0, Ended::Proven(_)));
     let with = |other: &Place| {
         let board = Board::begin(&ours.shelf, 1, true);
-        (check(&other.archive, &ours.dir.path().join("trust"), &wanted(NOW), &board), row_of(&board, SoftwareCheck::Signature))
+        (
+            check(&other.archive, &ours.dir.path().join("trust"), &wanted(NOW), &board),
+            row_of(&board, SoftwareCheck::Release(ReleaseCheck::Signature)),
+        )
     };
     // The same image in an archive of a stranger, whose metadata is not newer.
     let (ended, row) = with(&place());
