@@ -2,12 +2,14 @@
 //!
 //! - [`guard`]: the capacity floors, judged before an offload and at every moment of one.
 //! - [`drain`]: the evidence that nothing runs on a device any longer.
+//! - [`update`]: what one device does next on its way to another version, and back.
 //!
 //! Pure: no clock, socket or file; time is an argument. Every time is in milliseconds of the caller's one clock.
 
 pub mod broken;
 pub mod drain;
 pub mod guard;
+pub mod update;
 pub mod wait;
 
 pub use broken::{Broken, Unknown};

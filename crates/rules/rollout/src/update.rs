@@ -1,0 +1,26 @@
+//! The device update machine: what one device does next on its way to another version, and back.
+//!
+//! ```text
+//! Idle -> Assigned -> Fetching <-> Blocked -> Staged -> OffloadRequested -> Draining -> Drained -> Switching -> Trial
+//!      -> Readmitting -> Proving -> Committed -> Ramping -> Done
+//! before Switching, a failure or a cancel: -> Releasing -> Idle
+//! Switching, Trial, Readmitting, Proving fail, and Ramping or Done within probation: -> RollingBack -> RolledBack -> Failed
+//! going back fails twice: -> NeedsHands
+//! ```
+//! A device that is handed over instead of drained goes from Staged to Switching. [`step`] is pure; the caller journals the
+//! state it returns *before* it does what the effects say, and after a restart calls [`resumed`] with the state it finds:
+//! every effect may be done twice. Time is monotonic milliseconds of one life of the device; a state that counts time begins
+//! to count anew in another life.
+
+mod effect;
+mod event;
+mod machine;
+mod state;
+
+pub use effect::{Action, Effect};
+pub use event::{Event, Figures, Reach};
+pub use machine::{Stepped, resumed, step};
+pub use state::{Assignment, Leave, Proof, Stage, Unmoved, UpdateReason, UpdateState, UpdateTimers};
+
+#[cfg(test)]
+mod tests;
