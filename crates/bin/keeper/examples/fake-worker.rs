@@ -51,7 +51,7 @@ fn main() {
             }
             Some(Event::Bound(bound)) => listeners.extend(streams(bound.sockets)),
             Some(Event::Refused { verb, reason, detail }) => note(&data, "refused", &format!("{verb} {reason} {detail}")),
-            Some(Event::Unbound(_)) | None => {}
+            Some(Event::Unbound(_) | Event::Park | Event::Unpark | Event::Parked(_) | Event::Slots { .. }) | None => {}
         }
         if accepting {
             serve(&listeners, &data);

@@ -208,7 +208,13 @@ impl<'a> Supervisor<'a> {
                 let fields = [("verb", verb.as_str().into()), ("reason", reason.as_str().into()), ("detail", detail.as_str().into())];
                 self.log.warn("worker refused a message", &fields);
             }
-            Message::Park | Message::Unpark => {
+            Message::Parked(_)
+            | Message::Switch(_)
+            | Message::Back { .. }
+            | Message::Commit
+            | Message::Retire { .. }
+            | Message::Unburn { .. }
+            | Message::Restart => {
                 self.refuse(message.verb().as_str(), Reason::NotBuilt, "this keeper runs one worker and parks none");
             }
             Message::BindPassed { .. }
@@ -216,6 +222,9 @@ impl<'a> Supervisor<'a> {
             | Message::Accept
             | Message::Stop
             | Message::Drain { .. }
+            | Message::Park
+            | Message::Unpark
+            | Message::Slots { .. }
             | Message::Exit => {
                 self.refuse(message.verb().as_str(), Reason::OutOfOrder, "only a keeper says this");
             }

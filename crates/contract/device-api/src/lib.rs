@@ -12,8 +12,10 @@ pub mod keepalive;
 pub mod paths;
 pub mod poll;
 pub mod report;
+pub mod update;
 
 pub use enrolment::{EnrolAnswer, EnrolRequest, EnrolToken};
 pub use hello::Hello;
 pub use poll::{Answer, Ask, Poll, Question};
 pub use report::{Condition, Drain, DrainSession, Listeners, Load, Report, ReportAnswer, RouterContact};
+pub use update::{ArchivePlace, DirectSource, KeeperReport, SlotsReport, UpdateOrder, UpdateReport, UpdateWord};

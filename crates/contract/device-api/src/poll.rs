@@ -1,5 +1,6 @@
 //! The long poll: a newer configuration, and questions for the device.
 
+use crate::UpdateWord;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use weir_model::DeviceConfiguration;
@@ -16,6 +17,9 @@ pub struct Poll {
     /// Questions to answer at [`crate::paths::ANSWERS`].
     #[serde(default)]
     pub questions: Vec<Question>,
+    /// What it is to become, when that is not what the poll named.
+    #[serde(default)]
+    pub update: Option<UpdateWord>,
 }
 
 /// A question with the number its answer carries.

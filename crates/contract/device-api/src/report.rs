@@ -1,6 +1,6 @@
 //! Reports: what a device tells the manager every few seconds.
 
-use crate::Hello;
+use crate::{Hello, UpdateReport};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use weir_model::{AlarmReason, DeviceName, OffloadEpoch, Stamp};
@@ -92,6 +92,9 @@ pub struct Report {
     /// it ramps up after an offload. Absent: not said.
     #[serde(default)]
     pub share_permille: Option<u16>,
+    /// Engines and routers: how far an update is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<UpdateReport>,
     /// Engines: responses since the worker's start whose `Cache-Status` carried a delivery service's detail.
     #[cfg(feature = "synthetic-next")]
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,7 @@
 use crate::{
     MESSAGE_MAX_BYTES,
     listener::{COUNT_MAX, ListenerSpec},
-    message::{Message, TEXT_MAX_BYTES, Text, VERB_MAX_CHARS, Verb},
+    message::{Message, Parked, Switch, TEXT_MAX_BYTES, Text, VERB_MAX_CHARS, Verb},
 };
 use std::{fmt::Write as _, str::FromStr};
 
@@ -87,7 +87,32 @@ pub fn encode(message: &Message) -> Vec<u8> {
             line.field("reason", reason);
             line.field("detail", detail);
         }
-        Message::Accept | Message::Stop | Message::Park | Message::Unpark | Message::Exit => {}
+        Message::Parked(parked) => {
+            line.flag("contact", parked.contact);
+            line.field("active", parked.active);
+            line.field("sessions", parked.sessions);
+            line.field("requests", parked.requests);
+            line.field("client_bytes", parked.client_bytes);
+        }
+        Message::Slots { seq, parked } => {
+            line.field("seq", seq);
+            line.flag("parked", *parked);
+        }
+        Message::Switch(switch) => {
+            line.field("version", &switch.version);
+            line.field("manifest", &switch.manifest);
+            line.field("term", switch.term);
+            line.field("generation", switch.generation);
+            line.field("ready_ms", switch.ready_ms);
+            line.field("trial_ms", switch.trial_ms);
+        }
+        Message::Back { reason, burn } => {
+            line.field("reason", reason);
+            line.flag("burn", *burn);
+        }
+        Message::Retire { deadline_ms } => line.field("deadline_ms", deadline_ms),
+        Message::Unburn { manifest } => line.field("manifest", manifest),
+        Message::Accept | Message::Stop | Message::Park | Message::Unpark | Message::Commit | Message::Restart | Message::Exit => {}
     }
     line.0.into_bytes()
 }
@@ -127,6 +152,10 @@ impl Line {
                 write!(self.0, "%{byte:02X}").expect("writing to a String cannot fail");
             }
         }
+    }
+
+    fn flag(&mut self, key: &str, value: bool) {
+        self.field(key, u8::from(value));
     }
 
     fn listener(&mut self, listener: &ListenerSpec, index: Option<u16>) {
@@ -180,6 +209,42 @@ impl<'a> Fields<'a> {
         if text.len() > TEXT_MAX_BYTES { Err(DecodeError::BadValue { verb: self.verb, key }) } else { Ok(Text::new(text)) }
     }
 
+    fn flag(&self, key: &'static str) -> Result<bool, DecodeError> {
+        match self.text(key)? {
+            "0" => Ok(false),
+            "1" => Ok(true),
+            _ => Err(DecodeError::BadValue { verb: self.verb, key }),
+        }
+    }
+
+    /// A SHA-256 in lower-case hexadecimal digits.
+    fn digest(&self, key: &'static str) -> Result<Text, DecodeError> {
+        let text = self.free(key)?;
+        let digits = text.as_str().bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if digits && text.as_str().len() == 64 { Ok(text) } else { Err(DecodeError::BadValue { verb: self.verb, key }) }
+    }
+
+    fn parked(&self) -> Result<Parked, DecodeError> {
+        Ok(Parked {
+            contact: self.flag("contact")?,
+            active: self.value("active")?,
+            sessions: self.value("sessions")?,
+            requests: self.value("requests")?,
+            client_bytes: self.value("client_bytes")?,
+        })
+    }
+
+    fn switch(&self) -> Result<Switch, DecodeError> {
+        Ok(Switch {
+            version: self.free("version")?,
+            manifest: self.digest("manifest")?,
+            term: self.value("term")?,
+            generation: self.value("generation")?,
+            ready_ms: self.value("ready_ms")?,
+            trial_ms: self.value("trial_ms")?,
+        })
+    }
+
     fn listener(&self) -> Result<ListenerSpec, DecodeError> {
         let listener = ListenerSpec {
             name: self.value("name")?,
@@ -217,6 +282,14 @@ impl<'a> Fields<'a> {
             Verb::Drain => Message::Drain { deadline_ms: self.value("deadline_ms")? },
             Verb::Park => Message::Park,
             Verb::Unpark => Message::Unpark,
+            Verb::Parked => Message::Parked(self.parked()?),
+            Verb::Slots => Message::Slots { seq: self.value("seq")?, parked: self.flag("parked")? },
+            Verb::Switch => Message::Switch(self.switch()?),
+            Verb::Back => Message::Back { reason: self.free("reason")?, burn: self.flag("burn")? },
+            Verb::Commit => Message::Commit,
+            Verb::Retire => Message::Retire { deadline_ms: self.value("deadline_ms")? },
+            Verb::Unburn => Message::Unburn { manifest: self.digest("manifest")? },
+            Verb::Restart => Message::Restart,
             Verb::Exit => Message::Exit,
             Verb::Err => Message::Err { verb: self.free("verb")?, reason: self.value("reason")?, detail: self.free("detail")? },
         })

@@ -10,7 +10,7 @@ mod message;
 
 pub use codec::{DecodeError, decode, encode};
 pub use listener::{COUNT_MAX, LISTENERS_MAX, ListenerName, ListenerSpec, NAME_MAX_BYTES, NameError, Proto, ProtoError};
-pub use message::{Message, Reason, TEXT_MAX_BYTES, Text, VERB_MAX_CHARS, Verb};
+pub use message::{EXIT_SELF_TEST, Message, Parked, Reason, Switch, TEXT_MAX_BYTES, Text, VERB_MAX_CHARS, Verb};
 
 /// The version of the control socket this crate speaks. Frozen when line 1.0 is cut.
 pub const PROTOCOL: u32 = 1;

@@ -88,6 +88,22 @@ words! {
         Park = "PARK",
         /// Serve again after a park.
         Unpark = "UNPARK",
+        /// How a parked worker is.
+        Parked = "PARKED",
+        /// The boot record has changed.
+        Slots = "SLOTS",
+        /// Start another slot on trial and hand the listeners over to it.
+        Switch = "SWITCH",
+        /// Go back to the slot before.
+        Back = "BACK",
+        /// The slot on trial is good.
+        Commit = "COMMIT",
+        /// End the parked worker.
+        Retire = "RETIRE",
+        /// Let a digest that fell back be tried again.
+        Unburn = "UNBURN",
+        /// Start the keeper of the active slot in the place of this one.
+        Restart = "RESTART",
         /// Leave at once.
         Exit = "EXIT",
         /// The message before was refused.
@@ -122,6 +138,16 @@ words! {
         InDeviceFile = "in_device_file",
         /// The device has its most listeners.
         TooManyListeners = "too_many_listeners",
+        /// The slot is not there whole, or is not the one its digest names.
+        SlotRefused = "slot_refused",
+        /// The digest fell back on this device before.
+        Burned = "burned",
+        /// (term, generation) is lower than that of the last word obeyed.
+        Stale = "stale",
+        /// Another slot is on trial, or no slot is.
+        Trial = "trial",
+        /// There is no slot to go back to, or no worker is parked.
+        NoWayBack = "no_way_back",
         /// The operating system refused for another reason; the detail names it.
         SystemError = "system_error",
     }
@@ -174,6 +200,39 @@ pub enum Message {
     Park,
     /// Keeper to worker: serve again.
     Unpark,
+    /// A parked worker to the keeper, which passes it on to the worker that serves: once when it has stopped accepting and has
+    /// let go of what only one may hold, then every second and when `contact` changes.
+    Parked(Parked),
+    /// Keeper to worker, behind `BIND done=1` and at every change: read the boot record.
+    Slots {
+        /// Its sequence number.
+        seq: u64,
+        /// A worker of the slot before is parked.
+        parked: bool,
+    },
+    /// Worker to keeper: start this slot on trial. `SLOTS` follows: the record names the trial, or why it fell back.
+    Switch(Switch),
+    /// Worker to keeper: go back to the slot before. `SLOTS` follows.
+    Back {
+        /// Why, as the update machine says it; kept in the boot record.
+        reason: Text,
+        /// Whether the digest is not to be tried again.
+        burn: bool,
+    },
+    /// Worker to keeper: the slot on trial is the last good one from now on. `SLOTS` follows.
+    Commit,
+    /// Worker to keeper: end the parked worker, which may finish what is in flight. `SLOTS` follows.
+    Retire {
+        /// Milliseconds it may take.
+        deadline_ms: u64,
+    },
+    /// Worker to keeper: let this digest be tried again. `SLOTS` follows.
+    Unburn {
+        /// SHA-256 of the MANIFEST, hex.
+        manifest: Text,
+    },
+    /// Worker to keeper: stop as on a signal, then run the keeper of the active slot in this process.
+    Restart,
     /// Keeper to worker: leave at once.
     Exit,
     /// Either way: a message was refused. Never answered.
@@ -186,6 +245,41 @@ pub enum Message {
         detail: Text,
     },
 }
+
+/// How a parked worker is. The counts are what it has done since it started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Parked {
+    /// It reaches the manager.
+    pub contact: bool,
+    /// Requests it still answers.
+    pub active: u64,
+    /// Viewer sessions among them.
+    pub sessions: u64,
+    /// Requests it answered.
+    pub requests: u64,
+    /// Body bytes it gave to viewers.
+    pub client_bytes: u64,
+}
+
+/// A slot to start on trial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Switch {
+    /// Its version; with the digest it names the slot.
+    pub version: Text,
+    /// SHA-256 of its MANIFEST, 64 hexadecimal digits.
+    pub manifest: Text,
+    /// Term of the word that is obeyed.
+    pub term: u64,
+    /// Its generation.
+    pub generation: u64,
+    /// Milliseconds until its worker must have said READY.
+    pub ready_ms: u64,
+    /// Milliseconds from its ACCEPT until COMMIT must have come; then the keeper goes back by itself.
+    pub trial_ms: u64,
+}
+
+/// What a worker ends with, before READY, when its self-test fails (`EX_SOFTWARE` of sysexits.h).
+pub const EXIT_SELF_TEST: u8 = 70;
 
 impl Message {
     /// A refusal of `verb`, of which at most [`VERB_MAX_CHARS`] are repeated.
@@ -205,6 +299,14 @@ impl Message {
             Message::Drain { .. } | Message::Draining { .. } => Verb::Drain,
             Message::Park => Verb::Park,
             Message::Unpark => Verb::Unpark,
+            Message::Parked(_) => Verb::Parked,
+            Message::Slots { .. } => Verb::Slots,
+            Message::Switch(_) => Verb::Switch,
+            Message::Back { .. } => Verb::Back,
+            Message::Commit => Verb::Commit,
+            Message::Retire { .. } => Verb::Retire,
+            Message::Unburn { .. } => Verb::Unburn,
+            Message::Restart => Verb::Restart,
             Message::Exit => Verb::Exit,
             Message::Err { .. } => Verb::Err,
         }

@@ -17,6 +17,7 @@ pub mod route;
 pub mod software;
 pub mod status;
 pub mod token;
+pub mod update;
 pub mod user;
 pub mod zone;
 
@@ -35,5 +36,6 @@ pub use software::{
 };
 pub use status::{AlarmCounts, DeviceCounts, ManagerRole, NetworkStatus, PrimaryAddress};
 pub use token::{ApiToken, ApiTokenRequest, EnrolmentToken, EnrolmentTokenRequest, NewApiToken, NewEnrolmentToken};
+pub use update::{AssignedUpdate, DeviceUpdate, DeviceUpdateRequest, DeviceUpdateVerb, UpdateFetch, UpdateKeeper, UpdateProof, UpdateReasonShown};
 pub use user::OneTimePassword;
 pub use zone::{CoverageZone, CoverageZones, CoverageZonesRequest, ZoneRequest};

@@ -9,6 +9,9 @@ pub const LOCATIONS: &str = "/api/v1/locations";
 /// GET; one at `/{name}`: GET, DELETE; `/{name}/activate`, `/{name}/deactivate`: POST; `/{name}/logs`: GET;
 /// `/{name}/offload`: GET, POST; `/{name}/offload/preview`: GET; `/{name}/unoffload`: POST.
 pub const DEVICES: &str = "/api/v1/devices";
+/// GET: how every device stands that was ever assigned a version. One device at [`DEVICES`]`/{name}/update`: GET, POST; `/cancel`,
+/// `/reload`, `/clear-burned` below it: POST.
+pub const UPDATES: &str = "/api/v1/updates";
 /// GET, POST; one at `/{name}`: GET, PUT, DELETE.
 pub const DELIVERY_SERVICES: &str = "/api/v1/delivery-services";
 /// GET and PUT the whole set.

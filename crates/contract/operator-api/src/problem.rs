@@ -181,6 +181,18 @@ reasons! {
     SoftwareState, "software_state", 409, "Not in this state", "see the software file's state with `weir software show ID`";
     /// Devices run the version of this software file, and no other file could bring them back to it.
     SoftwareInUse, "software_in_use", 409, "Software file in use", "register another file of this version first, or delete it with `--override`";
+    /// No software file that is ready has the version, or more than one has.
+    NoSuchRelease, "no_such_release", 422, "No such release", "see the releases with `weir software list`; name one by its number with `--file`";
+    /// A manager is updated with its pair, after routers and engines.
+    PairUpdateRequired, "pair_update_required", 409, "Managers are updated as a pair", "update engines and routers; this build does not update managers yet";
+    /// Devices may not be on this version while the others are on theirs.
+    OrderRefused, "order_refused", 409, "Not in this order", "read which version comes first";
+    /// The device is past the point of no return of another assignment.
+    UpdateUnderWay, "update_under_way", 409, "Update under way", "wait for its end: `weir upgrade status DEVICE`";
+    /// Nothing is assigned that this could be done to.
+    NoUpdate, "no_update", 409, "No such update", "see how the device stands with `weir upgrade status DEVICE`";
+    /// The image fell back on this device.
+    DigestBurned, "digest_burned", 409, "Fell back before", "find out why; `weir upgrade clear-burned DEVICE` lets it be tried again";
     /// The URL may not be fetched from.
     SourceRefused, "source_refused", 422, "Source refused", "use an http or https URL, or upload the file";
     /// What was sent is not what was announced.

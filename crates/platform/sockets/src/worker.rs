@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use weir_keeper_api::{ListenerName, ListenerSpec, Message, PROTOCOL, Proto, Reason, Text, Verb, decode};
+use weir_keeper_api::{ListenerName, ListenerSpec, Message, PROTOCOL, Parked, Proto, Reason, Switch, Text, Verb, decode};
 
 /// How long a starting worker waits for its listeners: the keeper sends them before anything else.
 pub const BIND_PATIENCE: Duration = Duration::from_secs(10);
@@ -42,6 +42,19 @@ pub enum Event {
     Drain {
         /// How long until the keeper ends the process.
         deadline: Duration,
+    },
+    /// Stop accepting, let go of what only one worker may hold, say [`ControlSender::parked`], and stay as the way back.
+    Park,
+    /// Take the configuration in force up, accept again, and say [`ControlSender::ready`].
+    Unpark,
+    /// How the parked worker of this device is.
+    Parked(Parked),
+    /// The boot record has changed; the first one comes behind the listeners.
+    Slots {
+        /// Its sequence number.
+        seq: u64,
+        /// A worker of the slot before is parked.
+        parked: bool,
     },
     /// Exit at once.
     Exit,
@@ -83,6 +96,62 @@ impl ControlSender {
     /// See [`ControlSender::ready`].
     pub fn draining(&self, active: u64) -> Result<(), ControlError> {
         self.control.tell(&Message::Draining { active }, &[])
+    }
+
+    /// Says how this parked worker is: once when it is parked, then every second and when the contact changes.
+    ///
+    /// # Errors
+    /// See [`ControlSender::ready`].
+    pub fn parked(&self, parked: Parked) -> Result<(), ControlError> {
+        self.control.tell(&Message::Parked(parked), &[])
+    }
+
+    /// Asks the keeper to start another slot on trial. [`Event::Slots`] or [`Event::Refused`] follows.
+    ///
+    /// # Errors
+    /// See [`ControlSender::ready`].
+    pub fn switch(&self, switch: Switch) -> Result<(), ControlError> {
+        self.control.tell(&Message::Switch(switch), &[])
+    }
+
+    /// Asks the keeper to go back to the slot before. [`Event::Slots`] or [`Event::Refused`] follows.
+    ///
+    /// # Errors
+    /// See [`ControlSender::ready`].
+    pub fn back(&self, reason: &str, burn: bool) -> Result<(), ControlError> {
+        self.control.tell(&Message::Back { reason: Text::new(reason), burn }, &[])
+    }
+
+    /// Makes the slot on trial the last good one. [`Event::Slots`] or [`Event::Refused`] follows.
+    ///
+    /// # Errors
+    /// See [`ControlSender::ready`].
+    pub fn commit(&self) -> Result<(), ControlError> {
+        self.control.tell(&Message::Commit, &[])
+    }
+
+    /// Ends the parked worker. [`Event::Slots`] or [`Event::Refused`] follows.
+    ///
+    /// # Errors
+    /// See [`ControlSender::ready`].
+    pub fn retire(&self, deadline: Duration) -> Result<(), ControlError> {
+        self.control.tell(&Message::Retire { deadline_ms: weir_clock::millis(deadline) }, &[])
+    }
+
+    /// Lets a digest that fell back be tried again. [`Event::Slots`] or [`Event::Refused`] follows.
+    ///
+    /// # Errors
+    /// See [`ControlSender::ready`].
+    pub fn unburn(&self, manifest: &str) -> Result<(), ControlError> {
+        self.control.tell(&Message::Unburn { manifest: Text::new(manifest) }, &[])
+    }
+
+    /// Asks for the keeper of the active slot in the place of the one that runs: a cold restart of the device.
+    ///
+    /// # Errors
+    /// See [`ControlSender::ready`].
+    pub fn restart(&self) -> Result<(), ControlError> {
+        self.control.tell(&Message::Restart, &[])
     }
 
     /// Asks for one more listener; [`Event::Bound`] or [`Event::Refused`] follows. It is passed first after a restart.
@@ -149,8 +218,8 @@ impl WorkerControl {
         ControlSender { control: Arc::clone(&self.control) }
     }
 
-    /// What the keeper says next; `None` when it said nothing for `patience`. What version 1 knows and this build does
-    /// not carry out (`PARK`, `UNPARK`), and what it does not know, is answered with `ERR` and not returned.
+    /// What the keeper says next; `None` when it said nothing for `patience`. What version 1 does not know is
+    /// answered with `ERR` and not returned.
     ///
     /// # Errors
     /// The system's; a keeper that is gone is [`Event::Closed`].
@@ -189,12 +258,19 @@ impl WorkerControl {
             Message::Err { verb, reason, detail } => Event::Refused { verb, reason, detail },
             Message::BindPassed { listener, index } => return Ok(self.arrive(listener, index, sockets)?.map(Event::Bound)),
             Message::BindDone { .. } => return Ok(None),
-            Message::Park | Message::Unpark => {
-                let verb = message.verb().as_str();
-                self.refuse(verb, Reason::NotBuilt, "this build does not park; stop the worker with STOP and DRAIN")?;
-                return Ok(None);
-            }
-            Message::BindRequest(_) | Message::Ready { .. } | Message::Draining { .. } => {
+            Message::Park => Event::Park,
+            Message::Unpark => Event::Unpark,
+            Message::Parked(parked) => Event::Parked(parked),
+            Message::Slots { seq, parked } => Event::Slots { seq, parked },
+            Message::BindRequest(_)
+            | Message::Ready { .. }
+            | Message::Draining { .. }
+            | Message::Switch(_)
+            | Message::Back { .. }
+            | Message::Commit
+            | Message::Retire { .. }
+            | Message::Unburn { .. }
+            | Message::Restart => {
                 self.refuse(message.verb().as_str(), Reason::OutOfOrder, "only a worker says this")?;
                 return Ok(None);
             }

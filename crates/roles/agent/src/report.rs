@@ -84,6 +84,7 @@ pub(crate) fn compose(shared: &Shared) -> Report {
         drain: (shared.hooks.drain)(),
         routers: shared.contacts.list(),
         share_permille: (shared.settings.role == Role::Engine).then(|| shared.share_permille()),
+        update: None,
         #[cfg(feature = "synthetic-next")]
         detailed_responses: shared.hooks.detailed_responses.as_ref().map(|count| count()),
     }

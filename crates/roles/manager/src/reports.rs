@@ -126,6 +126,7 @@ mod tests {
             drain: None,
             routers: Vec::new(),
             share_permille: None,
+            update: None,
             #[cfg(feature = "synthetic-next")]
             detailed_responses: None,
         }

@@ -84,6 +84,7 @@ fn report_about_itself(app: &App) {
         drain: None,
         routers: Vec::new(),
         share_permille: None,
+        update: None,
         #[cfg(feature = "synthetic-next")]
         detailed_responses: None,
     };

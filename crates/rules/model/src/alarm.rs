@@ -39,11 +39,17 @@ pub enum AlarmReason {
     UpgradeGuard,
     /// Something else is behind the URL of a software file than what was verified.
     ImageQuarantined,
+    /// A device did not become what it was assigned; it serves as before.
+    UpdateFailed,
+    /// A device's update does not move, and will not by itself.
+    UpgradeStuck,
+    /// A device runs another version than the last one it was assigned or installed with.
+    OutOfBandVersion,
 }
 
 impl AlarmReason {
     /// Every reason.
-    pub const ALL: [AlarmReason; 10] = [
+    pub const ALL: [AlarmReason; 13] = [
         AlarmReason::DeviceOffline,
         AlarmReason::ClockSkew,
         AlarmReason::WorkerCrashed,
@@ -54,6 +60,9 @@ impl AlarmReason {
         AlarmReason::DrainTimeout,
         AlarmReason::UpgradeGuard,
         AlarmReason::ImageQuarantined,
+        AlarmReason::UpdateFailed,
+        AlarmReason::UpgradeStuck,
+        AlarmReason::OutOfBandVersion,
     ];
 
     /// How bad it is.
@@ -65,7 +74,10 @@ impl AlarmReason {
             | AlarmReason::OriginUnreachable
             | AlarmReason::DrainTimeout
             | AlarmReason::UpgradeGuard
-            | AlarmReason::ImageQuarantined => Severity::Major,
+            | AlarmReason::ImageQuarantined
+            | AlarmReason::UpdateFailed
+            | AlarmReason::UpgradeStuck
+            | AlarmReason::OutOfBandVersion => Severity::Major,
             AlarmReason::ClockSkew | AlarmReason::OffloadLong => Severity::Minor,
         }
     }
@@ -87,6 +99,9 @@ impl AlarmReason {
             AlarmReason::DrainTimeout => "see on the device's page what still runs on it; return it to service or wait",
             AlarmReason::UpgradeGuard => "bring the location's other engines back before another one is taken out",
             AlarmReason::ImageQuarantined => "find out who changed the file behind the URL; then validate it again or delete it",
+            AlarmReason::UpdateFailed => "read the reason with `weir upgrade status DEVICE`; acknowledge the alarm, or assign another version",
+            AlarmReason::UpgradeStuck => "read with `weir upgrade status DEVICE` what it waits for; help it, or cancel",
+            AlarmReason::OutOfBandVersion => "assign the version it should run with `weir upgrade device DEVICE --to VERSION`",
         }
     }
 
@@ -103,6 +118,9 @@ impl AlarmReason {
             AlarmReason::DrainTimeout => "DRAIN_TIMEOUT",
             AlarmReason::UpgradeGuard => "UPGRADE_GUARD",
             AlarmReason::ImageQuarantined => "IMAGE_QUARANTINED",
+            AlarmReason::UpdateFailed => "UPDATE_FAILED",
+            AlarmReason::UpgradeStuck => "UPGRADE_STUCK",
+            AlarmReason::OutOfBandVersion => "OUT_OF_BAND_VERSION",
         }
     }
 }

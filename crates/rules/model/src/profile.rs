@@ -33,6 +33,72 @@ pub struct Profile {
     pub acknowledge_silence_ms: u64,
     /// How long a device that returns to service takes from a tenth of its weight to all of it.
     pub ramp_ms: u64,
+    /// The update of a device.
+    #[serde(default = "UpdateProfile::standard")]
+    pub update: UpdateProfile,
+}
+
+/// Timers and limits of a device's update. Durations are milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateProfile {
+    /// How long a device waits for room on its disk.
+    pub space_ms: u64,
+    /// How long a new worker has until it is ready.
+    pub ready_ms: u64,
+    /// How long a new worker may be without the manager while the parked one reaches it.
+    pub contact_ms: u64,
+    /// Shortest time of proving.
+    pub prove_min_ms: u64,
+    /// Longest time of proving: enough by itself when no crash came.
+    pub prove_max_ms: u64,
+    /// Requests that make the shortest time enough.
+    pub prove_requests: u64,
+    /// Life of a rollout's lease of Server Offload that nobody renews.
+    pub lease_ms: u64,
+    /// How long after its commit a slot is on probation, and the worker before it parked.
+    pub bake_ms: u64,
+    /// How long a parked worker that is ended may finish what it still serves.
+    pub retire_ms: u64,
+    /// Silence after which the manager takes a device that is being updated for lost.
+    pub lost_ms: u64,
+    /// Most bytes a second a device fetches an archive with.
+    pub fetch_bytes_per_second: u64,
+}
+
+impl UpdateProfile {
+    /// For a network in production.
+    pub fn standard() -> Self {
+        Self {
+            space_ms: 600_000,
+            ready_ms: 60_000,
+            contact_ms: 60_000,
+            prove_min_ms: 120_000,
+            prove_max_ms: 600_000,
+            prove_requests: 1_000,
+            lease_ms: 7_200_000,
+            bake_ms: 1_800_000,
+            retire_ms: 600_000,
+            lost_ms: 180_000,
+            fetch_bytes_per_second: 12_500_000,
+        }
+    }
+
+    /// For `weir up` and tests.
+    pub fn rehearsal() -> Self {
+        Self {
+            space_ms: 10_000,
+            ready_ms: 20_000,
+            contact_ms: 15_000,
+            prove_min_ms: 2_000,
+            prove_max_ms: 5_000,
+            prove_requests: 1_000,
+            lease_ms: 120_000,
+            bake_ms: 5_000,
+            retire_ms: 10_000,
+            lost_ms: 10_000,
+            fetch_bytes_per_second: 125_000_000,
+        }
+    }
 }
 
 impl Profile {
@@ -53,6 +119,7 @@ impl Profile {
             drain_stable_ms: 10_000,
             acknowledge_silence_ms: 30_000,
             ramp_ms: 300_000,
+            update: UpdateProfile::standard(),
         }
     }
 
@@ -73,6 +140,7 @@ impl Profile {
             drain_stable_ms: 2_000,
             acknowledge_silence_ms: 3_000,
             ramp_ms: 5_000,
+            update: UpdateProfile::rehearsal(),
         }
     }
 

@@ -20,7 +20,7 @@ mod state;
 pub use effect::{Action, Effect};
 pub use event::{Event, Figures, Reach};
 pub use machine::{Stepped, resumed, step};
-pub use state::{Assignment, Leave, Proof, Stage, Unmoved, UpdateReason, UpdateState, UpdateTimers};
+pub use state::{Assignment, Leave, LeaseWish, Proof, Stage, Unmoved, UpdateReason, UpdateState, UpdateTimers};
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,8 @@ fn spec(name: &str, proto: Proto, address: &str, count: u16) -> ListenerSpec {
     ListenerSpec { name: name.parse().expect("name"), proto, address: address.parse().expect("address"), count }
 }
 
+const DIGEST: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
 /// Every verb and shape of version 1. These bytes are frozen when line 1.0 is cut.
 fn golden() -> Vec<(&'static str, Message)> {
     let http = spec("http", Proto::Tcp, "127.77.0.11:8080", 2);
@@ -27,6 +29,30 @@ fn golden() -> Vec<(&'static str, Message)> {
         ("DRAIN active=12", Message::Draining { active: 12 }),
         ("PARK", Message::Park),
         ("UNPARK", Message::Unpark),
+        (
+            "PARKED contact=1 active=2 sessions=1 requests=1234 client_bytes=99",
+            Message::Parked(Parked { contact: true, active: 2, sessions: 1, requests: 1234, client_bytes: 99 }),
+        ),
+        ("SLOTS seq=7 parked=1", Message::Slots { seq: 7, parked: true }),
+        (
+            "SWITCH version=1.1.0-b1 manifest=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff term=1 generation=9 ready_ms=60000 trial_ms=900000",
+            Message::Switch(Switch {
+                version: Text::new("1.1.0-b1"),
+                manifest: Text::new(DIGEST),
+                term: 1,
+                generation: 9,
+                ready_ms: 60_000,
+                trial_ms: 900_000,
+            }),
+        ),
+        ("BACK reason=own_errors burn=1", Message::Back { reason: Text::new("own_errors"), burn: true }),
+        ("COMMIT", Message::Commit),
+        ("RETIRE deadline_ms=10000", Message::Retire { deadline_ms: 10_000 }),
+        (
+            "UNBURN manifest=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+            Message::Unburn { manifest: Text::new(DIGEST) },
+        ),
+        ("RESTART", Message::Restart),
         ("EXIT", Message::Exit),
         (
             "ERR verb=PARK reason=not_built detail=parking%20is%20not%20built%3B%20stop%20the%20worker%20instead",
@@ -85,6 +111,9 @@ fn refused() {
         ("BIND name=a proto=tcp address=1.2.3.4:5 index=2 count=2", DecodeError::BadValue { verb: Verb::Bind, key: "index" }),
         ("BIND proto=tcp name=a address=1.2.3.4:5 count=1", canonical(Verb::Bind)),
         ("BIND name=a  proto=tcp address=1.2.3.4:5 count=1", DecodeError::BrokenField { verb: Verb::Bind, position: 2 }),
+        ("SLOTS seq=1 parked=2", DecodeError::BadValue { verb: Verb::Slots, key: "parked" }),
+        ("UNBURN manifest=0011", DecodeError::BadValue { verb: Verb::Unburn, key: "manifest" }),
+        ("COMMIT now=1", canonical(Verb::Commit)),
         ("ERR verb=STOP reason=because detail=x", DecodeError::BadValue { verb: Verb::Err, key: "reason" }),
     ];
     for (line, error) in cases {
@@ -110,6 +139,19 @@ fn any_message() -> impl Strategy<Value = Message> {
         (any::<u32>(), ".{0,1200}").prop_map(|(protocol, version)| Message::Ready { protocol, version: Text::new(version) }),
         any::<u64>().prop_map(|deadline_ms| Message::Drain { deadline_ms }),
         any::<u64>().prop_map(|active| Message::Draining { active }),
+        (any::<bool>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
+            |(contact, active, sessions, requests, client_bytes)| {
+                Message::Parked(Parked { contact, active, sessions, requests, client_bytes })
+            }
+        ),
+        (any::<u64>(), any::<bool>()).prop_map(|(seq, parked)| Message::Slots { seq, parked }),
+        (".{0,40}", "[0-9a-f]{64}", any::<[u64; 4]>()).prop_map(|(version, manifest, [term, generation, ready_ms, trial_ms])| {
+            let (version, manifest) = (Text::new(version), Text::new(manifest));
+            Message::Switch(Switch { version, manifest, term, generation, ready_ms, trial_ms })
+        }),
+        (".{0,40}", any::<bool>()).prop_map(|(reason, burn)| Message::Back { reason: Text::new(reason), burn }),
+        any::<u64>().prop_map(|deadline_ms| Message::Retire { deadline_ms }),
+        "[0-9a-f]{64}".prop_map(|manifest| Message::Unburn { manifest: Text::new(manifest) }),
         (prop::sample::select(Verb::ALL), prop::sample::select(Reason::ALL), ".{0,1200}")
             .prop_map(|(verb, reason, detail)| Message::refusal(verb, reason, detail)),
     ]
@@ -124,7 +166,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_read_has_one_spelling(line in "(BIND|UNBIND|READY|DRAIN|ERR|STOP)( (name|proto|address|index|count|done|listeners|active|deadline_ms|protocol|version|reason|verb|detail)=[ -~]{0,12}){0,5}") {
+    fn what_is_read_has_one_spelling(line in "(BIND|UNBIND|READY|DRAIN|ERR|STOP|SLOTS|BACK|RETIRE|PARKED)( (name|proto|address|index|count|done|listeners|active|deadline_ms|protocol|version|reason|verb|detail)=[ -~]{0,12}){0,5}") {
         if let Ok(message) = decode(line.as_bytes()) {
             prop_assert_eq!(encode(&message), line.into_bytes());
         }

@@ -20,6 +20,7 @@ fn heard() -> Heard {
         drain: None,
         routers: Vec::new(),
         share_permille: None,
+        update: None,
         #[cfg(feature = "synthetic-next")]
         detailed_responses: None,
     };

@@ -19,6 +19,9 @@ use weir_model::Stamp;
 pub(super) struct PollQuery {
     term: u64,
     generation: u64,
+    /// Revision of the update word it knows.
+    #[serde(default)]
+    update: u64,
     wait_ms: u64,
 }
 
@@ -38,7 +41,7 @@ pub(super) async fn poll(State(app): State<Arc<App>>, peer: DevicePeer, QueryOf(
         let configuration = (now.stamp > known).then(|| compile::document(&now, &record));
         let questions = app.asks.take(&peer.record.name);
         if configuration.is_some() || !questions.is_empty() {
-            return Ok(Json(Poll { configuration, questions }));
+            return Ok(Json(Poll { configuration, questions, update: None }));
         }
         tokio::select! {
             changed = network.changed() => if changed.is_err() { return Ok(Json(Poll::default())) },

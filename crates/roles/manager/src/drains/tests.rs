@@ -53,6 +53,7 @@ fn heard(device: &str, role: Role, generation: u64, at_ms: u64, sessions: Option
         drain,
         routers: Vec::new(),
         share_permille: None,
+        update: None,
         #[cfg(feature = "synthetic-next")]
         detailed_responses: None,
     };

@@ -20,6 +20,7 @@ fn report(boot: u64, load: Load) -> Report {
         drain: None,
         routers: Vec::new(),
         share_permille: None,
+        update: None,
         #[cfg(feature = "synthetic-next")]
         detailed_responses: None,
     }

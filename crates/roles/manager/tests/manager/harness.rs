@@ -338,6 +338,7 @@ impl TestDevice {
             drain: None,
             routers: Vec::new(),
             share_permille: None,
+            update: None,
             #[cfg(feature = "synthetic-next")]
             detailed_responses: None,
         }

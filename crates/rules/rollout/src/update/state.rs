@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use weir_model::{Stamp, Version};
+use weir_model::{Profile, Stamp, Version};
 
 /// What a device is told to become.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,6 +195,50 @@ impl Stage {
         }
     }
 
+    /// The word of JSON and SQL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle { .. } => "idle",
+            Self::Assigned => "assigned",
+            Self::Fetching => "fetching",
+            Self::Blocked => "blocked",
+            Self::Staged => "staged",
+            Self::OffloadRequested => "offload_requested",
+            Self::Draining => "draining",
+            Self::Drained => "drained",
+            Self::Switching => "switching",
+            Self::Trial => "trial",
+            Self::Readmitting => "readmitting",
+            Self::Proving => "proving",
+            Self::Committed => "committed",
+            Self::Ramping => "ramping",
+            Self::Done => "done",
+            Self::Releasing { .. } => "releasing",
+            Self::RollingBack { .. } => "rolling_back",
+            Self::RolledBack { .. } => "rolled_back",
+            Self::Failed { .. } => "failed",
+            Self::NeedsHands { .. } => "needs_hands",
+        }
+    }
+
+    /// Why it is there, where a stage has a reason.
+    pub fn reason(self) -> Option<UpdateReason> {
+        match self {
+            Self::Idle { reason } => reason,
+            Self::Releasing { reason }
+            | Self::RollingBack { reason, .. }
+            | Self::RolledBack { reason }
+            | Self::Failed { reason }
+            | Self::NeedsHands { reason } => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Whether viewers come at a tenth of its weight only.
+    pub fn is_proving(self) -> bool {
+        matches!(self, Self::Trial | Self::Readmitting | Self::Proving)
+    }
+
     /// The words an operator reads.
     pub fn words(self) -> &'static str {
         match self {
@@ -243,6 +287,20 @@ pub struct UpdateState {
     pub burned: Vec<String>,
 }
 
+impl UpdateState {
+    /// What it wants of the rollout's lease.
+    pub fn lease_wish(&self) -> LeaseWish {
+        let drained = self.assignment.as_ref().is_some_and(|assignment| assignment.leave == Leave::Drained);
+        match self.stage {
+            Stage::RollingBack { .. } => LeaseWish::Keep,
+            // Its viewers come back when the lease is let go.
+            Stage::RolledBack { .. } => LeaseWish::Free,
+            stage if drained && stage.holds_lease() => LeaseWish::Hold,
+            _ => LeaseWish::Free,
+        }
+    }
+}
+
 /// Why a word changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Unmoved {
@@ -283,4 +341,35 @@ pub struct UpdateTimers {
     pub lease: u64,
     /// How long after Committed crashes and errors of our own making still lead back.
     pub probation: u64,
+}
+
+impl UpdateTimers {
+    /// Those of a network's profile.
+    pub fn of(profile: &Profile) -> Self {
+        let update = &profile.update;
+        Self {
+            space: update.space_ms,
+            drain_hard: profile.drain_hard_ms,
+            ready: update.ready_ms,
+            contact: update.contact_ms,
+            prove_min: update.prove_min_ms,
+            prove_max: update.prove_max_ms,
+            prove_requests: update.prove_requests,
+            ramp: profile.ramp_ms,
+            lease: update.lease_ms,
+            probation: update.bake_ms,
+        }
+    }
+}
+
+/// What a device wants of the rollout's lease of Server Offload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaseWish {
+    /// There need be none.
+    Free,
+    /// It holds the lease, or asks for it.
+    Hold,
+    /// Whatever there is may stay: it is about to be freed.
+    Keep,
 }
