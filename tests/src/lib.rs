@@ -4,7 +4,7 @@
 //! `network.json`, as any other program would. Traffic comes from [`Client`] (one request on one connection, from a
 //! chosen loopback address, so that a test picks the coverage zone), from players ([`player`]) and from clients that
 //! keep starting streams ([`starts`]). A [`Viewer`] follows redirects and may have a resolver of its own ([`resolver`]), which
-//! asks the routers' DNS ([`dns`]). The operator is [`Api`], with [`offload`] on top, or [`Pages`] and a real [`browser`].
+//! asks the routers' DNS ([`dns`]); an [`Audience`] is all of them at once, and says what they noticed. The operator is [`Api`], with [`offload`] on top, or [`Pages`] and a real [`browser`].
 //!
 //! Releases come from a [`Publisher`] with the keys the network trusts; [`archive`] and [`forge`] break them, and a [`Depot`]
 //! serves them as well or as badly as a test asks for.
@@ -16,6 +16,7 @@
 
 pub mod api;
 pub mod archive;
+pub mod audience;
 pub mod browser;
 pub mod by_hand;
 pub mod client;
@@ -40,10 +41,12 @@ pub mod publisher;
 pub mod resolver;
 pub mod software;
 pub mod starts;
+pub mod update;
 pub mod viewer;
 pub mod wait;
 
 pub use api::Api;
+pub use audience::Audience;
 pub use client::{Answer, Ask, Client};
 pub use hostile::Depot;
 pub use network::{Network, Part};

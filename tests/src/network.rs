@@ -205,6 +205,15 @@ impl Network {
         engine.http.expect("engines listen on HTTP")
     }
 
+    /// The admin listener of an engine.
+    ///
+    /// # Panics
+    /// When there is no engine of this name.
+    pub fn engine_admin(&self, name: &str) -> SocketAddr {
+        let engine = self.file().engines.iter().find(|e| e.name == name).unwrap_or_else(|| panic!("no engine {name}"));
+        engine.admin.expect("engines have an admin listener")
+    }
+
     /// The first delivery service's target for `path`, in the form that any address takes.
     pub fn target(&self, path: &str) -> String {
         format!("/{}{path}", self.file().services[0].domain)

@@ -1,6 +1,6 @@
 //! The keeper's command line.
 
-use crate::failure::Failure;
+use crate::{failure::Failure, memory::RESERVE_BYTES};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 /// How long a worker may finish what is in flight when the keeper is told to stop.
@@ -13,7 +13,8 @@ const READY: Duration = Duration::from_secs(60);
 /// one for longer is somebody else.
 const BIND_RETRY: Duration = Duration::from_secs(15);
 
-/// What `--help` prints. `--ready-ms` and `--bind-retry-ms` are left out: they exist for the keeper's own tests.
+/// What `--help` prints. `--ready-ms`, `--bind-retry-ms` and `--reserve-mib` are left out: they exist for the keeper's own
+/// tests.
 pub(crate) const HELP: &str = "\
 Usage: weir-keeper --data DIR [options]
 
@@ -39,6 +40,8 @@ pub(crate) struct Arguments {
     pub(crate) drain: Duration,
     pub(crate) ready: Duration,
     pub(crate) bind_retry: Duration,
+    /// Memory left free beside two workers, in bytes.
+    pub(crate) reserve_bytes: u64,
 }
 
 /// What is to be done.
@@ -52,8 +55,15 @@ pub(crate) enum Command {
 /// Reads the arguments after the program's name.
 pub(crate) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Command, Failure> {
     let mut data = None;
-    let mut read =
-        Arguments { data: PathBuf::new(), lifeline: false, same_user: false, drain: DRAIN, ready: READY, bind_retry: BIND_RETRY };
+    let mut read = Arguments {
+        data: PathBuf::new(),
+        lifeline: false,
+        same_user: false,
+        drain: DRAIN,
+        ready: READY,
+        bind_retry: BIND_RETRY,
+        reserve_bytes: RESERVE_BYTES,
+    };
     while let Some(word) = words.next() {
         match word.to_str() {
             Some("--data") => data = Some(value(&mut words, "--data")?),
@@ -62,6 +72,7 @@ pub(crate) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Command
             Some("--drain-ms") => read.drain = millis(&mut words, "--drain-ms")?,
             Some("--ready-ms") => read.ready = millis(&mut words, "--ready-ms")?,
             Some("--bind-retry-ms") => read.bind_retry = millis(&mut words, "--bind-retry-ms")?,
+            Some("--reserve-mib") => read.reserve_bytes = mib(&mut words, "--reserve-mib")?,
             Some("--help") => return Ok(Command::Help),
             Some("--version") => return Ok(Command::Version),
             _ => return Err(Failure::Usage(format!("unknown argument `{}`", word.display()))),
@@ -73,6 +84,13 @@ pub(crate) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Command
 
 fn value(words: &mut impl Iterator<Item = OsString>, flag: &str) -> Result<OsString, Failure> {
     words.next().ok_or_else(|| Failure::Usage(format!("{flag} needs a value")))
+}
+
+fn mib(words: &mut impl Iterator<Item = OsString>, flag: &str) -> Result<u64, Failure> {
+    let text = value(words, flag)?;
+    let mib = text.to_str().and_then(|text| text.parse::<u32>().ok());
+    let mib = mib.ok_or_else(|| Failure::Usage(format!("{flag} needs a number of MiB, not `{}`", text.display())))?;
+    Ok(u64::from(mib) * 1024 * 1024)
 }
 
 fn millis(words: &mut impl Iterator<Item = OsString>, flag: &str) -> Result<Duration, Failure> {

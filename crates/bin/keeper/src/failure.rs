@@ -2,7 +2,7 @@
 
 use crate::{EXIT_CONFIGURATION, EXIT_FAILED, EXIT_USAGE};
 use std::{error::Error, fmt::Write, io};
-use weir_slots::{DeviceFileError, VerifyError};
+use weir_slots::{BootError, DeviceFileError, VerifyError};
 use weir_sockets::BindError;
 
 /// Why a keeper ends early.
@@ -14,6 +14,8 @@ pub(crate) enum Failure {
     DeviceFile(#[from] DeviceFileError),
     #[error("the active slot may not be started")]
     Slot(#[from] VerifyError),
+    #[error(transparent)]
+    Boot(#[from] BootError),
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error("another keeper{} runs on {data}: stop it first", .pid.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
@@ -33,9 +35,12 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Failure::Usage(_) => EXIT_USAGE,
-            Failure::DeviceFile(_) | Failure::Slot(_) | Failure::Bind(_) | Failure::Claimed { .. } | Failure::NotOurs { .. } => {
-                EXIT_CONFIGURATION
-            }
+            Failure::DeviceFile(_)
+            | Failure::Slot(_)
+            | Failure::Boot(_)
+            | Failure::Bind(_)
+            | Failure::Claimed { .. }
+            | Failure::NotOurs { .. } => EXIT_CONFIGURATION,
             Failure::System { .. } => EXIT_FAILED,
         }
     }

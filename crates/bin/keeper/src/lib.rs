@@ -1,9 +1,12 @@
 //! Owns a device's listening sockets and slots; starts, stops and restarts its worker.
 //!
 //! One thread, no runtime. [`main`] reads the arguments and `device.toml` (`arguments`), claims the data directory
-//! (`claim`), binds the listeners (`listeners`), and then turns in one loop (`supervise`) over four sources of news
-//! (`watch`): signals, the lifeline, the worker's control socket and the worker's process. How long to wait before a
-//! restart is decided in `backoff`. The protocol is `docs/protocols/keeper.md`.
+//! (`claim`), binds the listeners (`listeners`), and then turns in one loop (`supervise`) over its sources of news
+//! (`watch`): signals, the lifeline, and of each of at most two workers (`workers`) the control socket and the process.
+//! The loop follows the boot record (`ledger`), whose rules are pure (`weir_slots::boot::trial`): it starts a slot on trial
+//! beside the one that serves, hands the listeners over and goes back by itself. How long to wait before a restart is
+//! decided in `backoff`; whether two workers fit in `memory`; the change to another keeper is in `program`. The protocol is
+//! `docs/protocols/keeper.md`.
 
 mod account;
 mod arguments;
@@ -11,19 +14,23 @@ pub mod backoff;
 mod claim;
 mod device_log;
 mod failure;
+mod ledger;
 mod listeners;
+mod memory;
+mod program;
 mod supervise;
 mod watch;
 mod worker;
+mod workers;
 
-use account::Account;
 use arguments::{Arguments, Command};
 use claim::Claim;
 use device_log::DeviceLog;
 use failure::Failure;
 use listeners::Listeners;
+use program::Program;
 use std::{ffi::OsString, io::Write, process::ExitCode};
-use supervise::Supervisor;
+use supervise::{Place, Supervisor};
 use watch::Watch;
 use weir_slots::{DataDirectory, DeviceFile};
 
@@ -42,10 +49,11 @@ pub const EXIT_CONFIGURATION: u8 = 78;
 /// Runs a keeper until it is told to stop. `arguments` are those after the program's name. Call it before any runtime
 /// or thread exists. What ends it early is printed on standard error and told by the exit code.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let result = match arguments::parse(arguments) {
+    let words: Vec<OsString> = arguments.collect();
+    let result = match arguments::parse(words.iter().cloned()) {
         Ok(Command::Help) => print(arguments::HELP),
         Ok(Command::Version) => print(&format!("weir-keeper {VERSION}\n")),
-        Ok(Command::Keep(arguments)) => keep(arguments),
+        Ok(Command::Keep(arguments)) => keep(arguments, words),
         Err(failure) => Err(failure),
     };
     match result {
@@ -62,18 +70,23 @@ fn print(text: &str) -> Result<(), Failure> {
     std::io::stdout().write_all(text.as_bytes()).map_err(Failure::system("write to standard output"))
 }
 
-fn keep(arguments: Arguments) -> Result<(), Failure> {
+fn keep(arguments: Arguments, words: Vec<OsString>) -> Result<(), Failure> {
+    let program = Program::own(words)?;
     let root = std::path::absolute(&arguments.data).map_err(Failure::system("find the data directory"))?;
     let data = DataDirectory::new(root);
     let device = DeviceFile::read(&data.device_file())?;
     let user = if arguments.same_user { None } else { account::worker_account()? };
     let claim = Claim::take(&data, user)?;
     let log = DeviceLog::new(&data, &device, user);
-    log.info("keeper started", &[("pid", std::process::id().into())]);
+    log.info("keeper started", &[("pid", std::process::id().into()), ("keeper_version", program.version().into())]);
+    if let Err(error) = program.note_start(&data) {
+        log.warn("keeper.json not written", &[("error", failure::chain(&error).into())]);
+    }
     if let Err(error) = claim.keeper_started() {
         log.warn("keeper.pid not written", &[("error", error.to_string().into())]);
     }
-    let result = serve(&arguments, &data, &device, &claim, &log, user);
+    let place = Place { data: &data, claim: &claim, log: &log, program: &program, user };
+    let result = serve(&arguments, &place, &device);
     match &result {
         Ok(()) => log.info("keeper stopped", &[]),
         Err(failure) => log.error("keeper failed", &[("error", failure::chain(failure).into())]),
@@ -82,17 +95,10 @@ fn keep(arguments: Arguments) -> Result<(), Failure> {
     result
 }
 
-fn serve(
-    arguments: &Arguments,
-    data: &DataDirectory,
-    device: &DeviceFile,
-    claim: &Claim,
-    log: &DeviceLog,
-    user: Option<Account>,
-) -> Result<(), Failure> {
+fn serve(arguments: &Arguments, place: &Place<'_>, device: &DeviceFile) -> Result<(), Failure> {
     let mut watch = Watch::new(arguments.lifeline)?;
-    match Listeners::bind(data, device, arguments.bind_retry, &mut watch, log)? {
-        Some(listeners) => Supervisor::new(arguments, data, claim, log, listeners, watch, user).run(),
+    match Listeners::bind(place.data, device, arguments.bind_retry, &mut watch, place.log)? {
+        Some(listeners) => Supervisor::new(arguments, *place, listeners, watch)?.run(),
         None => Ok(()),
     }
 }

@@ -50,7 +50,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    fn new(reason: Reason, detail: impl ToString) -> Self {
+    pub(crate) fn new(reason: Reason, detail: impl ToString) -> Self {
         Self { reason, detail: detail.to_string() }
     }
 }
@@ -183,7 +183,7 @@ fn bind_by(
 
 fn told_to_stop(watch: &mut Watch, until: Instant) -> Result<bool, Failure> {
     loop {
-        let news = watch.wait(None, None, Some(until))?;
+        let news = watch.wait(&[], Some(until))?;
         if news.signal || news.lifeline {
             return Ok(true);
         }

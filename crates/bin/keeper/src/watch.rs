@@ -1,4 +1,4 @@
-//! What the keeper waits for: signals, the lifeline, the worker's control socket and the worker's process.
+//! What the keeper waits for: signals, the lifeline, the workers' control sockets and their processes.
 
 use crate::failure::Failure;
 use rustix::{
@@ -16,16 +16,35 @@ use std::{
 };
 
 /// What has news.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct News {
     /// SIGTERM or SIGINT came.
     pub(crate) signal: bool,
     /// The lifeline closed.
     pub(crate) lifeline: bool,
-    /// The control socket has a message or is closed.
-    pub(crate) control: bool,
-    /// The worker's process has ended.
-    pub(crate) worker: bool,
+    /// The workers whose control socket has a message or is closed.
+    pub(crate) control: Vec<u32>,
+    /// The workers whose process has ended.
+    pub(crate) ended: Vec<u32>,
+}
+
+/// What is waited for of one worker.
+pub(crate) struct Watched<'a> {
+    /// Its process id.
+    pub(crate) pid: u32,
+    /// Its control socket while it is open.
+    pub(crate) control: Option<BorrowedFd<'a>>,
+    /// Readable when the process has ended.
+    pub(crate) process: BorrowedFd<'a>,
+}
+
+/// Whose a source is.
+#[derive(Clone, Copy)]
+enum Source {
+    Signals,
+    Lifeline,
+    Control(u32),
+    Process(u32),
 }
 
 /// The sources that last as long as the keeper.
@@ -50,28 +69,24 @@ impl Watch {
     }
 
     /// Waits until something has news or `deadline` has passed.
-    pub(crate) fn wait(
-        &mut self,
-        control: Option<BorrowedFd<'_>>,
-        worker: Option<BorrowedFd<'_>>,
-        deadline: Option<Instant>,
-    ) -> Result<News, Failure> {
-        let sources = [Some(self.signals.as_fd()), self.lifeline.as_ref().map(AsFd::as_fd), control, worker];
-        let places: Vec<usize> = (0..sources.len()).filter(|at| sources[*at].is_some()).collect();
-        let mut fds: Vec<PollFd<'_>> = sources.into_iter().flatten().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(weir_clock::monotonic()));
-        let timeout = left.map(|left| Timespec::try_from(left).expect("the keeper's waits fit a timespec"));
-        match poll(&mut fds, timeout.as_ref()) {
-            Ok(_) => {}
-            Err(Errno::INTR) => return Ok(News::default()),
-            Err(errno) => return Err(Failure::system("wait for news")(errno.into())),
+    pub(crate) fn wait(&mut self, workers: &[Watched<'_>], deadline: Option<Instant>) -> Result<News, Failure> {
+        let mut fds = vec![(Source::Signals, self.signals.as_fd())];
+        fds.extend(self.lifeline.as_ref().map(|lifeline| (Source::Lifeline, lifeline.as_fd())));
+        for worker in workers {
+            fds.extend(worker.control.map(|control| (Source::Control(worker.pid), control)));
+            fds.push((Source::Process(worker.pid), worker.process));
         }
-        let mut ready = [false; 4];
-        for (fd, place) in fds.iter().zip(places) {
-            ready[place] = !fd.revents().is_empty();
+        let ready = poll_by(&fds, deadline)?;
+        let mut news = News::default();
+        for source in ready {
+            match source {
+                Source::Signals => news.signal = self.took_signal(),
+                Source::Lifeline => news.lifeline = self.lifeline_closed(),
+                Source::Control(pid) => news.control.push(pid),
+                Source::Process(pid) => news.ended.push(pid),
+            }
         }
-        let [signals, lifeline, control, worker] = ready;
-        Ok(News { signal: signals && self.took_signal(), lifeline: lifeline && self.lifeline_closed(), control, worker })
+        Ok(news)
     }
 
     fn took_signal(&mut self) -> bool {
@@ -89,4 +104,17 @@ impl Watch {
             }
         }
     }
+}
+
+/// The sources that have news before `deadline`; none when it passed or a signal came first.
+fn poll_by(sources: &[(Source, BorrowedFd<'_>)], deadline: Option<Instant>) -> Result<Vec<Source>, Failure> {
+    let mut fds: Vec<PollFd<'_>> = sources.iter().map(|(_, fd)| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(weir_clock::monotonic()));
+    let timeout = left.map(|left| Timespec::try_from(left).expect("the keeper's waits fit a timespec"));
+    match poll(&mut fds, timeout.as_ref()) {
+        Ok(_) => {}
+        Err(Errno::INTR) => return Ok(Vec::new()),
+        Err(errno) => return Err(Failure::system("wait for news")(errno.into())),
+    }
+    Ok(sources.iter().zip(fds).filter(|(_, fd)| !fd.revents().is_empty()).map(|((source, _), _)| *source).collect())
 }

@@ -1,6 +1,9 @@
 //! One worker process: its start, its control socket and its end.
 
-use crate::account::{Account, append_as};
+use crate::{
+    account::{Account, append_as},
+    program::Program,
+};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::{
     fs::{self, File},
@@ -12,7 +15,7 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
-use weir_slots::{DataDirectory, VerifiedSlot};
+use weir_slots::{DataDirectory, SlotRef, VerifiedSlot};
 use weir_sockets::ControlSocket;
 
 /// `log/worker.stderr` longer than this, in bytes, is renamed to `.1` before the next worker starts.
@@ -24,6 +27,12 @@ const CRASHES_VARIABLE: &str = "WEIR_WORKER_CRASHES";
 /// Tells the worker how the one before it ended: `signal 9`, `code 1`.
 const LAST_EXIT_VARIABLE: &str = "WEIR_LAST_EXIT";
 
+/// Tells the worker the version of the keeper that runs.
+const KEEPER_VERSION_VARIABLE: &str = "WEIR_KEEPER_VERSION";
+
+/// Tells the worker whether that keeper is, byte for byte, the one of the worker's slot.
+const KEEPER_CURRENT_VARIABLE: &str = "WEIR_KEEPER_CURRENT";
+
 /// What a worker is told of those before it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct History {
@@ -31,6 +40,13 @@ pub(crate) struct History {
     pub(crate) crashes: u32,
     /// How the last one ended.
     pub(crate) last_exit: Option<String>,
+}
+
+impl History {
+    /// One more ended unexpectedly.
+    pub(crate) fn add(&mut self, exit: String) {
+        *self = Self { crashes: self.crashes.saturating_add(1), last_exit: Some(exit) };
+    }
 }
 
 /// Why the keeper ends a worker's process.
@@ -46,6 +62,8 @@ pub(crate) enum KillReason {
     ControlBroken,
     /// A second signal asked for haste.
     SecondSignal,
+    /// It was parked and did not serve again in time.
+    NotUnparked,
 }
 
 impl KillReason {
@@ -56,6 +74,7 @@ impl KillReason {
             KillReason::ControlClosed => "control_closed",
             KillReason::ControlBroken => "control_broken",
             KillReason::SecondSignal => "second_signal",
+            KillReason::NotUnparked => "not_unparked",
         }
     }
 }
@@ -65,51 +84,81 @@ impl KillReason {
 pub(crate) enum Stage {
     /// Started, not READY.
     Starting,
-    /// Told to ACCEPT.
+    /// READY, and waits until the worker that serves is parked.
+    Ready,
+    /// Told to ACCEPT: it serves.
     Accepting,
+    /// Told to PARK, and has not answered.
+    Parking,
+    /// The way back of the one that serves.
+    Parked,
+    /// Told to UNPARK, and has not said READY again.
+    Unparking,
+    /// Told to end.
+    Leaving,
+}
+
+impl Stage {
+    /// Every stage of a worker that was not told to end.
+    pub(crate) const BEFORE_LEAVING: [Stage; 6] =
+        [Stage::Starting, Stage::Ready, Stage::Accepting, Stage::Parking, Stage::Parked, Stage::Unparking];
+}
+
+/// What a worker is started with.
+pub(crate) struct Start<'a> {
+    pub(crate) data: &'a DataDirectory,
+    pub(crate) slot: &'a VerifiedSlot,
+    pub(crate) user: Option<Account>,
+    pub(crate) history: &'a History,
+    pub(crate) keeper: &'a Program,
+    /// It is killed unless it is READY within this.
+    pub(crate) ready: Duration,
 }
 
 /// A running worker.
 pub(crate) struct Worker {
     child: Child,
     pidfd: OwnedFd,
+    /// The slot it was started from.
+    pub(crate) slot: SlotRef,
     /// `None` once it is closed.
     pub(crate) control: Option<ControlSocket>,
     pub(crate) stage: Stage,
     started: Instant,
+    /// Until when it may take to answer PARK or UNPARK.
+    pub(crate) wait: Option<Instant>,
     /// When the process is ended, and why.
     pub(crate) end: Option<(Instant, KillReason)>,
+    /// Why its process was ended.
+    pub(crate) killed: Option<KillReason>,
 }
 
 impl Worker {
-    /// Starts the worker of a slot. It is killed unless it is accepting within `ready`.
-    pub(crate) fn start(
-        data: &DataDirectory,
-        slot: &VerifiedSlot,
-        user: Option<Account>,
-        history: &History,
-        ready: Duration,
-    ) -> io::Result<Self> {
+    /// Starts the worker of a slot.
+    pub(crate) fn start(start: &Start<'_>) -> io::Result<Self> {
         let (control, end) = ControlSocket::pair()?;
-        let mut command = Command::new(&slot.program);
-        command.arg("worker").arg("--data").arg(data.root());
-        command.stdin(Stdio::from(end)).stdout(Stdio::null()).stderr(stderr_file(data, user)?);
-        command.env(CRASHES_VARIABLE, history.crashes.to_string());
-        match &history.last_exit {
+        let mut command = Command::new(&start.slot.program);
+        command.arg("worker").arg("--data").arg(start.data.root());
+        command.stdin(Stdio::from(end)).stdout(Stdio::null()).stderr(stderr_file(start.data, start.user)?);
+        command.env(CRASHES_VARIABLE, start.history.crashes.to_string());
+        match &start.history.last_exit {
             Some(text) => command.env(LAST_EXIT_VARIABLE, text),
             None => command.env_remove(LAST_EXIT_VARIABLE),
         };
+        command.env(KEEPER_VERSION_VARIABLE, start.keeper.version());
+        command.env(KEEPER_CURRENT_VARIABLE, if start.keeper.is_of(start.slot) { "1" } else { "0" });
         // Its own group: Ctrl-C at a terminal reaches the keeper alone, which then drains the worker.
         command.process_group(0);
-        if let Some(user) = user {
+        if let Some(user) = start.user {
             command.uid(user.uid).gid(user.gid);
         }
         let mut child = command.spawn()?;
         match pidfd(&child) {
             Ok(pidfd) => {
                 let started = weir_clock::monotonic();
-                let end = Some((started + ready, KillReason::NotReady));
-                Ok(Self { child, pidfd, control: Some(control), stage: Stage::Starting, started, end })
+                let end = Some((started + start.ready, KillReason::NotReady));
+                let slot = start.slot.slot.clone();
+                Ok(Self { child, pidfd, slot, control: Some(control), stage: Stage::Starting, started, wait: None, end, killed: None })
             }
             Err(error) => {
                 // A process that cannot be watched is not kept.
@@ -150,6 +199,7 @@ impl Worker {
         match self.end {
             Some((moment, reason)) if moment <= weir_clock::monotonic() => {
                 self.end = None;
+                self.killed = Some(reason);
                 self.child.kill()?;
                 Ok(Some(reason))
             }

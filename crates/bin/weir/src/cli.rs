@@ -2,9 +2,11 @@
 
 mod release;
 mod software;
+mod upgrade;
 
 pub(crate) use release::{BuildArgs, KeygenArgs, PackArgs, ReleaseVerb, RotateArgs, ShowArgs, Signing, VerifyArgs};
 pub(crate) use software::{RegisterArgs, SoftwareRef, SoftwareVerb, SoftwareWait};
+pub(crate) use upgrade::{AssignArgs, DowngradeVerb, UpdateWait, UpgradeVerb};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{net::IpAddr, path::PathBuf, time::Duration};
@@ -135,6 +137,16 @@ pub(crate) enum Command {
     Software {
         #[command(subcommand)]
         verb: SoftwareVerb,
+    },
+    /// Bring a router or engine to a higher version: device, status, reload, cancel, clear-burned
+    Upgrade {
+        #[command(subcommand)]
+        verb: UpgradeVerb,
+    },
+    /// Bring a router or engine back to a lower version
+    Downgrade {
+        #[command(subcommand)]
+        verb: DowngradeVerb,
     },
     /// For publishers: keys, builds and signatures of releases
     Release {

@@ -13,6 +13,7 @@ mod route;
 mod software;
 mod status;
 mod tokens;
+mod upgrade;
 mod user;
 mod zones;
 
@@ -27,6 +28,14 @@ use anyhow::Context;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Misconfigured(pub(crate) String);
+
+/// Somebody ended a wait (Ctrl-C); what was waited for goes on, and the exit code is the shell's own for that.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Interrupted(pub(crate) String);
+
+/// 128 and the number of SIGINT, as shells report it.
+const EXIT_INTERRUPTED: u8 = 130;
 
 /// Runs one command to its end.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
@@ -65,6 +74,8 @@ async fn ask(target: &Target, command: Command) -> anyhow::Result<()> {
         Command::Alarms { all, acknowledge } => alarms::run(&api, format, all, acknowledge).await,
         Command::Audit { limit } => audit::list(&api, format, limit).await,
         Command::Software { verb } => software::run(&api, format, verb).await,
+        Command::Upgrade { verb } => upgrade::run(&api, format, verb).await,
+        Command::Downgrade { verb } => upgrade::downgrade(&api, format, verb).await,
         Command::User { verb } => user::run(&api, format, verb).await,
         Command::Token { verb } => tokens::run(&api, format, verb).await,
         Command::Up(_)
@@ -78,8 +89,14 @@ async fn ask(target: &Target, command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// The line and the exit code for an error: 78 when something outside must be changed first, else 1.
+/// The line and the exit code for an error: 78 when something outside must be changed first, 70 when a
+/// worker's self-test failed, 130 after Ctrl-C, else 1.
 pub(crate) fn describe(error: &anyhow::Error) -> (String, u8) {
-    let code = if error.chain().any(|e| e.is::<Misconfigured>()) { crate::EXIT_CONFIGURATION } else { 1 };
+    let code = match error {
+        _ if error.chain().any(|e| e.is::<Misconfigured>()) => crate::EXIT_CONFIGURATION,
+        _ if error.chain().any(|e| e.is::<worker::self_test::SelfTestFailed>()) => weir_keeper_api::EXIT_SELF_TEST,
+        _ if error.is::<Interrupted>() => EXIT_INTERRUPTED,
+        _ => 1,
+    };
     (format!("{error:#}"), code)
 }

@@ -169,11 +169,9 @@ impl Up {
         let cores = std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX));
         let threads = cores.min(DATA_THREADS_MAX);
         for device in &self.plan.devices {
-            let installed = self.directory.prepare(&device.name, &device.device_file(threads), &own.image)?;
+            let installed = self.directory.prepare(&device.name, device.role, &device.device_file(threads), &own.image)?;
             replaced |= matches!(installed, Installed::Replaced { .. });
-            if device.role == Role::Manager {
-                keys.pin(&self.data(&device.name))?;
-            }
+            keys.pin(&self.data(&device.name))?;
         }
         Ok((Prepared { own: Arc::new(own), keys: Arc::new(keys) }, replaced))
     }

@@ -1,11 +1,17 @@
 //! `weir worker`: the process a keeper starts. Reads the device's files, wires its role to its agent, serves, drains.
 
+mod admin;
+mod data_plane;
 pub(crate) mod device;
+mod duty;
 mod engine;
 mod gate_metrics;
 mod life;
 mod manager;
+mod parked;
 mod router;
+pub(crate) mod self_test;
+mod sockets;
 
 use crate::{commands::Misconfigured, open_files};
 use anyhow::Context;
@@ -26,6 +32,8 @@ pub(crate) struct Start {
     metrics: Metrics,
     worker_crashes: u32,
     last_exit: Option<String>,
+    keeper_version: Option<String>,
+    keeper_current: bool,
     /// Connections each data-plane listener may hold, and a manager's listeners together.
     connections: usize,
     /// How it is broken.
@@ -55,6 +63,8 @@ fn start(device: Device) -> anyhow::Result<()> {
     let metrics = Metrics::new(version(), device.role.as_str(), device.name.as_str());
     let worker_crashes = std::env::var("WEIR_WORKER_CRASHES").ok().and_then(|t| t.parse().ok()).unwrap_or(0);
     let last_exit = std::env::var("WEIR_LAST_EXIT").ok();
+    let keeper_version = std::env::var("WEIR_KEEPER_VERSION").ok();
+    let keeper_current = std::env::var("WEIR_KEEPER_CURRENT").is_ok_and(|current| current == "1");
     let connections = open_files::connections(open_files::raise(), Limits::default().connections);
     let control = Control::connect()?;
     let start = Start {
@@ -63,6 +73,8 @@ fn start(device: Device) -> anyhow::Result<()> {
         metrics,
         worker_crashes,
         last_exit,
+        keeper_version,
+        keeper_current,
         connections,
         #[cfg(feature = "faults")]
         fault,
@@ -110,12 +122,15 @@ impl Start {
         AgentSettings {
             device: self.device.name.clone(),
             role: self.device.role,
+            data: self.device.directory.clone(),
             state,
             identity,
             listeners: self.device.listeners,
             log: self.device.directory.device_log(),
             worker_crashes: self.worker_crashes,
             last_exit: self.last_exit.clone(),
+            keeper_version: self.keeper_version.clone(),
+            keeper_current: self.keeper_current,
         }
     }
 }

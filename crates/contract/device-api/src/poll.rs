@@ -47,6 +47,15 @@ pub enum Ask {
         /// `http://domain/path`, or `/domain/path` at an address.
         url: String,
     },
+    /// Engines: keep the release archive at this path of the system delivery service, `/<sha256>.weir`, and say how much of it is
+    /// there. Asked again until all of it is.
+    Hold {
+        /// The content path.
+        path: String,
+    },
+    /// What this release does not know. A question of a later line must not cost the device the rest of its poll.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The device's answer.
@@ -63,9 +72,34 @@ pub enum Answer {
         /// `weir_routing::Decision` as JSON.
         decision: serde_json::Value,
     },
+    /// Bytes of the archive that are there; all of them only once it is whole.
+    Held {
+        /// How many.
+        bytes: u64,
+    },
     /// The device cannot answer this.
     Refused {
         /// Why, one sentence.
         reason: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_of_a_later_line_is_no_reason_to_lose_the_others() {
+        let poll = r#"{"questions":[{"id":1,"ask":{"kind":"of_a_later_line","with":{"more":[1]}}},{"id":2,"ask":{"kind":"hold","path":"/x.weir"}}]}"#;
+        let poll: Poll = serde_json::from_str(poll).expect("reads");
+        let asks: Vec<Ask> = poll.questions.into_iter().map(|question| question.ask).collect();
+        assert_eq!(asks, [Ask::Unknown, Ask::Hold { path: "/x.weir".into() }]);
+    }
+
+    #[test]
+    fn an_answer_reads_back() {
+        let text = serde_json::to_string(&Answer::Held { bytes: 7 }).expect("JSON");
+        assert_eq!(text, r#"{"kind":"held","bytes":7}"#);
+        assert_eq!(serde_json::from_str::<Answer>(&text).expect("reads"), Answer::Held { bytes: 7 });
+    }
 }

@@ -36,6 +36,9 @@ pub use software::{
 };
 pub use status::{AlarmCounts, DeviceCounts, ManagerRole, NetworkStatus, PrimaryAddress};
 pub use token::{ApiToken, ApiTokenRequest, EnrolmentToken, EnrolmentTokenRequest, NewApiToken, NewEnrolmentToken};
-pub use update::{AssignedUpdate, DeviceUpdate, DeviceUpdateRequest, DeviceUpdateVerb, UpdateFetch, UpdateKeeper, UpdateProof, UpdateReasonShown};
+pub use update::{
+    AssignedUpdate, DeviceUpdate, DeviceUpdateRequest, DeviceUpdateVerb, UpdateFetch, UpdateKeeper, UpdatePreview, UpdateProof,
+    UpdateReasonShown,
+};
 pub use user::OneTimePassword;
 pub use zone::{CoverageZone, CoverageZones, CoverageZonesRequest, ZoneRequest};

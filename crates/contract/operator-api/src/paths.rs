@@ -10,7 +10,7 @@ pub const LOCATIONS: &str = "/api/v1/locations";
 /// `/{name}/offload`: GET, POST; `/{name}/offload/preview`: GET; `/{name}/unoffload`: POST.
 pub const DEVICES: &str = "/api/v1/devices";
 /// GET: how every device stands that was ever assigned a version. One device at [`DEVICES`]`/{name}/update`: GET, POST; `/cancel`,
-/// `/reload`, `/clear-burned` below it: POST.
+/// `/reload`, `/clear-burned` below it: POST; `/preview` below it: GET.
 pub const UPDATES: &str = "/api/v1/updates";
 /// GET, POST; one at `/{name}`: GET, PUT, DELETE.
 pub const DELIVERY_SERVICES: &str = "/api/v1/delivery-services";

@@ -1,12 +1,18 @@
 //! Updates of single devices: what a device is to become, how far it is, and why it does not move.
 
+use crate::{
+    offload::{BrokenFloor, ClientsGo},
+    software::Direction,
+};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use weir_model::{DeviceName, LocationName, Role, Version};
 
-/// POST `/devices/{name}/update`: assigns a version. Exactly one of `version` and `file`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// POST `/devices/{name}/update`: assigns a version; GET `/devices/{name}/update/preview` has the same as parameters. Exactly one of
+/// `version` and `file`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
 pub struct DeviceUpdateRequest {
     /// A version of which one software file is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -18,10 +24,50 @@ pub struct DeviceUpdateRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auto_reload: Option<bool>,
     /// Hand the listeners over while the engine serves, instead of draining it first. Routers always are.
+    #[param(required = false)]
     pub hand_over: bool,
     /// Offload it although that breaks a capacity floor.
     #[serde(rename = "override")]
+    #[param(required = false)]
     pub overrides: bool,
+}
+
+/// GET `/devices/{name}/update/preview`: what an assignment would do now. Nothing changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UpdatePreview {
+    /// Whose.
+    #[schema(value_type = String)]
+    pub device: DeviceName,
+    /// Its role.
+    #[schema(value_type = String)]
+    pub role: Role,
+    /// The version it runs, as it last said itself; null: never heard of.
+    pub running: Option<String>,
+    /// The version it would be assigned; null: the request names none that is ready.
+    #[schema(value_type = Option<String>)]
+    pub version: Option<Version>,
+    /// The software file it would come from.
+    pub file: Option<i64>,
+    /// What that is for what it runs.
+    pub direction: Option<Direction>,
+    /// Whether it would switch by itself.
+    pub auto_reload: bool,
+    /// `drained` or `handed_over`.
+    pub leave: String,
+    /// What would happen, in order, one sentence each; empty when it would be refused.
+    pub steps: Vec<String>,
+    /// Why the assignment would be refused; null: it would be taken.
+    pub refused: Option<UpdateReasonShown>,
+    /// What it would wait for, as things are now.
+    pub waits: Vec<UpdateReasonShown>,
+    /// Capacity floors its offload would break now.
+    pub breaks: Vec<BrokenFloor>,
+    /// Viewer sessions on it now.
+    pub sessions: u32,
+    /// Where its clients would go while it is out, per delivery service; engines that are drained only.
+    pub clients_go: Vec<ClientsGo>,
+    /// What could not be judged, one sentence each.
+    pub unknown: Vec<String>,
 }
 
 /// GET `/devices/{name}/update` and a row of GET `/updates`: how a device stands.

@@ -35,15 +35,17 @@ impl Content<'_> {
     /// Takes all of it; its length in bytes.
     pub(crate) async fn take(&self, mut answer: Answer, sink: &mut dyn Sink) -> Result<u64, FetchError> {
         let begun = weir_clock::monotonic();
-        let total = answer.announced();
+        let begins = answer.begins();
+        let total = answer.announced().map(|length| length.saturating_add(begins));
         if let Some(total) = total {
             self.check_announced(total)?;
         }
-        let mut progress = Progress { done: 0, total, told: begun };
-        self.watch.progress(0, total);
+        sink.begin(begins).map_err(FetchError::Sink)?;
+        let mut progress = Progress { done: begins, total, told: begun };
+        self.watch.progress(begins, total);
         let mut pace = Pace::new(self.limits);
         let mut gathered = Vec::new();
-        while let Some(piece) = self.next(&mut answer, &mut pace).await? {
+        while let Some(piece) = self.next_or_keep(&mut answer, &mut pace, (&mut *sink, &mut gathered)).await? {
             progress.done += piece.len() as u64;
             self.check_length(progress.done)?;
             gathered.extend_from_slice(&piece);
@@ -51,12 +53,27 @@ impl Content<'_> {
                 write(sink, &mut gathered)?;
             }
             self.tell(&mut progress);
+            self.pause(piece.len() as u64).await?;
         }
         write(sink, &mut gathered)?;
         self.watch.progress(progress.done, total);
         let took = weir_clock::monotonic().duration_since(begun);
         self.complete(progress.done, took)?;
         Ok(progress.done)
+    }
+
+    /// The next piece, none at the end. When there is an error instead, the sink takes what came before it: it may be resumed.
+    async fn next_or_keep(
+        &self,
+        answer: &mut Answer,
+        pace: &mut Pace<'_>,
+        (sink, gathered): (&mut dyn Sink, &mut Vec<u8>),
+    ) -> Result<Option<Bytes>, FetchError> {
+        let next = self.next(answer, pace).await;
+        if next.is_err() {
+            write(sink, gathered)?;
+        }
+        next
     }
 
     /// The next piece, none at the end.
@@ -128,6 +145,18 @@ impl Content<'_> {
                 Ok(())
             }
             None => Ok(()),
+        }
+    }
+
+    /// Waits as long as the caller says, and no longer than everything may take.
+    async fn pause(&self, bytes: u64) -> Result<(), FetchError> {
+        let pause = self.watch.pause(bytes);
+        if pause.is_zero() {
+            return Ok(());
+        }
+        match self.budget.within(pause, std::future::pending::<()>()).await {
+            Err(Late::Total) => Err(Failure::new(FetchReason::Timeout, self.budget.told()).at(SoftwareCheck::Download)),
+            Ok(()) | Err(Late::Step) => Ok(()),
         }
     }
 

@@ -37,8 +37,18 @@ pub(crate) enum Asked {
     Redirect(Box<response::Parts>),
 }
 
+/// What one server is asked for.
+pub(crate) struct Wanted<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) secret: Option<&'a (HeaderName, HeaderValue)>,
+    /// The first byte wanted.
+    pub(crate) from: u64,
+}
+
 /// Content that can be read.
 pub(crate) struct Answer {
+    /// Which byte of the whole comes first.
+    begins: u64,
     body: Incoming,
     driver: Driver,
 }
@@ -62,15 +72,10 @@ impl Driver {
     }
 }
 
-/// Asks for `target` over `connection`. Any answer but content and a redirect is a failure.
-pub(crate) async fn ask(
-    connection: Connection,
-    target: &Target,
-    secret: Option<&(HeaderName, HeaderValue)>,
-    limits: &Limits,
-    budget: &Budget,
-) -> Result<Asked, Failure> {
-    let request = request(target, secret)?;
+/// Asks for `wanted` over `connection`. Any answer but content and a redirect is a failure.
+pub(crate) async fn ask(connection: Connection, wanted: &Wanted<'_>, limits: &Limits, budget: &Budget) -> Result<Asked, Failure> {
+    let target = wanted.target;
+    let request = request(wanted)?;
     let head = async {
         let mut builder = http1::Builder::new();
         builder.max_headers(FIELDS_MAX).max_header_size(HEAD_BYTES_MAX).max_buf_size(BUFFER_BYTES);
@@ -92,12 +97,13 @@ pub(crate) async fn ask(
     if is_redirect(head.status) {
         return Ok(Asked::Redirect(Box::new(head)));
     }
-    check_status(target, head.status, secret.is_some())?;
+    let begins = begins(wanted, &head)?;
     check_encoding(target, &head.headers)?;
-    Ok(Asked::Content(Answer { body, driver }))
+    Ok(Asked::Content(Answer { begins, body, driver }))
 }
 
-fn request(target: &Target, secret: Option<&(HeaderName, HeaderValue)>) -> Result<Request<Empty<Bytes>>, Failure> {
+fn request(wanted: &Wanted<'_>) -> Result<Request<Empty<Bytes>>, Failure> {
+    let target = wanted.target;
     let agent = format!("weir/{}", weir_model::version());
     let request = Request::get(target.path_and_query())
         .header(header::HOST, target.authority())
@@ -109,14 +115,32 @@ fn request(target: &Target, secret: Option<&(HeaderName, HeaderValue)>) -> Resul
         // The URL standard allows a few characters that RFC 3986 does not.
         Failure::new(FetchReason::BadUrl, format!("{} cannot be asked for over HTTP", target.shown()))
     })?;
-    if let Some((name, value)) = secret {
+    if let Some((name, value)) = wanted.secret {
         request.headers_mut().insert(name, value.clone());
+    }
+    if wanted.from > 0 {
+        let range = HeaderValue::from_str(&format!("bytes={}-", wanted.from)).expect("digits");
+        request.headers_mut().insert(header::RANGE, range);
     }
     Ok(request)
 }
 
 fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// Which byte of the whole an answer begins with. A part that was not asked for is none (RFC 9110 section 14.4).
+fn begins(wanted: &Wanted<'_>, head: &response::Parts) -> Result<u64, Failure> {
+    if wanted.from == 0 || head.status != StatusCode::PARTIAL_CONTENT {
+        return check_status(wanted.target, head.status, wanted.secret.is_some()).map(|()| 0);
+    }
+    let range = head.headers.get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
+    let first = range.and_then(|range| range.strip_prefix("bytes ")?.split_once('-')).and_then(|(first, _)| first.parse().ok());
+    if first == Some(wanted.from) {
+        return Ok(wanted.from);
+    }
+    let detail = format!("{} sends another range than the one asked for", wanted.target.shown());
+    Err(Failure::new(FetchReason::BadResponse, detail))
 }
 
 /// RFC 9110 section 15: only 200 is the whole file.
@@ -175,7 +199,12 @@ fn wire(error: &hyper::Error) -> Option<&io::Error> {
 }
 
 impl Answer {
-    /// The announced length.
+    /// Which byte of the whole comes first.
+    pub(crate) fn begins(&self) -> u64 {
+        self.begins
+    }
+
+    /// The announced length, of what comes now.
     pub(crate) fn announced(&self) -> Option<u64> {
         self.body.size_hint().exact()
     }

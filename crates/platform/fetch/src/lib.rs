@@ -15,7 +15,7 @@ mod target;
 use budget::Budget;
 use content::Content;
 pub use credentials::{Credentials, header_refused, header_value_refused};
-use exchange::{Answer, Asked};
+use exchange::{Answer, Asked, Wanted};
 use std::time::Duration;
 use target::Target;
 pub use target::shown;
@@ -92,14 +92,27 @@ pub trait Watch: Send + Sync {
     fn skipped(&self, check: SoftwareCheck, detail: String) {
         self.passed(check, detail);
     }
-    /// Bytes that came, and those there will be if the server said so: once with 0 before the first, then a few times a second, once
-    /// at the end.
+    /// Bytes that are there, and those there will be if the server said so: once before the first that comes, then a few times a
+    /// second, once at the end.
     fn progress(&self, done: u64, total: Option<u64>);
+    /// How long to wait before more is read, after each piece of so many bytes: who must not take the whole line says so here. The
+    /// wait counts against the time for everything, and not against the server.
+    fn pause(&self, _bytes: u64) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Where the bytes go. Each call may block for the length of one write of at most a quarter of a MiB; on a multi-thread runtime the other
 /// tasks of the thread are moved off it meanwhile (so `fetch` cannot run inside a `LocalSet` of such a runtime).
 pub trait Sink: Send {
+    /// The first bytes that come belong at `at`: where [`Part::from`] says, or 0 from a server that sends the whole all the same. What
+    /// the sink has from there on is void. Called once, before the first [`Sink::take`].
+    ///
+    /// # Errors
+    /// The disk's, which ends the download.
+    fn begin(&mut self, _at: u64) -> std::io::Result<()> {
+        Ok(())
+    }
     /// Takes the next bytes.
     ///
     /// # Errors
@@ -110,7 +123,7 @@ pub trait Sink: Send {
 /// What came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
-    /// Bytes.
+    /// Bytes of the whole, with those that were there before.
     pub bytes: u64,
     /// The URLs that were asked, in order, as they may be shown: without their queries, which may hold a signature. The last one
     /// answered with the content.
@@ -171,8 +184,44 @@ pub async fn fetch(
     sink: &mut dyn Sink,
     watch: &dyn Watch,
 ) -> Result<Fetched, FetchError> {
+    take(source, allow, (0, expected), limits, sink, watch).await
+}
+
+/// What is missing of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Bytes that are there: the first one asked for has this number.
+    pub from: u64,
+    /// Bytes of the whole file.
+    pub expected: u64,
+}
+
+/// Downloads what is missing of `source`, by range (RFC 9110 section 14). A server that does not do ranges sends the whole, which
+/// [`Sink::begin`] says. What the two parts together are is the caller's to check: nothing but a digest can tell.
+///
+/// # Errors
+/// As [`fetch`]; what the sink took may be resumed.
+pub async fn resume(
+    source: &Source,
+    allow: &SourceAllow,
+    part: Part,
+    limits: &Limits,
+    sink: &mut dyn Sink,
+    watch: &dyn Watch,
+) -> Result<Fetched, FetchError> {
+    take(source, allow, (part.from, Some(part.expected)), limits, sink, watch).await
+}
+
+async fn take(
+    source: &Source,
+    allow: &SourceAllow,
+    (from, expected): (u64, Option<u64>),
+    limits: &Limits,
+    sink: &mut dyn Sink,
+    watch: &dyn Watch,
+) -> Result<Fetched, FetchError> {
     let budget = Budget::new(limits.total);
-    let way = Way { allow, limits, budget: &budget, watch };
+    let way = Way { allow, from, limits, budget: &budget, watch };
     let (answer, chain) = way.follow(source).await?;
     let content = Content { expected, limits, budget: &budget, watch };
     let bytes = content.take(answer, sink).await?;
@@ -182,6 +231,8 @@ pub async fn fetch(
 /// The way to the server that has the content.
 struct Way<'a> {
     allow: &'a SourceAllow,
+    /// The first byte asked for.
+    from: u64,
     limits: &'a Limits,
     budget: &'a Budget,
     watch: &'a dyn Watch,
@@ -194,7 +245,8 @@ impl Way<'_> {
         let mut chain = vec![target.shown()];
         loop {
             let connection = self.reach(&target, chain.len() == 1).await?;
-            let asked = exchange::ask(connection, &target, secret.as_ref(), self.limits, self.budget).await;
+            let wanted = Wanted { target: &target, secret: secret.as_ref(), from: self.from };
+            let asked = exchange::ask(connection, &wanted, self.limits, self.budget).await;
             if !matches!(asked, Ok(Asked::Redirect(_))) {
                 // Whatever else it answered, or did not: it led nowhere else.
                 self.watch.passed(SoftwareCheck::Redirects, told(&chain));

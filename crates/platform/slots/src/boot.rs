@@ -8,6 +8,8 @@ use crate::{DataDirectory, Digest, DiskError, disk::Disk};
 use serde::{Deserialize, Serialize};
 use std::{fs, io};
 
+pub mod trial;
+
 /// Largest half that is read, in bytes: a record is some hundred bytes, and each burned digest adds about seventy.
 const RECORD_MAX_BYTES: u64 = 64 * 1024;
 
@@ -24,7 +26,7 @@ pub struct SlotRef {
 
 impl SlotRef {
     /// The slot of the image whose MANIFEST has this digest.
-    pub(crate) fn of(version: &str, manifest: Digest) -> Self {
+    pub fn of(version: &str, manifest: Digest) -> Self {
         Self { name: format!("{version}-{}", manifest.short()), version: version.to_owned(), manifest }
     }
 }
@@ -36,21 +38,33 @@ pub struct Trial {
     pub slot: SlotRef,
     /// Starts left before the keeper falls back.
     pub tries: u32,
-    /// Milliseconds after the trial's first start at which the keeper falls back.
+    /// Milliseconds from its worker's ACCEPT until it must have been committed; then the keeper falls back.
     pub deadline_ms: u64,
+}
+
+/// A slot that was left again for the one before it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FellBack {
+    /// The slot that was left.
+    pub slot: SlotRef,
+    /// Why, in the words of the update machine's reasons.
+    pub reason: String,
 }
 
 /// What a keeper starts from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootRecord {
-    /// The slot to start.
+    /// The slot to start when none is on trial. While one is, the slot to fall back to: it becomes `previous` at the commit.
     pub active: SlotRef,
-    /// The slot that was active before.
+    /// The slot that was active before the last commit; nothing once that commit was taken back.
     pub previous: Option<SlotRef>,
     /// The slot last committed.
     pub last_good: Option<SlotRef>,
-    /// The slot on trial.
+    /// The slot on trial; never the active one.
     pub trial: Option<Trial>,
+    /// The slot that was left last, until another trial begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fell_back: Option<FellBack>,
     /// Digests that fell back and are not started again.
     pub burned: Vec<Digest>,
     /// Term of the last plan obeyed.
@@ -63,7 +77,16 @@ pub struct BootRecord {
 impl BootRecord {
     /// The record of a device whose first slot this is.
     pub fn first(slot: SlotRef) -> Self {
-        Self { last_good: Some(slot.clone()), active: slot, previous: None, trial: None, burned: Vec::new(), term: 0, generation: 0 }
+        Self {
+            last_good: Some(slot.clone()),
+            active: slot,
+            previous: None,
+            trial: None,
+            fell_back: None,
+            burned: Vec::new(),
+            term: 0,
+            generation: 0,
+        }
     }
 }
 
@@ -143,12 +166,13 @@ pub fn read(data: &DataDirectory) -> Result<Found, BootError> {
     }
 }
 
-/// Writes a record over the half that is not current and makes it durable. The directory `boot/` must be there.
+/// Writes a record over the half that is not current and makes it durable; its sequence number. The directory `boot/` must
+/// be there.
 ///
 /// # Errors
 /// [`BootError::Disk`]; the record before is still current. Damage to both halves is an error of [`read`] and is
 /// overwritten here only when `read` says `Absent`.
-pub fn write(disk: &mut impl Disk, data: &DataDirectory, record: &BootRecord) -> Result<(), BootError> {
+pub fn write(disk: &mut impl Disk, data: &DataDirectory, record: &BootRecord) -> Result<u64, BootError> {
     let (half, seq) = match read(data) {
         Ok(found) => (1 - found.half, found.seq + 1),
         Err(BootError::Absent(_)) => (0, 1),
@@ -158,7 +182,7 @@ pub fn write(disk: &mut impl Disk, data: &DataDirectory, record: &BootRecord) ->
     disk.write(&path, &spell(seq, record)).map_err(DiskError::of("write", &path))?;
     disk.sync_file(&path).map_err(DiskError::of("sync", &path))?;
     disk.sync_dir(&data.boot()).map_err(DiskError::of("sync", &data.boot()))?;
-    Ok(())
+    Ok(seq)
 }
 
 fn spell(seq: u64, record: &BootRecord) -> Vec<u8> {

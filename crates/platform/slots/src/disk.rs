@@ -18,6 +18,8 @@ pub trait Disk {
     fn make_dir(&mut self, path: &Path) -> io::Result<()>;
     /// Makes or replaces a file's bytes; not yet durable.
     fn write(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// Adds bytes to the end of a file, which is made when absent; not yet durable.
+    fn append(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Copies a file's bytes into a new file; not yet durable.
     fn copy(&mut self, from: &Path, to: &Path) -> io::Result<()>;
     /// Gives a file a second name on the same file system; the name is not yet durable.
@@ -50,6 +52,11 @@ impl Disk for FileSystem {
         // No link is followed: a keeper that is root writes in directories of the worker's user.
         let flags = i32::try_from(OFlags::NOFOLLOW.bits()).expect("an open flag fits an int");
         OpenOptions::new().write(true).create(true).truncate(true).custom_flags(flags).open(path)?.write_all(bytes)
+    }
+
+    fn append(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let flags = i32::try_from(OFlags::NOFOLLOW.bits()).expect("an open flag fits an int");
+        OpenOptions::new().append(true).create(true).custom_flags(flags).open(path)?.write_all(bytes)
     }
 
     fn copy(&mut self, from: &Path, to: &Path) -> io::Result<()> {

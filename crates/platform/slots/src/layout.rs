@@ -39,6 +39,11 @@ impl DataDirectory {
         self.boot().join("listeners.json")
     }
 
+    /// `boot/keeper.json`: the keeper that was started in the place of another and has not had a worker ready yet.
+    pub fn keeper_mark(&self) -> PathBuf {
+        self.boot().join("keeper.json")
+    }
+
     /// `slots/`: one read-only tree per installed image.
     pub fn slots(&self) -> PathBuf {
         self.root.join("slots")
@@ -47,6 +52,26 @@ impl DataDirectory {
     /// One slot's tree.
     pub fn slot(&self, name: &str) -> PathBuf {
         self.slots().join(name)
+    }
+
+    /// `staging/`: archives on their way into a slot.
+    pub fn staging(&self) -> PathBuf {
+        self.root.join("staging")
+    }
+
+    /// `journal/`.
+    pub fn journal(&self) -> PathBuf {
+        self.root.join("journal")
+    }
+
+    /// `journal/update.log`: where the device's update stands.
+    pub fn update_journal(&self) -> PathBuf {
+        self.journal().join("update.log")
+    }
+
+    /// `release-root.json`: whose releases may be installed, as the operator gave it.
+    pub fn release_root(&self) -> PathBuf {
+        self.root.join("release-root.json")
     }
 
     /// `state/<role>/`: what the role keeps.

@@ -7,17 +7,20 @@ pub mod boot;
 pub mod device;
 mod digest;
 mod disk;
+pub mod journal;
 mod layout;
 mod manifest;
 mod slot;
+pub mod staging;
 
-pub use boot::{BootError, BootRecord, SlotRef, Trial};
+pub use boot::{BootError, BootRecord, FellBack, SlotRef, Trial};
 pub use device::{DeviceFile, DeviceFileError};
 pub use digest::{Digest, digest_of_bytes, digest_of_file};
 pub use disk::{Disk, FileSystem, durable_write, durable_write_private};
+pub use journal::{Journal, JournalError};
 pub use layout::DataDirectory;
 pub use manifest::{FILES_MAX, MANIFEST_MAX_BYTES, Manifest, ManifestError, ManifestFile};
-pub use slot::{Image, ImageFile, InstallError, Installed, VerifiedSlot, VerifyError, install, verify_active};
+pub use slot::{Image, ImageFile, InstallError, Installed, VerifiedSlot, VerifyError, install, verify, verify_active};
 
 /// The name of the worker's program in every slot.
 pub const PROGRAM: &str = "weir";

@@ -171,7 +171,14 @@ pub fn install(disk: &mut impl Disk, data: &DataDirectory, image: &Image) -> Res
     write_slot(disk, data, image)?;
     let record = match &before {
         None => BootRecord::first(image.slot.clone()),
-        Some(record) => BootRecord { active: image.slot.clone(), last_good: Some(image.slot.clone()), ..record.clone() },
+        // Whoever installs by hand decides: no trial goes on, and what fell back before may run.
+        Some(record) => BootRecord {
+            active: image.slot.clone(),
+            last_good: Some(image.slot.clone()),
+            trial: None,
+            fell_back: None,
+            ..record.unburn(image.slot.manifest)
+        },
     };
     boot::write(disk, data, &record)?;
     let Some(before) = before.map(|record| record.active) else { return Ok(Installed::First) };
@@ -184,7 +191,7 @@ pub fn install(disk: &mut impl Disk, data: &DataDirectory, image: &Image) -> Res
 }
 
 /// Whether the slot of `image` was written whole; its bytes are the keeper's to verify.
-fn looks_whole(data: &DataDirectory, image: &Image) -> bool {
+pub(crate) fn looks_whole(data: &DataDirectory, image: &Image) -> bool {
     let tree = data.slot(&image.slot.name);
     let marked = fs::read(tree.join(VERIFIED)).is_ok_and(|mark| mark == mark_of(image.slot.manifest));
     marked && image.files.iter().all(|file| tree.join(&file.path).is_file())
@@ -195,7 +202,7 @@ fn mark_of(manifest: Digest) -> Vec<u8> {
 }
 
 /// The tree in the order that makes the marker mean something: files, directories, marker, names.
-fn write_slot(disk: &mut impl Disk, data: &DataDirectory, image: &Image) -> Result<(), DiskError> {
+pub(crate) fn write_slot(disk: &mut impl Disk, data: &DataDirectory, image: &Image) -> Result<(), DiskError> {
     let tree = data.slot(&image.slot.name);
     disk.remove_tree(&tree).map_err(DiskError::of("remove", &tree))?;
     disk.make_dir(&tree).map_err(DiskError::of("make", &tree))?;
@@ -248,13 +255,16 @@ pub struct VerifiedSlot {
     pub slot: SlotRef,
     /// Its worker.
     pub program: PathBuf,
-    /// The half of the boot record that is damaged, for the log.
-    pub damaged_half: Option<(usize, boot::HalfError)>,
+    /// What is in it.
+    pub manifest: Manifest,
 }
 
-/// Why the active slot may not be started.
+/// Why a slot may not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
+    /// Its name is no directory below `slots/`.
+    #[error("`{0}` is not the name of a slot")]
+    Name(String),
     /// There is no boot record to say which.
     #[error(transparent)]
     Boot(#[from] BootError),
@@ -300,13 +310,27 @@ pub enum VerifyError {
 /// Compares every file of the active slot with its MANIFEST and the MANIFEST with the boot record.
 ///
 /// # Errors
-/// [`VerifyError`]: the slot must not be started.
+/// As [`verify`]; [`VerifyError::Boot`] when no record says which slot is active.
 pub fn verify_active(data: &DataDirectory) -> Result<VerifiedSlot, VerifyError> {
-    let found = boot::read(data)?;
-    let slot = found.record.active;
+    verify(data, &boot::read(data)?.record.active)
+}
+
+/// Compares every file of a slot with its MANIFEST and the MANIFEST with the digest the slot is named by.
+///
+/// # Errors
+/// [`VerifyError`]: the slot must not be started.
+pub fn verify(data: &DataDirectory, slot: &SlotRef) -> Result<VerifiedSlot, VerifyError> {
+    // A version that is told over a socket becomes a part of a path.
+    if slot.name.contains('/') || !plain(&slot.name) {
+        return Err(VerifyError::Name(slot.name.clone()));
+    }
     let tree = data.slot(&slot.name);
     let shown = || (slot.name.clone(), tree.display().to_string());
-    let manifest = read_manifest(&slot, &tree)?;
+    let manifest = read_manifest(slot, &tree)?;
+    if manifest.version != slot.version {
+        let (slot, tree) = shown();
+        return Err(VerifyError::OtherManifest { slot, tree });
+    }
     for file in &manifest.files {
         let path = tree.join(&file.path);
         let is = digest_of_file(&path).map_err(DiskError::of("read", &path))?;
@@ -319,8 +343,7 @@ pub fn verify_active(data: &DataDirectory) -> Result<VerifiedSlot, VerifyError> 
         let (slot, tree) = shown();
         return Err(VerifyError::OtherFile { slot, file: PROGRAM.to_owned(), tree });
     }
-    let damaged_half = found.damaged.filter(|(_, why)| *why != boot::HalfError::Absent);
-    Ok(VerifiedSlot { program: tree.join(PROGRAM), slot, damaged_half })
+    Ok(VerifiedSlot { program: tree.join(PROGRAM), slot: slot.clone(), manifest })
 }
 
 fn read_manifest(slot: &SlotRef, tree: &Path) -> Result<Manifest, VerifyError> {

@@ -154,6 +154,14 @@ impl ControlSender {
         self.control.tell(&Message::Restart, &[])
     }
 
+    /// Says that what the keeper said is not carried out.
+    ///
+    /// # Errors
+    /// See [`ControlSender::ready`].
+    pub fn refuse(&self, verb: Verb, reason: Reason, detail: &str) -> Result<(), ControlError> {
+        self.control.tell(&Message::refusal(verb, reason, detail), &[])
+    }
+
     /// Asks for one more listener; [`Event::Bound`] or [`Event::Refused`] follows. It is passed first after a restart.
     ///
     /// # Errors

@@ -62,7 +62,7 @@ impl<H> Fill<H> {
             };
             self.passing = true;
             // What is too large now was right when it was displaced, and is not any more.
-            drop(self.store.take_displaced(&self.object));
+            self.store.let_go(self.store.take_displaced(&self.object));
             self.store.unlink(&self.object);
             self.object.body.pass_through(window);
         }
@@ -80,7 +80,7 @@ impl<H> Fill<H> {
             if displaced.is_empty() {
                 return None;
             }
-            drop(displaced);
+            self.store.let_go(displaced);
             self.store.reserve(bytes)
         })
     }
@@ -119,7 +119,7 @@ impl<H> Fill<H> {
         }
         if end == End::Complete {
             self.object.body.finish(end);
-            drop(self.store.take_displaced(&self.object));
+            self.store.let_go(self.store.take_displaced(&self.object));
             if !self.passing {
                 self.store.weigh(&self.object, self.length);
             }

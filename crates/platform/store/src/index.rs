@@ -92,6 +92,38 @@ impl<H> Index<H> {
         Gone { replaced, pushed_out }
     }
 
+    /// Adds a variant behind the others, or as the first of its key: what was brought back is older than what is here.
+    /// `false`: there is no place for it.
+    pub(crate) fn insert_last(&self, object: Arc<Object<H>>) -> bool {
+        let mut shard = self.shard(object.hash());
+        let entry = shard.entry(object.hash()).or_insert_with(|| Entry { key: object.shared_key(), variants: Vec::new() });
+        let fits = entry.key == object.shared_key() && entry.variants.len() < VARIANTS_MAX;
+        if fits {
+            entry.variants.push(object);
+        }
+        fits
+    }
+
+    /// Whether one of a key's variants is so.
+    pub(crate) fn any(&self, key: &str, is_so: impl Fn(&Object<H>) -> bool) -> bool {
+        let hash = self.hash(key);
+        self.shard(hash).get(&hash).filter(|e| &*e.key == key).is_some_and(|e| e.variants.iter().any(|o| is_so(o)))
+    }
+
+    /// The variants of a key.
+    pub(crate) fn variants(&self, key: &str) -> Vec<Arc<Object<H>>> {
+        let hash = self.hash(key);
+        self.shard(hash).get(&hash).filter(|e| &*e.key == key).map_or_else(Vec::new, |e| e.variants.clone())
+    }
+
+    /// Calls `each` with every object, shard by shard.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(&Arc<Object<H>>)) {
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.values().flat_map(|entry| &entry.variants).for_each(&mut each);
+        }
+    }
+
     /// Puts `before` in the place of `object`, if that is still there; returns what had to go for it.
     pub(crate) fn restore(&self, object: &Arc<Object<H>>, before: &[Arc<Object<H>>]) -> Option<Vec<Arc<Object<H>>>> {
         let mut shard = self.shard(object.hash());

@@ -14,17 +14,23 @@
 
 mod account;
 mod body;
+mod disk;
+mod durable;
 mod fill;
 mod index;
 mod object;
 mod queues;
 mod reader;
+mod settings;
 mod store;
 
 pub use body::AbortReason;
+pub use disk::DiskStats;
+pub use durable::Durable;
 pub use fill::{Appended, Fill};
 pub use object::Object;
 pub use reader::{Aborted, Reader};
+pub use settings::{DiskSettings, StoreSettings};
 pub use store::{Refused, Stats, Store};
 
 use std::time::Duration;

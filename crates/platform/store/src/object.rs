@@ -3,6 +3,7 @@
 use crate::{
     account::Charge,
     body::{AbortReason, Body, End},
+    disk::{OnDisk, Place},
     reader::{Aborted, Reader},
 };
 use bytes::Bytes;
@@ -22,6 +23,7 @@ pub struct Object<H> {
     announced: Option<u64>,
     pub(crate) body: Arc<Body>,
     uses: AtomicU8,
+    pub(crate) disk: OnDisk,
     /// Bytes the eviction queues count for it.
     pub(crate) weight: AtomicU64,
     pub(crate) place: AtomicU8,
@@ -42,6 +44,7 @@ impl<H> Object<H> {
             announced,
             body,
             uses: AtomicU8::new(0),
+            disk: OnDisk::new(),
             weight,
             place: AtomicU8::new(0),
             turn: AtomicU32::new(0),
@@ -50,13 +53,24 @@ impl<H> Object<H> {
         }
     }
 
+    /// The same, brought back from a place on disk.
+    pub(crate) fn loaded(self, place: Place) -> Self {
+        Self { disk: OnDisk::at(place), ..self }
+    }
+
     /// Keeps what this object displaced: whole variants, and in place of one that was filling still what that one kept.
-    pub(crate) fn displace(&self, gone: Vec<Arc<Object<H>>>) {
-        let mut kept = Vec::new();
-        for object in gone {
-            if object.whole().is_some() { kept.push(object) } else { kept.append(&mut object.take_displaced()) }
-        }
+    /// Returns those that were filling.
+    pub(crate) fn displace(&self, gone: Vec<Arc<Object<H>>>) -> Vec<Arc<Object<H>>> {
+        let (mut kept, filling): (Vec<_>, Vec<_>) = gone.into_iter().partition(|object| object.whole().is_some());
+        filling.iter().for_each(|object| kept.append(&mut object.take_displaced()));
         *self.displaced.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        filling
+    }
+
+    /// Whether it, or what it displaced, has its body at a place on disk.
+    pub(crate) fn holds(&self, place: Place) -> bool {
+        let displaced = self.displaced.lock().unwrap_or_else(PoisonError::into_inner);
+        self.disk.place() == place || displaced.iter().any(|object| object.disk.place() == place)
     }
 
     pub(crate) fn take_displaced(&self) -> Vec<Arc<Object<H>>> {
@@ -119,6 +133,7 @@ impl<H> Object<H> {
     }
 
     pub(crate) fn used(&self) {
+        self.disk.used();
         if self.uses.load(Ordering::Relaxed) < USES_MAX {
             self.uses.fetch_add(1, Ordering::Relaxed);
         }

@@ -86,8 +86,11 @@ impl<H> Queues<H> {
     }
 
     pub(crate) fn insert(&mut self, object: &Arc<Object<H>>) {
-        let place = if self.ghost.hashes.contains(&object.hash()) { MAIN } else { SMALL };
-        self.push(object, place);
+        let came_before = self.ghost.hashes.contains(&object.hash());
+        if came_before {
+            object.disk.used();
+        }
+        self.push(object, if came_before { MAIN } else { SMALL });
     }
 
     fn push(&mut self, object: &Arc<Object<H>>, place: u8) {

@@ -15,6 +15,8 @@ pub enum WorkerState {
     Starting,
     /// It accepts.
     Serving,
+    /// Another worker of the device serves, and this one is the way back.
+    Parked,
     /// It finishes what is in flight.
     Stopping,
 }

@@ -2,22 +2,30 @@
 
 use crate::{
     client::{ClientError, ManagerClient},
-    contacts::{self, Contacts},
+    contacts::Contacts,
     device_state::{DeviceState, Identity, StateError},
-    follow, keepalive,
+    keepalive,
+    life::Life,
     ramp::Ramp,
-    report,
+    update::Update,
 };
 use std::{
     net::IpAddr,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
 use weir_device_api::{Condition, Drain, Hello, Listeners, Load, RouterContact, hello::PROTOCOL, keepalive::EngineState, report::Rejected};
-use weir_model::{AlarmReason, DeviceConfiguration, DeviceName, Profile, Role, Stamp, configuration::EngineEntry, version};
-use weir_telemetry::{Chain, Tasks};
+use weir_model::{
+    AlarmReason, DeviceConfiguration, DeviceName, Profile, Role, Stamp, configuration::EngineEntry, offload::SHARE_FIRST, version,
+};
+use weir_rollout::update::Figures;
+use weir_slots::DataDirectory;
+use weir_telemetry::Chain;
 
 /// What a router's crate answers to "where would this client be sent, and why".
 pub type Explain = Box<dyn Fn(IpAddr, &str) -> Result<serde_json::Value, String> + Send + Sync>;
@@ -27,6 +35,10 @@ pub type Apply = Box<dyn Fn(&Arc<DeviceConfiguration>) -> Result<(), String> + S
 
 /// How an engine hears which routers it holds a lifeline to, and what they said on it; called at once and at every change.
 pub type TellRouters = Box<dyn Fn(Vec<RouterContact>) + Send + Sync>;
+
+/// How an engine is told to keep the release archive at a path of the system delivery service. Returns at once: bytes that are
+/// there, all of them only once it is whole, or why it cannot keep it.
+pub type Hold = Box<dyn Fn(&str) -> Result<u64, String> + Send + Sync>;
 
 /// What a role gives its agent.
 pub struct Hooks {
@@ -38,10 +50,16 @@ pub struct Hooks {
     pub conditions: Box<dyn Fn() -> Vec<Condition> + Send + Sync>,
     /// What still runs, while Server Offload holds the device; `None` otherwise, and always of a manager.
     pub drain: Box<dyn Fn() -> Option<Drain> + Send + Sync>,
+    /// Requests this worker answered to anybody, and the 5xx among them that no origin caused.
+    pub served: Box<dyn Fn() -> Figures + Send + Sync>,
+    /// Frees so many bytes of the disk for an image; returns what it freed.
+    pub make_space: Box<dyn Fn(u64) -> u64 + Send + Sync>,
     /// Routers only.
     pub explain: Option<Explain>,
     /// Engines only.
     pub routers: Option<TellRouters>,
+    /// Engines only.
+    pub hold: Option<Hold>,
     /// Engines only: responses that carried a delivery service's detail.
     #[cfg(feature = "synthetic-next")]
     pub detailed_responses: Option<Box<dyn Fn() -> u64 + Send + Sync>>,
@@ -53,7 +71,9 @@ pub struct AgentSettings {
     pub device: DeviceName,
     /// Its role.
     pub role: Role,
-    /// Its state directory.
+    /// Its data directory.
+    pub data: DataDirectory,
+    /// Its state directory, below the other.
     pub state: DeviceState,
     /// Its identity.
     pub identity: Identity,
@@ -65,6 +85,10 @@ pub struct AgentSettings {
     pub worker_crashes: u32,
     /// How the last of them ended, as the keeper says it.
     pub last_exit: Option<String>,
+    /// The version of the keeper that runs, as it says it.
+    pub keeper_version: Option<String>,
+    /// That keeper is the one of this worker's slot.
+    pub keeper_current: bool,
 }
 
 pub(crate) struct Shared {
@@ -74,7 +98,10 @@ pub(crate) struct Shared {
     pub(crate) running: watch::Sender<Option<Arc<DeviceConfiguration>>>,
     pub(crate) rejected: Mutex<Option<Rejected>>,
     pub(crate) engine_state: watch::Sender<EngineState>,
-    pub(crate) boot: u64,
+    boot: AtomicU64,
+    /// Another worker of this device speaks for it.
+    pub(crate) parked: watch::Sender<bool>,
+    pub(crate) update: Update,
     pub(crate) voice: keepalive::Voice,
     pub(crate) contacts: Contacts,
     pub(crate) ramp: Mutex<Ramp>,
@@ -86,6 +113,7 @@ pub(crate) struct Shared {
 #[derive(Clone)]
 pub struct Agent {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) life: Arc<Life>,
 }
 
 /// Why an agent could not start.
@@ -102,11 +130,7 @@ pub enum AgentError {
 impl Agent {
     /// Reads the last good configuration and hands it to the role: a device serves without any manager.
     pub fn open(settings: AgentSettings, hooks: Hooks) -> Result<Self, AgentError> {
-        let (boot, unsaved) = settings.state.next_boot();
-        let unsaved = unsaved.map(|error| Chain(&error).to_string());
-        if let Some(error) = &unsaved {
-            tracing::error!(error, "state directory cannot be written; serving all the same");
-        }
+        let (boot, unsaved) = next_boot(&settings.state);
         let client = ManagerClient::new(&settings.identity)?;
         let last_good = match settings.state.configuration() {
             Ok(last_good) => last_good,
@@ -128,7 +152,9 @@ impl Agent {
             running: watch::Sender::new(None),
             rejected: Mutex::default(),
             engine_state: watch::Sender::new(EngineState::Serving),
-            boot,
+            boot: AtomicU64::new(boot),
+            parked: watch::Sender::new(false),
+            update: Update::default(),
             voice: keepalive::Voice::default(),
             contacts: Contacts::default(),
             ramp: Mutex::new(ramp),
@@ -138,24 +164,7 @@ impl Agent {
         if let Some(configuration) = last_good.and_then(|configuration| shared.run(configuration)) {
             shared.tell(configuration);
         }
-        Ok(Self { shared })
-    }
-
-    /// Follows the manager, reports, and, on an engine, keeps routers informed.
-    pub fn start(&self, tasks: &Tasks) {
-        tasks.spawn("follow", follow::run(self.shared.clone()));
-        tasks.spawn("report", report::run(self.shared.clone()));
-        if self.shared.settings.role == Role::Engine {
-            tasks.spawn("keepalive", keepalive::run(self.shared.clone()));
-            tasks.spawn("lifelines", keepalive::hold_lifelines(self.shared.clone()));
-            tasks.spawn("contacts", contacts::tell(self.shared.clone()));
-        }
-    }
-
-    /// Tells routers to send nothing new: called before an engine stops accepting.
-    pub async fn leave(&self) {
-        self.shared.engine_state.send_replace(EngineState::Leaving);
-        keepalive::send_now(&self.shared).await;
+        Ok(Self { shared, life: Arc::default() })
     }
 
     /// The configuration in force.
@@ -171,7 +180,30 @@ impl Agent {
     }
 }
 
+/// Raises the boot number; why it could not be kept goes with it.
+fn next_boot(state: &DeviceState) -> (u64, Option<String>) {
+    let (boot, unsaved) = state.next_boot();
+    let unsaved = unsaved.map(|error| Chain(&error).to_string());
+    if let Some(error) = &unsaved {
+        tracing::error!(error, "state directory cannot be written; serving all the same");
+    }
+    (boot, unsaved)
+}
+
 impl Shared {
+    /// The number that orders the workers of this device: the one with the highest speaks for it.
+    pub(crate) fn boot(&self) -> u64 {
+        self.boot.load(Ordering::Relaxed)
+    }
+
+    /// Takes a boot number above that of every worker so far.
+    pub(crate) fn raise_boot(&self) {
+        self.update.begin_anew((self.hooks.load)());
+        let (boot, unsaved) = next_boot(&self.settings.state);
+        self.boot.store(boot, Ordering::Relaxed);
+        *self.disk_error.lock().expect("no panic while held") = unsaved;
+    }
+
     /// What this device says of itself.
     pub(crate) fn hello(&self) -> Hello {
         Hello {
@@ -216,6 +248,19 @@ impl Shared {
         true
     }
 
+    /// Takes up the configuration on disk when it is newer than the one that runs.
+    ///
+    /// # Errors
+    /// One sentence: it cannot be read, or the role does not run it.
+    pub(crate) fn take_up(&self) -> Result<(), String> {
+        let found = self.settings.state.configuration().map_err(|error| Chain(&error).to_string())?;
+        let Some(newer) = found.filter(|found| found.stamp > self.stamp()) else { return Ok(()) };
+        let stamp = newer.stamp;
+        let running = self.run(newer).ok_or_else(|| format!("the role does not run configuration {stamp}"))?;
+        self.tell(running);
+        Ok(())
+    }
+
     /// Keeps a configuration on disk, and before it that the engine returns with it: a crash between the two ends no ramp.
     fn keep(&self, configuration: &DeviceConfiguration) -> Result<(), StateError> {
         let state = &self.settings.state;
@@ -230,7 +275,7 @@ impl Shared {
     }
 
     /// Hands a configuration to the role; returns it when the role runs it. Nobody is told before [`Shared::tell`].
-    fn run(&self, configuration: DeviceConfiguration) -> Option<Arc<DeviceConfiguration>> {
+    pub(crate) fn run(&self, configuration: DeviceConfiguration) -> Option<Arc<DeviceConfiguration>> {
         let configuration = Arc::new(configuration);
         let stamp = configuration.stamp;
         match (self.hooks.apply)(&configuration) {
@@ -249,7 +294,7 @@ impl Shared {
     }
 
     /// Reports, polls and keepalives name a configuration that runs.
-    fn tell(&self, configuration: Arc<DeviceConfiguration>) {
+    pub(crate) fn tell(&self, configuration: Arc<DeviceConfiguration>) {
         let (entry, now) = (own_entry(&configuration), weir_clock::monotonic());
         self.ramp.lock().expect("no panic while held").runs(entry, configuration.stamp, now);
         self.running.send_replace(Some(configuration));
@@ -258,12 +303,22 @@ impl Shared {
     /// The part of its weight an engine takes now, in thousandths.
     pub(crate) fn share_permille(&self) -> u16 {
         let ramp = Duration::from_millis(self.profile().ramp_ms);
-        self.ramp.lock().expect("no panic while held").share_permille(weir_clock::monotonic(), ramp)
+        let share = self.ramp.lock().expect("no panic while held").share_permille(weir_clock::monotonic(), ramp);
+        if self.update.holds_share() { share.min(SHARE_FIRST) } else { share }
+    }
+
+    /// The share begins to rise now, from a tenth.
+    pub(crate) fn begin_ramp(&self) {
+        self.ramp.lock().expect("no panic while held").begins(weir_clock::monotonic());
+        if let Err(error) = self.settings.state.keep_returned(weir_clock::wall_ms()) {
+            tracing::warn!(error = %Chain(&error), "a worker started meanwhile would take its share sooner");
+        }
     }
 
     /// The role's conditions and the agent's own.
     pub(crate) fn conditions(&self) -> Vec<Condition> {
         let mut conditions = (self.hooks.conditions)();
+        conditions.extend(self.update.condition());
         if let Some(text) = self.disk_error.lock().expect("no panic while held").clone() {
             conditions.push(Condition { reason: AlarmReason::DiskFull, object: String::new(), text });
         }

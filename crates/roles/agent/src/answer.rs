@@ -31,6 +31,14 @@ pub(crate) async fn to(shared: &Arc<Shared>, ask: Ask) -> Answer {
                 Err(reason) => Answer::Refused { reason },
             },
         },
+        Ask::Hold { path } => match &shared.hooks.hold {
+            None => Answer::Refused { reason: "is not an engine; only engines hold archives".into() },
+            Some(hold) => match hold(&path) {
+                Ok(bytes) => Answer::Held { bytes },
+                Err(reason) => Answer::Refused { reason },
+            },
+        },
+        Ask::Unknown => Answer::Refused { reason: "does not know this question; its release is older than the question".into() },
     }
 }
 

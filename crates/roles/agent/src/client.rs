@@ -130,10 +130,38 @@ impl ManagerClient {
         json(self.send(|http, url| http.post(url).json(report), paths::REPORT, Duration::ZERO).await?).await
     }
 
-    /// Waits at most `wait` for a configuration newer than `stamp`, or a question.
-    pub async fn poll(&self, stamp: Stamp, wait: Duration) -> Result<Poll, ClientError> {
-        let path = format!("{}?term={}&generation={}&wait_ms={}", paths::CONFIGURATION, stamp.term, stamp.generation, wait.as_millis());
+    /// Waits at most `wait` for a configuration newer than `stamp`, another word about the update than the one of revision
+    /// `update`, or a question.
+    pub async fn poll(&self, stamp: Stamp, update: u64, wait: Duration) -> Result<Poll, ClientError> {
+        let Stamp { term, generation } = stamp;
+        let path = format!("{}?term={term}&generation={generation}&update={update}&wait_ms={}", paths::CONFIGURATION, wait.as_millis());
         json(self.send(|http, url| http.get(url), &path, wait).await?).await
+    }
+
+    /// The newest signed metadata of the network's releases, as `MetadataSet::to_bytes` of `weir_release` writes it; `None` when
+    /// the manager has none.
+    pub async fn release_metadata(&self, bytes_max: u64) -> Result<Option<Vec<u8>>, ClientError> {
+        let (address, mut response) = match self.send(|http, url| http.get(url), paths::RELEASE_METADATA, Duration::ZERO).await {
+            Err(ClientError::Refused { status: 404, .. }) => return Ok(None),
+            answered => answered?,
+        };
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|source| ClientError::Unreachable { address, source })? {
+            if (bytes.len() + chunk.len()) as u64 > bytes_max {
+                let body = format!("over {bytes_max} bytes of release metadata");
+                return Err(ClientError::Refused { address, status: response.status().as_u16(), body });
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Whether a manager answers at all, with yes or no.
+    pub async fn reach(&self) -> Result<(), ClientError> {
+        match self.send(|http, url| http.get(url), paths::RELEASE_METADATA, Duration::ZERO).await {
+            Ok(_) | Err(ClientError::Refused { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Answers a question.

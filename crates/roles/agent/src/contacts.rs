@@ -1,6 +1,6 @@
 //! Routers an engine holds a lifeline to, and what they said on it: for the role, and for the manager's report.
 
-use crate::agent::Shared;
+use crate::agent::{Agent, Shared};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::watch;
 use weir_device_api::RouterContact;
@@ -43,8 +43,22 @@ impl Contacts {
         listed(&self.table.borrow())
     }
 
+    /// Waits until no lifeline is open.
+    async fn none_open(&self) {
+        // An error means that the sender is gone, and it is held here.
+        let _ = self.table.subscribe().wait_for(Table::is_empty).await;
+    }
+
     pub(crate) fn subscribe(&self) -> watch::Receiver<Table> {
         self.table.subscribe()
+    }
+}
+
+impl Agent {
+    /// Waits until no lifeline of this worker is open: another worker of the device has opened its own, and routers have closed
+    /// these. An agent that is not parked opens them again.
+    pub async fn replaced(&self) {
+        self.shared.contacts.none_open().await;
     }
 }
 

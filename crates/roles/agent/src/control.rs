@@ -1,5 +1,6 @@
 //! The worker's end of the keeper's socket, as a stream of events.
 
+use std::os::fd::OwnedFd;
 use tokio::sync::mpsc;
 use weir_sockets::{Adopted, ControlSender, Event, WorkerControl};
 
@@ -28,9 +29,23 @@ pub enum ControlStartError {
 }
 
 impl Control {
-    /// Adopts the listeners and follows the keeper from a thread of its own.
+    /// Adopts the listeners and follows the keeper, whose socket is standard input, from a thread of its own.
+    ///
+    /// # Errors
+    /// No keeper, or no thread.
     pub fn connect() -> Result<Self, ControlStartError> {
-        let (control, adopted) = WorkerControl::from_stdin()?;
+        Self::of(WorkerControl::from_stdin()?)
+    }
+
+    /// As [`Control::connect`], over the worker's end of a control socket.
+    ///
+    /// # Errors
+    /// No keeper at the other end, or no thread.
+    pub fn over(end: OwnedFd) -> Result<Self, ControlStartError> {
+        Self::of(WorkerControl::connect(end)?)
+    }
+
+    fn of((control, adopted): (WorkerControl, Vec<Adopted>)) -> Result<Self, ControlStartError> {
         let sender = control.sender();
         let (to_worker, events) = mpsc::channel(EVENTS_MAX);
         std::thread::Builder::new().name("control".into()).spawn(move || forward(control, &to_worker))?;

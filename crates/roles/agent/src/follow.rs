@@ -20,13 +20,20 @@ const ANSWERS_MAX: usize = 8;
 pub(crate) async fn run(shared: Arc<Shared>) {
     let answers = Tasks::new();
     let mut pause = PAUSE_MIN;
+    let mut parked = shared.parked.subscribe();
     loop {
+        // Another worker follows for this device.
+        let _ = parked.wait_for(|parked| !*parked).await;
         let asked = weir_clock::monotonic();
         let wait = Duration::from_millis(shared.profile().poll_ms);
-        match shared.client.poll(known(&shared), wait).await {
+        match shared.client.poll(known(&shared), shared.update.revision(), wait).await {
             Ok(poll) => {
                 pause = PAUSE_MIN;
-                let empty = poll.configuration.is_none() && poll.questions.is_empty();
+                let empty = poll.configuration.is_none() && poll.questions.is_empty() && poll.update.is_none();
+                shared.update.reached();
+                if let Some(word) = poll.update {
+                    shared.update.told(word);
+                }
                 let refused = match poll.configuration {
                     Some(configuration) => !take(&shared, configuration).await,
                     None => false,
@@ -43,7 +50,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
             Err(error) => {
                 tracing::warn!(error = %Chain(&error), "no configuration from the manager; serving from the last good one");
-                tokio::time::sleep(jittered(pause, shared.boot ^ weir_clock::monotonic_ms())).await;
+                tokio::time::sleep(jittered(pause, shared.boot() ^ weir_clock::monotonic_ms())).await;
                 pause = (pause * 2).min(PAUSE_MAX);
             }
         }

@@ -92,7 +92,7 @@ fn next_keepalive(shared: &Shared, configuration: &DeviceConfiguration) -> Keepa
     Keepalive {
         engine: shared.settings.device.clone(),
         state: state(shared, configuration),
-        boot: shared.boot,
+        boot: shared.boot(),
         sequence: shared.voice.next_sequence(),
         stamp: configuration.stamp,
         sessions: load.sessions,
@@ -117,7 +117,7 @@ fn sign(keepalive: &Keepalive, configuration: &DeviceConfiguration, router: &Dev
     keepalive.encode(configuration.keepalive_keys.first()?, &Audience { router, channel })
 }
 
-/// Holds one lifeline to each router of the configuration in force.
+/// Holds one lifeline to each router of the configuration in force, until the worker is parked; then those that are open.
 pub(crate) async fn hold_lifelines(shared: Arc<Shared>) {
     let mut running = shared.running.subscribe();
     let mut lifelines: HashMap<(DeviceName, SocketAddr), Tasks> = HashMap::new();
@@ -139,7 +139,8 @@ pub(crate) async fn hold_lifelines(shared: Arc<Shared>) {
 
 async fn hold(shared: Arc<Shared>, router: RouterEntry) {
     let mut retry = Retry::default();
-    loop {
+    // A parked worker keeps what is open, until the lifeline of the one that serves takes its place, and opens none.
+    while !*shared.parked.borrow() {
         match open(&shared, &router).await {
             Ok(mut lifeline) => {
                 let opened = weir_clock::monotonic();

@@ -4,6 +4,8 @@
 //! - [`device_state`]: what is kept on disk: identity, last good configuration, boot counter.
 //! - [`follow`]: the configuration poll; applies, keeps the last good one, answers questions.
 //! - [`report`]: what the manager hears every few seconds.
+//! - `life`: when all of this starts, falls silent and starts again.
+//! - `update`: how this device becomes another version, and goes back.
 //! - [`keepalive`]: what routers hear from an engine, and what they answer on its lifelines.
 //! - [`control`]: the worker's end of the keeper's socket.
 //! - [`admin`]: metrics and health.
@@ -20,8 +22,11 @@ pub mod device_state;
 pub mod enrol;
 pub mod follow;
 pub mod keepalive;
+mod life;
 mod ramp;
 pub mod report;
+mod update;
 
-pub use agent::{Agent, AgentSettings, Explain, Hooks, TellRouters};
+pub use agent::{Agent, AgentSettings, Explain, Hold, Hooks, TellRouters};
 pub use device_state::{DeviceState, Identity, StateError};
+pub use life::{KEEPER_NEWS_MAX, KeeperLink, KeeperNews};

@@ -40,6 +40,13 @@ impl Ramp {
         }
     }
 
+    /// It rises from now on, unless the engine is offloaded.
+    pub(crate) fn begins(&mut self, now: Instant) {
+        if self.offloaded.is_none() {
+            self.returned = Some(Returned { at: now, earlier: Duration::ZERO });
+        }
+    }
+
     /// Whether the engine returns with this entry.
     pub(crate) fn ends_with(&self, entry: Option<&EngineEntry>) -> bool {
         self.offloaded.is_some() && entry.is_some_and(|entry| entry.offload.is_none())

@@ -1,13 +1,14 @@
-//! Reports: what the manager hears every few seconds, and at once when the configuration in force changes or a router first
-//! obeys the engine's offload.
+//! Reports: what the manager hears every few seconds, and at once when the configuration in force changes, a router first obeys
+//! the engine's offload, or the update moves.
 
 use crate::{
     agent::Shared,
     contacts::{Table, has_news},
+    update::Headline,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
-use weir_device_api::{Report, RouterContact};
+use weir_device_api::{KeeperReport, Report, RouterContact};
 use weir_model::{DeviceConfiguration, Role, Stamp};
 use weir_telemetry::Chain;
 
@@ -15,19 +16,32 @@ use weir_telemetry::Chain;
 /// router that says something all the time does not make a report of each.
 const NEWS_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long the first report waits for what it says of the update.
+const UPDATE_KNOWN: Duration = Duration::from_secs(1);
+
 /// Reports for as long as the task lives.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut occasion = Occasion::new(&shared);
     let mut reached = true;
+    let mut parked = shared.parked.subscribe();
+    if shared.settings.role != Role::Manager {
+        // Where the update stands is read from the disk; without a boot record nobody ever knows.
+        let _ = tokio::time::timeout(UPDATE_KNOWN, occasion.headline.wait_for(Headline::is_known)).await;
+    }
     loop {
+        // Another worker reports for this device.
+        let _ = parked.wait_for(|parked| !*parked).await;
         occasion.running.mark_unchanged();
+        occasion.headline.mark_unchanged();
         let report = compose(&shared);
         match shared.client.report(&report).await {
-            Ok(_) if !reached => {
-                tracing::info!("manager reached again");
+            Ok(_) => {
+                shared.update.reached();
+                if !reached {
+                    tracing::info!("manager reached again");
+                }
                 reached = true;
             }
-            Ok(_) => {}
             Err(error) if reached => {
                 tracing::warn!(error = %Chain(&error), "report not delivered");
                 reached = false;
@@ -43,14 +57,15 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 struct Occasion {
     running: watch::Receiver<Option<Arc<DeviceConfiguration>>>,
     contacts: watch::Receiver<Table>,
+    headline: watch::Receiver<Headline>,
 }
 
 impl Occasion {
     fn new(shared: &Shared) -> Self {
-        Self { running: shared.running.subscribe(), contacts: shared.contacts.subscribe() }
+        Self { running: shared.running.subscribe(), contacts: shared.contacts.subscribe(), headline: shared.update.headline() }
     }
 
-    /// Waits for the next report's time: another configuration, a router that obeys the offload since that stamp, of which the
+    /// Waits for the next report's time: another configuration, an update that moved, a router that obeys the offload since that stamp, of which the
     /// last report does not say so, or `period`.
     async fn next(&mut self, offload: Option<(Stamp, &[RouterContact])>, period: Duration) {
         let obeyed = async {
@@ -62,6 +77,7 @@ impl Occasion {
         let news = async {
             tokio::select! {
                 _ = self.running.changed() => {}
+                _ = self.headline.changed() => {}
                 () = obeyed => {}
             }
         };
@@ -72,22 +88,27 @@ impl Occasion {
 pub(crate) fn compose(shared: &Shared) -> Report {
     Report {
         hello: shared.hello(),
-        boot: shared.boot,
+        boot: shared.boot(),
         clock_ms: weir_clock::wall_ms(),
         uptime_ms: weir_clock::millis(shared.started.elapsed()),
         worker_crashes: shared.settings.worker_crashes,
         last_exit: shared.settings.last_exit.clone(),
         listeners: shared.settings.listeners,
-        load: (shared.hooks.load)(),
+        load: shared.update.load((shared.hooks.load)()),
         rejected: shared.rejected.lock().expect("no panic while held").clone(),
         conditions: shared.conditions(),
         drain: (shared.hooks.drain)(),
         routers: shared.contacts.list(),
         share_permille: (shared.settings.role == Role::Engine).then(|| shared.share_permille()),
-        update: None,
+        update: shared.update.report(keeper(shared)),
         #[cfg(feature = "synthetic-next")]
         detailed_responses: shared.hooks.detailed_responses.as_ref().map(|count| count()),
     }
+}
+
+fn keeper(shared: &Shared) -> Option<KeeperReport> {
+    let version = shared.settings.keeper_version.clone()?;
+    Some(KeeperReport { version, current: shared.settings.keeper_current })
 }
 
 #[cfg(test)]

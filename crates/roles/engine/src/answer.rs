@@ -38,7 +38,7 @@ impl Found {
 pub(crate) fn answer(name: &str, exchange: &mut Exchange<'_>, found: &Found, head: &mut ResponseHead<'_>) -> Result<Body, Aborted> {
     let object = &found.object;
     let stored = object.head();
-    exchange.went(found.outcome, None);
+    exchange.went(found.outcome, exchange.tier(found.outcome));
     let mut selection = Selection::Full;
     if exchange.asks_for_part {
         let (facts, validators) = (exchange.facts(), Validators::of(&stored.block));
@@ -84,12 +84,14 @@ fn added(name: &str, exchange: &Exchange<'_>, found: &Found, head: &mut Response
         fwd_status: found.upstream_status,
         stored: found.stored,
         collapsed: found.collapsed,
-        detail: None,
+        detail: exchange.tier(found.outcome),
     };
     #[cfg(feature = "synthetic-next")]
-    let status = CacheStatus { detail: found.object.head().detail(), ..status };
+    let status = CacheStatus { detail: found.object.head().detail().or(status.detail), ..status };
     #[cfg(feature = "synthetic-next")]
-    exchange.detailed(&status);
+    if found.object.head().detail().is_some() {
+        exchange.detailed(&status);
+    }
     head.field("Cache-Status", status.to_string());
 }
 

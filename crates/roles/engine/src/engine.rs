@@ -2,29 +2,39 @@
 
 use crate::{
     access::AccessLog,
+    disk::Disk,
     flight::Flights,
     head::StoredHead,
     here::Here,
-    metrics::{Counters, Levels},
+    metrics::{Counters, DiskLevels, Levels},
     origins::Origins,
     readable::Readable,
     returned::Returned,
     session::Sessions,
-    upstream::{Ask, Fetched, Source, Upstream, failure::Failure},
+    software::{Delivery, Holds},
+    upstream::{self, Ask, Fetched, Source, Upstream, failure::Failure},
     watched::Watched,
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use weir_caching::Freshness;
 use weir_device_api::{Condition, Load, RouterContact};
 use weir_model::{DeviceConfiguration, DeviceName, ServiceName};
+use weir_net::tls::{self, TlsError};
 use weir_routing::{CompileError, Network};
 use weir_store::Store;
 use weir_telemetry::{Metrics, Tasks};
 
-/// How long fills may go on after the engine is told to stop.
+/// How long fills may go on after the engine is told to stop, and then how long what is worth keeping is written.
 const STOP_TIME: Duration = Duration::from_secs(1);
+/// How long an engine that is parked writes what is worth keeping: viewers' connections wait meanwhile.
+const GIVE_UP_TIME: Duration = Duration::from_secs(5);
 /// Smallest store: below it not even a playlist and its segments would stay.
 pub const STORE_BYTES_MIN: u64 = 1024 * 1024;
 
@@ -35,6 +45,8 @@ pub struct EngineSettings {
     pub name: DeviceName,
     /// Bytes of content held in memory, at least [`STORE_BYTES_MIN`].
     pub store_bytes: u64,
+    /// Bytes of content held on disk, in `<state>/store`; absent: content is held in memory only.
+    pub disk_bytes: Option<u64>,
     /// Where the engine keeps its files: `<data>/state/engine`.
     pub state: PathBuf,
 }
@@ -72,6 +84,7 @@ pub(crate) struct Inner {
     pub(crate) name: DeviceName,
     pub(crate) here: ArcSwapOption<Here>,
     pub(crate) store: Store<StoredHead>,
+    pub(crate) disk: Disk,
     pub(crate) flights: Arc<Flights>,
     pub(crate) upstream: Upstream,
     pub(crate) counters: Arc<Counters>,
@@ -80,6 +93,8 @@ pub(crate) struct Inner {
     pub(crate) watched: Watched,
     pub(crate) returned: Returned,
     pub(crate) readable: Readable,
+    /// Release archives to be kept.
+    pub(crate) holds: Holds,
     /// Routers in contact.
     pub(crate) contacts: ArcSwap<Vec<RouterContact>>,
     pub(crate) tasks: Tasks,
@@ -90,6 +105,9 @@ impl Inner {
     /// Fetches, and remembers whether the origin answered, as far as a parent's answer tells.
     pub(crate) async fn fetch(&self, service: &ServiceName, ask: &Ask) -> Result<Fetched, Failure> {
         let fetched = self.upstream.fetch(ask).await;
+        if matches!(ask.origin, upstream::Origin::Archive(_)) {
+            return fetched;
+        }
         if let Ok(fetched) = &fetched {
             self.readable.learn(service, fetched.status, &fetched.fields);
         }
@@ -124,17 +142,19 @@ impl Engine {
     /// # Errors
     /// The store is too small, or the state directory cannot be written.
     pub fn new(settings: EngineSettings, metrics: &Metrics) -> Result<Self, EngineError> {
-        let EngineSettings { name, store_bytes, state } = settings;
+        let EngineSettings { name, store_bytes, disk_bytes, state } = settings;
         if store_bytes < STORE_BYTES_MIN {
             return Err(EngineError::StoreTooSmall(store_bytes));
         }
         let counters = Counters::new(metrics);
         let access = AccessLog::open(&state, counters.records_dropped.clone())
             .map_err(|source| EngineError::AccessLog { directory: state.clone(), source })?;
+        let (store, disk) = Disk::open(&state, store_bytes, disk_bytes);
         let inner = Arc::new(Inner {
             name,
             here: ArcSwapOption::empty(),
-            store: Store::new(store_bytes),
+            store,
+            disk,
             flights: Arc::default(),
             upstream: Upstream::new(counters.clone()),
             counters,
@@ -143,6 +163,7 @@ impl Engine {
             watched: Watched::default(),
             returned: Returned::default(),
             readable: Readable::default(),
+            holds: Holds::default(),
             contacts: ArcSwap::default(),
             tasks: Tasks::new(),
             origins: Origins::default(),
@@ -151,7 +172,8 @@ impl Engine {
         metrics.on_read(move || {
             if let Some(inner) = read.upgrade() {
                 let stats = inner.store.stats();
-                let levels = Levels { store_bytes: stats.bytes, store_objects: stats.objects, sessions: inner.count_sessions() };
+                let disk = DiskLevels::of(&inner.store);
+                let levels = Levels { store_bytes: stats.bytes, store_objects: stats.objects, disk, sessions: inner.count_sessions() };
                 inner.counters.set(&levels);
             }
         });
@@ -171,13 +193,15 @@ impl Engine {
         if configuration.device != self.inner.name {
             return Err(Rejection::OtherDevice(configuration.device.clone()));
         }
-        let network = Network::compile(&configuration)?;
+        let with_software = weir_routing::with_software(&configuration);
+        let delivery = Delivery::of(&configuration, with_software.is_some());
+        let network = Network::compile(with_software.as_ref().unwrap_or(&configuration))?;
         let is_known = |name: &ServiceName| network.services().iter().any(|s| s.service.name == *name);
         self.inner.origins.retain(is_known);
         self.inner.readable.retain(is_known);
         let since_ms = configuration.engines.iter().find(|e| e.name == self.inner.name).and_then(|e| e.offload_since_ms);
         let before = self.inner.here.load();
-        let here = Here::new(network, self.inner.name.clone(), since_ms, before.as_deref());
+        let here = Here::new(network, self.inner.name.clone(), since_ms, before.as_deref()).delivering(delivery);
         let is_offloaded = here.offload.is_some();
         self.inner.here.store(Some(Arc::new(here)));
         if !is_offloaded {
@@ -190,6 +214,25 @@ impl Engine {
     /// offloaded.
     pub fn set_routers(&self, contacts: Vec<RouterContact>) {
         self.inner.contacts.store(Arc::new(contacts));
+    }
+
+    /// Shows this identity to the managers, where release archives come from: CA, own certificate and key, PEM. Without one the
+    /// engine has archives from other engines only.
+    ///
+    /// # Errors
+    /// A PEM text holds no certificate or key, or one that TLS does not take.
+    pub fn set_identity(&self, ca: &str, certificate: &str, key: &str) -> Result<(), TlsError> {
+        self.inner.upstream.show(tls::client_config(ca, Some((certificate, key)))?);
+        Ok(())
+    }
+
+    /// Keeps the release archive at this path of the system delivery service. Returns at once: bytes that are there, all of them
+    /// only once it is whole; what is missing is fetched in the background.
+    ///
+    /// # Errors
+    /// One sentence: why it cannot be kept, or could not be fetched the last time.
+    pub fn hold(&self, path: &str) -> Result<u64, String> {
+        crate::software::hold(&self.inner, path)
     }
 
     /// Work in hand and done.
@@ -205,22 +248,36 @@ impl Engine {
         }
     }
 
+    /// Requests answered since the start with a status of 500 or more that a client, parent or origin caused: no defect of this
+    /// engine.
+    pub fn excused_errors(&self) -> u64 {
+        self.inner.counters.excused_errors.load(Ordering::Relaxed)
+    }
+
     /// Responses since the start whose `Cache-Status` carried a delivery service's detail.
     #[cfg(feature = "synthetic-next")]
     pub fn detailed_responses(&self) -> u64 {
         self.inner.counters.detailed.get()
     }
 
-    /// What is wrong: origins that cannot be reached.
+    /// What is wrong: origins that cannot be reached, a disk that cannot be written.
     pub fn conditions(&self) -> Vec<Condition> {
-        self.inner.origins.conditions(weir_clock::monotonic())
+        let mut conditions = self.inner.origins.conditions(weir_clock::monotonic());
+        conditions.extend(self.inner.disk.condition(&self.inner.store));
+        conditions
     }
 
-    /// Whether the engine could serve: an object is stored, found and read back in a store of its own.
+    /// Whether the engine could serve: an object is stored, found and read back in a store of its own, in memory and on disk, and
+    /// what lies on the disk already can be read.
     ///
     /// # Errors
     /// One sentence that says what does not work.
-    pub fn self_test(&self) -> Result<(), String> {
+    pub async fn self_test(&self) -> Result<(), String> {
+        self.test_memory()?;
+        self.inner.disk.test(&self.inner.store).await
+    }
+
+    fn test_memory(&self) -> Result<(), String> {
         let store: Store<u32> = Store::new(STORE_BYTES_MIN);
         let body = Bytes::from_static(b"weir");
         let mut fill = store.begin("self-test", 1, 0, Some(4), |_| true).map_err(|(_, refused)| refused.to_string())?;
@@ -233,9 +290,31 @@ impl Engine {
         }
     }
 
-    /// Ends fills and upstream connections, and writes the last access records. Call it when the listeners are drained.
+    /// Takes the disk as its one writer, and looks at what the worker before wrote. Waits a moment for that worker to let go; who
+    /// takes longer is waited for in the background.
+    pub async fn take_disk(&self) {
+        self.inner.disk.take(&self.inner.store).await;
+    }
+
+    /// Writes what is worth keeping and lets go of the disk, which another worker may write from then on; goes on reading it.
+    /// Takes five seconds at most.
+    pub async fn give_up_disk(&self) {
+        self.inner.disk.give_up(&self.inner.store, GIVE_UP_TIME).await;
+    }
+
+    #[doc(hidden)]
+    pub fn debug_stats(&self) -> String { format!("{:?}", self.inner.store.disk_stats()) }
+
+    /// Frees `bytes` of disk, as far as content takes them; returns how many it freed.
+    pub fn make_space(&self, bytes: u64) -> u64 {
+        if self.inner.disk.is_used { self.inner.store.free_disk(bytes) } else { 0 }
+    }
+
+    /// Ends fills and upstream connections, writes what is worth keeping and the last access records. Call it when the listeners
+    /// are drained.
     pub async fn stop(&self) {
         self.inner.tasks.join(STOP_TIME).await;
+        self.inner.disk.give_up(&self.inner.store, STOP_TIME).await;
         self.inner.upstream.close();
         let inner = self.inner.clone();
         // Joining the writer thread blocks, for one write at most.

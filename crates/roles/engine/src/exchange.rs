@@ -1,11 +1,14 @@
 //! One request and its answer, as the engine accounts for them: record, metrics, session.
 
-use crate::{access::Record, engine::Inner, fields::Asked, outcome::Outcome, session::session_of, upstream::Source, watched::Watching};
+use crate::{
+    access::Record, engine::Inner, fields::Asked, outcome::Outcome, refusal::Refusal, session::session_of, upstream::Source,
+    watched::Watching,
+};
 use bytes::Bytes;
 use std::{
     borrow::Cow,
     net::IpAddr,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
     time::Instant,
 };
@@ -15,6 +18,9 @@ use weir_net::http1::{Body, BodyError, BodySource, Request};
 /// Answers from memory above this many bytes are given piece by piece, so that who takes one slowly counts to its end, also when
 /// an offload begins meanwhile; below it the connection's send buffer takes the whole at once.
 const WATCHED_BYTES: u64 = 64 * 1024;
+
+/// The `detail` of an answer that was read from disk.
+const DISK: &str = "disk";
 
 /// What the record says of a request besides what was sent.
 struct Entry<'r> {
@@ -109,8 +115,12 @@ pub(crate) struct Exchange<'r> {
     /// Monotonic seconds when it came: what freshness is judged by.
     pub(crate) now: u64,
     pub(crate) hops: u32,
+    /// What answers it had to be read from disk.
+    pub(crate) is_from_disk: bool,
     /// A streamed body goes on counting as the request.
     handed_over: bool,
+    /// It is refused for no defect of this engine.
+    is_excused: bool,
     entry: Option<Entry<'r>>,
 }
 
@@ -138,7 +148,8 @@ impl<'r> Exchange<'r> {
         let asked = Asked::of(request.fields);
         let asks_for_part = asked.asks_for_part();
         let now = weir_clock::monotonic_seconds();
-        Self { engine, request, asked, asks_for_part, now, hops, handed_over: false, entry: Some(entry) }
+        let (is_from_disk, handed_over, is_excused) = (false, false, false);
+        Self { engine, request, asked, asks_for_part, now, hops, is_from_disk, handed_over, is_excused, entry: Some(entry) }
     }
 
     fn entry(&mut self) -> &mut Entry<'r> {
@@ -181,8 +192,9 @@ impl<'r> Exchange<'r> {
     }
 
     /// Why it was refused.
-    pub(crate) fn refused(&mut self, detail: &'static str) {
-        self.entry().detail = Some(detail);
+    pub(crate) fn refused(&mut self, refusal: Refusal) {
+        self.is_excused = !refusal.is_own();
+        self.entry().detail = Some(refusal.as_str());
     }
 
     pub(crate) fn outcome(&self) -> Option<CacheOutcome> {
@@ -190,6 +202,11 @@ impl<'r> Exchange<'r> {
             Outcome::Cache(outcome) => Some(outcome),
             Outcome::Refused | Outcome::Steered => None,
         }
+    }
+
+    /// The word for an answer from the cache that had to be read from disk.
+    pub(crate) fn tier(&self, outcome: CacheOutcome) -> Option<&'static str> {
+        (self.is_from_disk && outcome.is_served_from_cache()).then_some(DISK)
     }
 
     /// Counts an answer whose `Cache-Status` carries a detail of the delivery service.
@@ -207,8 +224,14 @@ impl<'r> Exchange<'r> {
 
     /// Accounts for the answer: short bodies in memory at once, all others when they end.
     pub(crate) fn close(mut self, status: u16, body: Body) -> Body {
+        if self.outcome().is_some_and(|outcome| self.tier(outcome).is_some()) {
+            self.engine.counters.disk_hits.inc();
+        }
         let mut entry = self.entry.take().expect("closed once");
         entry.status = status;
+        if status >= 500 && (self.is_excused || entry.source.is_some()) {
+            self.engine.counters.excused_errors.fetch_add(1, Ordering::Relaxed);
+        }
         let body = match body {
             Body::Slices(slices) if slices.len() > WATCHED_BYTES && self.request.method != "HEAD" => {
                 Body::Stream { length: Some(slices.len()), source: Box::new(slices) }

@@ -10,6 +10,7 @@ use crate::{
     head::StoredHead,
     pace::{self, Alone},
     shared::{Gathered, Relayed, SharedError, gather},
+    software::Digested,
     upstream::{Ask, Fetched, Source, body::UpstreamBody, failure::Failure},
 };
 use http::{HeaderName, HeaderValue};
@@ -107,10 +108,13 @@ pub(crate) enum Audience {
     Client(oneshot::Sender<Lead>),
     /// Nobody: a revalidation in the background.
     Background,
+    /// Nobody reads, and somebody wants to know what becomes of it.
+    Holder(oneshot::Sender<Lead>),
 }
 
 /// Runs one fill to its end.
 pub(crate) async fn run(engine: Arc<Inner>, mut order: Order, flight: Option<Flight>, audience: Audience) {
+    let digested = order.ask.origin.archive().map(Digested::new);
     engine.counters.fills_active.inc();
     let _counted = Counted(engine.clone());
     let (lead, pump) = match fetch(&engine, &mut order).await {
@@ -135,9 +139,13 @@ pub(crate) async fn run(engine: Arc<Inner>, mut order: Order, flight: Option<Fli
             drop(lead);
             true
         }
+        Audience::Holder(holder) => {
+            drop(holder.send(lead));
+            true
+        }
     };
     if let Some((fill, body)) = pump {
-        pour(fill, body, wanted).await;
+        pour(fill, body, wanted, digested).await;
     }
 }
 
@@ -312,7 +320,7 @@ fn store(engine: &Inner, order: &Order, fetched: Fetched) -> Judged {
 }
 
 /// Moves the body into the store.
-async fn pour(mut fill: Fill<StoredHead>, mut body: UpstreamBody, wanted: bool) {
+async fn pour(mut fill: Fill<StoredHead>, mut body: UpstreamBody, wanted: bool, mut digested: Option<Digested>) {
     let mut alone = Alone::new(wanted);
     loop {
         if let Err(reason) = pace::room(&fill).await {
@@ -320,7 +328,14 @@ async fn pour(mut fill: Fill<StoredHead>, mut body: UpstreamBody, wanted: bool) 
         }
         match body.next().await {
             Ok(Some(bytes)) => {
+                if let Some(digested) = &mut digested {
+                    digested.take(&bytes);
+                }
                 fill.append(bytes);
+            }
+            Ok(None) if digested.is_some_and(|digested| !digested.is_right()) => {
+                tracing::warn!(key = fill.object().key(), "release archive dropped: its digest is another one");
+                return fill.abort(AbortReason::Upstream);
             }
             Ok(None) => {
                 if let Err(reason) = fill.finish() {

@@ -1,5 +1,7 @@
 //! What is stored beside a body: status, field lines and the facts the caching rules judge by.
 
+pub(crate) mod codec;
+
 use bytes::Bytes;
 use weir_caching::{Fields, Freshness, Storable, Vary};
 

@@ -1,6 +1,6 @@
 //! What the engine counts.
 
-use crate::outcome::Outcome;
+use crate::{head::StoredHead, outcome::Outcome};
 use prometheus_client::{
     encoding::{EncodeMetric, MetricEncoder},
     metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge},
@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 use weir_caching::CacheOutcome;
+use weir_store::Store;
 use weir_telemetry::Metrics;
 
 /// Upper bounds of the duration histogram's buckets, microseconds.
@@ -32,7 +33,11 @@ pub(crate) struct Side {
 pub(crate) struct Counters {
     requests: Vec<(CacheOutcome, Counter)>,
     pub(crate) refused: Counter,
+    /// Answers of 500 or more that a client, parent or origin caused.
+    pub(crate) excused_errors: AtomicU64,
     steered: Counter,
+    /// Answers from the cache that had to be read from disk.
+    pub(crate) disk_hits: Counter,
     pub(crate) client_bytes: Counter,
     pub(crate) peer_bytes: Counter,
     pub(crate) upstream_parent: Side,
@@ -47,6 +52,10 @@ pub(crate) struct Counters {
     pub(crate) detailed: Counter,
     store_bytes: Gauge,
     store_objects: Gauge,
+    disk_bytes: Gauge,
+    disk_objects: Gauge,
+    disk_skipped: Gauge,
+    disk_corrupt: Gauge,
     sessions: Gauge,
 }
 
@@ -54,7 +63,30 @@ pub(crate) struct Counters {
 pub(crate) struct Levels {
     pub(crate) store_bytes: u64,
     pub(crate) store_objects: u64,
+    pub(crate) disk: DiskLevels,
     pub(crate) sessions: u32,
+}
+
+/// What lies on disk; zero without a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct DiskLevels {
+    pub(crate) bytes: u64,
+    pub(crate) objects: u64,
+    /// Records only a newer line reads.
+    pub(crate) skipped: u64,
+    /// Objects that read back wrong.
+    pub(crate) corrupt: u64,
+}
+
+impl DiskLevels {
+    pub(crate) fn of(store: &Store<StoredHead>) -> Self {
+        store.disk_stats().map_or_else(Self::default, |stats| Self {
+            bytes: stats.bytes,
+            objects: stats.objects,
+            skipped: stats.skipped_newer,
+            corrupt: stats.corrupt,
+        })
+    }
 }
 
 impl Counters {
@@ -68,7 +100,9 @@ impl Counters {
         let counters = Self {
             requests: CacheOutcome::ALL.iter().map(|o| (*o, requests.get_or_create(&[("outcome", o.as_str())]).clone())).collect(),
             refused: requests.get_or_create(&[("outcome", "refused")]).clone(),
+            excused_errors: AtomicU64::new(0),
             steered: Counter::default(),
+            disk_hits: Counter::default(),
             client_bytes: Counter::default(),
             peer_bytes: Counter::default(),
             upstream_parent: side("parent"),
@@ -82,11 +116,16 @@ impl Counters {
             detailed: Counter::default(),
             store_bytes: Gauge::default(),
             store_objects: Gauge::default(),
+            disk_bytes: Gauge::default(),
+            disk_objects: Gauge::default(),
+            disk_skipped: Gauge::default(),
+            disk_corrupt: Gauge::default(),
             sessions: Gauge::default(),
         };
         metrics.register(|registry| {
             registry.register("engine_requests", "Requests answered, by what the cache did", requests);
             registry.register("engine_steered", "Viewers' requests answered with a redirect to a router", counters.steered.clone());
+            registry.register("engine_disk_hits", "Requests answered from the cache after a read from disk", counters.disk_hits.clone());
             registry.register("engine_client_bytes", "Body bytes given to viewers", counters.client_bytes.clone());
             registry.register("engine_peer_bytes", "Body bytes given to other engines", counters.peer_bytes.clone());
             registry.register("engine_upstream_requests", "Requests sent to parents and origins", upstream_requests);
@@ -109,8 +148,12 @@ impl Counters {
                 "Responses whose Cache-Status carried a delivery service's detail",
                 counters.detailed.clone(),
             );
-            registry.register("engine_store_bytes", "Bytes of content held", counters.store_bytes.clone());
-            registry.register("engine_store_objects", "Objects held", counters.store_objects.clone());
+            registry.register("engine_store_bytes", "Bytes of content held in memory", counters.store_bytes.clone());
+            registry.register("engine_store_objects", "Objects held in memory", counters.store_objects.clone());
+            registry.register("engine_disk_bytes", "Bytes of content on disk", counters.disk_bytes.clone());
+            registry.register("engine_disk_objects", "Objects on disk", counters.disk_objects.clone());
+            registry.register("engine_disk_skipped", "Records on disk that only a newer line reads", counters.disk_skipped.clone());
+            registry.register("engine_disk_corrupt", "Objects on disk dropped because they read back wrong", counters.disk_corrupt.clone());
             registry.register("engine_sessions", "Viewer sessions now", counters.sessions.clone());
         });
         Arc::new(counters)
@@ -153,6 +196,10 @@ impl Counters {
         let clamp = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         self.store_bytes.set(clamp(levels.store_bytes));
         self.store_objects.set(clamp(levels.store_objects));
+        self.disk_bytes.set(clamp(levels.disk.bytes));
+        self.disk_objects.set(clamp(levels.disk.objects));
+        self.disk_skipped.set(clamp(levels.disk.skipped));
+        self.disk_corrupt.set(clamp(levels.disk.corrupt));
         self.sessions.set(i64::from(levels.sessions));
     }
 }

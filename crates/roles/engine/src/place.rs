@@ -8,7 +8,8 @@ use crate::{
     marker::{self, Taken},
     offload::Offload,
     refusal::{Refusal, climbs},
-    upstream::{Ask, Parent, failure::Failure},
+    software,
+    upstream::{Ask, Origin, Parent, failure::Failure},
 };
 use http::Method;
 use std::borrow::Cow;
@@ -29,6 +30,8 @@ pub(crate) struct Place<'n> {
     pub(crate) path: &'n str,
     /// Without the marks of a steered request.
     pub(crate) query: Option<Cow<'n, str>>,
+    /// SHA-256 of the release archive it is for, when it is for one.
+    pub(crate) archive: Option<&'n str>,
     /// This engine steered it in this offload.
     pub(crate) came_back: bool,
     pub(crate) policy: Policy,
@@ -41,6 +44,7 @@ impl<'n> Place<'n> {
         let carried = here.network.service(resolved.service);
         let service = &carried.service;
         let key_start = here.key_start(&service.name).ok_or(Refusal::NotCarried)?;
+        let archive = here.delivery.archive(service, request, resolved.path)?;
         if climbs(resolved.path) {
             return Err(Refusal::DotSegments);
         }
@@ -57,7 +61,7 @@ impl<'n> Place<'n> {
         let (form, path, Taken { query, marks }) = (resolved.form, resolved.path, marker::take(request.target.query));
         let is_own = |offload: &Offload| marks.iter().any(|mark| marker::is_of(mark, &here.name, offload.since));
         let came_back = here.offload.as_ref().is_some_and(is_own);
-        Ok(Self { here, carried, key_start, service, form, path, query, came_back, policy })
+        Ok(Self { here, carried, key_start, service, form, path, query, archive, came_back, policy })
     }
 
     /// Writes the cache key into a buffer.
@@ -88,20 +92,27 @@ impl<'n> Place<'n> {
             Forward::Whole => Method::GET,
             Forward::All => Method::from_bytes(request.method.as_bytes()).map_err(|_| Refusal::Upstream(Failure::Unsendable))?,
         };
-        let target = match &self.query {
-            Some(query) => format!("{}?{query}", self.path),
-            None => self.path.to_owned(),
+        let target = match (&self.query, self.archive) {
+            (Some(query), None) => format!("{}?{query}", self.path),
+            (_, _) => self.path.to_owned(),
+        };
+        let (fields, origin) = match self.archive {
+            None => (outgoing(&exchange.asked, forward), Origin::Url(self.service.origin.clone())),
+            Some(sha256) => {
+                let range = request.fields.text("range").filter(|_| forward == Forward::All);
+                (software::outgoing(range), Origin::Archive(self.here.delivery.source(sha256)))
+            }
         };
         Ok(Ask {
             method,
             domain: self.service.domain.to_string(),
             target,
-            fields: outgoing(&exchange.asked, forward),
+            fields,
             body: request.body.clone(),
             hops: exchange.hops,
             from: self.here.address,
             parents: self.parents(engine),
-            origin: self.service.origin.clone(),
+            origin,
         })
     }
 
@@ -110,6 +121,6 @@ impl<'n> Place<'n> {
         let key = Key::of(&self.service.domain, self.path);
         let up = |name: &_| network.engine(name).is_some_and(|e| !engine.upstream.is_down(e.http, self.service.domain.as_str()));
         let path = parents(network, &self.here.name, self.carried, key, up);
-        path.engines.into_iter().map(|e| Parent { name: e.name.clone(), address: e.http }).collect()
+        path.engines.into_iter().map(Parent::from).collect()
     }
 }

@@ -15,6 +15,12 @@ pub(crate) enum Refusal {
     Unresolved(Unresolved),
     /// The delivery service is not carried by this engine.
     NotCarried,
+    /// Release archives are for devices of this network, and the client's address is none of theirs.
+    NotADevice,
+    /// No release archive is at this path.
+    NoArchive,
+    /// Release archives are read, nothing else.
+    MethodNotAllowed,
     /// The path climbs with `..`, which could leave the origin's prefix.
     DotSegments,
     /// The request has passed too many engines.
@@ -29,7 +35,7 @@ impl Refusal {
     /// Refusals after which another engine, or the origin, may well serve.
     pub(crate) fn declining() -> impl Iterator<Item = Refusal> {
         let unresolved = [Unresolved::UnknownDomain, Unresolved::NoDomainInPath, Unresolved::BadHost, Unresolved::NotAPath];
-        [Refusal::NoConfiguration, Refusal::NotCarried, Refusal::Loop, Refusal::Upstream(Failure::Cancelled)]
+        [Refusal::NoConfiguration, Refusal::NotCarried, Refusal::NotADevice, Refusal::Loop, Refusal::Upstream(Failure::Cancelled)]
             .into_iter()
             .chain(unresolved.into_iter().map(Refusal::Unresolved))
     }
@@ -37,11 +43,22 @@ impl Refusal {
     pub(crate) fn status(self) -> u16 {
         match self {
             Refusal::NoConfiguration => 503,
-            Refusal::Unresolved(Unresolved::UnknownDomain | Unresolved::NoDomainInPath) | Refusal::NotCarried => 404,
+            Refusal::Unresolved(Unresolved::UnknownDomain | Unresolved::NoDomainInPath) | Refusal::NotCarried | Refusal::NoArchive => 404,
+            Refusal::NotADevice => 403,
+            Refusal::MethodNotAllowed => 405,
             Refusal::Unresolved(Unresolved::BadHost | Unresolved::NotAPath) | Refusal::DotSegments => 400,
             Refusal::Loop => 508,
             Refusal::OnlyIfCached => 504,
             Refusal::Upstream(failure) => failure.status(),
+        }
+    }
+
+    /// Whether the engine answers with an error (5xx) that neither its client nor an origin caused.
+    pub(crate) fn is_own(self) -> bool {
+        match self {
+            Refusal::NoConfiguration | Refusal::Loop | Refusal::Upstream(Failure::Cancelled) => true,
+            Refusal::Unresolved(_) | Refusal::NotCarried | Refusal::NotADevice | Refusal::NoArchive | Refusal::MethodNotAllowed => false,
+            Refusal::DotSegments | Refusal::OnlyIfCached | Refusal::Upstream(_) => false,
         }
     }
 
@@ -51,6 +68,9 @@ impl Refusal {
             Refusal::NoConfiguration => "no_configuration",
             Refusal::Unresolved(why) => why.as_str(),
             Refusal::NotCarried => "not_carried",
+            Refusal::NotADevice => "not_a_device",
+            Refusal::NoArchive => "no_such_archive",
+            Refusal::MethodNotAllowed => "method_not_allowed",
             Refusal::DotSegments => "dot_segments",
             Refusal::Loop => "loop",
             Refusal::OnlyIfCached => "only_if_cached",
@@ -71,6 +91,10 @@ impl Refusal {
         head.field("Weir-Reason", self.as_str());
         if self.status() == 503 {
             head.field("Retry-After", "1");
+        }
+        if self.status() == 405 {
+            // RFC 9110 section 15.5.6: it must say what is allowed.
+            head.field("Allow", "GET, HEAD");
         }
         Body::bytes(Bytes::from(format!("{} {}\n", self.status(), self.as_str())))
     }
@@ -107,12 +131,19 @@ mod tests {
             (Refusal::NoConfiguration, "no_configuration", 503),
             (Refusal::Unresolved(Unresolved::UnknownDomain), "unknown_domain", 404),
             (Refusal::NotCarried, "not_carried", 404),
+            (Refusal::NotADevice, "not_a_device", 403),
+            (Refusal::NoArchive, "no_such_archive", 404),
+            (Refusal::MethodNotAllowed, "method_not_allowed", 405),
             (Refusal::Loop, "loop", 508),
             (Refusal::OnlyIfCached, "only_if_cached", 504),
             (Refusal::Upstream(Failure::Connect), "upstream_refused", 502),
         ] {
             assert_eq!((refusal.as_str(), refusal.status()), (word, status));
         }
+        let all = [Refusal::NoConfiguration, Refusal::NotCarried, Refusal::Loop, Refusal::OnlyIfCached];
+        let upstream = [Failure::Connect, Failure::HeadTimeout, Failure::Busy, Failure::Cancelled].map(Refusal::Upstream);
+        let own: Vec<&str> = all.into_iter().chain(upstream).filter(|refusal| refusal.is_own()).map(Refusal::as_str).collect();
+        assert_eq!(own, ["no_configuration", "loop", "cancelled"]);
         assert!(Refusal::declining().all(|r| r != Refusal::OnlyIfCached));
     }
 }

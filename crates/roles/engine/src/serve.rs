@@ -2,6 +2,7 @@
 
 use crate::{
     answer::{Found, answer},
+    disk::look_further,
     engine::Inner,
     exchange::Exchange,
     fields::{Forward, Received},
@@ -35,11 +36,16 @@ impl Service for crate::Engine {
     async fn respond(&self, request: &Request<'_>, head: &mut ResponseHead<'_>) -> Body {
         let inner = self.inner();
         let here = inner.here.load();
-        let hops = here.as_ref().map_or(0, |here| here.hops(request));
+        let mut hops = here.as_ref().map_or(0, |here| here.hops(request));
+        let placed = here.as_ref().map(|here| Place::of(here, request, hops));
+        if matches!(&placed, Some(Ok(place)) if place.archive.is_some()) {
+            // A device is no viewer.
+            hops = hops.max(1);
+        }
         let mut exchange = Exchange::open(inner, request, hops);
-        let body = match &*here {
+        let body = match here.as_ref().zip(placed) {
             None => refuse(inner, &mut exchange, Refusal::NoConfiguration, head),
-            Some(here) => match Place::of(here, request, hops) {
+            Some((here, placed)) => match placed {
                 Err(refusal) => refuse(inner, &mut exchange, refusal, head),
                 Ok(place) => {
                     exchange.placed(place.service.name.as_str(), place.service.domain.as_str(), place.path, place.window_ms());
@@ -66,7 +72,7 @@ impl Service for crate::Engine {
 }
 
 pub(crate) fn refuse(engine: &Inner, exchange: &mut Exchange<'_>, refusal: Refusal, head: &mut ResponseHead<'_>) -> Body {
-    exchange.refused(refusal.as_str());
+    exchange.refused(refusal);
     refusal.write(engine.name.as_str(), exchange.outcome(), head)
 }
 
@@ -76,7 +82,7 @@ pub(crate) struct Looked {
     /// What answers it, fresh or not.
     pub(crate) held: Option<Stored>,
     /// Where nothing does: another variant.
-    sibling: Option<Stored>,
+    pub(crate) sibling: Option<Stored>,
 }
 
 impl Looked {
@@ -103,6 +109,7 @@ pub(crate) fn look(engine: &Inner, place: &Place<'_>, exchange: &Exchange<'_>) -
 
 async fn serve(engine: &Arc<Inner>, place: &Place<'_>, exchange: &mut Exchange<'_>, head: &mut ResponseHead<'_>) -> Body {
     let looked = look(engine, place, exchange);
+    let looked = look_further(engine, place, exchange, looked).await;
     let outcome = looked.decision.outcome();
     let (held, outcome) = match (looked.decision, &looked.held) {
         (Decision::Hit, Some(object)) => (object, outcome),

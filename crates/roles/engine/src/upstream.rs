@@ -1,4 +1,4 @@
-//! Fetching: parent engines up the location tree, nearest first, then the origin.
+//! Fetching: parent engines up the location tree, nearest first, then the origin, which is a manager for release archives.
 //!
 //! A request goes to one **origin** address once: Weir repeats it only when the connection it was given to had been closed
 //! by the other end already. Certain that is when nothing was sent yet; for GET and HEAD it is also taken for granted of a
@@ -20,7 +20,8 @@ mod names;
 mod places;
 mod pool;
 
-use crate::metrics::Counters;
+use crate::{metrics::Counters, software::ArchiveSource};
+use arc_swap::ArcSwapOption;
 use body::{Lease, UpstreamBody};
 use bytes::Bytes;
 use down::Down;
@@ -31,6 +32,7 @@ use hyper::body::Incoming;
 use names::Names;
 use places::Places;
 use pool::{Pool, Sender};
+use rustls::ClientConfig;
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -38,6 +40,7 @@ use std::{
 };
 use weir_caching::{Fields, ResponseFacts};
 use weir_model::{DeviceName, OriginUrl};
+use weir_routing::Engine;
 use weir_telemetry::Tasks;
 
 /// How long the origin may take in all: its name, connections to its addresses in turn, and the response head.
@@ -46,6 +49,8 @@ const ORIGIN_TIME: Duration = Duration::from_secs(12);
 /// its answer, if only a 504, comes first. A parent silent for longer hangs, or waits for a parent of its own that does.
 const PARENT_HEAD_TIME: Duration = Duration::from_secs(15);
 const _: () = assert!(PARENT_HEAD_TIME.as_secs() > ORIGIN_TIME.as_secs());
+/// How long one manager may take to its response head: two of them fit the time an origin has.
+const MANAGER_HEAD_TIME: Duration = Duration::from_secs(5);
 /// A kept connection that rested this long and breaks before a response was closed by the other end meanwhile.
 const STALE_AFTER: Duration = Duration::from_secs(1);
 /// The field that counts engines a request has passed.
@@ -79,6 +84,12 @@ pub(crate) struct Parent {
     pub(crate) address: SocketAddr,
 }
 
+impl From<&Engine> for Parent {
+    fn from(engine: &Engine) -> Self {
+        Self { name: engine.name.clone(), address: engine.http }
+    }
+}
+
 /// One request to send upstream.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
@@ -96,7 +107,26 @@ pub(crate) struct Ask {
     pub(crate) from: Option<IpAddr>,
     /// Whom to ask before the origin.
     pub(crate) parents: Vec<Parent>,
-    pub(crate) origin: OriginUrl,
+    pub(crate) origin: Origin,
+}
+
+/// Where content comes from when no parent has it.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    /// A server of the operator's.
+    Url(OriginUrl),
+    /// The managers: it is a release archive.
+    Archive(ArchiveSource),
+}
+
+impl Origin {
+    /// The SHA-256 of the release archive it has, if it has one.
+    pub(crate) fn archive(&self) -> Option<&str> {
+        match self {
+            Origin::Url(_) => None,
+            Origin::Archive(source) => Some(source.sha256()),
+        }
+    }
 }
 
 /// A response: its head, and its body still to come.
@@ -128,6 +158,8 @@ pub(crate) struct Upstream {
     down: Down,
     tasks: Tasks,
     counters: Arc<Counters>,
+    /// How managers are spoken to: with this device's identity.
+    identity: ArcSwapOption<ClientConfig>,
 }
 
 /// Where one request goes, and from where.
@@ -135,12 +167,20 @@ struct Hop {
     address: SocketAddr,
     from: Option<IpAddr>,
     patience: Duration,
+    /// With TLS. Such a connection is nobody's but this request's: it speaks in this device's name.
+    tls: Option<Arc<ClientConfig>>,
 }
 
 impl Upstream {
     pub(crate) fn new(counters: Arc<Counters>) -> Self {
         let (pool, places, names, down, tasks) = (Arc::default(), Places::default(), Names::new(), Down::default(), Tasks::new());
-        Self { pool, places, names, down, tasks, counters }
+        Self { pool, places, names, down, tasks, counters, identity: ArcSwapOption::empty() }
+    }
+
+    /// Shows this identity to the managers.
+    pub(crate) fn show(&self, mut identity: ClientConfig) {
+        identity.alpn_protocols = vec![b"http/1.1".to_vec()];
+        self.identity.store(Some(Arc::new(identity)));
     }
 
     /// Whether a parent is passed over now for the service of this domain.
@@ -178,7 +218,13 @@ impl Upstream {
                 }
             }
         }
-        match tokio::time::timeout(ORIGIN_TIME, self.ask_origin(ask)).await {
+        let asked = async {
+            match &ask.origin {
+                Origin::Url(url) => self.ask_origin(ask, url).await,
+                Origin::Archive(source) => self.ask_managers(ask, source).await,
+            }
+        };
+        match tokio::time::timeout(ORIGIN_TIME, asked).await {
             Ok(answer) => answer,
             Err(_) => Err(Failure::HeadTimeout),
         }
@@ -198,18 +244,18 @@ impl Upstream {
         let target = format!("/{}{}", ask.domain, ask.target);
         let mut request = build(ask, &target, &parent.address.to_string()).map_err(Unanswered::before)?;
         request.headers_mut().insert(HOPS, HeaderValue::from(ask.hops + 1));
-        let hop = Hop { address: parent.address, from: ask.from, patience: PARENT_HEAD_TIME };
+        let hop = Hop { address: parent.address, from: ask.from, patience: PARENT_HEAD_TIME, tls: None };
         self.exchange(&hop, request, Source::Parent(parent.name.clone())).await
     }
 
-    async fn ask_origin(&self, ask: &Ask) -> Result<Fetched, Failure> {
-        let addresses = self.names.resolve(&ask.origin, &self.tasks).await?;
+    async fn ask_origin(&self, ask: &Ask, origin: &OriginUrl) -> Result<Fetched, Failure> {
+        let addresses = self.names.resolve(origin, &self.tasks).await?;
         self.counters.upstream_origin.requests.inc();
-        let target = format!("{}{}", ask.origin.prefix(), ask.target);
+        let target = format!("{}{}", origin.prefix(), ask.target);
         let mut last = Failure::Connect;
         for address in addresses {
-            let request = build(ask, &target, &ask.origin.authority())?;
-            match self.exchange(&Hop { address, from: None, patience: ORIGIN_TIME }, request, Source::Origin).await {
+            let request = build(ask, &target, &origin.authority())?;
+            match self.exchange(&Hop { address, from: None, patience: ORIGIN_TIME, tls: None }, request, Source::Origin).await {
                 Ok(fetched) => return Ok(fetched),
                 // Nothing was sent yet: the next address is not a repetition.
                 Err(Unanswered { failure: failure @ (Failure::Connect | Failure::ConnectTimeout), .. }) => last = failure,
@@ -219,22 +265,41 @@ impl Upstream {
         Err(last)
     }
 
+    /// The first manager that has an answer: one that is not the primary, or fails, leaves it to the next one.
+    async fn ask_managers(&self, ask: &Ask, source: &ArchiveSource) -> Result<Fetched, Failure> {
+        let tls = self.identity.load_full().ok_or(Failure::Unidentified)?;
+        let mut last = Failure::Connect;
+        for &address in &source.managers {
+            self.counters.upstream_origin.requests.inc();
+            let request = build(ask, &source.target(), &address.to_string())?;
+            let hop = Hop { address, from: ask.from, patience: MANAGER_HEAD_TIME, tls: Some(tls.clone()) };
+            match self.exchange(&hop, request, Source::Origin).await {
+                Ok(fetched) if fetched.status == 421 || fetched.status >= 500 => last = Failure::Refused,
+                Ok(fetched) => return Ok(Fetched { fields: source.fields(fetched.status, &fetched.fields), ..fetched }),
+                Err(Unanswered { failure: failure @ Failure::Unsendable, .. }) => return Err(failure),
+                Err(Unanswered { failure, .. }) => last = failure,
+            }
+        }
+        Err(last)
+    }
+
     /// Sends one request to one address, on a kept connection if there is one.
     async fn exchange(&self, hop: &Hop, request: Request<Full<Bytes>>, source: Source) -> Result<Fetched, Unanswered> {
         let place = self.places.take(hop.address).ok_or(Unanswered::before(Failure::Busy))?;
         let repeatable = matches!(*request.method(), Method::GET | Method::HEAD);
-        let mut kept = self.pool.take(hop.address);
+        let mut kept = if hop.tls.is_none() { self.pool.take(hop.address) } else { None };
         loop {
             let (sender, rested) = match kept.take() {
                 Some((sender, rested)) => (sender, Some(rested)),
-                None => (connect::connect(hop.address, hop.from, &self.tasks).await.map_err(Unanswered::before)?, None),
+                None => (connect::connect(hop, &self.tasks).await.map_err(Unanswered::before)?, None),
             };
             match send(sender, request.clone(), hop.patience).await {
                 Err(Unanswered { failure: Failure::Broken, sent })
                     if rested.is_some_and(|rested| !sent || (repeatable && rested >= STALE_AFTER)) => {}
                 Err(unanswered) => return Err(unanswered),
                 Ok(Answer { response, sender, asked_at }) => {
-                    let lease = Lease { pool: self.pool.clone(), address: hop.address, sender, place };
+                    let pool = hop.tls.is_none().then(|| self.pool.clone());
+                    let lease = Lease { pool, address: hop.address, sender, place };
                     return Ok(self.fetched(source, response, lease, asked_at));
                 }
             }

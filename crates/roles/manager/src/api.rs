@@ -16,6 +16,7 @@ mod software_files;
 mod software_sources;
 mod status;
 mod tokens;
+mod updates;
 mod users;
 mod utoipa;
 
@@ -68,6 +69,12 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(offload::show, offload::offload))
         .routes(routes!(offload::unoffload))
         .routes(routes!(offload::preview))
+        .routes(routes!(updates::list))
+        .routes(routes!(updates::show, updates::assign))
+        .routes(routes!(updates::preview))
+        .routes(routes!(updates::reload))
+        .routes(routes!(updates::cancel))
+        .routes(routes!(updates::clear_burned))
         .routes(routes!(delivery_services::list, delivery_services::create))
         .routes(routes!(delivery_services::show, delivery_services::replace, delivery_services::delete))
         .routes(routes!(tokens::list_enrolment, tokens::create_enrolment))

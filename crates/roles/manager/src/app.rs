@@ -3,6 +3,7 @@
 use crate::{
     ask::Asks,
     change::{Caller, Change, Outcome, Refusal},
+    device_api::Giving,
     domain::{attempts::Attempts, passwords::Passwords, sessions::Sessions},
     drains::Drains,
     gui::Events,
@@ -13,6 +14,7 @@ use crate::{
     snapshot::Snapshot,
     software::{Kept as KeptSoftware, Shelf},
     tables::{tokens::Kept, users::User},
+    updates::{Updates, record::Kept as KeptUpdates},
 };
 use std::{
     path::PathBuf,
@@ -56,6 +58,10 @@ pub(crate) struct App {
     pub(crate) attempts: Attempts,
     /// Software files.
     pub(crate) software: Arc<Shelf>,
+    /// Updates of devices.
+    pub(crate) updates: Updates,
+    /// Archives that are being given to devices.
+    pub(crate) giving: Giving,
     /// What open pages are told.
     pub(crate) events: Events,
     /// The manager's state directory.
@@ -83,6 +89,7 @@ pub(crate) struct Parts {
     pub(crate) sessions: Sessions,
     pub(crate) passwords: Passwords,
     pub(crate) software: KeptSoftware,
+    pub(crate) updates: KeptUpdates,
     pub(crate) directory: PathBuf,
 }
 
@@ -112,6 +119,8 @@ impl App {
             passwords: parts.passwords,
             attempts: Attempts::default(),
             software: Arc::new(Shelf::new(&parts.directory, parts.software)),
+            updates: Updates::new(parts.updates),
+            giving: Giving::default(),
             events: Events::default(),
             directory: parts.directory,
             changing: tokio::sync::Mutex::new(()),
@@ -153,8 +162,11 @@ impl App {
 
     /// Takes a device's report that came at `at_ms` (monotonic) and `received_ms` (wall).
     pub(crate) fn take_report(&self, report: Report, at_ms: u64, received_ms: u64) {
-        self.series.take(self.reports.get(&report.hello.device).as_ref(), &report, received_ms);
+        let before = self.reports.get(&report.hello.device);
+        let update = report.update.clone();
+        self.series.take(before.as_ref(), &report, received_ms);
         self.reports.take(report, at_ms, received_ms);
+        self.updates.heard(before.as_ref().and_then(|before| before.report.update.as_ref()), update.as_ref());
     }
 
     /// Whether the last write found the disk full.
@@ -234,6 +246,9 @@ impl App {
         }
         if let Some(software) = outcome.software {
             self.software.replace(software);
+        }
+        if let Some(updates) = outcome.updates {
+            self.updates.replace(updates);
         }
         let Some(network) = outcome.network else { return };
         weir_telemetry::log::set_stamp(network.stamp.term, network.stamp.generation);

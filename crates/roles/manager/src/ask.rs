@@ -76,9 +76,14 @@ impl Asks {
         self.lock().get_mut(device).map(|m| m.waiting.drain(..).collect()).unwrap_or_default()
     }
 
-    /// Told whenever a question for this device arrives.
+    /// Told whenever a question for this device arrives, or something else that its poll waits for.
     pub(crate) fn arrivals(&self, device: &DeviceName) -> Arc<Notify> {
         Arc::clone(&self.lock().entry(device.clone()).or_default().arrived)
+    }
+
+    /// Has a device's poll look again.
+    pub(crate) fn wake(&self, device: &DeviceName) {
+        self.arrivals(device).notify_waiters();
     }
 
     /// Delivers an answer; says whether anybody still waits for it.

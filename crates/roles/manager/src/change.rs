@@ -5,10 +5,11 @@ use crate::{
     snapshot::Snapshot,
     software,
     tables::{
-        audit, settings,
+        audit, device_updates, settings,
         tokens::{self, Kept},
         users::{self, User},
     },
+    updates,
 };
 use rusqlite::Transaction;
 use serde::Serialize;
@@ -114,6 +115,7 @@ pub(crate) struct Change<'a> {
     changes_tokens: Cell<bool>,
     changes_users: Cell<bool>,
     changes_software: Cell<bool>,
+    changes_updates: Cell<bool>,
 }
 
 /// What others must learn once a change is committed.
@@ -123,6 +125,7 @@ pub(crate) struct Outcome {
     pub(crate) api_tokens: Option<Vec<Kept<ApiToken>>>,
     pub(crate) users: Option<Vec<User>>,
     pub(crate) software: Option<software::Kept>,
+    pub(crate) updates: Option<updates::record::Kept>,
 }
 
 impl<'a> Change<'a> {
@@ -137,6 +140,7 @@ impl<'a> Change<'a> {
             changes_tokens: Cell::new(false),
             changes_users: Cell::new(false),
             changes_software: Cell::new(false),
+            changes_updates: Cell::new(false),
         }
     }
 
@@ -174,6 +178,11 @@ impl<'a> Change<'a> {
     /// Notes that software files, or where they may be fetched from, are new.
     pub(crate) fn software_changed(&self) {
         self.changes_software.set(true);
+    }
+
+    /// Notes that what devices were assigned is new.
+    pub(crate) fn updates_changed(&self) {
+        self.changes_updates.set(true);
     }
 
     /// Writes the audit row of one object. Neither `before` nor `after` may hold a secret.
@@ -218,6 +227,9 @@ impl<'a> Change<'a> {
         }
         if self.changes_software.get() {
             outcome.software = Some(software::kept(self.tx)?);
+        }
+        if self.changes_updates.get() {
+            outcome.updates = Some(device_updates::all(self.tx)?);
         }
         Ok(outcome)
     }

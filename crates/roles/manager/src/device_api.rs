@@ -1,10 +1,14 @@
-//! The device API: enrolment, reports, the configuration poll, answers. Mutual TLS; only enrolment does without a certificate.
+//! The device API: enrolment, reports, the configuration poll, answers, release archives. Mutual TLS; only enrolment does without a certificate.
 
 mod answers;
 mod enrol;
 mod peer;
 mod poll;
+mod range;
 mod report;
+mod software;
+
+pub(crate) use software::Giving;
 
 use crate::{
     api::{not_allowed, not_found},
@@ -28,6 +32,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route(paths::REPORT, post(report::report))
         .route(paths::CONFIGURATION, get(poll::poll))
         .route(&format!("{}/{{id}}", paths::ANSWERS), post(answers::answer))
+        .route(&format!("{}/{{sha256}}", paths::SOFTWARE), get(software::archive))
+        .route(paths::RELEASE_METADATA, get(software::metadata))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -15,5 +15,6 @@ pub(crate) mod passwords;
 pub(crate) mod refusals;
 pub(crate) mod sessions;
 pub(crate) mod tokens;
+pub(crate) mod updates;
 pub(crate) mod users;
 pub(crate) mod zones;

@@ -23,6 +23,7 @@ mod home;
 mod links;
 mod locations;
 mod login;
+mod order;
 mod page;
 mod password;
 mod prose;

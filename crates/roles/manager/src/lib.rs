@@ -11,6 +11,7 @@
 //! - `tables`: every statement of SQL.
 //! - `offload`: Server Offload for API and pages; `drains` watches those under way, `guard` is what its floors are judged from.
 //! - `software`: software files, fetched or uploaded, checked, kept.
+//! - `updates`: what devices are to become, how far each is, and what its round does about it.
 //! - `api`, `device_api`, `gui`: thin handlers. `ask`: questions for devices. `verbs`: what reaches beyond one transaction.
 //! - `compile`: what each device runs from; equal stamps mean equal bytes.
 //! - [`standby`]: the other manager of the pair, which refuses all but its status.
@@ -40,6 +41,7 @@ mod software;
 pub mod standby;
 mod status;
 mod tables;
+mod updates;
 mod verbs;
 mod watch;
 

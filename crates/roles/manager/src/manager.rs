@@ -18,7 +18,7 @@ use crate::{
     reports::Reports,
     server::{self, CONNECTIONS_MAX, Limits, Service},
     snapshot::Snapshot,
-    socket, software, tables, watch,
+    socket, software, tables, updates, watch,
 };
 use state::{FirstStart, LOCK_PATIENCE};
 use std::{
@@ -53,6 +53,7 @@ impl OwnAnswers {
     pub(crate) async fn answer(&self, ask: Ask) -> Result<Answer, Problem> {
         match ask {
             Ask::Explain { .. } => Err(Problem::new(Reason::WrongRole, "a manager routes nobody")),
+            Ask::Hold { .. } | Ask::Unknown => Err(Problem::new(Reason::WrongRole, "a manager holds no archives for others")),
             Ask::Logs { lines } => {
                 let logs = Arc::clone(&self.logs);
                 let read = tokio::task::spawn_blocking(move || logs(lines)).await;
@@ -186,6 +187,7 @@ impl Manager {
         let api_tokens = config.read(|tx| Ok::<_, ManagerError>(tables::tokens::api_all(tx)?)).await?;
         let users = config.read(|tx| Ok::<_, ManagerError>(tables::users::all(tx)?)).await?;
         let kept_software = config.read(|tx| Ok::<_, ManagerError>(software::kept(tx)?)).await?;
+        let kept_updates = config.read(|tx| Ok::<_, ManagerError>(tables::device_updates::all(tx)?)).await?;
         let sessions = kept.read(|tx| Ok::<_, ManagerError>(tables::sessions::all(tx)?)).await?;
         let reports = kept.read(|tx| Ok::<_, ManagerError>(tables::reports::all(tx)?)).await?;
         let reports = reports.into_iter().filter(|r| network.devices.contains_key(&r.device)).collect();
@@ -206,6 +208,7 @@ impl Manager {
             sessions: Sessions::new(sessions, Now::read()),
             passwords: Passwords::new().await.map_err(ManagerError::Refused)?,
             software: kept_software,
+            updates: kept_updates,
             directory,
         }));
         let listeners = settings.listeners;
@@ -235,6 +238,8 @@ impl Manager {
         }
         self.tasks.spawn("watch", watch::run(Arc::clone(&self.app)));
         self.tasks.spawn("software", software::runner::run(Arc::clone(&self.app), self.tasks.clone()));
+        self.tasks.spawn("copies", software::copies::run(Arc::clone(&self.app), self.tasks.clone()));
+        self.tasks.spawn("updates", updates::round::run(Arc::clone(&self.app)));
         self.tasks.spawn("events", gui::events::run(Arc::clone(&self.app)));
         self.tasks.spawn("sessions", sessions::run(Arc::clone(&self.app)));
         Ok(())

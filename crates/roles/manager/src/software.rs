@@ -3,6 +3,7 @@
 //! ```text
 //! request ──> registration ──> a row at `validating`, or at `draft` until `upload` has its bytes
 //! runner: each row at `validating` ──> validation: fetch (weir-fetch) or what was uploaded ──> verify (weir-release) ──> outcome ──> row
+//! copies: engines are asked to hold what is verified; of a file for copies alone the last one makes it ready
 //! shelf: all rows in memory, and what moves ──> list, show, choices, open pages
 //! ```
 //! None of it is configuration: no change here raises the generation, no document changes.
@@ -11,6 +12,7 @@ mod advice;
 pub(crate) mod archives;
 mod board;
 mod choices;
+pub(crate) mod copies;
 mod newest;
 mod outcome;
 pub(crate) mod record;
@@ -150,6 +152,7 @@ pub(crate) async fn delete(app: &Arc<App>, caller: Caller, id: i64, removal: Sof
     app.change(caller, move |change| {
         let records = tables::software_files::all(change.tx)?;
         let record = find(&records, id)?;
+        removal::not_assigned(id, &tables::device_updates::orders(change.tx)?)?;
         if !removal.overrides {
             let newest = shelf.newest();
             let installable = Installable::now(&shelf.archives, newest.as_deref().map(|newest| &newest.images));

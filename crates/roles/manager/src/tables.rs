@@ -7,6 +7,7 @@ pub(crate) mod alarms;
 pub(crate) mod audit;
 pub(crate) mod columns;
 pub(crate) mod delivery_services;
+pub(crate) mod device_updates;
 pub(crate) mod devices;
 pub(crate) mod locations;
 pub(crate) mod migrations;

@@ -36,6 +36,7 @@ pub(crate) async fn delete_device(app: &Arc<App>, caller: Caller, name: String, 
     let record = app.change(caller, move |change| devices::delete(change, &name, &departure)).await?;
     app.reports.forget(&record.name);
     app.asks.forget(&record.name);
+    app.updates.forget(&record.name);
     let forget = app.state.write(move |tx| Ok::<_, Refusal>(tables::reports::forget(tx, &record.name)?));
     forget.await.map_err(Refusal::into_problem)
 }
@@ -74,7 +75,9 @@ pub(crate) async fn logs(app: &App, name: &str, lines: u32) -> Result<DeviceLogs
     match ask(app, &device, Ask::Logs { lines }).await? {
         Answer::Logs { lines } => Ok(DeviceLogs { device, lines }),
         Answer::Refused { reason } => Err(Problem::new(Reason::DeviceRefused, format!("{device}: {reason}"))),
-        Answer::Explain { .. } => Err(Problem::new(Reason::DeviceRefused, format!("{device} answered another question"))),
+        Answer::Explain { .. } | Answer::Held { .. } => {
+            Err(Problem::new(Reason::DeviceRefused, format!("{device} answered another question")))
+        }
     }
 }
 
@@ -92,7 +95,9 @@ pub(crate) async fn explain(app: &App, query: RouteQuery) -> Result<RouteExplana
     match ask(app, &router, Ask::Explain { client, url: query.url }).await? {
         Answer::Explain { decision } => Ok(RouteExplanation { router, decision }),
         Answer::Refused { reason } => Err(Problem::new(Reason::DeviceRefused, format!("{router}: {reason}"))),
-        Answer::Logs { .. } => Err(Problem::new(Reason::DeviceRefused, format!("{router} answered another question"))),
+        Answer::Logs { .. } | Answer::Held { .. } => {
+            Err(Problem::new(Reason::DeviceRefused, format!("{router} answered another question")))
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     device_view::{count_of, counts, status_of},
     drains,
     metrics::ManagerMetrics,
-    series, software, tables,
+    series, software, tables, updates,
 };
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -98,6 +98,7 @@ async fn round(app: &App) -> Result<(), DatabaseError> {
     let (now_ms, wall_ms) = (weir_clock::monotonic_ms(), weir_clock::wall_ms());
     let mut want = app.drains.alarms(&network, &standing, wall_ms);
     want.extend(software::alarms(app));
+    want.extend(updates::alarms::wanted(app, &network));
     let steps = app.reports.with_all(|heard| {
         let views = network.devices.values().map(|record| {
             let heard = heard.get(&record.name);

@@ -10,6 +10,7 @@ use crate::{
 use std::{io, net, sync::Arc, time::Duration};
 use tokio::net::{TcpListener, UdpSocket};
 use weir_device_api::keepalive::{Audience, Channel, EngineState as Said, KEEPALIVE_BYTES_MAX, Keepalive, KeepaliveError};
+use weir_net::http1::{Gate, Phase};
 use weir_routing::health::{Beat, EngineState};
 use weir_telemetry::Tasks;
 
@@ -106,15 +107,17 @@ impl From<KeepaliveError> for Heard {
     }
 }
 
-/// Starts receiving on adopted sockets, on the current runtime, until `tasks` is cancelled. Call [`Router::save`] then.
+/// Starts receiving on adopted sockets, on the current runtime, while `gate` accepts and until `tasks` is cancelled. The sockets
+/// are shared with other processes: what a gate that does not accept leaves unread is another worker's. [`Router::take_over`]
+/// comes before the gate accepts, [`Router::hand_over`] once it is stopped.
 ///
 /// # Errors
 /// A socket the runtime cannot take.
-pub fn run(router: &Router, udp: Vec<net::UdpSocket>, tcp: Vec<net::TcpListener>, tasks: &Tasks) -> io::Result<()> {
-    let lifelines = Lifelines::of(router, tasks);
+pub fn run(router: &Router, udp: Vec<net::UdpSocket>, tcp: Vec<net::TcpListener>, gate: &Gate, tasks: &Tasks) -> io::Result<()> {
+    let lifelines = Lifelines::of(router, gate, tasks);
     for socket in udp {
         socket.set_nonblocking(true)?;
-        tasks.spawn("keepalive", receive(router.clone(), UdpSocket::from_std(socket)?));
+        tasks.spawn("keepalive", receive(router.clone(), UdpSocket::from_std(socket)?, gate.clone()));
     }
     for listener in tcp {
         listener.set_nonblocking(true)?;
@@ -126,11 +129,16 @@ pub fn run(router: &Router, udp: Vec<net::UdpSocket>, tcp: Vec<net::TcpListener>
     Ok(())
 }
 
-async fn receive(router: Router, socket: UdpSocket) {
+async fn receive(router: Router, socket: UdpSocket, gate: Gate) {
     // One byte more than any keepalive, so that a longer datagram is seen to be longer.
     let mut buffer = [0; KEEPALIVE_BYTES_MAX + 1];
-    loop {
-        match socket.recv_from(&mut buffer).await {
+    while gate.accepts().await {
+        let received = tokio::select! {
+            biased;
+            () = gate.reached(Phase::Stop) => continue,
+            received = socket.recv_from(&mut buffer) => received,
+        };
+        match received {
             Ok((length, sender)) => {
                 let heard = router.hear(&buffer[..length]);
                 if heard != Heard::Accepted {

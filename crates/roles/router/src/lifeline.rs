@@ -15,7 +15,10 @@ use tokio::{
 };
 use weir_device_api::keepalive::{Channel, KEEPALIVE_BYTES_MAX, NONCE_BYTES, Nonce};
 use weir_model::DeviceName;
-use weir_net::silence;
+use weir_net::{
+    http1::{Gate, Phase},
+    silence,
+};
 use weir_routing::health::LifelineId;
 use weir_telemetry::Tasks;
 
@@ -50,19 +53,24 @@ impl End {
 #[derive(Clone)]
 pub(crate) struct Lifelines {
     router: Router,
+    gate: Gate,
     tasks: Tasks,
     places: Places,
 }
 
 impl Lifelines {
-    pub(crate) fn of(router: &Router, tasks: &Tasks) -> Self {
-        Self { router: router.clone(), tasks: tasks.clone(), places: Places::new(PENDING) }
+    pub(crate) fn of(router: &Router, gate: &Gate, tasks: &Tasks) -> Self {
+        Self { router: router.clone(), gate: gate.clone(), tasks: tasks.clone(), places: Places::new(PENDING) }
     }
 
-    /// Accepts lifelines for as long as the task lives.
+    /// Accepts lifelines while the gate does.
     pub(crate) async fn accept(self, listener: TcpListener) {
-        loop {
-            let accepted = listener.accept().await;
+        while self.gate.accepts().await {
+            let accepted = tokio::select! {
+                biased;
+                () = self.gate.reached(Phase::Stop) => continue,
+                accepted = listener.accept() => accepted,
+            };
             if let Err(error) = accepted.and_then(|(stream, peer)| self.start(stream, peer)) {
                 tracing::debug!(%error, "lifeline not accepted");
                 tokio::time::sleep(SOCKET_RETRY).await;
@@ -82,7 +90,15 @@ impl Lifelines {
             return Ok(());
         };
         silence::end_when_silent(&stream)?;
-        self.tasks.spawn("lifeline", hold(self.router.clone(), stream, place));
+        let (router, gate) = (self.router.clone(), self.gate.clone());
+        self.tasks.spawn("lifeline", async move {
+            tokio::select! {
+                biased;
+                // Nobody hears it here any longer: the engine opens another one, to the worker that serves next.
+                () = gate.reached(Phase::Stop) => {}
+                () = hold(router, stream, place) => {}
+            }
+        });
         Ok(())
     }
 }

@@ -80,6 +80,12 @@ impl RouterMetrics {
         self.answers.iter().map(|(_, counter)| counter.get()).sum()
     }
 
+    /// Of these: refused because no coverage zone has the client, which is the operator's to decide.
+    pub(crate) fn outside(&self) -> u64 {
+        let outside = Answered::Refused(RefusalReason::NoCoverageZone);
+        self.answers.iter().filter(|(answered, _)| *answered == outside).map(|(_, counter)| counter.get()).sum()
+    }
+
     #[cfg(test)]
     pub(crate) fn times_heard(&self, heard: Heard) -> u64 {
         self.heard.iter().filter(|(each, _)| *each == heard).map(|(_, counter)| counter.get()).sum()

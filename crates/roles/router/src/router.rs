@@ -146,6 +146,11 @@ impl Router {
         Load { requests: self.shared.metrics.answered(), ..Load::default() }
     }
 
+    /// Requests answered since the start with a status of 500 or more for no defect of this router: no coverage zone has the client.
+    pub fn excused_errors(&self) -> u64 {
+        self.shared.metrics.outside()
+    }
+
     /// What still runs here while the configuration says that this router is handed over. It goes on answering: others no
     /// longer name it, and what comes to it dwindles. `active_requests` is what the server loop's gate knows.
     pub fn drain(&self, active_requests: u32) -> Option<Drain> {
@@ -165,10 +170,20 @@ impl Router {
         running.as_ref().map_or(0, |running| self.shared.vitals.published().live(&running.network, weir_clock::monotonic_ms()))
     }
 
-    /// Writes the health table to disk. Blocks on the disk; call it when the worker stops.
-    pub fn save(&self) {
+    /// Writes the health table to disk and from then on no more: the file is for the worker that comes next, or serves beside this
+    /// one. Blocks on the disk; call it once the gate of [`keepalive::run`](crate::keepalive::run) no longer accepts.
+    pub fn hand_over(&self) {
         if let Some(running) = self.shared.running.load().as_ref() {
-            self.shared.vitals.save(weir_clock::monotonic_ms(), running.network.profile().keepalive_patience_ms());
+            self.shared.vitals.hand_over(weir_clock::monotonic_ms(), running.network.profile().keepalive_patience_ms());
+        }
+    }
+
+    /// Goes on from the health another worker of this router handed over: who was live then is live for one patience from now.
+    /// Blocks on the disk; call it before that gate accepts.
+    pub fn take_over(&self) {
+        self.shared.vitals.take_over(weir_clock::monotonic_ms());
+        if let Some(running) = self.shared.running.load().as_ref() {
+            self.shared.vitals.retain(&running.network);
         }
     }
 

@@ -33,13 +33,20 @@ const HEALTH_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// Who is alive, as the router knows it.
 pub(crate) struct Vitals {
-    file: PathBuf,
+    /// Held while the file is written or read, so that a hand-over comes behind the last write.
+    file: Mutex<HealthFile>,
     table: Mutex<Table>,
     published: ArcSwap<HealthTable>,
     /// As it was last written: what a restarted router begins with.
     durable: ArcSwap<HealthTable>,
     unsaved: Unsaved,
     save_error: Mutex<Option<String>>,
+}
+
+/// Where the table is kept, and whether this worker is the one that writes it.
+struct HealthFile {
+    path: PathBuf,
+    is_ours: bool,
 }
 
 /// What the file does not have yet.
@@ -78,7 +85,7 @@ impl Vitals {
             }
         };
         Self {
-            file,
+            file: Mutex::new(HealthFile { path: file, is_ours: true }),
             published: ArcSwap::from_pointee(health.clone()),
             durable: ArcSwap::from_pointee(health.clone()),
             table: Mutex::new(Table { health, ..Table::default() }),
@@ -186,19 +193,53 @@ impl Vitals {
         }
     }
 
-    /// Writes the table. Blocks on the disk.
+    /// Writes the table, unless another worker of this router has taken the file over. Blocks on the disk.
     pub(crate) fn save(&self, now_ms: u64, patience_ms: u64) {
+        let file = self.lock_file();
+        if file.is_ours {
+            self.write(&file.path, now_ms, patience_ms);
+        }
+    }
+
+    /// Writes the table for the last time: what another worker of this router writes from then on stands. Blocks on the disk.
+    pub(crate) fn hand_over(&self, now_ms: u64, patience_ms: u64) {
+        let mut file = self.lock_file();
+        if file.is_ours {
+            self.write(&file.path, now_ms, patience_ms);
+            file.is_ours = false;
+        }
+    }
+
+    /// Begins with what another worker of this router left in the file, in the place of all that is known here, and writes it from
+    /// then on. Without a file that can be read it goes on with what it knows. Blocks on the disk.
+    pub(crate) fn take_over(&self, now_ms: u64) {
+        let mut file = self.lock_file();
+        file.is_ours = true;
+        let health = match read(&file.path) {
+            Ok(saved) => HealthTable::restore(&saved, now_ms),
+            Err(error) => {
+                tracing::warn!(file = %file.path.display(), error = %Chain(&error), "health of the worker before not read");
+                return;
+            }
+        };
+        let mut table = self.lock();
+        table.health = health.clone();
+        self.durable.store(Arc::new(health));
+        self.publish_now(&mut table);
+    }
+
+    fn write(&self, file: &Path, now_ms: u64, patience_ms: u64) {
         self.unsaved.change.store(false, Ordering::Relaxed);
         self.unsaved.renewal.store(false, Ordering::Relaxed);
         self.unsaved.saved_ms.store(now_ms, Ordering::Relaxed);
         let health = self.lock().health.clone();
         let bytes = serde_json::to_vec(&health.save(now_ms, patience_ms)).expect("names and numbers are JSON");
-        let failure = weir_slots::durable_write(&self.file, &bytes).err().map(|error| Chain(&error).to_string());
+        let failure = weir_slots::durable_write(file, &bytes).err().map(|error| Chain(&error).to_string());
         match &failure {
             None => self.durable.store(Arc::new(health)),
             Some(error) => {
                 self.unsaved.change.store(true, Ordering::Relaxed);
-                tracing::warn!(file = %self.file.display(), error, "health not written");
+                tracing::warn!(file = %file.display(), error, "health not written");
             }
         }
         *self.save_error.lock().unwrap_or_else(PoisonError::into_inner) = failure;
@@ -212,6 +253,10 @@ impl Vitals {
     fn publish_now(&self, table: &mut Table) {
         table.stale = false;
         self.published.store(Arc::new(table.health.clone()));
+    }
+
+    fn lock_file(&self) -> MutexGuard<'_, HealthFile> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -233,117 +278,4 @@ fn read(file: &Path) -> io::Result<Vec<SavedHealth>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use weir_model::Stamp;
-    use weir_routing::health::EngineState;
-
-    const PATIENCE_MS: u64 = 875;
-
-    fn network() -> Network {
-        Network::compile(&crate::sample::configuration()).expect("valid")
-    }
-
-    fn beat(sequence: u64, at_ms: u64) -> Beat {
-        let engine = "east-1".parse().expect("name");
-        Beat { engine, state: EngineState::Serving, boot: 1, sequence, stamp: Stamp::default(), share_permille: 1000, at_ms }
-    }
-
-    fn live(vitals: &Vitals, now_ms: u64) -> bool {
-        let network = network();
-        let engine = network.engine(&"east-1".parse().expect("name")).expect("one of the sample's");
-        vitals.published().admits(&network, engine, now_ms).is_ok()
-    }
-
-    #[test]
-    fn a_change_is_published_at_once_and_a_renewal_with_the_next_publication() {
-        let dir = tempfile::tempdir().expect("dir");
-        let vitals = Vitals::load(dir.path().join("health.json"), 0);
-        vitals.hear(&beat(1, 0), &network()).expect("first");
-        assert!(live(&vitals, 0));
-        vitals.hear(&beat(2, 800), &network()).expect("rises");
-        assert!(!live(&vitals, 900), "a renewal waits for the next publication");
-        vitals.publish();
-        assert!(live(&vitals, 900));
-        let leaving = Beat { state: EngineState::Leaving, ..beat(3, 900) };
-        vitals.hear(&leaving, &network()).expect("rises");
-        assert!(!live(&vitals, 900), "leaving does not wait");
-    }
-
-    #[test]
-    fn a_restarted_router_knows_who_was_live() {
-        let dir = tempfile::tempdir().expect("dir");
-        let file = dir.path().join("health.json");
-        let vitals = Vitals::load(file.clone(), 0);
-        vitals.hear(&beat(7, 1000), &network()).expect("first");
-        vitals.save(1000, PATIENCE_MS);
-        assert_eq!(vitals.save_error(), None);
-        let again = Vitals::load(file.clone(), 3);
-        assert!(live(&again, 3 + PATIENCE_MS));
-        assert!(!live(&again, 4 + PATIENCE_MS));
-        assert_eq!(again.hear(&beat(7, 5), &network()), Err(Replayed));
-        std::fs::write(&file, b"[{]").expect("write");
-        assert!(!live(&Vitals::load(file, 3), 3), "a torn file is nobody's health");
-    }
-
-    #[test]
-    fn an_offload_the_engine_spoke_of_survives_a_restart() {
-        let dir = tempfile::tempdir().expect("dir");
-        let file = dir.path().join("health.json");
-        let vitals = Vitals::load(file.clone(), 0);
-        let offloading = Beat { state: EngineState::Offloading, stamp: Stamp { term: 1, generation: 6 }, ..beat(1, 1000) };
-        vitals.hear(&offloading, &network()).expect("first");
-        vitals.save_when_due(1000, PATIENCE_MS);
-        let (again, engine) = (Vitals::load(file, 3), "east-1".parse().expect("name"));
-        assert_eq!(again.published().obeyed(&network(), &engine), Some(offloading.stamp));
-        assert!(again.published().is_up(&engine, 3, PATIENCE_MS), "its own name still leads to it");
-        assert_eq!(again.obeyed(&network(), &engine), Some(offloading.stamp), "it may be told at once");
-    }
-
-    #[test]
-    fn nobody_is_told_what_a_restart_would_undo() {
-        let dir = tempfile::tempdir().expect("dir");
-        let vitals = Vitals::load(dir.path().join("health.json"), 0);
-        let engine = "east-1".parse().expect("name");
-        let stamp = |generation| Stamp { term: 1, generation };
-        let offloading = |sequence, generation| Beat { state: EngineState::Offloading, stamp: stamp(generation), ..beat(sequence, 0) };
-        vitals.hear(&offloading(1, 6), &network()).expect("first");
-        assert_eq!(vitals.published().obeyed(&network(), &engine), Some(stamp(6)), "it is obeyed at once");
-        assert_eq!(vitals.obeyed(&network(), &engine), None);
-        vitals.save(0, PATIENCE_MS);
-        assert_eq!(vitals.obeyed(&network(), &engine), Some(stamp(6)));
-        vitals.hear(&offloading(2, 7), &network()).expect("rises");
-        assert_eq!(vitals.obeyed(&network(), &engine), Some(stamp(6)), "the newer word is not written yet");
-        vitals.hear(&Beat { stamp: stamp(8), ..beat(3, 0) }, &network()).expect("rises");
-        assert_eq!(vitals.obeyed(&network(), &engine), None, "it has returned, whatever is on disk");
-    }
-
-    #[test]
-    fn a_change_is_on_disk_soon_and_renewals_later() {
-        let dir = tempfile::tempdir().expect("dir");
-        let file = dir.path().join("health.json");
-        let vitals = Vitals::load(file.clone(), 0);
-        let on_disk = || read(&file).ok().map(|saved| saved[0].sequence);
-        vitals.save_when_due(0, PATIENCE_MS);
-        assert_eq!(on_disk(), None, "nothing to write");
-        for (sequence, at_ms, expected) in [(1, 1000, 1), (2, 1250, 1), (3, 5999, 3), (4, 6100, 3)] {
-            vitals.hear(&beat(sequence, at_ms), &network()).expect("rises");
-            vitals.save_when_due(at_ms, PATIENCE_MS);
-            assert_eq!(on_disk(), Some(expected), "{at_ms}");
-        }
-    }
-
-    #[test]
-    fn a_disk_that_does_not_take_it_is_reported_until_it_does() {
-        let dir = tempfile::tempdir().expect("dir");
-        let state = dir.path().join("missing");
-        let vitals = Vitals::load(state.join("health.json"), 0);
-        vitals.hear(&beat(1, 0), &network()).expect("first");
-        vitals.save(0, PATIENCE_MS);
-        assert!(vitals.save_error().is_some());
-        std::fs::create_dir(&state).expect("dir");
-        vitals.save(0, PATIENCE_MS);
-        assert_eq!(vitals.save_error(), None);
-        assert!(state.join("health.json").exists());
-    }
-}
+mod tests;

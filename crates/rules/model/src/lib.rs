@@ -5,6 +5,7 @@
 
 pub mod alarm;
 pub mod configuration;
+pub mod delivery;
 pub mod lineage;
 pub mod name;
 #[cfg(feature = "synthetic-next")]

@@ -2,6 +2,7 @@
 //!
 //! - [`guard`]: the capacity floors, judged before an offload and at every moment of one.
 //! - [`drain`]: the evidence that nothing runs on a device any longer.
+//! - [`order`]: which version one device may run beside the others.
 //! - [`update`]: what one device does next on its way to another version, and back.
 //!
 //! Pure: no clock, socket or file; time is an argument. Every time is in milliseconds of the caller's one clock.
@@ -9,6 +10,7 @@
 pub mod broken;
 pub mod drain;
 pub mod guard;
+pub mod order;
 pub mod update;
 pub mod wait;
 

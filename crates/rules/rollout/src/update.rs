@@ -6,6 +6,7 @@
 //! before Switching, a failure or a cancel: -> Releasing -> Idle
 //! Switching, Trial, Readmitting, Proving fail, and Ramping or Done within probation: -> RollingBack -> RolledBack -> Failed
 //! going back fails twice: -> NeedsHands
+//! the assigned image runs already: Assigned .. Staged -> Done, or -> Trial when the boot record says that it is on trial
 //! ```
 //! A device that is handed over instead of drained goes from Staged to Switching. [`step`] is pure; the caller journals the
 //! state it returns *before* it does what the effects say, and after a restart calls [`resumed`] with the state it finds:
@@ -18,9 +19,9 @@ mod machine;
 mod state;
 
 pub use effect::{Action, Effect};
-pub use event::{Event, Figures, Reach};
+pub use event::{Event, Figures, Reach, Standing};
 pub use machine::{Stepped, resumed, step};
-pub use state::{Assignment, Leave, LeaseWish, Proof, Stage, Unmoved, UpdateReason, UpdateState, UpdateTimers};
+pub use state::{Assignment, LeaseWish, Leave, Proof, Stage, Unmoved, UpdateReason, UpdateState, UpdateTimers};
 
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ use std::{
 use weir_model::{
     DeviceConfiguration, DeviceName, Domain, LocationName, ServiceName,
     configuration::{EngineEntry, LocationEntry, RouterEntry, ZoneEntry},
+    delivery,
 };
 
 /// Most locations of a network.
@@ -24,7 +25,7 @@ pub const LOCATIONS_MAX: usize = 10_000;
 pub const ENGINES_MAX: usize = 10_000;
 /// Most active routers of a network: every engine sends each of them a keepalive about once a second.
 pub const ROUTERS_MAX: usize = 1_000;
-/// Most delivery services of a network.
+/// Most delivery services of a network, beside the system's own.
 pub const SERVICES_MAX: usize = 10_000;
 /// Most coverage-zone networks.
 pub const ZONES_MAX: usize = 1_000_000;
@@ -124,7 +125,8 @@ impl Network {
         limit("locations", configuration.locations.len(), LOCATIONS_MAX)?;
         limit("engines", configuration.engines.len(), ENGINES_MAX)?;
         limit("routers", configuration.routers.len(), ROUTERS_MAX)?;
-        limit("delivery services", configuration.services.len(), SERVICES_MAX)?;
+        let theirs = configuration.services.iter().filter(|service| !delivery::is_reserved_name(&service.name)).count();
+        limit("delivery services", theirs, SERVICES_MAX)?;
         limit("coverage zones", configuration.zones.len(), ZONES_MAX)?;
         let names = location_names(&configuration.locations)?;
         let locations = locations(&configuration.locations, &names)?;

@@ -7,6 +7,7 @@
 //! (this engine, service, key) ── parents ───> where an engine fills from
 //! DNS name ── name_of ── addresses/stand_in > engines for a client's network, and how far that answer holds
 //! (engine) ── successors ───────────────────> where its clients would go
+//! (this device) ── copies ──────────────────> engines to ask for a release archive
 //! ```
 //!
 //! [`placement`] orders engines for a key; the router's choice and the engine's choice of parents are that one function,
@@ -23,6 +24,7 @@ pub mod parents;
 pub mod placement;
 pub mod reason;
 pub mod redirect;
+pub mod software;
 pub mod successors;
 pub mod url_form;
 pub mod zones;
@@ -36,6 +38,7 @@ pub use network::{Engine, Location, Network, Router, Service, ServiceIndex};
 pub use parents::{FillPath, parents};
 pub use placement::Key;
 pub use reason::{DropReason, Reason, RefusalReason};
+pub use software::{Holder, copies, with_software};
 pub use successors::{ServiceSuccessors, Successor, successors};
 pub use url_form::{Resolved, Unresolved, UrlForm};
 

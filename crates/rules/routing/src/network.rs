@@ -164,6 +164,11 @@ impl Network {
         lowered(domain, |lower| self.services_by_domain.get(lower).copied())
     }
 
+    /// The location of this name.
+    pub fn location_named(&self, name: &LocationName) -> Option<LocationIndex> {
+        (0..).map(LocationIndex).zip(&self.locations).find(|(_, location)| location.name == *name).map(|(index, _)| index)
+    }
+
     /// The locations from a location's parent up to its root.
     pub fn ancestors(&self, from: LocationIndex) -> impl Iterator<Item = LocationIndex> {
         std::iter::successors(self.location(from).parent, |at| self.location(*at).parent)

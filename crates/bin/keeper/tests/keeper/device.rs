@@ -4,16 +4,19 @@ use serde_json::Value;
 use std::{
     fs,
     io::Read,
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpStream, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU8, Ordering},
     time::Duration,
 };
-use weir_slots::{DataDirectory, FileSystem, Image, ImageFile, install, verify_active};
+use weir_slots::{BootRecord, DataDirectory, FileSystem, Image, ImageFile, SlotRef, boot, install, staging};
 
 /// How long any condition may take; several times what a loaded machine needs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The version that is installed first.
+pub(crate) const FIRST: &str = "1.0.0-b1";
 
 /// The port of every listener: below the range outgoing connections take theirs from.
 const PORT: u16 = 20473;
@@ -29,6 +32,7 @@ pub(crate) struct Device {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) pid: u32,
+    pub(crate) version: String,
     pub(crate) crashes: u32,
     pub(crate) last_exit: String,
 }
@@ -37,20 +41,89 @@ impl Device {
     pub(crate) fn new() -> Self {
         let device = Self { dir: tempfile::tempdir().expect("dir"), address: free_address() };
         let toml = format!(
-            "name = \"d1\"\nrole = \"engine\"\n[[listeners]]\nname = \"http\"\nproto = \"tcp\"\naddress = \"{}\"\ncount = 2\n",
+            "name = \"d1\"\nrole = \"engine\"\n[[listeners]]\nname = \"http\"\nproto = \"tcp\"\naddress = \"{0}\"\ncount = 2\n\
+             [[listeners]]\nname = \"datagrams\"\nproto = \"udp\"\naddress = \"{0}\"\n",
             device.address
         );
         device.write("device.toml", &toml);
-        // A copy: a test damages it, and the example must stay as it is.
-        let program = device.path("program");
-        fs::copy(fake_worker(), &program).expect("copy the fake worker");
-        let files = vec![ImageFile { path: "weir".to_owned(), source: program }];
-        let image = Image::measure("1.0.0-b1", files).expect("measure");
-        install(&mut FileSystem, &device.data(), &image).expect("install");
+        install(&mut FileSystem, &device.data(), &device.image(FIRST, &[])).expect("install");
         device
     }
 
-    fn data(&self) -> DataDirectory {
+    /// An image of a version: the fake worker, and these files beside it.
+    fn image(&self, version: &str, more: &[(&str, &Path)]) -> Image {
+        let sources = self.path(&format!("image-{version}"));
+        fs::create_dir_all(&sources).expect("image");
+        // A copy: a test damages it, and the example must stay as it is.
+        let worker = fake_worker();
+        let mut files = Vec::new();
+        for (path, from) in [("weir", worker.as_path())].iter().chain(more) {
+            let source = sources.join(path);
+            fs::copy(from, &source).expect("copy");
+            files.push(ImageFile { path: (*path).to_owned(), source });
+        }
+        Image::measure(version, files).expect("measure")
+    }
+
+    /// Writes the slot of another version beside the active one.
+    pub(crate) fn stage(&self, version: &str) -> SlotRef {
+        self.stage_with(version, &[])
+    }
+
+    pub(crate) fn stage_with(&self, version: &str, more: &[(&str, &Path)]) -> SlotRef {
+        staging::stage(&mut FileSystem, &self.data(), &self.image(version, more)).expect("stage")
+    }
+
+    /// The boot record on the disk.
+    pub(crate) fn record(&self) -> BootRecord {
+        boot::read(&self.data()).expect("boot record").record
+    }
+
+    /// Writes a boot record: no keeper may run.
+    pub(crate) fn write_record(&self, record: &BootRecord) {
+        boot::write(&mut FileSystem, &self.data(), record).expect("boot record");
+    }
+
+    /// Why the last slot fell back, once one has.
+    pub(crate) fn fell_back(&self) -> (String, String) {
+        self.wait("a slot falls back", || self.record().fell_back.is_some());
+        let fell_back = self.record().fell_back.expect("waited for");
+        (fell_back.slot.version, fell_back.reason)
+    }
+
+    /// Has the worker that serves say something to the keeper, as soon as it serves.
+    pub(crate) fn say(&self, line: &str) {
+        self.write("say.new", line);
+        fs::rename(self.path("say.new"), self.path("say")).expect("say");
+        self.wait("the worker says it", || !self.exists("say"));
+    }
+
+    /// Has it ask for the trial of a slot.
+    pub(crate) fn switch(&self, slot: &SlotRef, generation: u64, ready_ms: u64, trial_ms: u64) {
+        self.say(&format!("switch {} {} 1 {generation} {ready_ms} {trial_ms}", slot.version, slot.manifest));
+    }
+
+    /// Waits until a worker of this version heard a line so often.
+    pub(crate) fn wait_heard(&self, version: &str, line: &str, times: usize) {
+        self.wait(&format!("{version} hears `{line}`"), || self.heard(version).iter().filter(|heard| *heard == line).count() >= times);
+    }
+
+    /// Waits until the worker that serves is one of this version, and returns its process.
+    pub(crate) fn wait_serves(&self, version: &str) -> u32 {
+        let mut pid = 0;
+        self.wait(&format!("{version} serves"), || {
+            let answer = self.answer();
+            pid = answer.pid;
+            answer.version == version
+        });
+        pid
+    }
+
+    pub(crate) fn heard(&self, version: &str) -> Vec<String> {
+        self.read(&format!("heard-{version}")).lines().map(str::to_owned).collect()
+    }
+
+    pub(crate) fn data(&self) -> DataDirectory {
         DataDirectory::new(self.dir.path())
     }
 
@@ -74,13 +147,21 @@ impl Device {
         self.read(&format!("run/{name}")).trim().parse().ok()
     }
 
+    /// Damages the program of the active slot.
     pub(crate) fn damage_program(&self) {
+        self.damage(&self.record().active);
+    }
+
+    pub(crate) fn damage(&self, slot: &SlotRef) {
         use std::os::unix::fs::PermissionsExt;
-        let program = verify_active(&self.data()).expect("verified").program;
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("mode");
+        let program = self.data().slot(&slot.name).join("weir");
         let mut bytes = fs::read(&program).expect("program");
         *bytes.last_mut().expect("a byte") ^= 1;
-        fs::write(&program, bytes).expect("damage");
+        // A running program cannot be written to, but its name can get another file.
+        let beside = self.path("damaged");
+        fs::write(&beside, bytes).expect("damage");
+        fs::set_permissions(program.parent().expect("slot"), fs::Permissions::from_mode(0o755)).expect("mode");
+        fs::rename(&beside, &program).expect("damage");
     }
 
     /// Starts a keeper on this device.
@@ -104,6 +185,13 @@ impl Device {
             connection.is_some()
         });
         connection.expect("waited for")
+    }
+
+    /// A datagram socket that has sent one to the device.
+    pub(crate) fn ask_by_datagram(&self) -> UdpSocket {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("socket");
+        socket.send_to(b"who", self.address).expect("send");
+        socket
     }
 
     /// What the running worker says of itself.
@@ -137,14 +225,31 @@ impl Device {
     }
 }
 
+/// The answer to a datagram.
+pub(crate) fn datagram_answer(socket: &UdpSocket) -> Answer {
+    socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    let mut bytes = [0; 256];
+    let length = socket.recv(&mut bytes).expect("an answer");
+    answer_in(std::str::from_utf8(&bytes[..length]).expect("text"))
+}
+
 /// Reads a fake worker's answer; a connection reset by a dying worker fails the test.
 pub(crate) fn answer_of(mut connection: TcpStream) -> Answer {
     connection.set_read_timeout(Some(PATIENCE)).expect("timeout");
     let mut text = String::new();
     connection.read_to_string(&mut text).expect("an answer");
-    let mut words = text.trim().splitn(3, ' ');
+    answer_in(&text)
+}
+
+fn answer_in(text: &str) -> Answer {
+    let mut words = text.trim().splitn(4, ' ');
     let mut word = || words.next().unwrap_or_else(|| panic!("not an answer: {text:?}"));
-    Answer { pid: word().parse().expect("pid"), crashes: word().parse().expect("crashes"), last_exit: word().to_owned() }
+    Answer {
+        pid: word().parse().expect("pid"),
+        version: word().to_owned(),
+        crashes: word().parse().expect("crashes"),
+        last_exit: word().to_owned(),
+    }
 }
 
 /// A running keeper; dropped, it and its worker end.
@@ -155,7 +260,11 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_weir-keeper"));
+        Self::start_program(Path::new(env!("CARGO_BIN_EXE_weir-keeper")), arguments)
+    }
+
+    pub(crate) fn start_program(program: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::piped()).stderr(Stdio::piped());
         Self { child: command.spawn().expect("start the keeper"), stderr: None }
     }

@@ -1,6 +1,8 @@
 //! The keeper as a process, with a fake worker, over real sockets.
 
 mod device;
+mod handover;
+mod succession;
 
 use device::{Device, free_address};
 use std::{fs, net::TcpListener};

@@ -31,7 +31,7 @@ pub(super) fn run(format: crate::cli::Format, arguments: &InstallArgs) -> anyhow
     let version = image.slot().version.clone();
     let installed = weir_slots::install(&mut FileSystem, &data, &image).map_err(|error| match error {
         InstallError::OtherVersion { installed, .. } => {
-            let text = format!("{} runs version {installed}, this is {version}; a device changes version by its software update, which this version does not have yet", device.name);
+            let text = format!("{} runs version {installed}, this is {version}; a device changes version by its software update: `weir upgrade device {} --to VERSION`", device.name, device.name);
             anyhow::Error::from(Misconfigured(text))
         }
         other => other.into(),

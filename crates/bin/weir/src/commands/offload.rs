@@ -176,9 +176,13 @@ fn show_clients(preview: &OffloadPreview) -> String {
     if preview.clients_go.is_empty() {
         return text;
     }
-    let rows = preview.clients_go.iter().flat_map(rows_of);
-    text += &output::table(["CLIENTS OF", "GO TO", "LOCATION", "SHARE"], rows);
+    text += &clients_table(&preview.clients_go);
     text + "\n"
+}
+
+/// Where clients would go, a row for each service and engine.
+pub(super) fn clients_table(clients_go: &[ClientsGo]) -> String {
+    output::table(["CLIENTS OF", "GO TO", "LOCATION", "SHARE"], clients_go.iter().flat_map(rows_of))
 }
 
 fn rows_of(clients: &ClientsGo) -> Vec<[String; 4]> {

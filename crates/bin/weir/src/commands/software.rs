@@ -5,6 +5,8 @@ mod register;
 mod secret;
 mod show;
 
+pub(super) use show::version;
+
 use crate::{
     api_client::ApiClient,
     cli::{Format, SoftwareRef, SoftwareVerb, SoftwareWait},

@@ -11,8 +11,8 @@ use std::{
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
-use weir_model::version;
-use weir_slots::{DataDirectory, FileSystem, Image, Installed};
+use weir_model::{Role, version};
+use weir_slots::{DataDirectory, FileSystem, Image, InstallError, Installed};
 
 /// Size of a Unix socket's path in the kernel, final zero included (unix(7)).
 const SOCKET_PATH_BYTES: usize = 108;
@@ -139,12 +139,16 @@ impl Directory {
         self.root.join("images")
     }
 
-    /// Makes a device's data directory: device.toml and a slot of `image`. Says what became of the slot.
-    pub(crate) fn prepare(&self, name: &str, device_file: &str, image: &Image) -> anyhow::Result<Installed> {
+    /// Makes a device's data directory: device.toml and a slot of `image`. Says what became of the slot. An engine or router
+    /// that was updated to another version since goes on with it: only an update changes it back.
+    pub(crate) fn prepare(&self, name: &str, role: Role, device_file: &str, image: &Image) -> anyhow::Result<Installed> {
         let data = self.device(name);
         std::fs::create_dir_all(&data).with_context(|| format!("create {}", data.display()))?;
         weir_slots::durable_write_private(&data.join("device.toml"), device_file.as_bytes())?;
-        weir_slots::install(&mut FileSystem, &DataDirectory::new(&data), image).with_context(|| format!("install the slot of {name}"))
+        match weir_slots::install(&mut FileSystem, &DataDirectory::new(&data), image) {
+            Err(InstallError::OtherVersion { .. }) if role != Role::Manager => Ok(Installed::Unchanged),
+            installed => installed.with_context(|| format!("install the slot of {name}")),
+        }
     }
 }
 
@@ -159,6 +163,25 @@ mod tests {
         let refused = Directory::open(&long).err().expect("refused").to_string();
         assert!(refused.contains("too long") && refused.contains("bytes"), "{refused}");
         assert!(!long.join("lock").exists());
+    }
+
+    #[test]
+    fn an_updated_engine_keeps_its_version_and_a_manager_does_not_change_its_own() {
+        let dir = tempfile::tempdir().expect("dir");
+        let directory = Directory::open(dir.path()).expect("open");
+        let program = dir.path().join("program");
+        std::fs::write(&program, "a program").expect("write");
+        let image = |version| {
+            let files = vec![weir_slots::ImageFile { path: weir_slots::PROGRAM.into(), source: program.clone() }];
+            Image::measure(version, files).expect("an image")
+        };
+        for (name, role) in [("east-1", Role::Engine), ("manager-1", Role::Manager)] {
+            directory.prepare(name, role, "", &image("1.1.0-b1")).expect("first");
+        }
+        assert_eq!(directory.prepare("east-1", Role::Engine, "", &image("1.0.0-b1")).expect("kept"), Installed::Unchanged);
+        let record = weir_slots::boot::read(&DataDirectory::new(directory.device("east-1"))).expect("a record").record;
+        assert_eq!(record.active.version, "1.1.0-b1");
+        directory.prepare("manager-1", Role::Manager, "", &image("1.0.0-b1")).expect_err("another version");
     }
 
     #[test]

@@ -28,6 +28,9 @@ const MANAGER_HOST: u8 = 2;
 const ROUTER_HOST: u8 = 11;
 const ENGINE_HOST: u8 = 21;
 
+/// Disk each engine keeps content on, in MiB: all of them are on one box.
+const DISK_MIB: u64 = 512;
+
 /// What the network delivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
@@ -128,6 +131,9 @@ impl Planned {
         let mut text = format!("name = {}\nrole = {}\n", quoted(&self.name), quoted(self.role.as_str()));
         if self.role == Role::Manager {
             text += "\n[manager]\nnetwork = \"weir-up\"\nprofile = \"rehearsal\"\n";
+        }
+        if self.role == Role::Engine {
+            text += &format!("\n[engine]\ndisk_mib = {DISK_MIB}\n");
         }
         let l = &self.listeners;
         let rows = [

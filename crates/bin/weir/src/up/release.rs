@@ -59,7 +59,7 @@ impl Keys {
         &self.path
     }
 
-    /// Makes a manager trust them.
+    /// Makes a device trust them: each verifies for itself what it is to run.
     pub(crate) fn pin(&self, data: &Path) -> anyhow::Result<()> {
         install::keep_root(data, &self.root)
     }

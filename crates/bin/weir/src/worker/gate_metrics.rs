@@ -6,12 +6,20 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 use weir_net::http1::{Gate, Refusal};
+use weir_rollout::update::Figures;
 use weir_telemetry::Metrics;
 
 /// Registers the gate's counters.
 pub(super) fn register(metrics: &Metrics, gate: &Gate) {
     let collector = GateCollector(gate.clone());
     metrics.register(|registry| registry.register_collector(Box::new(collector)));
+}
+
+/// What the update machine judges a worker by: requests answered to anybody, and those it failed itself. `excused_errors` are
+/// answers of 500 or more that somebody else caused.
+pub(super) fn figures(gate: &Gate, excused_errors: u64) -> Figures {
+    let counters = gate.counters();
+    Figures { requests: counters.requests, own_errors: counters.server_errors.saturating_sub(excused_errors) }
 }
 
 struct GateCollector(Gate);
@@ -30,6 +38,7 @@ impl Collector for GateCollector {
             ("http_connections_turned_away", "Connections closed at accept: too many from one address", counters.turned_away),
             ("http_connections_reset", "Connections reset: the client read nothing for too long, or a body broke off", counters.resets),
             ("http_requests", "Requests answered", counters.requests),
+            ("http_server_errors", "Requests answered with a status of 500 or more, whoever caused it", counters.server_errors),
             ("http_sent_bytes", "Bytes written to clients, heads included", counters.bytes_written),
         ];
         for (name, help, value) in totals {

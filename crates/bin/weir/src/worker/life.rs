@@ -1,179 +1,115 @@
-//! The life of a worker that serves viewers: ready, accept, stop, drain; and what happens when the keeper dies.
+//! The life of a worker that serves viewers, as its keeper says it: ready, accept, park, unpark, stop, drain; and what happens
+//! when the keeper dies.
+//!
+//! ```text
+//! READY ── ACCEPT ──> serving ── PARK ──> parked ── UNPARK ──> serving
+//!                        └── STOP ──> stopped ── DRAIN ──> ended <── DRAIN ──┘ (of a parked one)
+//! ```
+//! Two workers of a device share every socket, so the order is what keeps a client from falling between them: this one stops
+//! accepting, lets go of what only one may hold, falls silent, and only then tells the keeper, which has the other accept.
 
-use super::Start;
-use anyhow::{Context, bail};
-use std::{
-    net::{TcpListener, UdpSocket},
-    sync::Arc,
-    time::Duration,
-};
+use super::{data_plane::DataPlane, parked::Parked};
+use anyhow::{Context, anyhow};
+use std::{ops::ControlFlow, time::Duration};
 use tokio::{
-    sync::{mpsc, watch},
-    time::Instant,
+    sync::mpsc,
+    time::{Instant, interval, sleep_until, timeout_at},
 };
-use weir_agent::{
-    Agent,
-    admin::{Admin, Health, WorkerState},
-    control::Control,
-};
-use weir_device_api::Load;
-use weir_model::{DeviceName, Role, version};
-use weir_net::{
-    cores::Cores,
-    http1::{Gate, Limits, serve},
-};
-use weir_sockets::{Adopted, AdoptedSockets, ControlSender, Event};
-use weir_telemetry::{Chain, Metrics, Tasks};
+use weir_agent::{Agent, KEEPER_NEWS_MAX, KeeperLink, KeeperNews, admin::WorkerState};
+use weir_keeper_api::{self as keeper_api, Reason, Verb};
+use weir_model::version;
+use weir_net::http1::Phase;
+use weir_sockets::{ControlSender, Event};
 
 /// How long a worker whose keeper died finishes what is in flight.
 const ORPHAN_DRAIN: Duration = Duration::from_secs(10);
 /// How often a draining worker tells the keeper what is left.
 const DRAIN_REPORT: Duration = Duration::from_millis(250);
-/// How long owned tasks may take to end.
-pub(super) const TASKS_END: Duration = Duration::from_millis(500);
+/// How long a stopped worker that may have been left for the parked one keeps its lifelines: the other's take their place
+/// within it. Then routers are told that the engine is about to stop, which they ignore of the older of two workers.
+const GOODBYE_TIME: Duration = Duration::from_secs(2);
 
-/// The listening sockets of one device, by name.
-pub(super) struct Sockets(Vec<Adopted>);
+/// Where a worker is in its life.
+pub(super) struct Life<'p> {
+    plane: &'p DataPlane,
+    keeper: Option<ControlSender>,
+    /// To the agent that runs.
+    news: mpsc::Sender<KeeperNews>,
+    /// How the boot record is, as the keeper last said.
+    pub(super) slots: Option<KeeperNews>,
+    parked: Option<Parked>,
+    /// When a stopped worker gives up waiting for the other's lifelines.
+    goodbye: Option<Instant>,
+    deadline: Option<Instant>,
+}
 
-impl Sockets {
-    pub(super) fn new(adopted: Vec<Adopted>) -> Self {
-        Self(adopted)
+impl<'p> Life<'p> {
+    /// Before ACCEPT.
+    pub(super) fn new(plane: &'p DataPlane, keeper: ControlSender) -> Self {
+        let (news, _) = mpsc::channel(1);
+        Self { plane, keeper: Some(keeper), news, slots: None, parked: None, goodbye: None, deadline: None }
     }
 
-    fn take(&mut self, name: &str) -> Option<AdoptedSockets> {
-        let at = self.0.iter().position(|a| a.listener.name.as_str() == name)?;
-        Some(self.0.swap_remove(at).sockets)
+    /// A way for the keeper's news to an agent that starts; the last word of the slots is on it.
+    fn link(&mut self, sender: ControlSender) -> KeeperLink {
+        let (tell, news) = mpsc::channel(KEEPER_NEWS_MAX);
+        self.news = tell;
+        if let Some(slots) = self.slots.clone() {
+            self.tell(slots);
+        }
+        KeeperLink { sender, news }
     }
 
-    /// Every TCP socket of a listener; none when device.toml has no such listener.
-    pub(super) fn tcp(&mut self, name: &str) -> Vec<TcpListener> {
-        match self.take(name) {
-            Some(AdoptedSockets::Tcp(sockets)) => sockets,
-            _ => Vec::new(),
+    fn tell(&self, news: KeeperNews) {
+        // Who does not take them looks up what it missed.
+        drop(self.news.try_send(news));
+    }
+
+    /// The keeper said ACCEPT.
+    pub(super) async fn accept(&mut self) {
+        let plane = self.plane;
+        plane.duty.take_over().await;
+        plane.gate.accept();
+        plane.admin.accept();
+        plane.state.is(WorkerState::Serving);
+        if let Some(sender) = self.keeper.clone() {
+            plane.agent.start(self.link(sender));
         }
     }
 
-    /// Every UDP socket of a listener.
-    pub(super) fn udp(&mut self, name: &str) -> Vec<UdpSocket> {
-        match self.take(name) {
-            Some(AdoptedSockets::Udp(sockets)) => sockets,
-            _ => Vec::new(),
-        }
-    }
-}
-
-/// The worker's state, shared with `/health`.
-#[derive(Clone)]
-pub(super) struct State(Arc<watch::Sender<WorkerState>>);
-
-impl Default for State {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(WorkerState::Starting)))
-    }
-}
-
-impl State {
-    pub(super) fn is(&self, state: WorkerState) {
-        self.0.send_replace(state);
-    }
-}
-
-/// Serves `/metrics` and `/health` on every admin socket, from now on.
-pub(super) fn admin(
-    sockets: &mut Sockets,
-    metrics: &Metrics,
-    who: (DeviceName, Role),
-    state: &State,
-    stamp: impl Fn() -> (u64, u64) + Send + Sync + 'static,
-    tasks: &Tasks,
-) {
-    let state = state.clone();
-    let (device, role) = (who.0.to_string(), who.1.to_string());
-    let health = Arc::new(move || {
-        let (term, generation) = stamp();
-        Health { state: *state.0.borrow(), device: device.clone(), role: role.clone(), version: version(), term, generation }
-    });
-    let service = Admin::new(metrics.clone(), health);
-    for listener in sockets.tcp("admin") {
-        let service = service.clone();
-        tasks.spawn("admin", async move {
-            let gate = Gate::new();
-            gate.accept();
-            if let Err(error) = serve(listener, service, Limits::admin(), gate).await {
-                tracing::error!(%error, "admin listener ends");
-            }
-        });
-    }
-}
-
-/// Waits for the keeper to say ACCEPT, after READY.
-pub(super) async fn ready(sender: &ControlSender, events: &mut mpsc::Receiver<Event>) -> anyhow::Result<bool> {
-    sender.ready(version()).context("tell the keeper READY")?;
-    match events.recv().await {
-        Some(Event::Accept) => Ok(true),
-        Some(Event::Stop | Event::Drain { .. } | Event::Exit | Event::Closed) | None => Ok(false),
-        Some(other) => bail!("the keeper said {other:?} instead of ACCEPT"),
-    }
-}
-
-/// A worker of the data plane: its gate and its agent.
-pub(super) struct DataPlane {
-    pub(super) gate: Gate,
-    pub(super) agent: Agent,
-    pub(super) state: State,
-    pub(super) tasks: Tasks,
-}
-
-impl DataPlane {
-    /// Serves until the keeper stops it or dies, and drains.
-    pub(super) async fn live(self, control: Control, threads: Cores) -> anyhow::Result<()> {
-        let Control { sender, mut events, .. } = control;
-        if ready(&sender, &mut events).await? {
-            self.gate.accept();
-            self.state.is(WorkerState::Serving);
-            self.agent.start(&self.tasks);
-            tracing::info!("accepting");
-            tokio::select! {
-                () = self.follow(&sender, &mut events) => {}
-                // A device with fewer threads than sockets would leave clients waiting: a new worker has them all.
-                end = threads.ended() => tracing::error!(error = %Chain(&end), "a data thread ended; ending the worker"),
-            }
-        }
-        self.gate.close();
-        self.tasks.cancel();
-        self.tasks.join(TASKS_END).await;
-        tokio::task::spawn_blocking(|| threads.join()).await.context("wait for data threads")?.context("end data threads")
-    }
-
-    async fn follow(&self, sender: &ControlSender, events: &mut mpsc::Receiver<Event>) {
-        let mut keeper = Some(sender);
-        let mut deadline: Option<Instant> = None;
-        let mut tell = tokio::time::interval(DRAIN_REPORT);
-        let drained = self.gate.drained();
+    /// Does what the keeper says until this worker ends.
+    ///
+    /// # Errors
+    /// A parked worker cannot serve again.
+    pub(super) async fn follow(&mut self, events: &mut mpsc::Receiver<Event>) -> anyhow::Result<()> {
+        let plane = self.plane;
+        let mut tell = interval(DRAIN_REPORT);
+        let drained = plane.gate.drained();
         tokio::pin!(drained);
         loop {
             tokio::select! {
-                event = events.recv(), if keeper.is_some() => match event {
-                    Some(Event::Stop) => self.stop().await,
-                    Some(Event::Drain { deadline: patience }) => deadline = Some(after(patience)),
-                    Some(Event::Exit) => return,
-                    Some(Event::Closed) | None => {
-                        keeper = None;
-                        self.orphaned().await;
-                        deadline = Some(after(ORPHAN_DRAIN).min(deadline.unwrap_or_else(|| after(ORPHAN_DRAIN))));
+                event = events.recv(), if self.keeper.is_some() => {
+                    if self.obey(event.unwrap_or(Event::Closed)).await?.is_break() {
+                        return Ok(());
                     }
-                    Some(other) => tracing::warn!(event = ?other, "ignored: nothing of this kind was asked for"),
-                },
-                () = &mut drained, if deadline.is_some() => {
+                }
+                () = due(&mut self.parked), if self.parked.is_some() => self.tell_parked(),
+                is_replaced = replaced(&plane.agent, self.goodbye), if self.goodbye.is_some() => {
+                    self.goodbye = None;
+                    if !is_replaced {
+                        plane.agent.leave().await;
+                    }
+                }
+                () = &mut drained, if self.deadline.is_some() && self.goodbye.is_none() => {
                     tracing::info!("drained");
-                    return;
+                    return Ok(());
                 }
-                () = tokio::time::sleep_until(deadline.unwrap_or_else(|| after(ORPHAN_DRAIN))), if deadline.is_some() => {
-                    tracing::warn!(active = self.gate.active_requests(), "drain deadline passed; the rest is cut");
-                    return;
+                () = sleep_until(self.deadline.unwrap_or_else(|| after(ORPHAN_DRAIN))), if self.deadline.is_some() => {
+                    tracing::warn!(active = plane.gate.active_requests(), "drain deadline passed; the rest is cut");
+                    return Ok(());
                 }
-                _ = tell.tick(), if deadline.is_some() => {
-                    if let Some(Err(error)) = keeper.map(|k| k.draining(self.gate.active_requests())) {
+                _ = tell.tick(), if self.deadline.is_some() => {
+                    if let Some(Err(error)) = self.keeper.as_ref().map(|k| k.draining(plane.gate.active_requests())) {
                         tracing::debug!(%error, "keeper not told of the drain");
                     }
                 }
@@ -181,20 +117,131 @@ impl DataPlane {
         }
     }
 
-    async fn stop(&self) {
-        self.state.is(WorkerState::Stopping);
-        self.agent.leave().await;
-        self.gate.stop();
+    async fn obey(&mut self, event: Event) -> anyhow::Result<ControlFlow<()>> {
+        match event {
+            Event::Stop => self.stop().await,
+            Event::Drain { deadline } => self.deadline = Some(after(deadline)),
+            Event::Exit => return Ok(ControlFlow::Break(())),
+            Event::Closed => self.orphaned().await,
+            Event::Park if self.plane.gate.phase() == Phase::Accept => self.park().await,
+            Event::Unpark if self.parked.is_some() => self.unpark().await?,
+            Event::Park => self.refuse(Verb::Park),
+            Event::Unpark => self.refuse(Verb::Unpark),
+            Event::Slots { seq, parked } => {
+                self.slots = Some(KeeperNews::Slots { seq, parked });
+                self.tell(KeeperNews::Slots { seq, parked });
+            }
+            Event::Parked(parked) => self.tell(KeeperNews::Parked(parked)),
+            Event::Refused { verb, reason, detail } => {
+                self.tell(KeeperNews::Refused { verb: verb.to_string(), reason, detail: detail.to_string() });
+            }
+            other => tracing::warn!(event = ?other, "ignored: nothing of this kind was asked for"),
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn refuse(&self, verb: Verb) {
+        tracing::warn!(%verb, "refused: not legal now");
+        if let Some(Err(error)) = self.keeper.as_ref().map(|k| k.refuse(verb, Reason::OutOfOrder, "not in this state")) {
+            tracing::debug!(%error, "keeper not told of the refusal");
+        }
+    }
+
+    async fn park(&mut self) {
+        let plane = self.plane;
+        plane.gate.stop();
+        plane.admin.stop();
+        plane.handed_over().await;
+        plane.agent.park().await;
+        plane.state.is(WorkerState::Parked);
+        self.parked = Some(Parked::begin(&plane.agent));
+        self.tell_parked();
+        tracing::info!(active = plane.gate.active_requests(), "parked");
+    }
+
+    fn tell_parked(&self) {
+        let (Some(keeper), Some(parked)) = (&self.keeper, &self.parked) else { return };
+        let load = self.plane.duty.load();
+        let word = keeper_api::Parked {
+            contact: parked.has_contact(),
+            active: self.plane.gate.active_requests(),
+            sessions: u64::from(load.sessions),
+            requests: load.requests,
+            client_bytes: load.client_bytes,
+        };
+        if let Err(error) = keeper.parked(word) {
+            tracing::debug!(%error, "keeper not told of the parked worker");
+        }
+    }
+
+    async fn unpark(&mut self) -> anyhow::Result<()> {
+        let plane = self.plane;
+        let Some(sender) = self.keeper.clone() else { return Ok(()) };
+        self.parked = None;
+        let link = self.link(sender.clone());
+        plane.agent.unpark(link).await.map_err(|reason| anyhow!("cannot serve again: {reason}"))?;
+        plane.duty.take_over().await;
+        plane.gate.accept();
+        plane.admin.accept();
+        plane.state.is(WorkerState::Serving);
+        sender.ready(version()).context("tell the keeper READY")?;
+        tracing::info!("accepting again");
+        Ok(())
+    }
+
+    async fn stop(&mut self) {
+        let plane = self.plane;
+        plane.state.is(WorkerState::Stopping);
+        if self.parked.take().is_some() || plane.gate.phase() >= Phase::Stop {
+            return;
+        }
+        if matches!(self.slots, Some(KeeperNews::Slots { parked: true, .. })) {
+            // As likely as not the parked worker serves next: routers are to see no gap between the two.
+            plane.gate.stop();
+            plane.admin.stop();
+            drop(plane.hand_over());
+            plane.agent.park().await;
+            self.goodbye = Some(after(GOODBYE_TIME));
+        } else {
+            plane.agent.leave().await;
+            plane.gate.stop();
+            drop(plane.hand_over());
+        }
         tracing::info!("stopped accepting");
     }
 
     /// The keeper is gone: a new one will bind every address of this device, and its worker's agent will speak.
-    async fn orphaned(&self) {
+    async fn orphaned(&mut self) {
         tracing::warn!("the keeper is gone: listeners closed, finishing what is in flight");
-        self.gate.close_listeners();
-        self.state.is(WorkerState::Stopping);
-        self.agent.leave().await;
-        self.tasks.cancel();
+        let plane = self.plane;
+        let was_parked = self.parked.take().is_some();
+        (self.keeper, self.goodbye) = (None, None);
+        plane.gate.close_listeners();
+        plane.admin.close_listeners();
+        plane.state.is(WorkerState::Stopping);
+        if !was_parked {
+            plane.agent.leave().await;
+            plane.handed_over().await;
+        }
+        plane.agent.end().await;
+        plane.tasks.cancel();
+        let latest = after(ORPHAN_DRAIN);
+        self.deadline = Some(self.deadline.map_or(latest, |deadline| deadline.min(latest)));
+    }
+}
+
+async fn due(parked: &mut Option<Parked>) {
+    match parked {
+        Some(parked) => parked.due().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether another worker's lifelines have taken the place of this one's, by `at`.
+async fn replaced(agent: &Agent, at: Option<Instant>) -> bool {
+    match at {
+        Some(at) => timeout_at(at, agent.replaced()).await.is_ok(),
+        None => std::future::pending().await,
     }
 }
 
@@ -202,18 +249,5 @@ fn after(patience: Duration) -> Instant {
     Instant::from_std(weir_clock::monotonic() + patience)
 }
 
-/// The stamp an agent runs, for `/health`.
-pub(super) fn stamp_of(agent: &Agent) -> impl Fn() -> (u64, u64) + Send + Sync + 'static {
-    let agent = agent.clone();
-    move || agent.configuration().map_or((0, 0), |c| (c.stamp.term, c.stamp.generation))
-}
-
-/// A role's load with what only the server loop knows.
-pub(super) fn with_gate(load: Load, gate: &Gate) -> Load {
-    Load { active_requests: u32::try_from(gate.active_requests()).unwrap_or(u32::MAX), ..load }
-}
-
-/// Takes the control socket and its sockets out of a start.
-pub(super) fn split(start: &mut Start) -> Sockets {
-    Sockets::new(std::mem::take(&mut start.control.adopted))
-}
+#[cfg(test)]
+mod tests;

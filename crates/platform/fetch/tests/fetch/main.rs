@@ -2,6 +2,7 @@
 
 mod content;
 mod https;
+mod part;
 mod run;
 mod server;
 mod way;

@@ -1,7 +1,7 @@
 //! One download, and all it said on the way.
 
 use std::{io, sync::Mutex, time::Duration};
-use weir_fetch::{Credentials, FetchError, Fetched, Limits, Sink, Source, Watch, fetch};
+use weir_fetch::{Credentials, FetchError, Fetched, Limits, Part, Sink, Source, Watch, fetch, resume};
 use weir_model::{FetchReason, SoftwareCheck, SourceAllow};
 
 /// A download that hangs is a failure of its own.
@@ -15,6 +15,10 @@ pub(crate) struct Run {
     pub(crate) expected: Option<u64>,
     pub(crate) limits: Limits,
     pub(crate) disk_bytes: usize,
+    /// What is there already of a file of `expected` bytes.
+    pub(crate) held: Vec<u8>,
+    /// How long to wait after each piece.
+    pub(crate) pause: Duration,
 }
 
 /// What came of it.
@@ -32,17 +36,32 @@ impl Run {
         let mut limits = Limits::for_archives(1 << 20);
         (limits.resolve, limits.connect, limits.idle, limits.total) = (patient, patient, patient, patient);
         (limits.slow_window, limits.redirects_max) = (patient, 3);
-        Self { url: url.into(), credentials: Credentials::None, allow: "127.0.0.0/8", expected: None, limits, disk_bytes: usize::MAX }
+        Self {
+            url: url.into(),
+            credentials: Credentials::None,
+            allow: "127.0.0.0/8",
+            expected: None,
+            limits,
+            disk_bytes: usize::MAX,
+            held: Vec::new(),
+            pause: Duration::ZERO,
+        }
     }
 
     pub(crate) async fn go(self) -> Ran {
-        let Self { url, credentials, allow, expected, limits, disk_bytes } = self;
+        let Self { url, credentials, allow, expected, limits, disk_bytes, held, pause } = self;
         let allow = SourceAllow(allow.split_whitespace().map(|network| network.parse().expect("a network")).collect());
         let source = Source { url, credentials };
-        let (mut disk, watch) = (Disk { bytes: Vec::new(), max: disk_bytes }, Seen::default());
-        let download = fetch(&source, &allow, expected, &limits, &mut disk, &watch);
+        let from = u64::try_from(held.len()).expect("small");
+        let (mut disk, watch) = (Disk { bytes: held, max: disk_bytes }, Seen { pause, ..Seen::default() });
+        let download = async {
+            match from {
+                0 => fetch(&source, &allow, expected, &limits, &mut disk, &watch).await,
+                from => resume(&source, &allow, Part { from, expected: expected.expect("known") }, &limits, &mut disk, &watch).await,
+            }
+        };
         let result = tokio::time::timeout(HANGS, download).await.expect("a download that ends");
-        let Seen { passed, progress } = watch;
+        let Seen { passed, progress, .. } = watch;
         let ran =
             Ran { result, bytes: disk.bytes, passed: passed.into_inner().expect("whole"), progress: progress.into_inner().expect("whole") };
         ran.check_order();
@@ -90,6 +109,11 @@ struct Disk {
 }
 
 impl Sink for Disk {
+    fn begin(&mut self, at: u64) -> io::Result<()> {
+        self.bytes.truncate(usize::try_from(at).expect("small"));
+        Ok(())
+    }
+
     fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.bytes.len() + bytes.len() > self.max {
             return Err(io::ErrorKind::StorageFull.into());
@@ -103,6 +127,7 @@ impl Sink for Disk {
 struct Seen {
     passed: Mutex<Vec<(SoftwareCheck, String)>>,
     progress: Mutex<Vec<(u64, Option<u64>)>>,
+    pause: Duration,
 }
 
 impl Watch for Seen {
@@ -112,5 +137,9 @@ impl Watch for Seen {
 
     fn progress(&self, done: u64, total: Option<u64>) {
         self.progress.lock().expect("whole").push((done, total));
+    }
+
+    fn pause(&self, _bytes: u64) -> Duration {
+        self.pause
     }
 }

@@ -32,6 +32,9 @@ const LINGER_TIME: Duration = Duration::from_secs(2);
 /// Bytes discarded meanwhile.
 const LINGER_BYTES: usize = 1024 * 1024;
 
+/// Statuses from here on say that the server, or one behind it, failed (RFC 9110 section 15.6).
+const SERVER_ERRORS: u16 = 500;
+
 /// What a connection runs over.
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Makes the coming close a reset, so that a broken body cannot be taken for a whole one.
@@ -217,6 +220,9 @@ impl<S: Service, T: Transport> Connection<S, T> {
     async fn answer(&mut self, listener: &Listener<S>, body: Bytes, more: bool) -> Result<bool, End> {
         listener.lane.requests.fetch_add(1, Relaxed);
         let (written, method_is_head, body) = self.ask(body).await.ok_or(End::Quiet)?;
+        if written.status >= SERVER_ERRORS {
+            listener.lane.server_errors.fetch_add(1, Relaxed);
+        }
         let keep = more && self.head.keep_alive() && listener.gate.phase() < Phase::Stop;
         let asked = Asked { version: self.head.version(), method_is_head, keep };
         self.inbox.release_head();

@@ -166,6 +166,18 @@ impl Gate {
         }
     }
 
+    /// Waits until the gate accepts. False when it never will again: its sockets are to be dropped.
+    pub async fn accepts(&self) -> bool {
+        loop {
+            let seen = self.state();
+            match seen.phase() {
+                Phase::Accept => return true,
+                Phase::Release | Phase::Closed => return false,
+                Phase::Hold | Phase::Stop => self.changed_since(seen).await,
+            }
+        }
+    }
+
     pub(crate) fn state(&self) -> GateState {
         GateState(self.shared.state.load(Ordering::Acquire))
     }
@@ -295,6 +307,24 @@ mod tests {
         gate.close();
         gate.close_listeners();
         assert_eq!(gate.phase(), Phase::Closed);
+    }
+
+    #[tokio::test]
+    async fn who_waits_to_accept_is_woken_again_after_a_stop_and_told_of_the_end() {
+        let gate = Gate::new();
+        let now = async || {
+            let mut accepts = Box::pin(gate.accepts());
+            std::future::poll_fn(|context| Poll::Ready(accepts.as_mut().poll(context))).await
+        };
+        assert_eq!(now().await, Poll::Pending, "it holds");
+        gate.accept();
+        assert_eq!(now().await, Poll::Ready(true));
+        gate.stop();
+        assert_eq!(now().await, Poll::Pending);
+        let (accepts, resumed) = tokio::join!(gate.accepts(), async { gate.accept() });
+        assert!(accepts && resumed);
+        gate.close_listeners();
+        assert_eq!(now().await, Poll::Ready(false), "never again");
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub(crate) struct Lane {
     pub(crate) open: AtomicU64,
     pub(crate) active: AtomicU64,
     pub(crate) requests: AtomicU64,
+    pub(crate) server_errors: AtomicU64,
     pub(crate) bytes_written: AtomicU64,
     pub(crate) turned_away: AtomicU64,
     pub(crate) resets: AtomicU64,
@@ -24,6 +25,7 @@ impl Lane {
             open: zero(),
             active: zero(),
             requests: zero(),
+            server_errors: zero(),
             bytes_written: zero(),
             turned_away: zero(),
             resets: zero(),
@@ -40,6 +42,7 @@ impl Lane {
         sum.open += self.open.load(Relaxed);
         sum.active += self.active.load(Relaxed);
         sum.requests += self.requests.load(Relaxed);
+        sum.server_errors += self.server_errors.load(Relaxed);
         sum.bytes_written += self.bytes_written.load(Relaxed);
         sum.turned_away += self.turned_away.load(Relaxed);
         sum.resets += self.resets.load(Relaxed);
@@ -60,6 +63,8 @@ pub struct Counters {
     pub active: u64,
     /// Requests handed to a service.
     pub requests: u64,
+    /// Of these: answered with a status of 500 or more, whoever caused it.
+    pub server_errors: u64,
     /// Bytes written to clients, heads included.
     pub bytes_written: u64,
     /// Connections closed at accept because their address had too many.
@@ -71,7 +76,17 @@ pub struct Counters {
 
 impl Counters {
     pub(crate) fn zero() -> Self {
-        Self { accepted: 0, open: 0, active: 0, requests: 0, bytes_written: 0, turned_away: 0, resets: 0, refusals: [0; Refusal::COUNT] }
+        Self {
+            accepted: 0,
+            open: 0,
+            active: 0,
+            requests: 0,
+            server_errors: 0,
+            bytes_written: 0,
+            turned_away: 0,
+            resets: 0,
+            refusals: [0; Refusal::COUNT],
+        }
     }
 
     /// How many requests were refused this way.

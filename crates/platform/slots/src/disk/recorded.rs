@@ -12,6 +12,7 @@ use std::{
 enum Step {
     Dir(PathBuf),
     File(PathBuf, Vec<u8>),
+    Append(PathBuf, Vec<u8>),
     SyncFile(PathBuf),
     SyncDir(PathBuf),
     Rename(PathBuf, PathBuf),
@@ -104,6 +105,14 @@ fn apply(tree: &mut Tree, step: &Step, later: &[Step], loss: Loss) {
             let kept = if bytes_synced(path) { bytes.clone() } else { lost(bytes, tree.get(path), loss) };
             tree.insert(path.clone(), Some(kept));
         }
+        Step::Append(path, bytes) => {
+            let known = tree.get(path).cloned().flatten();
+            if loss == Loss::Unsynced && known.is_none() && !name_synced(path) && !bytes_synced(path) {
+                return;
+            }
+            let kept = if bytes_synced(path) { bytes.clone() } else { lost(bytes, None, loss) };
+            tree.insert(path.clone(), Some([known.unwrap_or_default(), kept].concat()));
+        }
         Step::Rename(from, to) if loss != Loss::Unsynced || name_synced(to) => {
             let moved: Vec<PathBuf> = tree.keys().filter(|path| path.starts_with(from)).cloned().collect();
             for path in moved {
@@ -136,6 +145,10 @@ impl Disk for Recorded {
     fn write(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         self.steps.push(Step::File(path.to_owned(), bytes.to_vec()));
         FileSystem.write(path, bytes)
+    }
+    fn append(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.steps.push(Step::Append(path.to_owned(), bytes.to_vec()));
+        FileSystem.append(path, bytes)
     }
     fn copy(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         self.steps.push(Step::File(to.to_owned(), fs::read(from)?));

@@ -50,8 +50,11 @@ pub(crate) fn hooks(refused: &'static [u64]) -> Hooks {
         load: Box::new(Load::default),
         conditions: Box::new(Vec::new),
         drain: Box::new(|| None),
+        served: Box::new(Figures::default),
+        make_space: Box::new(|_| 0),
         explain: None,
         routers: None,
+        hold: None,
         #[cfg(feature = "synthetic-next")]
         detailed_responses: None,
     }
@@ -63,17 +66,23 @@ pub(crate) fn agent(data: &Path, refused: &'static [u64]) -> Agent {
 }
 
 pub(crate) fn agent_with(data: &Path, hooks: Hooks) -> Agent {
-    let settings = AgentSettings {
+    Agent::open(settings(data), hooks).expect("open")
+}
+
+pub(crate) fn settings(data: &Path) -> AgentSettings {
+    AgentSettings {
         device: name(),
         role: Role::Engine,
+        data: DataDirectory::new(data),
         state: state(data),
         identity: identity(),
         listeners: Listeners::default(),
         log: data.join("device.log"),
         worker_crashes: 0,
         last_exit: None,
-    };
-    Agent::open(settings, hooks).expect("open")
+        keeper_version: None,
+        keeper_current: true,
+    }
 }
 
 fn state(data: &Path) -> DeviceState {

@@ -106,6 +106,26 @@ async fn a_lifeline_answers_the_routers_nonce_and_is_opened_again() {
     assert_eq!(end.expect("an orderly end"), 0, "the lifeline ends with its owner");
 }
 
+#[tokio::test]
+async fn a_parked_worker_keeps_its_lifelines_until_they_are_replaced_and_opens_none() {
+    let data = tempfile::tempdir().expect("dir");
+    let router = Ears::open("router-1");
+    let agent = agent(data.path(), &[]);
+    agent.shared.take(DeviceConfiguration { routers: vec![router.entry()], keepalive_keys: vec![key()], ..configuration(7) });
+    let tasks = Tasks::new();
+    tasks.spawn("lifelines", hold_lifelines(agent.shared.clone()));
+    let (_, mut stream) = router.lifeline([1; NONCE_BYTES]).await;
+    listed(&agent.shared, &[RouterContact { router: router.name.clone(), obeyed: None }]).await;
+    agent.park().await;
+    let early = tokio::time::timeout(RETRY_MIN, stream.read(&mut [0; 1])).await;
+    assert!(early.is_err(), "routers would take the engine for dead: {early:?}");
+    assert!(tokio::time::timeout(Duration::ZERO, agent.replaced()).await.is_err());
+    drop(stream);
+    tokio::time::timeout(DEADLINE, agent.replaced()).await.expect("its router has another one");
+    let again = tokio::time::timeout(4 * RETRY_MIN, router.tcp.accept()).await;
+    assert!(again.is_err(), "the worker that serves holds them");
+}
+
 /// This engine's entry, offloaded or not.
 fn entry(offload: Option<OffloadEpoch>) -> EngineEntry {
     let (name, location) = ("east-1".parse().expect("name"), "east".parse().expect("name"));

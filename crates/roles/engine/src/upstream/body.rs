@@ -25,7 +25,8 @@ const STALL_TIME: Duration = Duration::from_secs(30);
 /// A connection that goes back to its pool once the body is read to its end; dropped earlier, it closes. Either way the
 /// exchange's place is free then.
 pub(crate) struct Lease {
-    pub(crate) pool: Arc<Pool>,
+    /// Nothing when it is not to be kept.
+    pub(crate) pool: Option<Arc<Pool>>,
     pub(crate) address: SocketAddr,
     pub(crate) sender: Sender,
     pub(crate) place: Place,
@@ -89,7 +90,9 @@ impl UpstreamBody {
     fn give_back(&mut self) {
         if let Some(lease) = self.lease.take() {
             drop(lease.place);
-            lease.pool.put(lease.address, lease.sender);
+            if let Some(pool) = lease.pool {
+                pool.put(lease.address, lease.sender);
+            }
         }
     }
 

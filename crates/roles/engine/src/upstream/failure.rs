@@ -27,6 +27,12 @@ pub(crate) enum Failure {
     /// Weir's own request could not be written: a field or target HTTP does not allow.
     #[error("the request cannot be forwarded")]
     Unsendable,
+    /// This engine has no identity to show to a manager.
+    #[error("the engine has no identity to show to a manager")]
+    Unidentified,
+    /// A manager answered that it cannot.
+    #[error("no manager gives it")]
+    Refused,
     /// As many requests as may be are at the upstream already, or at all of them.
     #[error("too many requests are under way")]
     Busy,
@@ -39,10 +45,10 @@ impl Failure {
     /// What the client is told (RFC 9110 sections 15.6.3 to 15.6.5).
     pub(crate) fn status(self) -> u16 {
         match self {
-            Failure::Resolve | Failure::Forbidden | Failure::Connect | Failure::Broken | Failure::Malformed => 502,
+            Failure::Resolve | Failure::Forbidden | Failure::Connect | Failure::Broken | Failure::Malformed | Failure::Refused => 502,
             Failure::ConnectTimeout | Failure::HeadTimeout => 504,
             Failure::Unsendable => 400,
-            Failure::Busy | Failure::Cancelled => 503,
+            Failure::Busy | Failure::Cancelled | Failure::Unidentified => 503,
         }
     }
 
@@ -57,6 +63,8 @@ impl Failure {
             Failure::Broken => "upstream_broken",
             Failure::Malformed => "upstream_malformed",
             Failure::Unsendable => "request_unsendable",
+            Failure::Unidentified => "no_identity",
+            Failure::Refused => "manager_refused",
             Failure::Busy => "upstream_busy",
             Failure::Cancelled => "cancelled",
         }
@@ -64,7 +72,7 @@ impl Failure {
 
     /// Whether it says something about the upstream's health.
     pub(crate) fn blames_upstream(self) -> bool {
-        !matches!(self, Failure::Unsendable | Failure::Busy | Failure::Cancelled)
+        !matches!(self, Failure::Unsendable | Failure::Busy | Failure::Cancelled | Failure::Unidentified)
     }
 }
 

@@ -114,7 +114,23 @@ async fn an_engine_without_configuration_says_so_and_another_devices_is_refused(
 #[test]
 fn a_store_of_one_byte_is_refused() {
     let directory = tempfile::tempdir().expect("directory");
-    let settings = EngineSettings { name: "core-1".parse().expect("a name"), store_bytes: 1, state: directory.path().to_owned() };
+    let settings =
+        EngineSettings { name: "core-1".parse().expect("a name"), store_bytes: 1, disk_bytes: None, state: directory.path().to_owned() };
     let metrics = weir_telemetry::Metrics::new("1", "engine", "core-1");
     assert!(matches!(Engine::new(settings, &metrics), Err(EngineError::StoreTooSmall(1))));
+}
+
+#[tokio::test]
+async fn an_error_is_the_engines_own_unless_a_client_or_an_origin_caused_it() {
+    let origin = Origin::start(|_, mut out| async move {
+        out.send("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
+        (out, Then::Close)
+    })
+    .await;
+    let (failing, dead) = (one(&origin), start(&Plan::default(), &nowhere()).remove(0));
+    for (node, path, status, excused) in [(&failing, "/a", 503, 1), (&dead, "/a", 502, 1), (&dead, "/b", 502, 2)] {
+        assert_eq!((get(node.address, path).await.status, node.engine.excused_errors()), (status, excused), "{path}");
+    }
+    let reply = Incoming::ask(dead.address, "GET", "demo.weir.test", "/c", "Cache-Control: only-if-cached\r\n").await.expect("asked");
+    assert_eq!((reply.rest().await.expect("whole").status, dead.engine.excused_errors()), (504, 3));
 }

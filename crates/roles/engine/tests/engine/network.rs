@@ -27,7 +27,8 @@ pub(crate) struct Node {
     pub(crate) engine: Engine,
     pub(crate) address: SocketAddr,
     pub(crate) metrics: Metrics,
-    pub(crate) directory: TempDir,
+    /// Shared with the engines that take its place.
+    pub(crate) directory: Arc<TempDir>,
     pub(crate) gate: Gate,
 }
 
@@ -68,6 +69,7 @@ pub(crate) struct Plan<'a> {
     /// Addresses of the engines in their order; 127.0.0.1 for those without.
     pub(crate) addresses: &'a [&'a str],
     pub(crate) store_bytes: u64,
+    pub(crate) disk_bytes: Option<u64>,
     pub(crate) caching: CachePolicy,
 }
 
@@ -78,6 +80,7 @@ impl Default for Plan<'_> {
             engines: &[("core-1", "core")],
             addresses: &[],
             store_bytes: 64 * MIB,
+            disk_bytes: None,
             caching: CachePolicy::default(),
         }
     }
@@ -132,13 +135,29 @@ pub(crate) fn configuration(plan: &Plan<'_>, device: &str, origin: &str, address
     }
 }
 
+/// What an engine is given.
+#[derive(Clone)]
+struct Given<'a> {
+    name: &'a str,
+    store_bytes: u64,
+    disk_bytes: Option<u64>,
+    directory: Arc<TempDir>,
+}
+
+impl<'a> Given<'a> {
+    fn new(name: &'a str, plan: &Plan<'_>) -> Self {
+        let directory = Arc::new(tempfile::tempdir().expect("directory"));
+        Self { name, store_bytes: plan.store_bytes, disk_bytes: plan.disk_bytes, directory }
+    }
+}
+
 /// Starts every engine of a plan.
 pub(crate) fn start(plan: &Plan<'_>, origin_url: &str) -> Vec<Node> {
     let at = |index: usize| plan.addresses.get(index).copied().unwrap_or("127.0.0.1");
     let listeners: Vec<TcpListener> = (0..plan.engines.len()).map(|index| TcpListener::bind((at(index), 0)).expect("bind")).collect();
     let addresses: Vec<SocketAddr> = listeners.iter().map(|l| l.local_addr().expect("address")).collect();
     let nodes = plan.engines.iter().zip(listeners).map(|((name, _), listener)| {
-        let node = serve(name, listener, plan.store_bytes);
+        let node = serve(&Given::new(name, plan), listener);
         node.engine.apply(Arc::new(configuration(plan, name, origin_url, &addresses))).expect("applies");
         node
     });
@@ -147,18 +166,27 @@ pub(crate) fn start(plan: &Plan<'_>, origin_url: &str) -> Vec<Node> {
 
 /// An engine without configuration.
 pub(crate) fn bare(name: &str) -> Node {
-    serve(name, TcpListener::bind("127.0.0.1:0").expect("bind"), Plan::default().store_bytes)
+    serve(&Given::new(name, &Plan::default()), TcpListener::bind("127.0.0.1:0").expect("bind"))
 }
 
-fn serve(name: &str, listener: TcpListener, store_bytes: u64) -> Node {
-    serve_cores(name, (0..THREADS).map(|_| listener.try_clone().expect("clone")).collect(), store_bytes)
+/// The one engine of a plan, on this directory, which engines before it may have used.
+pub(crate) async fn on(directory: &Arc<TempDir>, plan: &Plan<'_>, origin_url: &str) -> Node {
+    let given = Given { directory: directory.clone(), ..Given::new("core-1", plan) };
+    let node = serve(&given, TcpListener::bind("127.0.0.1:0").expect("bind"));
+    node.engine.apply(Arc::new(configuration(plan, "core-1", origin_url, &[node.address]))).expect("applies");
+    node.engine.take_disk().await;
+    node
+}
+
+fn serve(given: &Given<'_>, listener: TcpListener) -> Node {
+    serve_cores(given, (0..THREADS).map(|_| listener.try_clone().expect("clone")).collect())
 }
 
 /// An engine with a thread for each listener.
-fn serve_cores(name: &str, listeners: Vec<TcpListener>, store_bytes: u64) -> Node {
-    let directory = tempfile::tempdir().expect("directory");
+fn serve_cores(given: &Given<'_>, listeners: Vec<TcpListener>) -> Node {
+    let Given { name, store_bytes, disk_bytes, directory } = given.clone();
     let metrics = Metrics::new("1.0.0", "engine", name);
-    let settings = EngineSettings { name: name.parse().expect("a name"), store_bytes, state: directory.path().to_owned() };
+    let settings = EngineSettings { name: name.parse().expect("a name"), store_bytes, disk_bytes, state: directory.path().to_owned() };
     let engine = Engine::new(settings, &metrics).expect("engine");
     let gate = Gate::new();
     let address = listeners[0].local_addr().expect("address");
@@ -172,7 +200,7 @@ pub(crate) fn two_cores(origin: &Origin) -> (Node, SocketAddr) {
     let listeners: Vec<TcpListener> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").expect("bind")).collect();
     let second = listeners[1].local_addr().expect("address");
     let plan = Plan::default();
-    let node = serve_cores("core-1", listeners, plan.store_bytes);
+    let node = serve_cores(&Given::new("core-1", &plan), listeners);
     let url = format!("http://{}", origin.address);
     node.engine.apply(Arc::new(configuration(&plan, "core-1", &url, &[node.address]))).expect("applies");
     (node, second)

@@ -176,5 +176,5 @@ async fn every_request_leaves_a_record_and_viewers_are_sessions() {
     assert_eq!((last["service"].as_str(), last["range"].as_str()), (Some("demo"), Some("bytes=1-2")));
     assert!(records.iter().all(|r| r["complete"] == true && r["host"] == "demo.weir.test"), "{text}");
     assert_eq!(records.iter().filter(|r| r["session"].is_null()).count(), 1, "the other engine's request");
-    assert!(node.engine.self_test().is_ok());
+    assert!(node.engine.self_test().await.is_ok());
 }

@@ -1,10 +1,10 @@
-//! GET `/device/v1/configuration`: waits for a newer document or a question.
+//! GET `/device/v1/configuration`: waits for a newer document, a question, or another word on the device's update.
 
 use super::peer::DevicePeer;
 use crate::{
     api::{QueryOf, Refused},
     app::App,
-    compile,
+    compile, updates,
 };
 use axum::{Json, extract::State};
 use serde::Deserialize;
@@ -40,8 +40,10 @@ pub(super) async fn poll(State(app): State<Arc<App>>, peer: DevicePeer, QueryOf(
         let record = peer.still_known(&app)?;
         let configuration = (now.stamp > known).then(|| compile::document(&now, &record));
         let questions = app.asks.take(&peer.record.name);
-        if configuration.is_some() || !questions.is_empty() {
-            return Ok(Json(Poll { configuration, questions, update: None }));
+        let word = updates::word(&app, &now, &record);
+        let update = (word.revision != query.update).then_some(word);
+        if configuration.is_some() || !questions.is_empty() || update.is_some() {
+            return Ok(Json(Poll { configuration, questions, update }));
         }
         tokio::select! {
             changed = network.changed() => if changed.is_err() { return Ok(Json(Poll::default())) },

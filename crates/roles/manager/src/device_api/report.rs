@@ -8,7 +8,7 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use std::sync::Arc;
-use weir_device_api::{Report, ReportAnswer, report::DRAIN_SESSIONS_MAX};
+use weir_device_api::{Report, ReportAnswer, UpdateReport, report::DRAIN_SESSIONS_MAX, update::BURNED_MAX};
 use weir_operator_api::{Problem, Reason};
 use weir_routing::compile::ROUTERS_MAX;
 
@@ -45,6 +45,9 @@ fn bounded(report: &Report) -> Result<(), Problem> {
         let detail = format!("{sessions} sessions, more than {DRAIN_SESSIONS_MAX}");
         return Err(Problem::new(Reason::LimitExceeded, detail).at("drain.newest"));
     }
+    if let Some(update) = &report.update {
+        bounded_update(update)?;
+    }
     if report.routers.len() > ROUTERS_MAX {
         let detail = format!("{} routers, more than {ROUTERS_MAX}", report.routers.len());
         return Err(Problem::new(Reason::LimitExceeded, detail).at("routers"));
@@ -54,6 +57,23 @@ fn bounded(report: &Report) -> Result<(), Problem> {
     let texts = texts.chain(report.rejected.iter().map(|r| &r.reason)).chain([&report.hello.version]).chain(domains);
     if texts.into_iter().any(|t| t.len() > TEXT_BYTES_MAX) {
         return Err(Problem::new(Reason::LimitExceeded, format!("a text is longer than {TEXT_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
+fn bounded_update(update: &UpdateReport) -> Result<(), Problem> {
+    let burned = &update.state.burned;
+    if burned.len() > BURNED_MAX {
+        let detail = format!("{} burned digests, more than {BURNED_MAX}", burned.len());
+        return Err(Problem::new(Reason::LimitExceeded, detail).at("update.state.burned"));
+    }
+    let slots = &update.slots;
+    let texts = [&update.detail, &slots.active, &slots.manifest].into_iter().chain(burned).chain(&update.from);
+    let texts = texts.chain(&slots.previous).chain(&slots.last_good).chain(update.keeper.as_ref().map(|keeper| &keeper.version));
+    let texts = texts.chain(update.state.assignment.as_ref().map(|assignment| &assignment.manifest));
+    if texts.into_iter().any(|text| text.len() > TEXT_BYTES_MAX) {
+        let detail = format!("a text is longer than {TEXT_BYTES_MAX} bytes");
+        return Err(Problem::new(Reason::LimitExceeded, detail).at("update"));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::{
     tables,
 };
 use std::{collections::BTreeMap, net::IpAddr};
-use weir_model::{DeviceName, Domain, OriginUrl, Role, ServiceName, service::TTL_SECONDS_MAX};
+use weir_model::{DeviceName, Domain, OriginUrl, Role, ServiceName, delivery, service::TTL_SECONDS_MAX};
 use weir_operator_api::{Caching, DeliveryService, DeliveryServiceRequest, Problem, Reason};
 use weir_routing::compile::SERVICES_MAX;
 
@@ -29,6 +29,7 @@ fn check(network: &Snapshot, request: &DeliveryServiceRequest, known: Option<&De
     check_caching(&request.caching)?;
     #[cfg(feature = "synthetic-next")]
     let detail = detail(network, request.detail.as_deref(), known.and_then(|k| k.detail.as_ref()))?;
+    check_not_reserved(&name, &domain)?;
     let id = known.map(|k| k.id);
     if network.service(name.as_str()).is_some_and(|s| Some(s.id) != id) {
         return Err(Problem::new(Reason::NameTaken, format!("there is a delivery service {name}")).at("name"));
@@ -48,6 +49,18 @@ fn check(network: &Snapshot, request: &DeliveryServiceRequest, known: Option<&De
         revision: known.map_or(0, |k| k.revision),
     };
     Ok(Checked { service, engine_ids: engines.map(|e| e.into_values().collect()) })
+}
+
+/// The name and the domain that engines carry release archives under are nobody else's.
+fn check_not_reserved(name: &ServiceName, domain: &Domain) -> Result<(), Problem> {
+    if delivery::is_reserved_name(name) {
+        return Err(Problem::new(Reason::NameTaken, format!("{name} is the network's own service for software")).at("name"));
+    }
+    if delivery::is_reserved_domain(domain) {
+        let detail = format!("{} and the names below it are the network's own, for software", delivery::DOMAIN);
+        return Err(Problem::new(Reason::DomainTaken, detail).at("domain"));
+    }
+    Ok(())
 }
 
 fn origin(network: &Snapshot, text: &str) -> Result<OriginUrl, Problem> {

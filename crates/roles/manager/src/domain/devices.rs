@@ -147,6 +147,7 @@ pub(crate) fn delete(change: &Change<'_>, name: &str, departure: &Departure) -> 
     change.revision();
     offload::end_with_device(change, before)?;
     tables::devices::delete(change.tx, before.id)?;
+    change.updates_changed();
     let after = overridden.map(|overridden| json!({ "overridden": overridden }));
     change.audit("delete", format_args!("device {name}"), Some(before), after.as_ref())?;
     Ok(before.clone())

@@ -8,7 +8,7 @@ use super::{devices, fields};
 use crate::{
     change::{Change, NOTHING, Refusal},
     guard::Facts,
-    snapshot::DeviceRecord,
+    snapshot::{DeviceRecord, Outside},
     tables::offload as table,
 };
 use serde_json::json;
@@ -150,6 +150,93 @@ pub(crate) fn readmit(change: &Change<'_>, name: &DeviceName, why: &str) -> Resu
     change.revision();
     table::end(change.tx, device.id)?;
     change.audit("readmit", format_args!("device {name}"), Some(&outside.leases), Some(&json!({ "why": why })))?;
+    Ok(())
+}
+
+/// The rollout's lease, as it is taken.
+#[derive(Debug, Clone)]
+pub(crate) struct Taken {
+    pub(crate) device: DeviceName,
+    pub(crate) why: String,
+    /// Milliseconds it lives unless it is renewed.
+    pub(crate) life_ms: u64,
+    /// The capacity guard is not asked.
+    pub(crate) overrides: bool,
+}
+
+/// Takes the rollout's lease of a device, unless the capacity guard refuses. Does nothing when it has one, or is not active.
+pub(crate) fn take_rollout(change: &Change<'_>, taken: &Taken, facts: &Facts) -> Result<(), Refusal> {
+    let device = devices::find(change.before, taken.device.as_str())?;
+    let outside = change.before.outside.get(&device.name);
+    if !device.active || lease_of(outside, LeaseOwner::Rollout).is_some() {
+        return Ok(());
+    }
+    if outside.is_none() && !taken.overrides {
+        facts.may_leave(change.before, device)?;
+    }
+    match outside {
+        None => table::begin(change.tx, device.id, change.now_ms, change.revision())?,
+        Some(_) => change.enrolled(),
+    }
+    let lease = OffloadLease {
+        owner: LeaseOwner::Rollout,
+        why: taken.why.clone(),
+        by: change.actor().to_string(),
+        since_ms: change.now_ms,
+        expires_ms: Some(change.now_ms + taken.life_ms),
+        overrides: taken.overrides,
+    };
+    table::put_lease(change.tx, device.id, &lease)?;
+    change.audit("offload", format_args!("device {}", device.name), NOTHING, Some(&lease))?;
+    Ok(())
+}
+
+fn lease_of(outside: Option<&Outside>, owner: LeaseOwner) -> Option<&OffloadLease> {
+    outside?.leases.iter().find(|lease| lease.owner == owner)
+}
+
+/// Gives the rollout's leases of these devices a new end. No configuration and no deed: it is neither told nor audited.
+pub(crate) fn renew_rollout(change: &Change<'_>, names: &[DeviceName], life_ms: u64) -> Result<(), Refusal> {
+    for name in names {
+        let Some(lease) = lease_of(change.before.outside.get(name), LeaseOwner::Rollout) else { continue };
+        let device = devices::find(change.before, name.as_str())?;
+        table::put_lease(change.tx, device.id, &OffloadLease { expires_ms: Some(change.now_ms + life_ms), ..lease.clone() })?;
+        change.enrolled();
+    }
+    Ok(())
+}
+
+/// Ends the lease that the manager itself has given this owner; does nothing when there is none.
+pub(crate) fn end_of(change: &Change<'_>, name: &DeviceName, owner: LeaseOwner, why: &str) -> Result<(), Refusal> {
+    let Some(lease) = lease_of(change.before.outside.get(name), owner) else { return Ok(()) };
+    let device = devices::find(change.before, name.as_str())?;
+    end(change, device, lease, "unoffload", why)
+}
+
+/// The device needs hands: what held it for the rollout holds it for the fault from now on, until that is over.
+pub(crate) fn pass_to_fault(change: &Change<'_>, name: &DeviceName, why: &str) -> Result<(), Refusal> {
+    let device = devices::find(change.before, name.as_str())?;
+    let outside = change.before.outside.get(name);
+    if !device.active {
+        return Ok(());
+    }
+    match outside {
+        None => table::begin(change.tx, device.id, change.now_ms, change.revision())?,
+        Some(_) => change.enrolled(),
+    }
+    let rollout = lease_of(outside, LeaseOwner::Rollout);
+    let lease = OffloadLease {
+        owner: LeaseOwner::Fault,
+        why: why.to_owned(),
+        by: change.actor().to_string(),
+        since_ms: change.now_ms,
+        expires_ms: None,
+        // It cannot serve: the guard returning it would help nobody.
+        overrides: true,
+    };
+    table::put_lease(change.tx, device.id, &lease)?;
+    table::delete_lease(change.tx, device.id, LeaseOwner::Rollout)?;
+    change.audit("offload", format_args!("device {name}"), rollout, Some(&lease))?;
     Ok(())
 }
 

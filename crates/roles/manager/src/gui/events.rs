@@ -46,7 +46,7 @@ const ROUND: Duration = Duration::from_secs(1);
 /// A quiet stream says this often that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// What pages are told about, as they name it.
-const TOPICS: [&str; 8] = ["network", "devices", "alarms", "offload", "audit", "sessions", "minute", "software"];
+const TOPICS: [&str; 9] = ["network", "devices", "alarms", "offload", "audit", "sessions", "minute", "software", "updates"];
 
 /// A digest for each of [`TOPICS`].
 type Digests = [u64; TOPICS.len()];
@@ -239,7 +239,8 @@ async fn look(app: &App, before: Digests) -> Digests {
     let (devices, drains, sessions) = reported(app);
     let offload = digest(|d| d.note(format_args!("{drains} {:?}", network.outside)));
     let network = digest(|d| d.note(format_args!("{:?}", network.stamp)));
-    [network, devices, alarms, offload, audit, sessions, weir_clock::wall_ms() / MINUTE_MS, crate::software::version(app)]
+    let minute = weir_clock::wall_ms() / MINUTE_MS;
+    [network, devices, alarms, offload, audit, sessions, minute, crate::software::version(app), crate::updates::version(app)]
 }
 
 /// Digests of what devices report, of what is left of drains, and the viewers there are. Counters, which rise with every
@@ -300,7 +301,7 @@ mod tests {
 
     #[test]
     fn an_event_names_what_changed() {
-        let text = changed_event(&[1, 2, 3, 4, 5, 6, 7, 8], &[1, 9, 3, 4, 6, 6, 7, 8]);
+        let text = changed_event(&[1, 2, 3, 4, 5, 6, 7, 8, 9], &[1, 9, 3, 4, 6, 6, 7, 8, 9]);
         assert_eq!(text, "event: changed\ndata: [\"devices\",\"audit\"]\n\n");
     }
 

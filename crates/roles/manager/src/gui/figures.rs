@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use std::fmt;
+use weir_model::Version;
 
 /// A moment, milliseconds since 1970, shown relative to another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,6 +99,12 @@ impl fmt::Display for Bytes {
         let (whole, tenth) = (self.0 / size, self.0 % size * 10 / size);
         if size == 1 || whole >= 100 { write!(f, "{whole} {name}") } else { write!(f, "{whole}.{tenth} {name}") }
     }
+}
+
+/// A version as text that is in the order of versions: wide enough for every number.
+pub(super) fn version_key(version: Version) -> String {
+    let Version { line, maintenance, letter, build } = version;
+    format!("v{:010}.{:010}.{maintenance:010}.{letter}.{build:010}", line.major, line.minor)
 }
 
 #[cfg(test)]

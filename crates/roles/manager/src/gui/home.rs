@@ -11,7 +11,7 @@ use crate::{
     change::Refusal,
     device_view::counts,
     series::{self, Point},
-    tables,
+    tables, updates,
 };
 use askama::Template;
 use axum::{
@@ -23,7 +23,7 @@ use axum::{
 use serde::Deserialize;
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 use weir_model::{Role, Severity};
-use weir_operator_api::{Alarm, AlarmCounts, DeviceCounts};
+use weir_operator_api::{Alarm, AlarmCounts, DeviceCounts, DeviceUpdate};
 
 /// Alarms shown.
 const ALARMS_SHOWN: usize = 6;
@@ -81,6 +81,8 @@ struct Home {
     current: usize,
     /// What is missing before a viewer can be served.
     missing: Vec<Missing>,
+    /// Updates of devices that go on; empty when none does.
+    updates: String,
 }
 
 /// Devices that run one version, by role: managers, routers, engines.
@@ -189,6 +191,7 @@ async fn show(State(app): State<Arc<App>>, viewer: Viewer, asked: Result<Query<A
         active: network.devices.values().filter(|d| d.active).count(),
         current,
         missing: missing(&app),
+        updates: updates_said(&updates::list(&app)),
     };
     Ok(match part {
         _ if !viewer.fragment => html(&home),
@@ -273,6 +276,21 @@ fn missing(app: &App) -> Vec<Missing> {
     checks.into_iter().filter(|(is_missing, _)| *is_missing).map(|(_, what)| what).collect()
 }
 
+/// How many devices are on their way to another version, and how many of them wait; empty when nobody is.
+fn updates_said(updates: &[DeviceUpdate]) -> String {
+    let (mut moving, mut waiting, mut staged) = (0, 0, 0);
+    for update in updates.iter().filter(|update| !update.at_rest) {
+        match &update.waiting {
+            None => moving += 1,
+            Some(_) if update.stage == "staged" => staged += 1,
+            Some(_) => waiting += 1,
+        }
+    }
+    let parts = [(moving, "on the way"), (waiting, "waiting for something"), (staged, "staged, waiting for you")];
+    let said = parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
+    said.collect::<Vec<_>>().join(", ")
+}
+
 #[derive(Template)]
 #[template(path = "lights.html")]
 struct Lights {
@@ -312,5 +330,17 @@ mod tests {
         ] {
             assert_eq!(gain(client, origin).as_deref(), expected, "{client} {origin}");
         }
+    }
+
+    #[test]
+    fn updates_are_one_line_and_none_is_no_line() {
+        use crate::gui::update_software::update;
+        let waits = DeviceUpdate { waiting: Some(crate::gui::update_software::why("guard")), ..update("offload_requested") };
+        let staged = DeviceUpdate { waiting: Some(crate::gui::update_software::why("reload_needed")), ..update("staged") };
+        let done = DeviceUpdate { at_rest: true, successful: Some(true), ..update("done") };
+        assert_eq!(updates_said(&[]), "");
+        assert_eq!(updates_said(std::slice::from_ref(&done)), "");
+        let all = [update("fetching"), update("trial"), waits, staged, done];
+        assert_eq!(updates_said(&all), "2 on the way, 1 waiting for something, 1 staged, waiting for you");
     }
 }

@@ -11,11 +11,16 @@ mod upload;
 
 pub(super) use shown::{direction, path_words};
 
-use super::{Page, Refused, Section, Viewer, html_with, links::Asked, rejected::Rejected};
+use super::{
+    Page, Refused, Section, Viewer, html_with,
+    links::Asked,
+    order::{Columns, Order},
+    rejected::Rejected,
+};
 use crate::{app::App, software};
 use askama::Template;
 use axum::{Router, extract::State, response::Response, routing::get};
-use order::{Column, Order};
+use order::{Column, address, sorted};
 use shown::Listed;
 use std::sync::Arc;
 use weir_operator_api::{Problem, Reason};
@@ -46,7 +51,7 @@ fn number(id: &str) -> Result<i64, Problem> {
 #[template(path = "software_files.html")]
 struct FilesPage {
     page: Page,
-    order: Order,
+    order: Order<Column>,
     files: Vec<Listed>,
     /// Networks software may be fetched from, as they are.
     allowed: Vec<String>,
@@ -57,7 +62,17 @@ struct FilesPage {
 
 impl FilesPage {
     fn columns(&self) -> &'static [Column] {
-        &Column::ALL
+        Column::ALL
+    }
+
+    /// The address of this view.
+    fn here(&self) -> String {
+        address(self.order)
+    }
+
+    /// Where a column's heading leads.
+    fn by(&self, column: &Column) -> String {
+        address(self.order.by(column))
     }
 }
 
@@ -65,11 +80,11 @@ async fn list(State(app): State<Arc<App>>, viewer: Viewer, asked: Asked) -> Resu
     Ok(draw(&app, &viewer, Order::read(&asked), None, Rejected::default()).await)
 }
 
-async fn draw(app: &App, viewer: &Viewer, order: Order, typed: Option<String>, rejected: Rejected) -> Response {
+async fn draw(app: &App, viewer: &Viewer, order: Order<Column>, typed: Option<String>, rejected: Rejected) -> Response {
     let allowed: Vec<String> = software::sources(app).allow.iter().map(ToString::to_string).collect();
     let shown = FilesPage {
         page: Page::new(app, viewer, Section::SoftwareFiles, "Software Files").await,
-        files: order.apply(software::list(app).into_iter().map(Listed::new).collect()),
+        files: sorted(order, software::list(app).into_iter().map(Listed::new).collect()),
         order,
         typed: typed.unwrap_or_else(|| allowed.join("\n")),
         allowed,

@@ -1,66 +1,38 @@
-//! Update Software: the releases the network could go to, and what choosing one would mean.
+//! Update Software: the releases there are to choose from, what choosing one would mean for a device, and how every device
+//! stands that was ever assigned one.
+
+mod choices;
+mod clearing;
+mod lane;
+mod lanes;
+mod scope;
+mod words;
+
+pub(super) use choices::Choices;
+pub(super) use lane::Lane;
+#[cfg(test)]
+pub(super) use lane::tests::{update, why};
+pub(super) use scope::{Scope, TypedUpdate};
+pub(super) use words::Back;
 
 use super::{
-    Page, Refused, Section, Viewer, html,
+    Form, Notice, Page, Section, Viewer, html_with,
     links::{Asked, link},
+    order::{Columns, Order},
+    redirect,
+    rejected::Rejected,
 };
-use crate::{app::App, software};
+use crate::{app::App, updates};
 use askama::Template;
 use axum::{Router, extract::State, response::Response, routing::get};
-use std::{cmp::Reverse, sync::Arc};
-use weir_model::Version;
-use weir_operator_api::{Direction, SoftwareChoice, SoftwareFile};
+use lanes::Column;
+use std::sync::Arc;
+use weir_operator_api::{Direction, Problem, offload::ClientsTo};
 
 const PATH: &str = "/update-software";
 
 pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route(PATH, get(show))
-}
-
-/// The releases there are to choose from, as a page or a tab shows them.
-pub(super) struct Choices {
-    /// Where the form is sent.
-    pub(super) path: String,
-    /// The version of the primary manager.
-    pub(super) running: Version,
-    /// The newest first; those whose version is not known before them.
-    pub(super) rows: Vec<SoftwareChoice>,
-    pub(super) chosen: Option<Chosen>,
-}
-
-/// The release that is looked at.
-pub(super) struct Chosen {
-    pub(super) choice: SoftwareChoice,
-    /// Its software file.
-    pub(super) file: SoftwareFile,
-}
-
-impl Choices {
-    /// The choices for a page at `path`, and the one its address names.
-    pub(super) fn read(app: &App, path: &str, asked: &Asked) -> Self {
-        let choices = software::choices(app);
-        let mut rows = choices.choices;
-        rows.sort_by_key(|choice| (choice.version.is_some(), Reverse((choice.version, choice.id))));
-        let named = asked.read::<i64>("file").and_then(|id| rows.iter().find(|choice| choice.id == id).cloned());
-        // A file that was deleted in between is none.
-        let chosen = named.and_then(|choice| software::show(app, choice.id).ok().map(|file| Chosen { choice, file }));
-        Self { path: path.to_owned(), running: choices.running, rows, chosen }
-    }
-
-    /// The address of what is shown.
-    pub(super) fn here(&self) -> String {
-        let id = self.chosen.as_ref().map(|c| c.choice.id.to_string()).unwrap_or_default();
-        link(&self.path, &[("file", &id)])
-    }
-
-    pub(super) fn is_chosen(&self, id: &i64) -> bool {
-        self.chosen.as_ref().is_some_and(|c| c.choice.id == *id)
-    }
-
-    /// Whether any may be chosen.
-    pub(super) fn any_selectable(&self) -> bool {
-        self.rows.iter().any(|choice| choice.selectable)
-    }
+    Router::new().route(PATH, get(show).post(assign)).merge(words::routes()).merge(clearing::routes())
 }
 
 /// In which order devices would go, in words; empty when none would.
@@ -77,9 +49,88 @@ pub(super) fn sequence(way: &Direction) -> &'static str {
 struct UpdatePage {
     page: Page,
     choices: Choices,
+    /// The device that is looked at; empty: none.
+    device: String,
+    scope: Option<Scope>,
+    order: Order<Column>,
+    lanes: Vec<Lane>,
+    rejected: Rejected,
 }
 
-async fn show(State(app): State<Arc<App>>, viewer: Viewer, asked: Asked) -> Result<Response, Refused> {
-    let page = Page::new(&app, &viewer, Section::UpdateSoftware, "Update Software").await;
-    Ok(html(&UpdatePage { page, choices: Choices::read(&app, PATH, &asked) }))
+impl UpdatePage {
+    fn columns(&self) -> &'static [Column] {
+        Column::ALL
+    }
+
+    fn at(&self, order: Order<Column>) -> String {
+        let file = self.choices.file();
+        link(PATH, &[&[("file", file.as_str()), ("device", &self.device)], &order.query()[..]].concat())
+    }
+
+    /// The address of this view.
+    fn here(&self) -> String {
+        self.at(self.order)
+    }
+
+    /// Where a column's heading leads.
+    fn by(&self, column: &Column) -> String {
+        self.at(self.order.by(column))
+    }
+
+    /// Where buttons of a lane lead back to.
+    fn back(&self) -> Back {
+        Back::Network
+    }
+
+    /// Devices that are on their way.
+    fn moving(&self) -> usize {
+        self.lanes.iter().filter(|lane| !lane.update.at_rest).count()
+    }
+
+    fn percent(&self, to: &ClientsTo) -> String {
+        format!("{}.{} %", to.share_permille / 10, to.share_permille % 10)
+    }
 }
+
+async fn draw(app: &Arc<App>, viewer: &Viewer, typed: TypedUpdate, order: Order<Column>, rejected: Rejected) -> Response {
+    let choices = Choices::read(app, PATH, typed.file());
+    let device = typed.device.clone();
+    // The parts that are fetched again each second show no preview.
+    let scope = match choices.takes_devices() && !viewer.fragment {
+        true => Some(Scope::of_network(app, typed).await),
+        false => None,
+    };
+    let shown = UpdatePage {
+        page: Page::new(app, viewer, Section::UpdateSoftware, "Update Software").await,
+        choices,
+        device,
+        scope,
+        lanes: lanes::sorted(order, updates::list(app).into_iter().map(Lane::new).collect()),
+        order,
+        rejected,
+    };
+    html_with(shown.rejected.status(), &shown)
+}
+
+async fn show(State(app): State<Arc<App>>, viewer: Viewer, asked: Asked) -> Response {
+    draw(&app, &viewer, TypedUpdate::asked(&asked), Order::read(&asked), Rejected::default()).await
+}
+
+async fn assign(State(app): State<Arc<App>>, viewer: Viewer, asked: Asked, Form(typed): Form<TypedUpdate>) -> Response {
+    match begin(&app, &viewer, &typed).await {
+        Ok(()) => redirect(&format!("{}#lanes", link(PATH, &[("file", &typed.file)]))),
+        Err(problem) => draw(&app, &viewer, typed, Order::read(&asked), problem.into()).await,
+    }
+}
+
+/// Assigns what was typed, and says so.
+pub(super) async fn begin(app: &Arc<App>, viewer: &Viewer, typed: &TypedUpdate) -> Result<(), Problem> {
+    let (device, request) = typed.request()?;
+    let update = updates::assign(app, viewer.caller(), device, request).await?;
+    let version = update.assigned.as_ref().map(|assigned| assigned.version.to_string()).unwrap_or_default();
+    viewer.tell(app, Notice::done(format!("{} is assigned {version}; its lane shows how it goes.", update.device)));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -64,7 +64,7 @@ fn own(reason: OwnReason) -> &'static str {
         OwnReason::AwaitingUpload => "send the file",
         OwnReason::Validating => "wait until the checks have ended",
         OwnReason::NotPrepositioned => {
-            "this version makes no copies in the network: register it with method default or direct_download_only to choose it"
+            "wait until every engine that is online holds it; help one that says why not, or register it with method default"
         }
         OwnReason::ContentChanged => {
             "find out who changed the file behind the URL; then validate it again, or register the new content by itself"

@@ -23,7 +23,7 @@ const ALL_MAX: u64 = 16 * 1024 * 1024 * 1024;
 const LOOK_EACH: u64 = 8 * 1024 * 1024;
 
 /// The archive of a software file.
-pub(super) fn held(directory: &Path, id: i64) -> PathBuf {
+pub(crate) fn held(directory: &Path, id: i64) -> PathBuf {
     directory.join(format!("{id}.weir"))
 }
 

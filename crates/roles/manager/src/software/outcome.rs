@@ -76,10 +76,16 @@ fn proven(method: DownloadMethod) -> Standing {
     match method {
         DownloadMethod::Default | DownloadMethod::DirectDownloadOnly => Standing { state: SoftwareState::Ready, reason: None },
         DownloadMethod::PrepositionedOnly => {
-            let detail = "devices may get it only from copies in the network".to_owned();
+            let detail = "devices may get it only from copies in the network, and no engine is online to hold one".to_owned();
             Standing { state: SoftwareState::Verified, reason: Some((OwnReason::NotPrepositioned.into(), detail)) }
         }
     }
+}
+
+/// Where a software file stands while its copies are being made.
+pub(super) fn prepositioning() -> Standing {
+    let detail = "engines fetch their copies".to_owned();
+    Standing { state: SoftwareState::Prepositioning, reason: Some((OwnReason::NotPrepositioned.into(), detail)) }
 }
 
 /// Why an image may no longer be installed; `None` when `listed` has it, by name and digest.

@@ -80,6 +80,8 @@ pub(crate) struct Live {
     /// The rows so far; empty while none of them was begun.
     pub(crate) checks: Vec<SoftwareCheckRow>,
     pub(crate) progress: Option<SoftwareProgress>,
+    /// How its copies in the network stand, one sentence.
+    pub(crate) copies: Option<String>,
 }
 
 impl Record {
@@ -115,6 +117,7 @@ impl Record {
     /// As operators see it.
     pub(crate) fn view(&self, live: Option<&Live>) -> SoftwareFile {
         let Registration { version, bytes, auto_reload, method, .. } = self.registration;
+        let copies = live.and_then(|live| live.copies.as_ref()).filter(|_| self.state() == SoftwareState::Prepositioning);
         let moving = live.filter(|live| !live.checks.is_empty());
         SoftwareFile {
             id: self.id,
@@ -125,7 +128,7 @@ impl Record {
             method,
             comment: self.registration.comment.clone(),
             state: self.state(),
-            reason: self.standing.reason.as_ref().map(|(reason, detail)| shown(*reason, detail.clone())),
+            reason: self.standing.reason.as_ref().map(|(reason, detail)| shown(*reason, copies.unwrap_or(detail).clone())),
             checks: moving.map_or_else(|| self.checks.clone(), |live| live.checks.clone()),
             progress: live.and_then(|live| live.progress),
             release: self.release.clone(),

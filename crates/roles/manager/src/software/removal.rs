@@ -5,7 +5,7 @@ use super::{
     outcome::{ListedImages, unlisted},
     record::Record,
 };
-use crate::app::App;
+use crate::{app::App, updates::record::Order};
 use std::collections::{BTreeMap, BTreeSet};
 use std::{io, path::Path};
 use weir_model::{DeviceName, SoftwareState, Version};
@@ -53,6 +53,15 @@ impl<'a> Installable<'a> {
         let listed = self.listed.map_or(!withdrawn, |listed| unlisted(release, listed).is_none());
         listed.then_some(release.version)
     }
+}
+
+/// Refuses to delete a software file that a device is to become, whoever overrides: it would never get it.
+pub(super) fn not_assigned(id: i64, orders: &BTreeMap<DeviceName, Order>) -> Result<(), Problem> {
+    let open = orders.iter().find(|(_, order)| order.file == id && order.ended.is_none());
+    let Some((device, order)) = open else { return Ok(()) };
+    let detail = format!("{device} is being updated to {} with it", order.version);
+    let next = format!("wait for the end of that update, or `weir upgrade cancel {device}`");
+    Err(Problem::new(Reason::SoftwareInUse, detail).next_step(next))
 }
 
 /// Whether a software file may be deleted.

@@ -29,9 +29,9 @@ pub(crate) struct Kept {
 /// The software files of a manager.
 pub(crate) struct Shelf {
     /// Where archives lie.
-    pub(super) archives: PathBuf,
+    pub(crate) archives: PathBuf,
     /// The trust store.
-    pub(super) trust: PathBuf,
+    pub(crate) trust: PathBuf,
     inner: Mutex<Inner>,
     /// Rises with everything that a page shows.
     shown: watch::Sender<u64>,
@@ -100,7 +100,7 @@ impl Shelf {
     }
 
     /// The newest signed lineage.
-    pub(super) fn lineage(&self) -> Lineage {
+    pub(crate) fn lineage(&self) -> Lineage {
         self.newest().map_or_else(Lineage::default, |newest| newest.lineage.clone())
     }
 
@@ -164,6 +164,17 @@ impl Shelf {
             return;
         }
         inner.told_ms = now_ms;
+        drop(inner);
+        self.raise(&self.shown);
+    }
+
+    /// How the copies of a software file stand; `None` when none are being made.
+    pub(super) fn show_copies(&self, id: i64, copies: Option<String>) {
+        let mut inner = self.lock();
+        if inner.live.get(&id).and_then(|live| live.copies.as_ref()) == copies.as_ref() {
+            return;
+        }
+        inner.live.entry(id).or_default().copies = copies;
         drop(inner);
         self.raise(&self.shown);
     }

@@ -11,14 +11,14 @@
 //! program. The step takes back what is parked when it runs again, and drops the attic:
 //!
 //! ```sql
-//! -- 6-words.up.sql
+//! -- 7-words.up.sql
 //! ALTER TABLE device ADD COLUMN words TEXT;
-//! CREATE TABLE IF NOT EXISTS attic_6_device (id INTEGER PRIMARY KEY, words TEXT) STRICT;
-//! UPDATE device SET words = attic.words FROM attic_6_device AS attic WHERE attic.id = device.id;
-//! DROP TABLE attic_6_device;
-//! -- 6-words.down.sql
-//! CREATE TABLE attic_6_device (id INTEGER PRIMARY KEY, words TEXT) STRICT;
-//! INSERT INTO attic_6_device SELECT id, words FROM device WHERE words IS NOT NULL;
+//! CREATE TABLE IF NOT EXISTS attic_7_device (id INTEGER PRIMARY KEY, words TEXT) STRICT;
+//! UPDATE device SET words = attic.words FROM attic_7_device AS attic WHERE attic.id = device.id;
+//! DROP TABLE attic_7_device;
+//! -- 7-words.down.sql
+//! CREATE TABLE attic_7_device (id INTEGER PRIMARY KEY, words TEXT) STRICT;
+//! INSERT INTO attic_7_device SELECT id, words FROM device WHERE words IS NOT NULL;
 //! ALTER TABLE device DROP COLUMN words;
 //! ```
 //!
@@ -36,18 +36,20 @@ pub(crate) const CONFIG: &[Migration] = &[
     // Refused sign-ins are counted and trimmed by their verb.
     Migration { id: 4, name: "audit by verb", up_sql: include_str!("migrations/config/4-audit-by-verb.up.sql"), down_sql: None },
     Migration { id: 5, name: "software files", up_sql: include_str!("migrations/config/5-software-files.up.sql"), down_sql: None },
+    // What devices were assigned, the image each was last known to have rightly, and digests an operator lets be tried again.
+    Migration { id: 6, name: "device updates", up_sql: include_str!("migrations/config/6-device-updates.up.sql"), down_sql: None },
     #[cfg(feature = "synthetic-next")]
     Migration {
-        id: 6,
+        id: 7,
         name: "service detail",
-        up_sql: include_str!("migrations/config/6-service-detail.up.sql"),
-        down_sql: Some(include_str!("migrations/config/6-service-detail.down.sql")),
+        up_sql: include_str!("migrations/config/7-service-detail.up.sql"),
+        down_sql: Some(include_str!("migrations/config/7-service-detail.down.sql")),
     },
 ];
 
 /// The newest step of line 1.0: below it there is no build to go back to, so no step up to it needs a way back. It rises
 /// with each step that is added while 1.0 is the newest line, and never after.
-const CONFIG_OLDEST: u32 = 5;
+const CONFIG_OLDEST: u32 = 6;
 
 /// Steps of `state.db`.
 pub(crate) const STATE: &[Migration] = &[

@@ -17,6 +17,8 @@ pub(crate) const LEVEL: &str = "level";
 pub(crate) const PRIMARY: &str = "primary";
 /// Networks that software may be fetched from beside public ones, as JSON.
 pub(crate) const SOURCE_ALLOW: &str = "software_sources.allow";
+/// The number of the last assignment of a version to a device.
+pub(crate) const UPDATE_NUMBER: &str = "update_number";
 /// Keys routers accept at the same time.
 const KEYS_MAX: u32 = 2;
 

@@ -26,6 +26,9 @@ fn cases() -> Vec<Case> {
     vec![
         (post(), services, service(json!({"name": "demo"})), 409, "name_taken", Some("name")),
         (post(), services, service(json!({"domain": "demo.weir.test"})), 409, "domain_taken", Some("domain")),
+        (post(), services, service(json!({"domain": "software.weir.internal"})), 409, "domain_taken", Some("domain")),
+        (post(), services, service(json!({"domain": "x.software.weir.internal"})), 409, "domain_taken", Some("domain")),
+        (post(), services, service(json!({"name": "weir-software"})), 409, "name_taken", Some("name")),
         (post(), services, service(json!({"name": "Not A Name"})), 422, "invalid_field", Some("name")),
         (post(), services, service(json!({"domain": "127.0.0.1"})), 422, "invalid_field", Some("domain")),
         (post(), services, service(json!({"origin": "ftp://a"})), 422, "invalid_field", Some("origin")),

@@ -3,7 +3,7 @@
 use crate::harness::{DEADLINE, Running, TestDevice};
 use serde_json::{Value, json};
 use std::time::Duration;
-use weir_device_api::{Answer, Drain, Load, RouterContact};
+use weir_device_api::{Answer, Drain, Load, RouterContact, UpdateReport, UpdateWord};
 use weir_model::{DeviceConfiguration, OffloadEpoch, Role, Stamp};
 
 /// How often devices of a fleet report: several times per period of the rehearsal profile.
@@ -11,7 +11,7 @@ const BEAT: Duration = Duration::from_millis(200);
 
 /// One device and what a test makes of it.
 pub(crate) struct Member {
-    device: TestDevice,
+    pub(crate) device: TestDevice,
     configuration: Option<DeviceConfiguration>,
     /// It says nothing.
     pub(crate) silent: bool,
@@ -24,10 +24,16 @@ pub(crate) struct Member {
     pub(crate) routers: Vec<RouterContact>,
     /// What it says it takes of its weight.
     pub(crate) share_permille: Option<u16>,
+    /// The version it says it runs.
+    pub(crate) version: String,
+    /// How far it says its update is.
+    pub(crate) update: Option<UpdateReport>,
+    /// The word it obeys.
+    pub(crate) word: Option<UpdateWord>,
 }
 
 impl Member {
-    fn stamp(&self) -> Stamp {
+    pub(crate) fn stamp(&self) -> Stamp {
         self.configuration.as_ref().map(|c| c.stamp).unwrap_or_default()
     }
 
@@ -44,12 +50,15 @@ impl Member {
         if self.silent {
             return;
         }
-        if !self.stuck
-            && let Some(newer) = self.device.poll(running, self.stamp(), 0).await.configuration
-        {
-            self.configuration = Some(newer);
+        if !self.stuck {
+            let known = self.word.as_ref().map_or(0, |word| word.revision);
+            let poll = self.device.poll_knowing(running, self.stamp(), known, 0).await;
+            self.configuration = poll.configuration.or(self.configuration.take());
+            self.word = poll.update.or(self.word.take());
         }
         let mut report = self.device.report_of(self.stamp());
+        report.hello.version.clone_from(&self.version);
+        report.update.clone_from(&self.update);
         report.load = Load { sessions: self.sessions, client_bytes: self.client_bytes, ..Load::default() };
         report.routers.clone_from(&self.routers);
         report.share_permille = self.share_permille;
@@ -109,6 +118,9 @@ impl Fleet {
                 client_bytes: 0,
                 routers: Vec::new(),
                 share_permille: None,
+                version: "1.0.0-b1".to_owned(),
+                update: None,
+                word: None,
             });
         }
         let mut fleet = Self { members };
@@ -118,6 +130,11 @@ impl Fleet {
 
     pub(crate) fn member(&mut self, name: &str) -> &mut Member {
         self.members.iter_mut().find(|m| m.device.name == name).expect("a member")
+    }
+
+    /// A member that is only looked at.
+    pub(crate) fn member_ref(&self, name: &str) -> &Member {
+        self.members.iter().find(|m| m.device.name == name).expect("a member")
     }
 
     /// The document a device follows.

@@ -157,6 +157,11 @@ impl Running {
     pub(crate) async fn crash_and_restart(self) -> Self {
         let Self { dir, manager, api, device, token, .. } = self;
         drop(manager);
+        // What ends with a process outlives a manager by a moment: its tasks let go of the databases one by one.
+        let state = dir.path().join("state/manager");
+        let holds = |file: &std::fs::DirEntry| std::fs::read_link(file.path()).is_ok_and(|target| target.starts_with(&state));
+        let is_free = || !std::fs::read_dir("/proc/self/fd").expect("open files").flatten().any(|file| holds(&file));
+        until("the databases are free", || async { is_free() }).await;
         Self::start_in(dir, [&api.to_string(), &device.to_string()], Some(token)).await
     }
 
@@ -349,7 +354,13 @@ impl TestDevice {
     }
 
     pub(crate) async fn poll(&self, running: &Running, known: Stamp, wait_ms: u64) -> Poll {
-        let path = format!("{}?term={}&generation={}&wait_ms={wait_ms}", paths::CONFIGURATION, known.term, known.generation);
+        self.poll_knowing(running, known, 0, wait_ms).await
+    }
+
+    /// A poll that knows a word on what the device is to become.
+    pub(crate) async fn poll_knowing(&self, running: &Running, known: Stamp, word: u64, wait_ms: u64) -> Poll {
+        let stamp = format!("term={}&generation={}", known.term, known.generation);
+        let path = format!("{}?{stamp}&update={word}&wait_ms={wait_ms}", paths::CONFIGURATION);
         serde_json::from_value(self.call(running, Method::GET, &path, None).await.expect(200)).expect("poll")
     }
 

@@ -21,3 +21,4 @@ mod service_detail;
 mod software;
 mod software_pages;
 mod standby;
+mod updates;

@@ -43,6 +43,7 @@ async fn logs_and_decisions_come_through_the_poll() {
         let answer = match question.ask {
             Ask::Logs { lines } => Answer::Logs { lines: vec![format!("{lines} wanted")] },
             Ask::Explain { client, url } => Answer::Explain { decision: json!({"client": client, "url": url}) },
+            other => panic!("nobody asked for {other:?}"),
         };
         let body = serde_json::to_value(&answer).expect("JSON");
         router.call(&running, Method::POST, &format!("{}/{}", paths::ANSWERS, question.id), Some(body.clone())).await.expect(204);

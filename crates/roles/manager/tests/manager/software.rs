@@ -2,12 +2,14 @@
 
 mod bad_input;
 mod broken;
+mod copies;
 mod disk;
 mod heard;
 mod life;
-mod publisher;
+pub(crate) mod publisher;
 mod secrets;
-mod source;
+pub(crate) mod source;
+mod update_pages;
 mod upload;
 
 use crate::harness::{Running, until};
@@ -16,10 +18,10 @@ use publisher::Publisher;
 use serde_json::{Value, json};
 use source::SourceServer;
 
-const FILES: &str = "/api/v1/software-files";
+pub(crate) const FILES: &str = "/api/v1/software-files";
 
 /// A manager that has pinned the publisher's root, and may fetch from this box.
-async fn pinned(publisher: &Publisher) -> Running {
+pub(crate) async fn pinned(publisher: &Publisher) -> Running {
     let dir = tempfile::tempdir().expect("dir");
     std::fs::write(dir.path().join("release-root.json"), publisher.root()).expect("root");
     let running = Running::start_in(dir, ["127.0.0.1:0", "127.0.0.1:0"], None).await;
@@ -28,23 +30,23 @@ async fn pinned(publisher: &Publisher) -> Running {
 }
 
 impl Running {
-    async fn allow(&self) {
+    pub(crate) async fn allow(&self) {
         let allow = json!({"allow": ["127.0.0.0/8"]});
         let answer = self.call(Method::PUT, "/api/v1/software-sources", Some(allow.clone())).await.expect(200);
         assert_eq!(answer, allow);
     }
 
-    async fn register(&self, body: Value) -> i64 {
+    pub(crate) async fn register(&self, body: Value) -> i64 {
         let answer = self.call(Method::POST, FILES, Some(body)).await.expect(201);
         answer["id"].as_i64().expect("number")
     }
 
-    async fn file(&self, id: i64) -> Value {
+    pub(crate) async fn file(&self, id: i64) -> Value {
         self.get(&format!("{FILES}/{id}")).await
     }
 
     /// The software file once its checks have ended.
-    async fn checked(&self, id: i64) -> Value {
+    pub(crate) async fn checked(&self, id: i64) -> Value {
         until("the checks have ended", || async { self.file(id).await["state"] != "validating" }).await;
         self.file(id).await
     }
@@ -54,13 +56,13 @@ impl Running {
         self.checked(id).await
     }
 
-    async fn upload(&self, version: Option<&str>, bytes: Vec<u8>) -> Value {
+    pub(crate) async fn upload(&self, version: Option<&str>, bytes: Vec<u8>) -> Value {
         let id = self.register(json!({"file_name": "a.weir", "version": version})).await;
         self.put_bytes(&format!("{FILES}/{id}/archive"), "application/octet-stream", bytes).await.expect(200);
         self.checked(id).await
     }
 
-    fn held(&self, id: i64) -> std::path::PathBuf {
+    pub(crate) fn held(&self, id: i64) -> std::path::PathBuf {
         self.dir.path().join(format!("state/manager/software/{id}.weir"))
     }
 

@@ -55,8 +55,8 @@ async fn an_empty_list_teaches_and_every_page_is_confined() {
         ("/software-files", vec!["No software file yet", "weir release build", "Register a URL", "public addresses only"]),
         ("/new/software-file", vec!["Auto Reload", "Prepositioned Only", "type=\"password\"", "Direct Download Only"]),
         ("/new/software-upload", vec!["multipart/form-data", "Release archive"]),
-        ("/update-software", vec!["No release to choose", "nothing on this page changes a device"]),
-        ("/devices/manager-1/update-software", vec!["nothing on this page changes a device"]),
+        ("/update-software", vec!["No release to choose", "No device was assigned a version yet"]),
+        ("/devices/manager-1/update-software", vec!["pair_update_required", "changes nothing"]),
     ] {
         let seen = browser.get(path).await;
         for fact in facts {

@@ -33,8 +33,6 @@ const ANSWERS_BYTES: usize = 16 * 1024;
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// How long a stop waits for a query that was on its way: a client that sends one into a closed connection must ask again.
 const LAST_QUERY_TIME: Duration = Duration::from_millis(100);
-/// How often a stopped listener looks whether it may accept again.
-const STOPPED_CHECK: Duration = Duration::from_millis(50);
 
 /// How a connection ended; the `result` of `router_dns_connections_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,17 +112,11 @@ struct Server {
 
 impl Server {
     async fn accept(self, listener: TcpListener) {
-        loop {
-            match self.gate.phase() {
-                Phase::Hold => self.gate.reached(Phase::Accept).await,
-                Phase::Accept => {
-                    tokio::select! {
-                        accepted = listener.accept() => self.accepted(accepted).await,
-                        () = self.gate.reached(Phase::Stop) => {}
-                    }
-                }
-                Phase::Stop => tokio::time::sleep(STOPPED_CHECK).await,
-                Phase::Release | Phase::Closed => return,
+        while self.gate.accepts().await {
+            tokio::select! {
+                biased;
+                () = self.gate.reached(Phase::Stop) => {}
+                accepted = listener.accept() => self.accepted(accepted).await,
             }
         }
     }

@@ -18,11 +18,14 @@ use weir_routing::{Answer, Reason};
 /// Nothing here takes longer than a scheduling delay.
 const DEADLINE: Duration = Duration::from_secs(10);
 
+mod handover;
+
 struct Bench {
     router: Router,
+    gate: Gate,
     address: SocketAddr,
     _tasks: Tasks,
-    dir: tempfile::TempDir,
+    dir: std::sync::Arc<tempfile::TempDir>,
 }
 
 /// A router that has its configuration and receives on a port of its own.
@@ -32,9 +35,10 @@ fn start() -> Bench {
     let tcp = net::TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = tcp.local_addr().expect("address");
     let udp = net::UdpSocket::bind(address).expect("the same port");
-    let tasks = Tasks::new();
-    run(&router, vec![udp], vec![tcp], &tasks).expect("sockets");
-    Bench { router, address, _tasks: tasks, dir }
+    let (gate, tasks) = (Gate::new(), Tasks::new());
+    gate.accept();
+    run(&router, vec![udp], vec![tcp], &gate, &tasks).expect("sockets");
+    Bench { router, gate, address, _tasks: tasks, dir: std::sync::Arc::new(dir) }
 }
 
 impl Bench {

@@ -29,6 +29,10 @@ pub enum Event {
     SwitchRefused(UpdateReason),
     /// The new worker crashed.
     Crashed,
+    /// The keeper went back to the slot before by itself.
+    FellBack(UpdateReason),
+    /// The device runs the assigned image already, without having switched to it.
+    Runs(Standing),
     /// Who reaches the manager.
     Reach(Reach),
     /// The configuration this device runs says that it takes viewers again.
@@ -41,6 +45,15 @@ pub enum Event {
     SwitchBackFailed,
     /// Time has passed.
     Tick,
+}
+
+/// How the slot that runs stands in the boot record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is the active one.
+    Active,
+    /// It is on trial.
+    OnTrial,
 }
 
 /// Which of the two workers reaches the manager.

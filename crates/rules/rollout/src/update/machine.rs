@@ -1,6 +1,6 @@
 //! The arrows.
 
-use super::{Action, Assignment, Effect, Event, Figures, Leave, Proof, Stage, Unmoved, UpdateReason, UpdateState, UpdateTimers};
+use super::{Action, Assignment, Effect, Event, Figures, Leave, Proof, Stage, Standing, Unmoved, UpdateReason, UpdateState, UpdateTimers};
 
 /// Crashes in Proving or probation that send a device back: the first one in Trial and Proving, this many after it.
 const PROBATION_CRASHES: u32 = 2;
@@ -160,6 +160,14 @@ fn forward(state: &UpdateState, event: &Event, timers: &UpdateTimers, now_ms: u6
             Leave::HandedOver => state.to(Stage::Proving, now_ms, []),
         },
         (Stage::Switching, Event::SwitchRefused(reason)) => back(state, *reason, now_ms),
+        (stage, Event::FellBack(reason)) if stage.tried() => back(state, *reason, now_ms),
+        // Whoever wrote the trial or the slot, the device is what it was told to become.
+        (Stage::Assigned | Stage::Fetching | Stage::Blocked | Stage::Staged, Event::Runs(Standing::Active)) => {
+            state.to(Stage::Done, now_ms, [])
+        }
+        (Stage::Assigned | Stage::Fetching | Stage::Blocked | Stage::Staged, Event::Runs(Standing::OnTrial)) => {
+            state.to(Stage::Trial, now_ms, [])
+        }
         (Stage::Trial | Stage::Proving, Event::Reach(reach)) if !reach.new && reach.old && now_ms >= state.since_ms + timers.contact => {
             back(state, UpdateReason::NoContact, now_ms)
         }

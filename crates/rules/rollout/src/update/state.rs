@@ -234,6 +234,17 @@ impl Stage {
         }
     }
 
+    /// Whether the assigned image was started, and nothing has gone back since.
+    pub fn tried(self) -> bool {
+        match self {
+            Self::Switching | Self::Trial | Self::Readmitting | Self::Proving => true,
+            Self::Committed | Self::Ramping | Self::Done => true,
+            Self::Idle { .. } | Self::Assigned | Self::Fetching | Self::Blocked | Self::Staged => false,
+            Self::OffloadRequested | Self::Draining | Self::Drained | Self::Releasing { .. } => false,
+            Self::RollingBack { .. } | Self::RolledBack { .. } | Self::Failed { .. } | Self::NeedsHands { .. } => false,
+        }
+    }
+
     /// Whether viewers come at a tenth of its weight only.
     pub fn is_proving(self) -> bool {
         matches!(self, Self::Trial | Self::Readmitting | Self::Proving)

@@ -45,6 +45,10 @@ fn events() -> Vec<Event> {
         Event::Switched,
         Event::SwitchRefused(UpdateReason::SelfTestFailed),
         Event::Crashed,
+        Event::FellBack(UpdateReason::Unproven),
+        Event::FellBack(UpdateReason::NoContact),
+        Event::Runs(Standing::Active),
+        Event::Runs(Standing::OnTrial),
         reach(true, true),
         reach(false, true),
         reach(false, false),
@@ -207,6 +211,35 @@ fn a_restart_goes_on_where_the_journal_stands() {
             Stage::Assigned | Stage::Fetching | Stage::Blocked | Stage::OffloadRequested | Stage::Switching | Stage::RollingBack { .. }
         );
         assert!(!waits_for_us || !again.effects.is_empty(), "{:?} would wait for ever", state.stage);
+    }
+}
+
+#[test]
+fn what_the_keeper_did_alone_is_taken_over() {
+    let mut left = BTreeSet::new();
+    for state in explore(|_, _, _| {}) {
+        let fell_back = step(&state, &Event::FellBack(UpdateReason::Unproven), &TIMERS, 0);
+        assert_eq!(fell_back.is_ok(), state.stage.tried(), "{state:?}");
+        if let Ok(stepped) = fell_back {
+            assert_eq!(stepped.state.stage, Stage::RollingBack { reason: UpdateReason::Unproven, failures: 0 });
+            let manifest = &state.assignment.as_ref().expect("told").manifest;
+            assert!(stepped.state.burned.contains(manifest));
+            left.insert(state.stage.as_str());
+        }
+    }
+    assert_eq!(left.len(), 7, "{left:?}");
+}
+
+#[test]
+fn an_image_that_runs_already_is_not_fetched() {
+    let told = assignment(1, "aa", Leave::Drained, true);
+    let assigned = step(&UpdateState::new(), &Event::Assigned(told), &TIMERS, 0).expect("told").state;
+    for (standing, stage) in [(Standing::Active, Stage::Done), (Standing::OnTrial, Stage::Trial)] {
+        let stepped = step(&assigned, &Event::Runs(standing), &TIMERS, 7).expect("it runs");
+        assert_eq!((stepped.state.stage, stepped.effects.as_slice()), (stage, [].as_slice()));
+    }
+    for state in explore(|_, _, _| {}).into_iter().filter(|state| state.stage.holds_lease() || state.stage.at_rest()) {
+        assert_eq!(step(&state, &Event::Runs(Standing::Active), &TIMERS, 0), Err(Unmoved::NotNow), "{state:?}");
     }
 }
 

@@ -8,7 +8,7 @@ use weir_operator_api::{
 };
 
 /// The verified version, else the stated one.
-pub(super) fn version(file: &SoftwareFile) -> Option<Version> {
+pub(in crate::commands) fn version(file: &SoftwareFile) -> Option<Version> {
     file.release.as_ref().map(|r| r.version).or(file.version)
 }
 

@@ -193,7 +193,7 @@ async fn delete(
     Path(name): Path<String>,
     Form(typed): Form<Confirmation>,
 ) -> Result<Response, Refused> {
-    if let Err(problem) = typed.of(&name) {
+    if let Err(problem) = typed.of(&name, "delete it") {
         return draw_deletion(&app, &viewer, &name, typed.name, problem.into()).await;
     }
     let old = name.clone();

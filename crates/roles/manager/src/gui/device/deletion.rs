@@ -53,7 +53,7 @@ async fn delete(
     Path(name): Path<String>,
     Form(typed): Form<Confirmation>,
 ) -> Result<Response, Refused> {
-    if let Err(problem) = typed.of(&name) {
+    if let Err(problem) = typed.of(&name, "delete it") {
         return draw(&app, &viewer, &name, typed.name, problem.into()).await;
     }
     match verbs::delete_device(&app, viewer.caller(), name.clone(), Removal { overrides: typed.overrides }).await {

@@ -65,7 +65,7 @@ async fn delete(
 ) -> Result<Response, Refused> {
     let id = number(&id)?;
     let token = Listed::new(software::show(&app, id)?).token();
-    if let Err(problem) = typed.of(&token) {
+    if let Err(problem) = typed.of(&token, "delete it") {
         return draw(&app, &viewer, id, typed.name, problem.into()).await;
     }
     match software::delete(&app, viewer.caller(), id, SoftwareRemoval { overrides: typed.overrides }).await {

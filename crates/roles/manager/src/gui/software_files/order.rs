@@ -1,9 +1,12 @@
-//! The columns of the table of software files, and the order its address asks for.
+//! The columns of the table of software files.
 
 use super::shown::Listed;
-use crate::gui::links::{Asked, link};
-use std::{cmp::Ordering, fmt, str::FromStr};
-use weir_model::Version;
+use crate::gui::{
+    figures::version_key,
+    links::link,
+    order::{Columns, Order},
+};
+use std::{cmp::Ordering, fmt};
 
 /// A column of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +21,10 @@ pub(super) enum Column {
     Comment,
 }
 
-impl Column {
-    /// In the order of the table.
-    pub(super) const ALL: [Column; 8] =
-        [Column::Number, Column::Source, Column::Version, Column::State, Column::Method, Column::Size, Column::Validated, Column::Comment];
+impl Columns for Column {
+    const ALL: &'static [Column] =
+        &[Column::Number, Column::Source, Column::Version, Column::State, Column::Method, Column::Size, Column::Validated, Column::Comment];
 
-    /// The word of the address.
     fn word(self) -> &'static str {
         match self {
             Column::Number => "number",
@@ -36,7 +37,9 @@ impl Column {
             Column::Comment => "comment",
         }
     }
+}
 
+impl Column {
     /// Whether its cells are numbers.
     pub(super) fn is_number(self) -> bool {
         matches!(self, Column::Number | Column::Size)
@@ -58,72 +61,26 @@ impl fmt::Display for Column {
     }
 }
 
-impl FromStr for Column {
-    type Err = ();
-
-    fn from_str(word: &str) -> Result<Self, ()> {
-        Column::ALL.into_iter().find(|c| c.word() == word).ok_or(())
-    }
+/// The rows in their order; those with equal cells by number.
+pub(super) fn sorted(order: Order<Column>, mut files: Vec<Listed>) -> Vec<Listed> {
+    files.sort_by_key(|f| f.file.id);
+    order.sort(&mut files, compare);
+    files
 }
 
-/// How the table is ordered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Order {
-    sort: Column,
-    descending: bool,
-}
-
-impl Order {
-    pub(super) fn read(asked: &Asked) -> Self {
-        Self { sort: asked.read("sort").unwrap_or(Column::Number), descending: asked.get("order") == "descending" }
-    }
-
-    /// The rows in their order; those with equal cells by number.
-    pub(super) fn apply(self, mut files: Vec<Listed>) -> Vec<Listed> {
-        files.sort_by_key(|f| f.file.id);
-        let compare = |a: &Listed, b: &Listed| if self.descending { compare(b, a, self.sort) } else { compare(a, b, self.sort) };
-        files.sort_by(compare);
-        files
-    }
-
-    fn at(self, sort: Column, descending: bool) -> String {
-        let sort = if sort == Column::Number { "" } else { sort.word() };
-        link("/software-files", &[("sort", sort), ("order", if descending { "descending" } else { "" })])
-    }
-
-    /// The address of this view.
-    pub(super) fn here(self) -> String {
-        self.at(self.sort, self.descending)
-    }
-
-    /// The rows by another column, or the other way round.
-    pub(super) fn by(self, column: &Column) -> String {
-        self.at(*column, *column == self.sort && !self.descending)
-    }
-
-    /// `aria-sort` of a column; empty when it is not the one.
-    pub(super) fn aria(self, column: &Column) -> &'static str {
-        match (*column == self.sort, self.descending) {
-            (false, _) => "",
-            (true, false) => "ascending",
-            (true, true) => "descending",
-        }
-    }
+/// The address of the list in this order.
+pub(super) fn address(order: Order<Column>) -> String {
+    link("/software-files", &order.query())
 }
 
 impl Listed {
     /// What a column's cells are ordered by, in a browser.
     pub(super) fn key(&self, column: &Column) -> String {
         let number = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
-        let version = |v: Version| {
-            let Version { line, maintenance, letter, build } = v;
-            // Wide enough for every number: as text it is in the order of versions.
-            format!("v{:010}.{:010}.{maintenance:010}.{letter}.{build:010}", line.major, line.minor)
-        };
         let key = match column {
             Column::Number => self.file.id.to_string(),
             Column::Source => self.name().to_owned(),
-            Column::Version => self.version().map(version).unwrap_or_default(),
+            Column::Version => self.version().map(version_key).unwrap_or_default(),
             Column::State => format!("{} {}", self.file.state as u8, self.file.state),
             Column::Method => self.method().to_owned(),
             Column::Size => number(self.bytes()),
@@ -176,19 +133,16 @@ mod tests {
             (Column::Comment, false, [2, 1, 3]),
             (Column::State, false, [1, 2, 3]),
         ] {
-            let ids: Vec<_> = Order { sort, descending }.apply(rows()).iter().map(|l| l.file.id).collect();
+            let ids: Vec<_> = sorted(Order::new(sort, descending), rows()).iter().map(|l| l.file.id).collect();
             assert_eq!(ids, expected, "{sort} {descending}");
-        }
-        for column in Column::ALL {
-            assert_eq!(column.word().parse(), Ok(column));
         }
     }
 
     #[test]
     fn an_address_leads_the_other_way_round() {
-        let order = Order { sort: Column::Version, descending: false };
-        assert_eq!(order.here(), "/software-files?sort=version");
-        assert_eq!(order.by(&Column::Version), "/software-files?sort=version&order=descending");
-        assert_eq!((order.by(&Column::Number).as_str(), order.aria(&Column::Version)), ("/software-files", "ascending"));
+        let order = Order::new(Column::Version, false);
+        assert_eq!(address(order), "/software-files?sort=version");
+        assert_eq!(address(order.by(&Column::Version)), "/software-files?sort=version&order=descending");
+        assert_eq!((address(order.by(&Column::Number)).as_str(), order.aria(&Column::Version)), ("/software-files", "ascending"));
     }
 }

@@ -1,9 +1,9 @@
 //! The form that says which networks software may be fetched from beside public ones.
 
-use super::{draw, order::Order};
+use super::draw;
 use crate::{
     app::App,
-    gui::{Form, Notice, Refused, Viewer, links::Asked, redirect},
+    gui::{Form, Notice, Refused, Viewer, links::Asked, order::Order, redirect},
     software,
 };
 use axum::{Router, extract::State, response::Response, routing::post};

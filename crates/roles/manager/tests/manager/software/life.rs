@@ -81,20 +81,6 @@ async fn an_old_archive_is_a_choice_after_a_newer_one_was_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn prepositioned_only_waits_for_copies() {
-    let publisher = Publisher::new();
-    let archive = publisher.build("1.1.0-b1");
-    let source = SourceServer::of_file(&archive).await;
-    let running = pinned(&publisher).await;
-    let id = running.register(json!({"url": source.url(), "version": "1.1.0-b1", "method": "prepositioned_only"})).await;
-    let file = running.checked(id).await;
-    assert_eq!(standing(&file), ("verified", Some("not_prepositioned")));
-    let said = ["detail", "next"].map(|field| file["reason"][field].as_str().expect(field).contains("this version makes no"));
-    assert_eq!(said, [false, true], "it is said once");
-    assert_eq!(choice(&running, id).await["selectable"], false);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn content_that_changes_is_quarantined_until_it_is_back() {
     // The choice is told from line 1.0.
     if cfg!(feature = "synthetic-next") {

@@ -6,30 +6,30 @@ use weir_release::{Effort, ImagePlan, KeyPlan, Migration, ReleaseDirectory};
 use weir_slots::{ImageFile, digest_of_bytes};
 
 /// The architecture of this box.
-pub(super) const ARCH: &str = std::env::consts::ARCH;
+pub(crate) const ARCH: &str = std::env::consts::ARCH;
 
-pub(super) struct Publisher {
+pub(crate) struct Publisher {
     scratch: tempfile::TempDir,
-    pub(super) directory: ReleaseDirectory,
+    pub(crate) directory: ReleaseDirectory,
 }
 
-pub(super) fn version(text: &str) -> Version {
+pub(crate) fn version(text: &str) -> Version {
     text.parse().expect(text)
 }
 
 impl Publisher {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let scratch = tempfile::tempdir().expect("dir");
         let now = weir_clock::wall_seconds();
         let directory = ReleaseDirectory::create(&scratch.path().join("release"), KeyPlan::Development, now).expect("directory");
         Self { scratch, directory }
     }
 
-    pub(super) fn root(&self) -> Vec<u8> {
+    pub(crate) fn root(&self) -> Vec<u8> {
         self.directory.root().expect("root")
     }
 
-    pub(super) fn plan(&self, text: &str) -> ImagePlan {
+    pub(crate) fn plan(&self, text: &str) -> ImagePlan {
         let source: PathBuf = self.scratch.path().join(format!("weir-{text}"));
         std::fs::write(&source, format!("#!/bin/sh\necho {text}\n")).expect("program");
         let span = |max| Span { min: 1, max };
@@ -47,17 +47,17 @@ impl Publisher {
     }
 
     /// Builds a release; its archive as it is at this moment.
-    pub(super) fn build(&self, text: &str) -> Vec<u8> {
+    pub(crate) fn build(&self, text: &str) -> Vec<u8> {
         self.build_plan(&self.plan(text))
     }
 
-    pub(super) fn build_plan(&self, plan: &ImagePlan) -> Vec<u8> {
+    pub(crate) fn build_plan(&self, plan: &ImagePlan) -> Vec<u8> {
         self.directory.build(plan, weir_clock::wall_seconds()).expect("built");
         self.archive(plan.version, &plan.arch)
     }
 
     /// The archive of a listed release, with the newest metadata.
-    pub(super) fn archive(&self, version: Version, arch: &str) -> Vec<u8> {
+    pub(crate) fn archive(&self, version: Version, arch: &str) -> Vec<u8> {
         std::fs::read(self.directory.pack(version, arch, self.scratch.path()).expect("packed")).expect("archive")
     }
 }

@@ -14,8 +14,8 @@ use weir_telemetry::Tasks;
 /// Largest head of a request here.
 const HEAD_MAX: usize = 16 * 1024;
 
-pub(super) struct SourceServer {
-    pub(super) address: SocketAddr,
+pub(crate) struct SourceServer {
+    pub(crate) address: SocketAddr,
     answer: Arc<Mutex<Vec<u8>>>,
     heads: Arc<Mutex<Vec<String>>>,
     open: watch::Sender<bool>,
@@ -24,7 +24,7 @@ pub(super) struct SourceServer {
 
 impl SourceServer {
     /// Serves these bytes as a file.
-    pub(super) async fn of_file(bytes: &[u8]) -> Self {
+    pub(crate) async fn of_file(bytes: &[u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("address");
         let (answer, heads, open) = (Arc::new(Mutex::new(ok(bytes))), Arc::<Mutex<Vec<String>>>::default(), watch::Sender::new(true));
@@ -39,27 +39,27 @@ impl SourceServer {
         Self { address, answer, heads, open, _tasks: tasks }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/weir.weir", self.address)
     }
 
     /// Serves another file from now on.
-    pub(super) fn put(&self, bytes: &[u8]) {
+    pub(crate) fn put(&self, bytes: &[u8]) {
         self.answer_raw(ok(bytes));
     }
 
     /// Answers with these bytes from now on.
-    pub(super) fn answer_raw(&self, bytes: Vec<u8>) {
+    pub(crate) fn answer_raw(&self, bytes: Vec<u8>) {
         *self.answer.lock().expect("lock") = bytes;
     }
 
     /// Requests are taken and not answered until it opens.
-    pub(super) fn set_open(&self, open: bool) {
+    pub(crate) fn set_open(&self, open: bool) {
         self.open.send_replace(open);
     }
 
     /// The heads of the requests that came.
-    pub(super) fn heads(&self) -> Vec<String> {
+    pub(crate) fn heads(&self) -> Vec<String> {
         self.heads.lock().expect("lock").clone()
     }
 }

@@ -17,3 +17,7 @@ INSERT INTO enrolment_token (id, secret_sha256, role, uses_left, expires_ms, act
 INSERT INTO software_file (url, file_name, auto_reload, method, comment, state, checks, release, created_ms, created_by)
     VALUES ('https://releases.example/1.weir', NULL, 1, 'default', '', 'ready', '[]', '{}', 1, 'somebody'), (NULL, '2.weir', 0, 'default', 'by hand', 'draft', '[]', '{}', 2, 'somebody');
 DELETE FROM software_file WHERE file_name = '2.weir';
+INSERT INTO device_update (device, number, term, file, version, manifest_sha256, archive_sha256, archive_bytes, auto_reload, leave, reload, cancelled, overrides, at_ms, assigned_by, outcome, ended_ms)
+    VALUES (2, 1, 1, 1, '1.1.0-b1', 'ee', 'ff', 10, 1, 'drained', 0, 0, 0, 5, 'somebody', 'successful', 6);
+INSERT INTO device_image (device, manifest_sha256, version, since_ms) VALUES (2, 'ee', '1.1.0-b1', 6);
+INSERT INTO unburned (device, manifest_sha256) VALUES (2, 'dd');

@@ -1,0 +1,96 @@
+//! A keeper in the place of another: RESTART.
+
+use crate::device::{self, Device, FIRST, Keeper};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+const NEXT: &str = "1.1.0-b1";
+const KEEPER: &str = env!("CARGO_BIN_EXE_weir-keeper");
+
+/// A device whose active slot is the next version's, with this keeper in it, and that serves.
+fn with_keeper_in_slot(keeper: &Path) -> (Device, Keeper) {
+    let device = Device::new();
+    let next = device.stage_with(NEXT, &[("weir-keeper", keeper)]);
+    let record = device.record();
+    let record = record.begin_trial(next.clone(), 1, 1, 1).and_then(|trial| trial.commit(&next)).expect("committed");
+    device.write_record(&record);
+    let keeper = device.start(&["--drain-ms", "3000"]);
+    device.wait_serves(NEXT);
+    (device, keeper)
+}
+
+/// A keeper of other bytes that does the same: what follows the last section of a program is not loaded.
+fn other_keeper(dir: &Path) -> PathBuf {
+    let path = dir.join("other-keeper");
+    let mut bytes = fs::read(KEEPER).expect("keeper");
+    bytes.extend_from_slice(b"another build");
+    fs::write(&path, bytes).expect("write");
+    path
+}
+
+#[test]
+fn the_keeper_of_the_slot_takes_the_place_of_the_one_that_runs() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (device, mut keeper) = with_keeper_in_slot(&other_keeper(dir.path()));
+    assert_eq!(device.heard(NEXT)[0], "keeper 1.0.0-b1 0");
+    let before = device.answer().pid;
+    device.say("restart");
+    device.wait_log("keeper started", 2);
+    let after = device.wait_serves(NEXT);
+    assert_ne!(before, after);
+    assert_eq!(device.pid("keeper.pid"), Some(keeper.id()), "the process is the same");
+    device.wait_heard(NEXT, "keeper 1.1.0-b1 1", 1);
+    assert_eq!(device.log("keeper started")[1]["keeper_version"], NEXT);
+    device.wait("the mark is removed", || !device.data().keeper_mark().exists());
+    device.wait("it drained as on a signal", || device.read("drained") == "3000");
+    keeper.signal("TERM");
+    assert_eq!(keeper.exit_code(), Some(0), "arguments and signals are those of before");
+    assert_eq!(device.read("drained"), "3000");
+}
+
+#[test]
+fn a_program_that_is_no_keeper_is_tried_once() {
+    let dir = tempfile::tempdir().expect("dir");
+    let broken = dir.path().join("broken");
+    fs::write(&broken, "#!/nonexistent/interpreter\n").expect("write");
+    fs::set_permissions(&broken, fs::Permissions::from_mode(0o755)).expect("mode");
+    let (device, _keeper) = with_keeper_in_slot(&broken);
+    let before = device.answer().pid;
+    device.say("restart");
+    device.wait_log("keeper does not give way", 1);
+    assert_ne!(device.wait_serves(NEXT), before, "the keeper that runs goes on");
+    device.say("restart");
+    device.wait_heard(NEXT, "refused RESTART slot_refused", 1);
+}
+
+#[test]
+fn a_keeper_that_never_had_a_worker_ready_is_not_run_again() {
+    let dir = tempfile::tempdir().expect("dir");
+    let broken = dir.path().join("broken");
+    fs::copy("/bin/false", &broken).expect("a program that ends at once");
+    let (device, mut keeper) = with_keeper_in_slot(&broken);
+    let worker = device.answer().pid;
+    device.say("restart");
+    assert_eq!(keeper.exit_code(), Some(1));
+    assert!(!device::alive(worker));
+    assert!(device.data().keeper_mark().exists());
+    // Whoever keeps the device running starts the keeper it knows.
+    let _keeper = device.start(&[]);
+    device.wait_serves(NEXT);
+    device.say("restart");
+    device.wait_heard(NEXT, "refused RESTART slot_refused", 1);
+    assert!(device.data().keeper_mark().exists(), "the mark of another is left alone");
+}
+
+#[test]
+fn a_slot_without_a_keeper_has_no_other() {
+    let device = Device::new();
+    let _keeper = device.start(&[]);
+    device.answer();
+    assert_eq!(device.heard(FIRST)[0], "keeper 1.0.0-b1 1");
+    device.say("restart");
+    device.wait_heard(FIRST, "refused RESTART slot_refused", 1);
+}

@@ -1,0 +1,136 @@
+//! The disk tier as the engine uses it: what is not in memory is looked for there before anything is fetched.
+//!
+//! The store decides what is written and when; the engine says what a head is ([`crate::head::codec`]), asks for an object that
+//! memory does not have, once however many want it, and from then on treats it as it treats every other.
+
+mod trial;
+
+use crate::{
+    engine::Inner,
+    exchange::Exchange,
+    head::{StoredHead, codec},
+    place::Place,
+    serve::{Looked, Stored},
+    steady,
+};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use weir_caching::decision::{Candidate, Decision, decide};
+use weir_device_api::Condition;
+use weir_model::AlarmReason;
+use weir_store::{DiskSettings, Durable, Store, StoreSettings};
+
+/// The store's directory, below `<data>/state/engine`.
+const STORE: &str = "store";
+/// The moment a worker leaves to the next.
+const CLOCK: &str = "clock";
+/// Where the self-test stores and removes something.
+const TRIAL: &str = "store-self-test";
+/// How long a worker that may serve waits for the one before it to let go of the disk before it serves.
+const TAKE_WAIT: Duration = Duration::from_millis(200);
+
+impl Durable for StoredHead {
+    fn write(&self, out: &mut Vec<u8>) -> bool {
+        codec::write(self, steady::now(), out)
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let head = codec::read(bytes, steady::now());
+        if let Some(written_s) = codec::written_s(bytes) {
+            steady::learn(written_s);
+        }
+        head
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.bytes()
+    }
+}
+
+/// The disk tier of one engine.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    /// There is one, and it could be opened.
+    pub(crate) is_used: bool,
+    /// Why there is none although there should be.
+    refused: Option<String>,
+    /// The moment a worker leaves to the next.
+    clock: PathBuf,
+    /// Directory of the self-test, removed by it.
+    trial: PathBuf,
+}
+
+impl Disk {
+    /// Opens the store of an engine that keeps its files in `state`. A disk that cannot be used is reported: who has memory
+    /// serves.
+    pub(crate) fn open(state: &Path, ram_bytes: u64, disk_bytes: Option<u64>) -> (Store<StoredHead>, Self) {
+        let disk = disk_bytes.map(|bytes| DiskSettings { directory: state.join(STORE), bytes });
+        let mut this = Self { is_used: disk.is_some(), refused: None, clock: state.join(CLOCK), trial: state.join(TRIAL) };
+        steady::recall(&this.clock);
+        let store = Store::open(StoreSettings { ram_bytes, disk }).unwrap_or_else(|error| {
+            tracing::error!(error = %error, "disk store not opened; content is kept in memory only");
+            this.is_used = false;
+            this.refused = Some(error.to_string());
+            Store::new(ram_bytes)
+        });
+        (store, this)
+    }
+
+    /// Becomes the one writer, as soon as nobody else is.
+    pub(crate) async fn take(&self, store: &Store<StoredHead>) {
+        if !self.is_used {
+            return;
+        }
+        steady::recall(&self.clock);
+        // The store goes on wishing when it is not waited for.
+        if tokio::time::timeout(TAKE_WAIT, store.take_writer()).await.is_err() {
+            tracing::info!("the disk store is another worker's still");
+        }
+    }
+
+    /// Lets another worker write.
+    pub(crate) async fn give_up(&self, store: &Store<StoredHead>, within: Duration) {
+        if !self.is_used {
+            return;
+        }
+        store.give_up_writer(within).await;
+        if let Err(error) = steady::leave(&self.clock) {
+            tracing::warn!(error = %error, "the clock of the disk store is not left");
+        }
+    }
+
+    /// What is wrong: it could not be opened, or takes nothing more.
+    pub(crate) fn condition(&self, store: &Store<StoredHead>) -> Option<Condition> {
+        let error = self.refused.clone().or_else(|| store.disk_stats()?.error)?;
+        let text = format!("content is kept in memory only: {error}");
+        Some(Condition { reason: AlarmReason::DiskFull, object: STORE.to_owned(), text })
+    }
+}
+
+/// Looks on disk for what memory does not have, where it may answer the request at all.
+pub(crate) async fn look_further(engine: &Inner, place: &Place<'_>, exchange: &mut Exchange<'_>, looked: Looked) -> Looked {
+    if looked.held.is_some() || !engine.disk.is_used || matches!(looked.decision, Decision::Bypass(_)) {
+        return looked;
+    }
+    let key = place.key();
+    let Some(object) = engine.store.load(&key, |head| head.answers(&exchange.asked)).await else { return looked };
+    let decision = decide(&exchange.facts(), Candidate::Stored(&object.head().freshness), exchange.now);
+    // Only a whole body can be validated or stand in for what does not come.
+    if decision != Decision::Hit && !is_whole(&object).await {
+        return looked;
+    }
+    if object.aborted().is_some() {
+        return looked;
+    }
+    exchange.is_from_disk = true;
+    Looked { decision, held: Some(object), sibling: None }
+}
+
+/// Waits until a body has been read to its end.
+async fn is_whole(object: &Stored) -> bool {
+    let Ok(mut reader) = object.read(0, u64::MAX) else { return false };
+    while let Ok(Some(_)) = reader.next().await {}
+    object.whole().is_some()
+}

@@ -1,0 +1,75 @@
+//! Alarms about updates: which ought to stand.
+
+use super::{
+    advice,
+    record::{Kept, Outcome},
+    seen::Seen,
+};
+use crate::{alarms::Key, app::App, snapshot::Snapshot};
+use std::collections::BTreeMap;
+use weir_model::{AlarmReason, Role};
+use weir_rollout::update::{Stage, UpdateReason};
+
+/// UPDATE_FAILED, UPGRADE_STUCK and OUT_OF_BAND_VERSION, with their texts.
+pub(crate) fn wanted(app: &App, network: &Snapshot) -> BTreeMap<Key, String> {
+    let kept = app.updates.kept();
+    let now_ms = weir_clock::monotonic_ms();
+    let mut want = BTreeMap::new();
+    app.reports.with_all(|heard| {
+        for record in network.devices.values().filter(|record| record.role != Role::Manager) {
+            let seen = Seen { record, order: kept.orders.get(&record.name), heard: heard.get(&record.name) };
+            let mut put = |reason, text: Option<String>| {
+                let key = Key { reason, device: record.name.clone(), object: String::new() };
+                want.extend(text.map(|text| (key, text)));
+            };
+            put(AlarmReason::UpdateFailed, failed(&seen));
+            put(AlarmReason::UpgradeStuck, stuck(&seen).or_else(|| keeper_stuck(app, &seen, now_ms)));
+            put(AlarmReason::OutOfBandVersion, out_of_band(&seen, &kept));
+        }
+    });
+    want
+}
+
+/// Until another version is assigned.
+fn failed(seen: &Seen<'_>) -> Option<String> {
+    let order = seen.order.filter(|_| !seen.is_open())?;
+    match order.ended?.outcome {
+        Outcome::Failed(reason) if !matches!(reason, UpdateReason::Cancelled | UpdateReason::Superseded) => {
+            let detail = seen.obeyed().map_or("", |report| report.detail.as_str());
+            Some(format!("it did not become {}: {}", order.version, advice::shown(reason, detail).detail))
+        }
+        Outcome::Failed(_) | Outcome::Successful => None,
+    }
+}
+
+fn stuck(seen: &Seen<'_>) -> Option<String> {
+    if let Some(reason) = seen.needs_hands() {
+        return Some(format!("neither slot runs, after the update went back: {}", advice::shown(reason, "").detail));
+    }
+    let report = seen.obeyed().filter(|report| report.state.stage == Stage::Blocked)?;
+    let detail = if report.detail.is_empty() { "its disk has no room for the image" } else { &report.detail };
+    Some(format!("its update waits: {detail}"))
+}
+
+fn keeper_stuck(app: &App, seen: &Seen<'_>, now_ms: u64) -> Option<String> {
+    let report = seen.report().filter(|_| super::keeper::wants_restart(seen))?;
+    let gave_up = app.updates.gave_up(&seen.record.name, &report.slots.manifest, now_ms);
+    gave_up.then(|| "its keeper did not become that of the slot that runs when it was started anew".to_owned())
+}
+
+/// It runs another image than it was brought to, or first heard with, and nobody told it to.
+fn out_of_band(seen: &Seen<'_>, kept: &Kept) -> Option<String> {
+    let image = kept.images.get(&seen.record.name)?;
+    let report = seen.report().filter(|report| seen.is_heard() && !report.slots.manifest.is_empty())?;
+    // What was assigned last is its own from the moment it is done.
+    let due = seen.order.is_some_and(|order| order.manifest == report.slots.manifest && seen.outcome() == Some(Outcome::Successful));
+    if seen.is_open() || due || image.manifest == report.slots.manifest {
+        return None;
+    }
+    let version = &seen.heard?.report.hello.version;
+    Some(if *version == image.version {
+        format!("it runs another build of {version} than it was brought to")
+    } else {
+        format!("it runs {version}; it was brought to {}", image.version)
+    })
+}
