@@ -127,7 +127,8 @@ impl Audience {
         let (stop, stopped) = watch::channel(false);
         let live_target = network.target("/live/index.m3u8");
         let mut live = Vec::new();
-        for client in [Client::east(), Client::west(), Client::at(IpAddr::from([127, 0, 0, 77])), Client::at(IpAddr::from([127, 130, 0, 77]))]
+        for client in
+            [Client::east(), Client::west(), Client::at(IpAddr::from([127, 0, 0, 77])), Client::at(IpAddr::from([127, 130, 0, 77]))]
         {
             live.push(Live::start(client, network.routers(), live_target.clone()));
         }
@@ -137,7 +138,7 @@ impl Audience {
             audience.file_at.push(client.route(known.routers[0], &known.file).await?.0);
         }
         for server in known.name_servers.clone() {
-            audience.others.spawn(resolvers(server, known.clone(), stopped.clone()));
+            audience.seat(server, &known, &stopped, async |server, known, stopped| resolvers(server, known, stopped).await);
         }
         for live in &mut audience.live {
             live.playing(PLAY_DEADLINE).await?;
@@ -146,11 +147,26 @@ impl Audience {
     }
 
     fn begin(&mut self, client: Client, known: &Arc<Known>, stopped: &Stopped) {
-        self.others.spawn(recordings(client, known.clone(), stopped.clone()));
-        self.others.spawn(ranges(client, known.clone(), stopped.clone()));
-        self.others.spawn(slow(client, known.clone(), stopped.clone()));
-        self.others.spawn(pausing(client, known.clone(), stopped.clone()));
-        self.others.spawn(visitors(client, known.clone(), stopped.clone()));
+        self.seat(client, known, stopped, async |client, known, stopped| recordings(client, known, stopped).await);
+        self.seat(client, known, stopped, async |client, known, stopped| ranges(client, known, stopped).await);
+        self.seat(client, known, stopped, async |client, known, stopped| slow(client, known, stopped).await);
+        self.seat(client, known, stopped, async |client, known, stopped| pausing(client, known, stopped).await);
+        self.seat(client, known, stopped, async |client, known, stopped| visitors(client, known, stopped).await);
+    }
+
+    /// Gives a viewer a thread of its own: what it does between two awaits holds nobody up.
+    fn seat<W: Send + 'static>(
+        &mut self,
+        who: W,
+        known: &Arc<Known>,
+        stopped: &Stopped,
+        watch: impl AsyncFnOnce(W, Arc<Known>, Stopped) -> Noticed + Send + 'static,
+    ) {
+        let (known, stopped) = (known.clone(), stopped.clone());
+        self.others.spawn_blocking(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(watch(who, known, stopped))
+        });
     }
 
     /// The engine that serves the first live player.
@@ -230,7 +246,8 @@ async fn recordings(client: Client, known: Arc<Known>, mut stopped: Stopped) -> 
         let router = known.routers[turn % known.routers.len()];
         let mut place = String::new();
         let begun = insist(&mut noticed, &stopped, "recording", async || {
-            let (engine, target, answer) = said(client.follow(router, &Ask::get(&known.recording)).await, &format!("playlist by {router}"))?;
+            let (engine, target, answer) =
+                said(client.follow(router, &Ask::get(&known.recording)).await, &format!("playlist by {router}"))?;
             if answer.status() != 200 {
                 return Err(format!("playlist from {engine}: {}", answer.status()));
             }
@@ -247,7 +264,11 @@ async fn recordings(client: Client, known: Arc<Known>, mut stopped: Stopped) -> 
             let taken = insist(&mut noticed, &stopped, "recording", async || {
                 let (from, _, answer) = said(client.follow(engine, &Ask::get(&target)).await, &format!("{target} at {engine}"))?;
                 let right = answer.status() == 200 && known.segments.get(&segment.uri) == Some(&sha256(&answer.body));
-                if right { Ok((from, answer.body)) } else { Err(format!("{target} from {from}: {}, {} bytes", answer.status(), answer.body.len())) }
+                if right {
+                    Ok((from, answer.body))
+                } else {
+                    Err(format!("{target} from {from}: {}, {} bytes", answer.status(), answer.body.len()))
+                }
             });
             if taken.await.is_none() {
                 break;
@@ -277,7 +298,11 @@ async fn ranges(client: Client, known: Arc<Known>, mut stopped: Stopped) -> Noti
                 let right = answer.status() == 206
                     && range.as_deref() == Some(format!("bytes {from}-{to}/{length}").as_str())
                     && answer.body == known.bytes[from..=to];
-                if right { Ok((engine, answer.body)) } else { Err(format!("bytes {from}-{to} from {engine}: {} {range:?}", answer.status())) }
+                if right {
+                    Ok((engine, answer.body))
+                } else {
+                    Err(format!("bytes {from}-{to} from {engine}: {} {range:?}", answer.status()))
+                }
             });
             match taken.await {
                 Some((engine, _)) => address = engine,

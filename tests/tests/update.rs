@@ -102,7 +102,7 @@ async fn what_may_not_be_updated_is_refused_with_its_reason() -> anyhow::Result<
     ] {
         let reply = api.update_verb(device, "", &request).await?;
         ensure!(reply.json["reason"] == reason, "{device} {request}: {reply:?}");
-        let text = reply.json["next_step"].as_str().unwrap_or_default();
+        let text = reply.json["next"].as_str().unwrap_or_default();
         ensure!(!text.is_empty(), "it says what to do: {reply:?}");
     }
     let told = network.weir(&["upgrade", "device", &manager, "--to", lines::NEXT]).await?;

@@ -31,7 +31,11 @@ async fn an_engine_with_a_bad_image_is_back_by_itself_and_says_why() -> anyhow::
         let busy = busy(&network, &device, &api, number);
         let (ended, own) = tokio::join!(api.update_ended(&device, number), busy);
         let noticed = audience.leave().await?;
-        eprintln!("{version}: {} failed of the audience's {} requests, {own} of those it was given", noticed.failed.len(), noticed.requests);
+        eprintln!(
+            "{version}: {} failed of the audience's {} requests, {own} of those it was given",
+            noticed.failed.len(),
+            noticed.requests
+        );
         ensure!(ended["successful"] == false && ended["running"] == this && ended["stage"] == "failed", "{version}: {ended}");
         ensure!(ended["reason"]["reason"] == reason, "{version}: {ended}");
         ensure!(noticed.stalls.is_empty(), "{:?}", noticed.stalls);

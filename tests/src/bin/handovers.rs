@@ -21,7 +21,7 @@ use tokio::{
     task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
-use weir_tests::{Api, Client, Network, Part, lines, process::Signal, process};
+use weir_tests::{Api, Client, Network, Part, lines, process, process::Signal};
 
 /// New connections are opened in steps of this.
 const STEP: Duration = Duration::from_millis(5);
@@ -179,7 +179,11 @@ async fn main() -> anyhow::Result<()> {
     stop.send_replace(true);
     loading.join_all().await;
     let (took, answered) = (begin.elapsed(), tally.answered.load(Ordering::Relaxed));
-    println!("{done} hand-overs in {:.0} s: {answered} connections answered, {:.0} a second", took.as_secs_f64(), answered as f64 / took.as_secs_f64());
+    println!(
+        "{done} hand-overs in {:.0} s: {answered} connections answered, {:.0} a second",
+        took.as_secs_f64(),
+        answered as f64 / took.as_secs_f64()
+    );
     println!("not opened, because the machine could not keep up: {}", tally.not_opened.load(Ordering::Relaxed));
     let lost = tally.lost.lock().expect("no panic").clone();
     println!("lost or reset: {} {lost:?}", lost.values().sum::<u64>());

@@ -1,15 +1,20 @@
 //! The listeners of a device: bound once, held for life, passed to every worker.
 
+mod inherited;
+
+pub(crate) use inherited::SOCKETS_VARIABLE;
+
 use crate::{device_log::DeviceLog, failure, failure::Failure, watch::Watch};
+use inherited::{Handed, Inherited};
 use serde::{Deserialize, Serialize};
 use std::{
     fs, io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd, RawFd},
     time::{Duration, Instant},
 };
 use weir_keeper_api::{LISTENERS_MAX, ListenerName, ListenerSpec, Message, Reason};
 use weir_slots::{DataDirectory, DeviceFile, DiskError, durable_write};
-use weir_sockets::{BindError, ControlError, ControlSocket, bind};
+use weir_sockets::{BindError, ControlError, ControlSocket, bind, close_over_exec, keep_over_exec};
 
 /// How often a taken address is tried while it may still become free.
 const RETRY_EVERY: Duration = Duration::from_millis(100);
@@ -56,7 +61,8 @@ impl Refusal {
 }
 
 impl Listeners {
-    /// Binds those of `device.toml` and those recorded later. `None` when the keeper was told to stop meanwhile.
+    /// Binds those of `device.toml` and those recorded later, or takes them over from the keeper this one was before. `None`
+    /// when the keeper was told to stop meanwhile.
     ///
     /// A listener of `device.toml` that cannot be bound is a failure, after `patience` when its address is taken. A
     /// recorded one is only logged: the worker, which alone knows whether it still wants it, asks again.
@@ -69,7 +75,12 @@ impl Listeners {
     ) -> Result<Option<Self>, Failure> {
         let deadline = weir_clock::monotonic() + patience;
         let mut listeners = Self { data: data.clone(), list: Vec::new() };
+        let mut inherited = Inherited::take(log);
         for asked in &device.listeners {
+            if let Some(bound) = inherited.of(asked) {
+                listeners.keep(asked, bound, Origin::DeviceFile);
+                continue;
+            }
             match bind_by(asked, deadline, watch, log)? {
                 Some(bound) => listeners.keep(asked, bound, Origin::DeviceFile),
                 None => return Ok(None),
@@ -77,6 +88,10 @@ impl Listeners {
         }
         for asked in recorded(data, log) {
             let known = listeners.find(&asked.name).is_some() || listeners.list.len() == LISTENERS_MAX;
+            if let Some(bound) = inherited.of(&asked).filter(|_| !known) {
+                listeners.keep(&asked, bound, Origin::Worker);
+                continue;
+            }
             match (known, bind(&asked)) {
                 (true, _) => log.warn("recorded listener dropped", &[("listener", asked.to_string().into())]),
                 (false, Ok(bound)) => listeners.keep(&asked, bound, Origin::Worker),
@@ -97,6 +112,21 @@ impl Listeners {
     /// What is bound, for the log.
     pub(crate) fn shown(&self) -> Vec<String> {
         self.list.iter().map(|bound| bound.listener.to_string()).collect()
+    }
+
+    /// Keeps every socket open for the program this process turns into: what [`Inherited::take`] reads there.
+    pub(crate) fn hand_on(&self) -> io::Result<String> {
+        let hand = |bound: &Bound| -> io::Result<Handed> {
+            let numbers = bound.sockets.iter().map(keep_over_exec).collect::<io::Result<Vec<RawFd>>>()?;
+            Ok(Handed { asked: RecordedListener::of(&bound.asked), address: bound.listener.address, numbers })
+        };
+        let handed = self.list.iter().map(hand).collect::<io::Result<Vec<Handed>>>()?;
+        Ok(serde_json::to_string(&handed).expect("a list of listeners is JSON"))
+    }
+
+    /// This process stays what it is: no other program gets the sockets.
+    pub(crate) fn keep_for_itself(&self) -> io::Result<()> {
+        self.list.iter().flat_map(|bound| &bound.sockets).try_for_each(close_over_exec)
     }
 
     /// Passes every listener to a worker.
@@ -221,7 +251,7 @@ struct Record {
     listeners: Vec<RecordedListener>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct RecordedListener {
     name: String,
     proto: String,

@@ -1,6 +1,6 @@
 //! The program this keeper is, whether a slot holds the same one, and the change to the one a slot holds.
 
-use crate::{VERSION, failure::Failure};
+use crate::{VERSION, failure::Failure, listeners::SOCKETS_VARIABLE};
 use serde::{Deserialize, Serialize};
 use std::{
     cell::OnceCell,
@@ -90,13 +90,14 @@ impl Program {
         }
     }
 
-    /// Becomes the successor: the same process, arguments, environment and standard input. Returns only when that failed.
-    pub(crate) fn turn_into(&self, successor: &Path) -> io::Error {
+    /// Becomes the successor: the same process, arguments, environment and standard input, and the sockets that were handed on.
+    /// Returns only when that failed.
+    pub(crate) fn turn_into(&self, successor: &Path, sockets: &str) -> io::Error {
         let mut command = Command::new(successor);
         if self.name == PROGRAM {
             command.arg(VERB);
         }
-        command.args(&self.arguments).exec()
+        command.args(&self.arguments).env(SOCKETS_VARIABLE, sockets).exec()
     }
 
     /// Notes in the mark that names this program that it was started.

@@ -2,6 +2,7 @@
 
 use crate::{
     account::{Account, append_as},
+    listeners::SOCKETS_VARIABLE,
     program::Program,
 };
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -145,6 +146,7 @@ impl Worker {
             Some(text) => command.env(LAST_EXIT_VARIABLE, text),
             None => command.env_remove(LAST_EXIT_VARIABLE),
         };
+        command.env_remove(SOCKETS_VARIABLE);
         command.env(KEEPER_VERSION_VARIABLE, start.keeper.version());
         command.env(KEEPER_CURRENT_VARIABLE, if start.keeper.is_of(start.slot) { "1" } else { "0" });
         // Its own group: Ctrl-C at a terminal reaches the keeper alone, which then drains the worker.

@@ -16,6 +16,7 @@ mod log;
 mod reclaim;
 mod record;
 mod recover;
+mod sample;
 mod segment;
 mod state;
 mod table;
@@ -25,6 +26,7 @@ mod writer;
 pub(crate) use desk::Removed;
 pub(crate) use format::Place;
 pub(crate) use state::OnDisk;
+pub use sample::Sample;
 pub use tier::DiskStats;
 pub(crate) use tier::Tier;
 

@@ -1,4 +1,4 @@
-//! Content store: objects in RAM within a byte limit, filled while they are read.
+//! Content store: objects in RAM within a byte limit, filled while they are read, and on disk.
 //!
 //! - [`Store`]: a sharded index from key to variants; every byte it holds is counted against one limit.
 //! - [`Object`]: an immutable head (opaque here) and a body of slices of up to [`SLICE_BYTES`].
@@ -11,6 +11,10 @@
 //! window in memory and waits for its readers. Windows have an account of their own.
 //!
 //! A fill keeps the variants it displaced until its body is whole: aborted, it puts them back.
+//!
+//! A store opened with a directory keeps heads that are [`Durable`] there: [`Store::load`] brings back what RAM does not
+//! have, [`Store::take_writer`] and [`Store::give_up_writer`] pass the right to write from one process to the next. A hit
+//! in RAM never looks at the disk.
 
 mod account;
 mod body;
@@ -25,7 +29,7 @@ mod settings;
 mod store;
 
 pub use body::AbortReason;
-pub use disk::DiskStats;
+pub use disk::{DiskStats, Sample};
 pub use durable::Durable;
 pub use fill::{Appended, Fill};
 pub use object::Object;

@@ -186,21 +186,13 @@ impl<H> Store<H> {
         Some(Fill::new(self.clone(), Arc::new(object)))
     }
 
-    /// Lets an object that is brought back be found, behind what is here; `false`, and it is not, when `is_right` says then
-    /// that it is not right any more.
-    pub(crate) fn link_load(&self, object: &Arc<Object<H>>, is_right: impl FnOnce() -> bool) -> bool {
+    /// Lets an object that is brought back be found, behind what is here.
+    pub(crate) fn link_load(&self, object: &Arc<Object<H>>) {
         object.used();
         let mut queues = self.queues();
         if self.inner.ram.index.insert_last(object.clone()) {
             queues.insert(object);
         }
-        drop(queues);
-        // After it can be found: who removes it now finds it here, and who did before has taken it off the disk's index.
-        let is_right = is_right();
-        if !is_right {
-            self.unlink(object);
-        }
-        is_right
     }
 
     /// Takes back an object that left RAM and was not written yet.

@@ -14,8 +14,12 @@ use crate::{
     steady,
 };
 use std::{
+    future::Future,
     path::{Path, PathBuf},
-    time::Duration,
+    pin::pin,
+    sync::{Mutex, PoisonError},
+    task::{Context, Waker},
+    time::{Duration, Instant},
 };
 use weir_caching::decision::{Candidate, Decision, decide};
 use weir_device_api::Condition;
@@ -28,6 +32,8 @@ const STORE: &str = "store";
 const CLOCK: &str = "clock";
 /// Where the self-test stores and removes something.
 const TRIAL: &str = "store-self-test";
+/// How often a disk that does not take what is written is tried again.
+const TRY_AGAIN_EVERY: Duration = Duration::from_secs(60);
 /// How long a worker that may serve waits for the one before it to let go of the disk before it serves.
 const TAKE_WAIT: Duration = Duration::from_millis(200);
 
@@ -56,6 +62,8 @@ pub(crate) struct Disk {
     pub(crate) is_used: bool,
     /// Why there is none although there should be.
     refused: Option<String>,
+    /// When it was last tried again.
+    tried: Mutex<Option<Instant>>,
     /// The moment a worker leaves to the next.
     clock: PathBuf,
     /// Directory of the self-test, removed by it.
@@ -67,7 +75,8 @@ impl Disk {
     /// serves.
     pub(crate) fn open(state: &Path, ram_bytes: u64, disk_bytes: Option<u64>) -> (Store<StoredHead>, Self) {
         let disk = disk_bytes.map(|bytes| DiskSettings { directory: state.join(STORE), bytes });
-        let mut this = Self { is_used: disk.is_some(), refused: None, clock: state.join(CLOCK), trial: state.join(TRIAL) };
+        let mut this =
+            Self { is_used: disk.is_some(), refused: None, tried: Mutex::default(), clock: state.join(CLOCK), trial: state.join(TRIAL) };
         steady::recall(&this.clock);
         let store = Store::open(StoreSettings { ram_bytes, disk }).unwrap_or_else(|error| {
             tracing::error!(error = %error, "disk store not opened; content is kept in memory only");
@@ -99,6 +108,18 @@ impl Disk {
         if let Err(error) = steady::leave(&self.clock) {
             tracing::warn!(error = %error, "the clock of the disk store is not left");
         }
+    }
+
+    /// Tries to write again on a disk that did not take it: somebody may have made room. Returns at once; to be asked often.
+    pub(crate) fn try_again(&self, store: &Store<StoredHead>, now: Instant) {
+        let has_failed = store.disk_stats().is_some_and(|stats| stats.is_writer && stats.error.is_some());
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        if !has_failed || tried.is_some_and(|tried| now.saturating_duration_since(tried) < TRY_AGAIN_EVERY) {
+            return;
+        }
+        *tried = Some(now);
+        // The first look at it tells the writer; the end of it is not waited for.
+        let _ = pin!(store.take_writer()).poll(&mut Context::from_waker(Waker::noop()));
     }
 
     /// What is wrong: it could not be opened, or takes nothing more.
@@ -133,4 +154,57 @@ async fn is_whole(object: &Stored) -> bool {
     let Ok(mut reader) = object.read(0, u64::MAX) else { return false };
     while let Ok(Some(_)) = reader.next().await {}
     object.whole().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use std::fs;
+
+    /// Longest wait for the writer.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn error(store: &Store<StoredHead>) -> Option<String> {
+        store.disk_stats().expect("a disk").error
+    }
+
+    /// Stores an object and uses it until something holds.
+    async fn use_until(store: &Store<StoredHead>, key: &str, holds: impl Fn() -> bool) {
+        let waiting = async {
+            while !holds() {
+                let head = trial::head();
+                let bytes = head.bytes();
+                let mut fill = store.begin(key, head, bytes, Some(1), |_| true).map_err(|(_, refused)| refused).expect("room");
+                fill.append(Bytes::from_static(b"x"));
+                fill.finish().expect("whole");
+                drop((store.find(key, |_| true), store.find(key, |_| true)));
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("in time");
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_does_not_take_what_is_written_is_reported_and_tried_again() {
+        let state = tempfile::tempdir().expect("directory");
+        let (store, disk) = Disk::open(state.path(), 1024 * 1024, Some(256 * 1024 * 1024));
+        disk.take(&store).await;
+        assert!(disk.condition(&store).is_none());
+        fs::remove_dir_all(state.path().join(STORE)).expect("removes");
+        use_until(&store, "a", || error(&store).is_some()).await;
+        let condition = disk.condition(&store).expect("reported");
+        assert_eq!((condition.reason, condition.object.as_str()), (AlarmReason::DiskFull, "store"));
+        let now = weir_clock::monotonic();
+        let is_tried_at = |later: Duration| {
+            disk.try_again(&store, now + later);
+            *disk.tried.lock().expect("whole") == Some(now + later)
+        };
+        assert!(is_tried_at(Duration::ZERO));
+        fs::create_dir(state.path().join(STORE)).expect("makes");
+        assert!(!is_tried_at(TRY_AGAIN_EVERY - Duration::from_millis(1)));
+        assert!(is_tried_at(TRY_AGAIN_EVERY));
+        use_until(&store, "b", || error(&store).is_none() && store.disk_stats().expect("a disk").objects > 0).await;
+        assert!(disk.condition(&store).is_none());
+    }
 }

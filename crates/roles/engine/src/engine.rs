@@ -260,9 +260,12 @@ impl Engine {
         self.inner.counters.detailed.get()
     }
 
-    /// What is wrong: origins that cannot be reached, a disk that cannot be written.
+    /// What is wrong: origins that cannot be reached, a disk that cannot be written. Such a disk is tried again first, once a
+    /// minute at most.
     pub fn conditions(&self) -> Vec<Condition> {
-        let mut conditions = self.inner.origins.conditions(weir_clock::monotonic());
+        let now = weir_clock::monotonic();
+        self.inner.disk.try_again(&self.inner.store, now);
+        let mut conditions = self.inner.origins.conditions(now);
         conditions.extend(self.inner.disk.condition(&self.inner.store));
         conditions
     }
@@ -301,9 +304,6 @@ impl Engine {
     pub async fn give_up_disk(&self) {
         self.inner.disk.give_up(&self.inner.store, GIVE_UP_TIME).await;
     }
-
-    #[doc(hidden)]
-    pub fn debug_stats(&self) -> String { format!("{:?}", self.inner.store.disk_stats()) }
 
     /// Frees `bytes` of disk, as far as content takes them; returns how many it freed.
     pub fn make_space(&self, bytes: u64) -> u64 {

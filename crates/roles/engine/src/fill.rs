@@ -333,7 +333,7 @@ async fn pour(mut fill: Fill<StoredHead>, mut body: UpstreamBody, wanted: bool, 
                 }
                 fill.append(bytes);
             }
-            Ok(None) if digested.is_some_and(|digested| !digested.is_right()) => {
+            Ok(None) if digested.is_some_and(|digested| !digested.ends_right()) => {
                 tracing::warn!(key = fill.object().key(), "release archive dropped: its digest is another one");
                 return fill.abort(AbortReason::Upstream);
             }

@@ -54,8 +54,9 @@ pub(crate) struct Counters {
     store_objects: Gauge,
     disk_bytes: Gauge,
     disk_objects: Gauge,
-    disk_skipped: Gauge,
-    disk_corrupt: Gauge,
+    disk_loads: Counter,
+    disk_skipped: Counter,
+    disk_damaged: Counter,
     sessions: Gauge,
 }
 
@@ -72,10 +73,12 @@ pub(crate) struct Levels {
 pub(crate) struct DiskLevels {
     pub(crate) bytes: u64,
     pub(crate) objects: u64,
-    /// Records only a newer line reads.
+    /// Objects read since the start.
+    pub(crate) loads: u64,
+    /// Records met that only a newer line reads.
     pub(crate) skipped: u64,
-    /// Objects that read back wrong.
-    pub(crate) corrupt: u64,
+    /// Damaged records and segments met.
+    pub(crate) damaged: u64,
 }
 
 impl DiskLevels {
@@ -83,8 +86,9 @@ impl DiskLevels {
         store.disk_stats().map_or_else(Self::default, |stats| Self {
             bytes: stats.bytes,
             objects: stats.objects,
+            loads: stats.loads,
             skipped: stats.skipped_newer,
-            corrupt: stats.corrupt,
+            damaged: stats.corrupt,
         })
     }
 }
@@ -118,8 +122,9 @@ impl Counters {
             store_objects: Gauge::default(),
             disk_bytes: Gauge::default(),
             disk_objects: Gauge::default(),
-            disk_skipped: Gauge::default(),
-            disk_corrupt: Gauge::default(),
+            disk_loads: Counter::default(),
+            disk_skipped: Counter::default(),
+            disk_damaged: Counter::default(),
             sessions: Gauge::default(),
         };
         metrics.register(|registry| {
@@ -152,8 +157,9 @@ impl Counters {
             registry.register("engine_store_objects", "Objects held in memory", counters.store_objects.clone());
             registry.register("engine_disk_bytes", "Bytes of content on disk", counters.disk_bytes.clone());
             registry.register("engine_disk_objects", "Objects on disk", counters.disk_objects.clone());
+            registry.register("engine_disk_loads", "Objects read from disk", counters.disk_loads.clone());
             registry.register("engine_disk_skipped", "Records on disk that only a newer line reads", counters.disk_skipped.clone());
-            registry.register("engine_disk_corrupt", "Objects on disk dropped because they read back wrong", counters.disk_corrupt.clone());
+            registry.register("engine_disk_damaged", "Damaged records and segments met on disk", counters.disk_damaged.clone());
             registry.register("engine_sessions", "Viewer sessions now", counters.sessions.clone());
         });
         Arc::new(counters)
@@ -198,8 +204,10 @@ impl Counters {
         self.store_objects.set(clamp(levels.store_objects));
         self.disk_bytes.set(clamp(levels.disk.bytes));
         self.disk_objects.set(clamp(levels.disk.objects));
-        self.disk_skipped.set(clamp(levels.disk.skipped));
-        self.disk_corrupt.set(clamp(levels.disk.corrupt));
+        // The store counts these from its start; it never counts back.
+        self.disk_loads.inner().store(levels.disk.loads, Ordering::Relaxed);
+        self.disk_skipped.inner().store(levels.disk.skipped, Ordering::Relaxed);
+        self.disk_damaged.inner().store(levels.disk.damaged, Ordering::Relaxed);
         self.sessions.set(i64::from(levels.sessions));
     }
 }

@@ -41,8 +41,13 @@ impl Supervisor<'_> {
         let program = successor.program.display().to_string();
         self.log.info("keeper gives way", &[("program", program.as_str().into()), ("digest", successor.digest.to_string().into())]);
         self.name_foremost();
-        let error = self.program.turn_into(&successor.program);
+        // Connections and datagrams wait in the queues of the sockets until the other keeper's worker takes them.
+        let error = match self.listeners.hand_on() {
+            Ok(sockets) => self.program.turn_into(&successor.program, &sockets),
+            Err(error) => error,
+        };
         self.log.error("keeper does not give way", &[("program", program.into()), ("error", error.to_string().into())]);
+        self.listeners.keep_for_itself().map_err(Failure::system("keep the sockets from other programs"))?;
         self.start_at = weir_clock::monotonic();
         Ok(())
     }

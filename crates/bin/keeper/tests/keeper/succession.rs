@@ -1,10 +1,13 @@
 //! A keeper in the place of another: RESTART.
 
-use crate::device::{self, Device, FIRST, Keeper};
+use crate::device::{self, Device, FIRST, Keeper, datagram_answer};
+use serde_json::Value;
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 const NEXT: &str = "1.1.0-b1";
@@ -49,6 +52,36 @@ fn the_keeper_of_the_slot_takes_the_place_of_the_one_that_runs() {
     keeper.signal("TERM");
     assert_eq!(keeper.exit_code(), Some(0), "arguments and signals are those of before");
     assert_eq!(device.read("drained"), "3000");
+}
+
+#[test]
+fn no_connection_is_refused_while_one_keeper_takes_the_place_of_another() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (device, _keeper) = with_keeper_in_slot(&other_keeper(dir.path()));
+    let before = device.answer().pid;
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let client = || {
+            let mut pids = BTreeSet::new();
+            while !done.load(Ordering::Relaxed) {
+                pids.insert(device.answer().pid);
+            }
+            pids
+        };
+        let clients = [scope.spawn(client), scope.spawn(client)];
+        // A datagram that waits meanwhile is answered too.
+        device.say("restart");
+        device.wait_log("keeper gives way", 1);
+        let datagram = device.ask_by_datagram();
+        let after = device.wait_serves(NEXT);
+        assert_eq!(datagram_answer(&datagram).pid, after);
+        done.store(true, Ordering::Relaxed);
+        for client in clients {
+            let pids = client.join().expect("every connection is answered");
+            assert!(pids.contains(&before) && pids.contains(&after), "{pids:?}");
+        }
+    });
+    assert_eq!(device.log("socket of the keeper before not taken"), Vec::<Value>::new());
 }
 
 #[test]

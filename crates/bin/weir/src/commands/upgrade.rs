@@ -94,7 +94,10 @@ async fn follow(api: &ApiClient, format: Format, now: DeviceUpdate, wait: Update
     if wait.wait {
         return watch::to_the_end(api, format, now, wait.wait_for, wish).await;
     }
-    output::print(format, &now, show::begun)
+    match wish {
+        Wish::NothingBurned => output::print(format, &now, show::cleared),
+        Wish::Become(_) | Wish::LetGo(_) => output::print(format, &now, show::begun),
+    }
 }
 
 #[cfg(test)]

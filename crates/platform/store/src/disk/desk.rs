@@ -161,7 +161,7 @@ impl<H> Disk<H> {
             if place.is_none() || self.lock().index.mark_used(hash_of(object.key()), place) {
                 return;
             }
-            // Its segment was the oldest, and has been removed.
+            // Its segment was the oldest, and is gone.
             object.disk.withdraw_offer();
         }
         self.offer(object);

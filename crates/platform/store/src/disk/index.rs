@@ -40,6 +40,11 @@ impl DiskIndex {
         held
     }
 
+    /// One head of each table, with its hash: `most` of them.
+    pub(crate) fn some(&self, most: usize) -> Vec<(u64, Held)> {
+        self.tables.iter().filter_map(Table::first).take(most).collect()
+    }
+
     pub(crate) fn get(&self, hash: u64, place: Place) -> Option<Held> {
         self.table(hash).get(hash, place)
     }

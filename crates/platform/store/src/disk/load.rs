@@ -174,8 +174,14 @@ impl<H: Send + Sync + 'static> Store<H> {
     /// Lets everybody find an object; who asked is to be told next. `None`: it is not right any more.
     fn publish(&self, order: Order<H>, record: &Head, place: Place, object: &Arc<Object<H>>) -> Option<Ready<H>> {
         let Order { lead, ready } = order;
-        let is_right = self.link_load(object, || lead.disk.is_still_at(record.hash, place));
-        lead.disk.loads.fetch_add(is_right.into(), Ordering::Relaxed);
+        let mut desk = lead.disk.lock();
+        // Under the lock: who removes it meanwhile finds it either on disk or in RAM.
+        let is_right = desk.index.mark_used(record.hash, place);
+        if is_right {
+            self.link_load(object);
+            lead.disk.loads.fetch_add(1, Ordering::Relaxed);
+        }
+        drop(desk);
         is_right.then_some(ready)
     }
 }
@@ -226,11 +232,6 @@ impl<H> Disk<H> {
             }
         };
         held.into_iter().filter_map(read).collect()
-    }
-
-    /// Whether the head of an object that was loaded is still right; says that it was used.
-    fn is_still_at(&self, hash: u64, place: Place) -> bool {
-        self.lock().index.mark_used(hash, place)
     }
 
     /// An object cannot be read: it is forgotten.

@@ -6,10 +6,11 @@
 use super::{
     desk::{Desk, Disk, Job},
     log,
+    record::Kind,
     segment::{Contents, Segment, numbers},
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{Arc, atomic::Ordering},
 };
@@ -20,62 +21,80 @@ struct Found {
     contents: Option<Contents>,
 }
 
+/// The directory as it was listed, taken up segment by segment.
+struct Adoption {
+    newest: Option<u32>,
+    before: Option<u32>,
+}
+
 impl<H> Disk<H> {
-    /// Takes up what the directory holds now and did not when this was last called.
+    /// Takes up what a directory holds that nobody has looked into: what is read of it need not be kept until all is.
     pub(crate) fn recover(&self) -> io::Result<()> {
-        let found = self.survey()?;
-        let mut desk = self.lock();
-        self.adopt(&mut desk, found);
+        let there = numbers(&self.directory)?;
+        let mut adoption = Adoption { newest: there.last().copied(), before: None };
+        for number in there {
+            if let Some(found) = self.find_segment(number, &BTreeMap::new())? {
+                self.adopt(&mut adoption, &mut self.lock(), found);
+            }
+        }
+        self.adopted(&mut self.lock());
         Ok(())
     }
 
-    fn survey(&self) -> io::Result<Vec<Found>> {
+    /// Takes up what the directory holds now and did not when it was last looked into, all at once: nobody sees what is
+    /// removed further on.
+    pub(crate) fn look_again(&self) -> io::Result<()> {
+        let there = numbers(&self.directory)?;
         let known = self.lock().segments.clone();
-        let mut found = Vec::new();
-        for number in numbers(&self.directory)? {
-            let segment = match Segment::open(&self.directory, number, self.codec.reader) {
-                Ok(segment) => segment,
-                // Its writer removed it meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
-            };
-            match known.get(&number).filter(|known| known.is(&segment)) {
-                Some(known) if known.is_sealed() || !known.is_readable() => found.push(Found { segment: known.clone(), contents: None }),
-                _ => {
-                    let contents = segment.contents(self.codec.reader)?;
-                    found.push(Found { segment: Arc::new(segment), contents: Some(contents) });
-                }
-            }
-        }
-        Ok(found)
+        let found = there.iter().filter_map(|number| self.find_segment(*number, &known).transpose()).collect::<io::Result<Vec<_>>>()?;
+        let mut adoption = Adoption { newest: there.last().copied(), before: None };
+        let there: BTreeSet<u32> = there.into_iter().collect();
+        let mut desk = self.lock();
+        desk.index.retain(|held| there.contains(&held.place.segment) && there.contains(&held.first));
+        desk.segments.clear();
+        found.into_iter().for_each(|found| self.adopt(&mut adoption, &mut desk, found));
+        self.adopted(&mut desk);
+        Ok(())
     }
 
-    fn adopt(&self, desk: &mut Desk<H>, found: Vec<Found>) {
-        let there: BTreeSet<u32> = found.iter().map(|found| found.segment.number).collect();
-        desk.index.retain(|held| there.contains(&held.place.segment) && there.contains(&held.first));
-        let newest = there.last().copied();
-        let mut before = None;
-        desk.segments.clear();
-        for Found { segment, contents } in found {
-            let number = segment.number;
-            if before.is_some_and(|before| before + 1 != number) {
-                desk.index.retain(|held| held.place.segment >= number);
-            }
-            before = Some(number);
-            for entry in contents.iter().flat_map(|contents| &contents.entries) {
-                if desk.index.apply(number, entry, self.codec.reader) {
-                    self.skipped_newer.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            // The newest may end anywhere: there its writer is, or was when it ended.
-            let is_whole = segment.is_readable() && !contents.as_ref().is_some_and(|contents| contents.cut);
-            if !is_whole && (Some(number) != newest || segment.is_foreign()) {
-                desk.index.retain(|held| held.place.segment > number);
-                self.corrupt.fetch_add(u64::from(contents.is_some() && !segment.is_foreign()), Ordering::Relaxed);
-            }
-            desk.segments.insert(number, segment);
+    /// `None`: its writer removed it meanwhile.
+    fn find_segment(&self, number: u32, known: &BTreeMap<u32, Arc<Segment>>) -> io::Result<Option<Found>> {
+        let segment = match Segment::open(&self.directory, number, self.codec.reader) {
+            Ok(segment) => segment,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if let Some(known) = known.get(&number).filter(|known| known.is(&segment) && (known.is_sealed() || !known.is_readable())) {
+            return Ok(Some(Found { segment: known.clone(), contents: None }));
         }
-        // What was removed here since, and is not written yet.
+        let mut contents = segment.contents(self.codec.reader)?;
+        contents.entries.retain(|entry| entry.kind != Some(Kind::Slice));
+        contents.entries.shrink_to_fit();
+        Ok(Some(Found { segment: Arc::new(segment), contents: Some(contents) }))
+    }
+
+    fn adopt(&self, adoption: &mut Adoption, desk: &mut Desk<H>, Found { segment, contents }: Found) {
+        let number = segment.number;
+        if adoption.before.is_some_and(|before| before + 1 != number) {
+            desk.index.retain(|held| held.place.segment >= number);
+        }
+        adoption.before = Some(number);
+        for entry in contents.iter().flat_map(|contents| &contents.entries) {
+            if desk.index.apply(number, entry, self.codec.reader) {
+                self.skipped_newer.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        // The newest may end anywhere: there its writer is, or was when it ended.
+        let is_whole = segment.is_readable() && !contents.as_ref().is_some_and(|contents| contents.cut);
+        if !is_whole && (Some(number) != adoption.newest || segment.is_foreign()) {
+            desk.index.retain(|held| held.place.segment > number);
+            self.corrupt.fetch_add(u64::from(contents.is_some() && !segment.is_foreign()), Ordering::Relaxed);
+        }
+        desk.segments.insert(number, segment);
+    }
+
+    /// All is taken up: what was removed here and is not written yet is removed again, and what is not whole goes.
+    fn adopted(&self, desk: &mut Desk<H>) {
         let pending: Vec<_> = desk.queue.iter().filter_map(Job::tombstone).collect();
         for (hash, target) in pending {
             desk.index.remove_where(hash, |held| target.is_none() || held.place == target);

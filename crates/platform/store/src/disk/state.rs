@@ -3,7 +3,7 @@
 use super::format::Place;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-/// It was asked for again.
+/// It was asked for again: since it was written, when it was.
 const USED: u8 = 1;
 /// It was given to the writer.
 const OFFERED: u8 = 2;
@@ -84,6 +84,12 @@ impl OnDisk {
 
     pub(crate) fn place(&self) -> Place {
         Place::of_number(self.place.load(Ordering::Acquire))
+    }
+
+    /// It was written to a place. What it was asked for before counts no more.
+    pub(crate) fn set_written(&self, place: Place) {
+        self.set_place(place);
+        self.flags.fetch_and(!USED, Ordering::AcqRel);
     }
 
     pub(crate) fn set_place(&self, place: Place) {

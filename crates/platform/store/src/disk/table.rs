@@ -80,6 +80,10 @@ impl Table {
         self.slots_of(hash).map(|at| self.slots[at].held())
     }
 
+    pub(crate) fn first(&self) -> Option<(u64, Held)> {
+        self.slots.iter().find(|slot| !slot.place.is_none()).map(|slot| (slot.hash, slot.held()))
+    }
+
     pub(crate) fn get(&self, hash: u64, place: Place) -> Option<Held> {
         self.slot_at(hash, place).map(|at| self.slots[at].held())
     }

@@ -43,6 +43,8 @@ pub(crate) struct Writer<H> {
     pub(crate) log: Log,
     pub(crate) lease: Option<Lease>,
     take_at: Instant,
+    /// When the lease is to be given up: what is not written by then is not.
+    deadline: Option<Instant>,
     sync_at: Option<Instant>,
     /// Bytes copied into the open segment.
     pub(crate) copied: u64,
@@ -51,7 +53,7 @@ pub(crate) struct Writer<H> {
 impl<H> Writer<H> {
     pub(crate) fn new(disk: Arc<Disk<H>>, ram: Weak<Inner<H>>) -> Self {
         let log = Log::new(1, disk.segment_bytes);
-        Self { disk, ram, log, lease: None, take_at: weir_clock::monotonic(), sync_at: None, copied: 0 }
+        Self { disk, ram, log, lease: None, take_at: weir_clock::monotonic(), deadline: None, sync_at: None, copied: 0 }
     }
 
     pub(crate) fn run(mut self) {
@@ -139,7 +141,7 @@ impl<H> Writer<H> {
     }
 
     fn open_log(&mut self) -> io::Result<()> {
-        self.disk.recover()?;
+        self.disk.look_again()?;
         self.log = Log::new(self.disk.seal_left_open()?, self.disk.segment_bytes);
         Ok(())
     }
@@ -224,7 +226,7 @@ impl<H> Writer<H> {
                         desk.index.remove(hash, before);
                     }
                     desk.index.insert(hash, held);
-                    object.disk.set_place(held.place);
+                    object.disk.set_written(held.place);
                     self.disk.writes.fetch_add(1, Ordering::Relaxed);
                 }
             }
@@ -248,7 +250,10 @@ impl<H> Writer<H> {
         let replaces = object.disk.place();
         let (id, places) = match self.body_at(hash, replaces) {
             Some(before) => (before.id, before.slices),
-            None => self.append_slices(hash, slices)?,
+            None => match self.append_slices(hash, slices)? {
+                Some(appended) => appended,
+                None => return Ok(None),
+            },
         };
         let head = Head {
             hash,
@@ -278,16 +283,20 @@ impl<H> Writer<H> {
         head.slices.iter().all(|slice| desk.segments.contains_key(&slice.segment)).then_some(head)
     }
 
-    fn append_slices(&mut self, hash: u64, slices: &[Bytes]) -> io::Result<(Place, Vec<Place>)> {
+    /// Appends a body; `None` when there is no time for all of it.
+    fn append_slices(&mut self, hash: u64, slices: &[Bytes]) -> io::Result<Option<(Place, Vec<Place>)>> {
         let mut places: Vec<Place> = Vec::with_capacity(slices.len());
         for (index, slice) in slices.iter().enumerate() {
+            if self.is_late() {
+                return Ok(None);
+            }
             self.room(SLICE_FRONT_BYTES + slice.len())?;
             let place = self.log.place().expect("there is room in a segment");
             let id = places.first().copied().unwrap_or(place);
             let index = u32::try_from(index).expect("fewer slices than a head record can name");
             places.push(self.log.append(&slice_front(hash, id, index, slice), slice)?);
         }
-        Ok((places.first().copied().unwrap_or(Place::NONE), places))
+        Ok(Some((places.first().copied().unwrap_or(Place::NONE), places)))
     }
 
     fn append(&mut self, front: &[u8], rest: &[u8]) -> io::Result<Place> {
@@ -314,10 +323,10 @@ impl<H> Writer<H> {
     fn give_up(&mut self, asked: Vec<GiveUp>) {
         if self.lease.is_some() {
             self.disk.admits.store(false, Ordering::Relaxed);
-            if let Some(deadline) = asked.iter().map(|asked| asked.deadline).min() {
-                self.write_queue(deadline);
-                self.write_ram(deadline);
-            }
+            self.deadline = asked.iter().map(|asked| asked.deadline).min();
+            self.write_queue();
+            self.write_ram();
+            self.deadline = None;
             self.write_removals();
             self.let_go();
         }
@@ -327,18 +336,22 @@ impl<H> Writer<H> {
         }
     }
 
-    fn write_queue(&mut self, deadline: Instant) {
-        while weir_clock::monotonic() < deadline {
+    fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| weir_clock::monotonic() >= deadline)
+    }
+
+    fn write_queue(&mut self) {
+        while !self.is_late() {
             let Some(job) = self.disk.next(&mut self.disk.lock()) else { return };
             self.write(job);
         }
     }
 
     /// Writes what is whole in RAM and not on disk, those used most first.
-    fn write_ram(&mut self, deadline: Instant) {
+    fn write_ram(&mut self) {
         let Some(objects) = self.ram.upgrade().map(|ram| ram.whole()) else { return };
         for object in objects {
-            if weir_clock::monotonic() >= deadline || self.has_failed() {
+            if self.is_late() || self.has_failed() {
                 return;
             }
             let Some(object) = object.upgrade() else { continue };

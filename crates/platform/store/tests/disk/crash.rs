@@ -116,13 +116,13 @@ fn a_missing_or_foreign_segment_hides_what_is_before_it() {
     let foreign = count(left.dir.path());
     assert_eq!((foreign.objects, foreign.foreign_segments, foreign.segments), (0, 1, whole.segments));
     assert!(foreign.bytes == whole.bytes && second.exists(), "left alone and counted");
+    fs::write(second, &bytes).expect("written");
     // One between others is missing, and may have held removals.
     let third = second.with_file_name("0000000003.seg");
     fs::rename(second, &third).expect("away");
     assert_eq!(count(left.dir.path()).objects, 0);
     fs::rename(&third, second).expect("back");
     // The first is missing: nothing is before it.
-    fs::write(second, &bytes).expect("written");
     fs::rename(first, first.with_extension("away")).expect("away");
     assert!((1..whole.objects).contains(&count(left.dir.path()).objects));
     fs::rename(first.with_extension("away"), first).expect("back");

@@ -167,3 +167,15 @@ fn without_a_disk_tier_there_is_nothing_to_load() {
     assert_eq!((store.disk_stats(), store.free_disk(1)), (None, 0));
     give_up(&store);
 }
+
+#[test]
+fn giving_up_takes_no_longer_than_it_may_and_keeps_what_was_used_most() {
+    let dir = tempfile::tempdir().expect("dir");
+    let store: Store<Head> = writing(dir.path(), 64 * MIB, 256 * MIB);
+    assert!(put(&store, "large", Head::new(0), &pattern(9 * SLICE_BYTES, 1)));
+    wait(store.give_up_writer(Duration::ZERO));
+    assert_eq!((stats(&store).objects, stats(&store).is_writer, stats(&store).error), (0, false, None), "there was no time");
+    wait(store.take_writer());
+    give_up(&store);
+    assert_eq!(stats(&store).objects, 1, "and it is not lost for the next time");
+}

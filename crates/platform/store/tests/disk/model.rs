@@ -47,7 +47,7 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 /// A body short enough to print.
-fn print_of(body: &Vec<u8>) -> (usize, u32) {
+fn print_of(body: &[u8]) -> (usize, u32) {
     (body.len(), crc32c::crc32c(body))
 }
 
@@ -83,7 +83,7 @@ impl Run {
             Op::Get { key, head } => {
                 let found = self.get(key, head);
                 if self.exact || found.is_some() {
-                    prop_assert_eq!(found.as_ref().map(print_of), self.model.get(&(key, head)).map(print_of));
+                    prop_assert_eq!(found.as_deref().map(print_of), self.model.get(&(key, head)).map(|body| print_of(body)));
                 }
             }
             Op::Confirm { key, head } => {
@@ -175,7 +175,7 @@ fn with_many_at_it_nobody_sees_what_was_replaced_or_removed() {
                     // Held while it is replaced, as an engine does.
                     let held = object(&store, &key, 0);
                     let found = held.as_ref().map(|object| print_of(&body_of(object).expect("whole")));
-                    let stored = model.get(&key).map(print_of);
+                    let stored = model.get(&key).map(|body| print_of(body));
                     assert!(found.is_none() || found == stored, "{key} in round {round}: {found:?} is not {stored:?}");
                     match dice.next(10) {
                         0..=4 => {

@@ -7,12 +7,14 @@ use crate::head::StoredHead;
 use bytes::Bytes;
 use std::{io, path::Path, time::Duration};
 use weir_caching::{Freshness, Lifetime, LifetimeSource, Reuse, Storable, Vary};
-use weir_store::{DiskSettings, Store, StoreSettings};
+use weir_store::{DiskSettings, Sample, Store, StoreSettings};
 
 /// Bytes of RAM of the round trip's store.
 const RAM_BYTES: u64 = crate::engine::STORE_BYTES_MIN;
 /// Bytes of disk it may take; it takes a few hundred.
 const DISK_BYTES: u64 = 256 * 1024 * 1024;
+/// Objects read of those on disk; where there are fewer, nothing is concluded.
+const SAMPLE: usize = 8;
 /// How long it may write.
 const WRITE_TIME: Duration = Duration::from_secs(1);
 /// What it stores.
@@ -24,7 +26,7 @@ impl Disk {
     ///
     /// # Errors
     /// One sentence that says what does not work.
-    pub(crate) async fn test(&self, _store: &Store<StoredHead>) -> Result<(), String> {
+    pub(crate) async fn test(&self, store: &Store<StoredHead>) -> Result<(), String> {
         if !self.is_used {
             return Ok(());
         }
@@ -32,7 +34,18 @@ impl Disk {
         remove(&self.trial);
         let tested = round_trip(&self.trial).await;
         remove(&self.trial);
-        tested
+        tested?;
+        let store = store.clone();
+        let Ok(sample) = tokio::task::spawn_blocking(move || store.sample(SAMPLE)).await else { return Ok(()) };
+        judge(sample)
+    }
+}
+
+/// One damaged object is the disk's fault, and a miss. That of all that were read none is right is this build's.
+fn judge(Sample { right, damaged }: Sample) -> Result<(), String> {
+    match (right, damaged) {
+        (0, SAMPLE..) => Err(format!("none of {damaged} objects on disk reads back right")),
+        _ => Ok(()),
     }
 }
 
@@ -59,9 +72,6 @@ async fn round_trip(directory: &Path) -> Result<(), String> {
             return Ok(());
         }
     };
-    if store.disk_stats().is_none() {
-        return Ok(());
-    }
     store.take_writer().await;
     let head = head();
     let bytes = head.bytes();
@@ -92,7 +102,7 @@ async fn round_trip(directory: &Path) -> Result<(), String> {
 }
 
 /// A head that may lie on disk.
-fn head() -> StoredHead {
+pub(super) fn head() -> StoredHead {
     let freshness = Freshness {
         arrived_at: weir_clock::monotonic_seconds(),
         initial_age_s: 0,
@@ -110,4 +120,16 @@ fn head() -> StoredHead {
         variant: String::new(),
     };
     StoredHead::new(200, storable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_build_that_reads_nothing_fails() {
+        for (right, damaged, fails) in [(0, 0, false), (8, 0, false), (1, 7, false), (0, 7, false), (0, 8, true)] {
+            assert_eq!(judge(Sample { right, damaged }).is_err(), fails, "{right} right, {damaged} damaged");
+        }
+    }
 }

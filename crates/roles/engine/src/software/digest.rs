@@ -21,7 +21,7 @@ impl Digested {
     }
 
     /// Whether what came is what was meant.
-    pub(crate) fn is_right(self) -> bool {
+    pub(crate) fn ends_right(self) -> bool {
         format!("{:x}", self.sum.finalize()) == self.expected
     }
 }
@@ -36,7 +36,7 @@ mod tests {
         for (pieces, right) in [(&["abc"][..], true), (&["a", "", "bc"], true), (&["abd"], false), (&["abc", "c"], false), (&[], false)] {
             let mut digested = Digested::new(ABC);
             pieces.iter().for_each(|piece| digested.take(&Bytes::from_static(piece.as_bytes())));
-            assert_eq!(digested.is_right(), right, "{pieces:?}");
+            assert_eq!(digested.ends_right(), right, "{pieces:?}");
         }
     }
 }

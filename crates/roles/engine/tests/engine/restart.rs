@@ -1,14 +1,18 @@
 //! Content on disk: what another worker on the same directory finds of it, and what it does not.
 
 use crate::{
-    client::{ask, get},
+    client::{PATIENCE, ask, get},
     network::{MIB, Node, Plan, configuration, on},
     origin::{Origin, Then},
     pattern, until,
 };
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 use tempfile::TempDir;
 use weir_model::{AlarmReason, service::CachePolicy};
+use weir_telemetry::Tasks;
 
 fn plan() -> Plan<'static> {
     Plan { disk_bytes: Some(256 * MIB), ..Plan::default() }
@@ -84,6 +88,28 @@ async fn parts_heads_and_who_wants_no_fetch_are_answered_from_disk() {
         }
     }
     assert_eq!(origin.seen().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_viewers_of_one_cold_key_cause_one_read() {
+    const VIEWERS: usize = 40;
+    let body = pattern(3 * 1024 * 1024);
+    let origin = Origin::fixed(200, "Cache-Control: max-age=1000\r\n", body.clone()).await;
+    let node = first(&origin).await;
+    get(node.address, "/a").await;
+    let node = next(node, &origin).await;
+    let tasks = Tasks::new();
+    let whole = Arc::new(AtomicUsize::new(0));
+    for _ in 0..VIEWERS {
+        let (address, body, whole) = (node.address, body.clone(), whole.clone());
+        tasks.spawn("viewer", async move {
+            let reply = get(address, "/a").await;
+            whole.fetch_add(usize::from(reply.body == body && reply.list("cache-status").contains("; hit")), Ordering::Relaxed);
+        });
+    }
+    assert!(tasks.join(PATIENCE).await);
+    assert_eq!((whole.load(Ordering::Relaxed), origin.seen().len()), (VIEWERS, 1));
+    assert_eq!(node.metric("engine_disk_loads_total"), 1);
 }
 
 #[tokio::test]
@@ -241,6 +267,23 @@ async fn the_self_test_reads_what_is_there_and_leaves_nothing() {
     let before = files(&node);
     node.engine.self_test().await.expect("passes");
     assert_eq!(files(&node), before);
+    let segments = node.directory.path().join("store");
+    for entry in std::fs::read_dir(segments).expect("directory").map(|entry| entry.expect("entry").path()) {
+        if entry.extension().is_some_and(|extension| extension == "seg") {
+            overwrite_records(&entry);
+        }
+    }
+    let refused = node.engine.self_test().await.expect_err("nothing on disk can be read");
+    assert!(refused.contains("none of 8 objects"), "{refused}");
+}
+
+/// Overwrites all of a segment but its header.
+fn overwrite_records(segment: &std::path::Path) {
+    let mut bytes = std::fs::read(segment).expect("reads");
+    let records = &mut bytes[64..];
+    records.fill(b'x');
+    use std::os::unix::fs::FileExt;
+    std::fs::OpenOptions::new().write(true).open(segment).expect("opens").write_all_at(records, 64).expect("writes");
 }
 
 #[tokio::test]

@@ -104,9 +104,10 @@ impl Updates {
         self.lock().found.restart.contains(device)
     }
 
-    /// Devices with an update under way, as the last round found them.
-    pub(super) fn open(&self) -> BTreeSet<DeviceName> {
-        self.lock().found.open.clone()
+    /// Devices the last round found something under way of: their word may change when it is over.
+    pub(super) fn under_way(&self) -> BTreeSet<DeviceName> {
+        let inner = self.lock();
+        inner.found.open.union(&inner.found.restart).cloned().collect()
     }
 
     /// Takes what a round found.
@@ -155,5 +156,48 @@ fn same(before: Option<&UpdateReport>, report: Option<&UpdateReport>) -> bool {
     match (before, report) {
         (Some(before), Some(report)) => UpdateReport { for_ms: report.for_ms, ..before.clone() } == *report,
         (before, report) => before.is_none() && report.is_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::updates::fixture::{at, order};
+    use weir_rollout::update::Stage;
+
+    #[test]
+    fn a_keeper_has_its_time_and_is_given_up_for_that_slot_alone() {
+        let (updates, device): (Updates, DeviceName) = (Updates::default(), "east-1".parse().expect("name"));
+        let restart = |now_ms| {
+            let found = Found { restart: BTreeSet::from([device.clone()]), ..Found::default() };
+            updates.find(found, now_ms, |_| "aa".to_owned());
+        };
+        restart(1_000);
+        assert!(updates.restarts(&device));
+        restart(50_000);
+        assert!(!updates.gave_up(&device, "aa", 1_000 + KEEPER_PATIENCE_MS - 1), "it counts from the first time");
+        assert!(updates.gave_up(&device, "aa", 1_000 + KEEPER_PATIENCE_MS));
+        assert!(!updates.gave_up(&device, "bb", 1_000 + KEEPER_PATIENCE_MS), "another slot is another keeper");
+        updates.keeper_settled(&device, Some("aa"));
+        assert!(updates.gave_up(&device, "aa", 1_000 + KEEPER_PATIENCE_MS), "nothing is settled");
+        updates.keeper_settled(&device, None);
+        assert!(!updates.gave_up(&device, "aa", 1_000 + KEEPER_PATIENCE_MS));
+    }
+
+    #[test]
+    fn pages_are_told_of_what_is_new_and_of_all_that_moves() {
+        let updates = Updates::default();
+        let (resting, moving) = (at(Stage::Done, Some(&order(1))), at(Stage::Draining, Some(&order(1))));
+        let mut version = updates.version();
+        let mut tells = |before: Option<&UpdateReport>, now: Option<&UpdateReport>| {
+            updates.heard(before, now);
+            std::mem::replace(&mut version, updates.version()) != updates.version()
+        };
+        let later = UpdateReport { for_ms: 9_000, ..resting.clone() };
+        assert!(!tells(None, None));
+        assert!(!tells(Some(&resting), Some(&later)), "time alone is no news");
+        assert!(tells(Some(&moving), Some(&moving)), "its sessions are shown");
+        assert!(tells(Some(&moving), Some(&resting)));
+        assert!(tells(None, Some(&resting)));
     }
 }

@@ -67,7 +67,7 @@ async fn round(app: &Arc<App>) {
     if let Err(problem) = act(app, &network, &due).await {
         tracing::error!(%problem, "a change of an update was not made");
     }
-    let before = app.updates.open();
+    let before = app.updates.under_way();
     let mut found = due.found;
     match granted(app, &network, due.take).await {
         Ok(waits) => found.waits.extend(waits),

@@ -98,7 +98,7 @@ impl Lane {
     }
 
     /// From the assignment to where the device asks for its offload.
-    async fn to_offload(&mut self, device: &str, body: Value) {
+    async fn asks_to_leave(&mut self, device: &str, body: Value) {
         self.assign(device, body).await;
         self.at(device, Stage::OffloadRequested).await;
     }

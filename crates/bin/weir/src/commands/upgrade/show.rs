@@ -54,10 +54,16 @@ pub(super) fn why(now: &DeviceUpdate) -> String {
 /// For somebody who does not wait.
 pub(super) fn begun(update: &DeviceUpdate) -> String {
     let what = match &update.assigned {
-        Some(assigned) if !assigned.cancelled => format!("{} is assigned {}: {}", update.device, assigned.version, now(update)),
-        _ => format!("{}: {}", update.device, now(update)),
+        Some(assigned) if assigned.cancelled && !update.at_rest => format!("{} is told to let {} go", update.device, assigned.version),
+        Some(assigned) => format!("{} is assigned {}: {}", update.device, assigned.version, now(update)),
+        None => format!("{}: {}", update.device, now(update)),
     };
     format!("{what}\n`weir upgrade status {}` shows how it goes", update.device)
+}
+
+/// After what fell back was cleared.
+pub(super) fn cleared(update: &DeviceUpdate) -> String {
+    format!("what fell back on {} may be tried again, from its next contact on", update.device)
 }
 
 /// How a wait ended well.
@@ -226,6 +232,9 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_said_at_once_and_in_the_end() {
+        let mut cancelled = update("fetching");
+        cancelled.assigned.as_mut().expect("assigned").cancelled = true;
+        assert!(begun(&cancelled).starts_with("east-1 is told to let 1.1.0-b1 go\n"), "{}", begun(&cancelled));
         assert!(begun(&update("pending")).starts_with("east-1 is assigned 1.1.0-b1: Words\n`weir upgrade status east-1`"));
         let staged = ended(&update("staged"));
         assert!(staged.contains("`weir upgrade reload east-1`"), "{staged}");

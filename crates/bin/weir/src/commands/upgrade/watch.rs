@@ -129,6 +129,9 @@ async fn rest(api: &ApiClient, mut now: DeviceUpdate, patience: Option<Duration>
 
 fn end(format: Format, now: &DeviceUpdate, wish: Wish) -> anyhow::Result<()> {
     match wish.look(now) {
+        Look::Done | Look::NotYet if wish == Wish::NothingBurned => {
+            output::print(format, now, |now| format!("nothing is burned on {} any more", now.device))
+        }
         Look::Done | Look::NotYet => output::print(format, now, show::ended),
         Look::Never(why) => {
             if format == Format::Json {

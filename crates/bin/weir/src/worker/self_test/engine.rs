@@ -165,6 +165,8 @@ pub(super) fn configuration(port: u16) -> DeviceConfiguration {
             origin: format!("http://127.0.0.1:{port}").parse().expect("an origin"),
             engines: vec![entry.name.clone()],
             caching: CachePolicy::default(),
+            #[cfg(feature = "synthetic-next")]
+            detail: None,
         }],
         engines: vec![entry],
         zones: Vec::new(),

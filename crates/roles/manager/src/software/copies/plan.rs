@@ -9,7 +9,7 @@ const FETCHING_MAX: usize = 16;
 const FETCHING_MS: u64 = 1_000;
 /// One that did not answer.
 const SILENT_MS: u64 = 5_000;
-/// One that refused: it tells a failure for ten seconds, and begins anew when it is asked later.
+/// One that refused, which begins anew then; doubled each time, up to [`HELD_MS`]: what cannot be kept is fetched in vain.
 const REFUSED_MS: u64 = 30_000;
 /// One that holds it: content may push it out.
 const HELD_MS: u64 = 600_000;
@@ -30,13 +30,16 @@ pub(super) enum Reply {
 pub(super) struct Copy {
     reply: Option<Reply>,
     replied_ms: u64,
+    /// How often it has refused on end.
+    refusals: u32,
     /// It is being asked.
     asking: bool,
 }
 
 impl Copy {
     pub(super) fn answered(&mut self, reply: Reply, now_ms: u64) {
-        *self = Self { reply: Some(reply), replied_ms: now_ms, asking: false };
+        let refusals = if matches!(reply, Reply::Refused(_)) { self.refusals.saturating_add(1) } else { 0 };
+        *self = Self { reply: Some(reply), replied_ms: now_ms, refusals, asking: false };
     }
 
     fn is_whole(&self, bytes: u64) -> bool {
@@ -54,7 +57,7 @@ impl Copy {
             Some(Reply::Held(_)) if self.is_whole(bytes) => HELD_MS,
             Some(Reply::Held(_)) => FETCHING_MS,
             Some(Reply::Silent) => SILENT_MS,
-            Some(Reply::Refused(_)) => REFUSED_MS,
+            Some(Reply::Refused(_)) => REFUSED_MS.saturating_mul(1 << self.refusals.saturating_sub(1).min(16)).min(HELD_MS),
         };
         !self.asking && now_ms.saturating_sub(self.replied_ms) >= pause_ms
     }

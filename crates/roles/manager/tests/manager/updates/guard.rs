@@ -38,7 +38,7 @@ async fn a_second_engine_waits_until_the_first_is_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_override_is_not_asked_by_the_guard() {
     let mut lane = Lane::start(&["core-1", "east-1", "router-1"]).await;
-    lane.to_offload("east-1", newer()).await;
+    lane.asks_to_leave("east-1", newer()).await;
     lane.until("east-1", "the only engine of its location waits", |u| u["waiting"]["reason"] == "guard").await;
     let shown = lane.try_assign("east-1", json!({"version": "1.1.0-b1", "override": true})).await.expect(200);
     assert_eq!(shown["assigned"]["number"], 2);
@@ -51,7 +51,7 @@ async fn an_override_is_not_asked_by_the_guard() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_manager_that_has_just_started_judges_nothing() {
     let mut lane = Lane::start_as(&NETWORK, false).await;
-    lane.to_offload("east-2", newer()).await;
+    lane.asks_to_leave("east-2", newer()).await;
     lane = lane.crash_and_restart().await;
     lane.until("east-2", "it waits", |u| u["waiting"]["reason"] == "too_early").await;
     assert_eq!(lane.leases("east-2").await, [""; 0]);
@@ -62,7 +62,7 @@ async fn a_manager_that_has_just_started_judges_nothing() {
 async fn an_operators_offload_and_the_rollouts_go_side_by_side() {
     let mut lane = Lane::start(&NETWORK).await;
     lane.running.post("/api/v1/devices/east-2/offload", json!({"why": "a new disk"})).await;
-    lane.to_offload("east-2", newer()).await;
+    lane.asks_to_leave("east-2", newer()).await;
     lane.fleet.until(&lane.running, "east-2", "both hold it", |o| held_by(o) == ["operator", "rollout"]).await;
     lane.at("east-2", Stage::Readmitting).await;
     lane.fleet.until(&lane.running, "east-2", "the operator's is left", |o| held_by(o) == ["operator"]).await;
@@ -71,7 +71,7 @@ async fn an_operators_offload_and_the_rollouts_go_side_by_side() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_that_nearly_ends_is_renewed_and_an_orphan_is_ended() {
     let mut lane = Lane::start(&NETWORK).await;
-    lane.to_offload("east-2", newer()).await;
+    lane.asks_to_leave("east-2", newer()).await;
     lane.fleet.until(&lane.running, "east-2", "it leaves", |o| held_by(o) == ["rollout"]).await;
     lane.at("east-2", Stage::Draining).await;
     let generation = lane.running.generation().await;
@@ -94,7 +94,7 @@ async fn a_lease_that_nearly_ends_is_renewed_and_an_orphan_is_ended() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_needs_hands_stays_out_by_its_fault() {
     let mut lane = Lane::start(&NETWORK).await;
-    lane.to_offload("east-2", newer()).await;
+    lane.asks_to_leave("east-2", newer()).await;
     lane.fleet.until(&lane.running, "east-2", "it leaves", |o| held_by(o) == ["rollout"]).await;
     let reason = UpdateReason::Crashed;
     let stuck = lane.at("east-2", Stage::NeedsHands { reason }).await;

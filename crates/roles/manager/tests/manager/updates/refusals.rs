@@ -113,7 +113,7 @@ async fn past_the_point_of_no_return_nothing_else_is_assigned() {
     }
     lane.at("east-1", Stage::Failed { reason }).await;
     lane.until("east-1", "it is over", |u| u["at_rest"] == true).await;
-    let path = format!("/api/v1/software-files/{}", lane.file);
+    let path = format!("/api/v1/software-files/{}?override=true", lane.file);
     super::super::harness::until("its software file may go", || async {
         lane.running.call(Method::DELETE, &path, None).await.status == 204
     })

@@ -9,7 +9,7 @@ use serde_json::json;
 async fn a_password_goes_to_the_device_alone() {
     let mut lane = Lane::start_as(&["core-1", "east-1", "router-1"], false).await;
     let source = SourceServer::of_file(&lane.archive).await;
-    lane.running.call(Method::DELETE, &format!("/api/v1/software-files/{}", lane.file), None).await.expect(204);
+    lane.running.call(Method::DELETE, &format!("/api/v1/software-files/{}?override=true", lane.file), None).await.expect(204);
     let url = format!("{}?X-Signature=hush-1", source.url());
     for (method, given) in [("default", true), ("direct_download_only", true), ("prepositioned_only", false)] {
         let body = json!({"url": url, "version": "1.1.0-b1", "username": "ann", "password": "hush-2", "method": method});
@@ -32,7 +32,7 @@ async fn a_password_goes_to_the_device_alone() {
         read += &lane.running.get(&format!("/api/v1/devices/east-1/update/preview?file={file}")).await.to_string();
         assert!(read.contains("1.1.0-b1") && !read.contains("hush"), "{read}");
         lane.verb("east-1", "cancel").await.expect(200);
-        lane.running.call(Method::DELETE, &format!("/api/v1/software-files/{file}"), None).await.expect(204);
+        lane.running.call(Method::DELETE, &format!("/api/v1/software-files/{file}?override=true"), None).await.expect(204);
     }
     assert_eq!(lane.try_assign("east-1", handed_over()).await.refusal().0, "no_such_release");
 }

@@ -24,6 +24,9 @@ fn each_engine_is_asked_until_it_holds_all_of_it() {
         (Reply::Held(BYTES - 1), FETCHING_MS),
         (Reply::Silent, SILENT_MS),
         (Reply::Refused("too-large".to_owned()), REFUSED_MS),
+        (Reply::Refused("too-large".to_owned()), 2 * REFUSED_MS),
+        (Reply::Held(1), FETCHING_MS),
+        (Reply::Refused("too-large".to_owned()), REFUSED_MS),
         (Reply::Held(BYTES), HELD_MS),
     ] {
         let at_ms = asked(&mut copies, 0).1;
