@@ -5,6 +5,8 @@
 //! the rate, one request each. Then, N times, a new worker is killed while it proves itself, and the time is taken until a connection
 //! is answered again: with the worker before it parked, and with that one killed first.
 
+#![allow(clippy::print_stdout, reason = "its figures are its output")]
+
 use anyhow::{Context, bail, ensure};
 use serde_json::json;
 use std::{

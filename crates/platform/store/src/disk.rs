@@ -25,8 +25,8 @@ mod writer;
 
 pub(crate) use desk::Removed;
 pub(crate) use format::Place;
-pub(crate) use state::OnDisk;
 pub use sample::Sample;
+pub(crate) use state::OnDisk;
 pub use tier::DiskStats;
 pub(crate) use tier::Tier;
 

@@ -104,10 +104,11 @@ impl Disk {
         if !self.is_used {
             return;
         }
-        store.give_up_writer(within).await;
+        // First: whoever hands over waits for the writing no longer than it must.
         if let Err(error) = steady::leave(&self.clock) {
             tracing::warn!(error = %error, "the clock of the disk store is not left");
         }
+        store.give_up_writer(within).await;
     }
 
     /// Tries to write again on a disk that did not take it: somebody may have made room. Returns at once; to be asked often.

@@ -33,7 +33,7 @@ use weir_telemetry::{Metrics, Tasks};
 
 /// How long fills may go on after the engine is told to stop, and then how long what is worth keeping is written.
 const STOP_TIME: Duration = Duration::from_secs(1);
-/// How long an engine that is parked writes what is worth keeping: viewers' connections wait meanwhile.
+/// How long an engine that is parked writes what is worth keeping.
 const GIVE_UP_TIME: Duration = Duration::from_secs(5);
 /// Smallest store: below it not even a playlist and its segments would stay.
 pub const STORE_BYTES_MIN: u64 = 1024 * 1024;
@@ -300,7 +300,7 @@ impl Engine {
     }
 
     /// Writes what is worth keeping and lets go of the disk, which another worker may write from then on; goes on reading it.
-    /// Takes five seconds at most.
+    /// Takes five seconds at most, also when it is not waited for.
     pub async fn give_up_disk(&self) {
         self.inner.disk.give_up(&self.inner.store, GIVE_UP_TIME).await;
     }

@@ -99,7 +99,9 @@ impl AlarmReason {
             AlarmReason::DrainTimeout => "see on the device's page what still runs on it; return it to service or wait",
             AlarmReason::UpgradeGuard => "bring the location's other engines back before another one is taken out",
             AlarmReason::ImageQuarantined => "find out who changed the file behind the URL; then validate it again or delete it",
-            AlarmReason::UpdateFailed => "read the reason with `weir upgrade status DEVICE`; acknowledge the alarm, or assign another version",
+            AlarmReason::UpdateFailed => {
+                "read the reason with `weir upgrade status DEVICE`; acknowledge the alarm, or assign another version"
+            }
             AlarmReason::UpgradeStuck => "read with `weir upgrade status DEVICE` what it waits for; help it, or cancel",
             AlarmReason::OutOfBandVersion => "assign the version it should run with `weir upgrade device DEVICE --to VERSION`",
         }

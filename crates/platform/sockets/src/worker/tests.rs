@@ -91,7 +91,13 @@ fn what_the_keeper_says_becomes_events() {
     assert!(matches!(next(), Event::Accept));
     assert!(matches!(next(), Event::Stop));
     assert!(matches!(next(), Event::Drain { deadline } if deadline == Duration::from_millis(1500)));
+    keeper.tell(&Message::Park, &[]).expect("park");
+    keeper.tell(&Message::Unpark, &[]).expect("unpark");
+    keeper.tell(&Message::Slots { seq: 7, parked: true }, &[]).expect("slots");
     assert!(matches!(next(), Event::Exit));
+    assert!(matches!(next(), Event::Park));
+    assert!(matches!(next(), Event::Unpark));
+    assert!(matches!(next(), Event::Slots { seq: 7, parked: true }));
     drop(keeper);
     assert!(matches!(next(), Event::Closed));
 }
@@ -99,9 +105,8 @@ fn what_the_keeper_says_becomes_events() {
 #[test]
 fn what_cannot_be_carried_out_is_answered() {
     let (keeper, mut control) = started();
-    let cases: [(&[u8], &str, Reason); 5] = [
-        (b"PARK", "PARK", Reason::NotBuilt),
-        (b"UNPARK", "UNPARK", Reason::NotBuilt),
+    let cases: [(&[u8], &str, Reason); 4] = [
+        (b"SWITCH version=1", "SWITCH", Reason::Malformed),
         (b"SING loud=1", "SING", Reason::UnknownVerb),
         (b"DRAIN deadline_ms=soon", "DRAIN", Reason::Malformed),
         (b"READY protocol=1 version=1", "READY", Reason::OutOfOrder),

@@ -154,6 +154,7 @@ async fn who_takes_an_answer_from_memory_slowly_is_there_to_the_end() {
     let mut pair = Pair::start(&origin);
     let at = pair.node().address;
     get(at, "/film.mp4").await;
+    until("the one who fetched it is done", || pair.node().engine.load().active_requests == 0).await;
     let before = Incoming::ask(at, "GET", "demo.weir.test", "/film.mp4", "User-Agent: before\r\n").await.expect("head");
     pair.apply(Some(OffloadEpoch::Clients), |c| c.profile.session_window_ms = 0);
     let after = Incoming::ask(at, "GET", "demo.weir.test", "/film.mp4", "User-Agent: after\r\n").await.expect("head");

@@ -142,12 +142,19 @@ mod tests {
         for done in 0..4 {
             runtime.block_on(async {
                 let mut coming = Box::pin(arrived(&shelf, 1, None, Body::from(vec![0; WRITE_BYTES])));
+                // The disk is busy during each step, so that none leads further than to its work on the disk.
+                let busy = || {
+                    let (free, busy) = sync_channel::<()>(1);
+                    (free, spawn_blocking(move || busy.recv()))
+                };
                 for _ in 0..done {
+                    let (free, disk) = busy();
                     assert!(poll_once(&mut coming).is_pending(), "{done}");
+                    free.send(()).expect("it waits");
+                    disk.await.expect("no panic").expect("freed");
                     spawn_blocking(|| ()).await.expect("the disk is done");
                 }
-                let (free, busy) = sync_channel::<()>(1);
-                let disk = spawn_blocking(move || busy.recv());
+                let (free, disk) = busy();
                 assert!(poll_once(&mut coming).is_pending(), "{done}");
                 drop(coming);
                 let refused = shelf.begin_upload(1).err().map(|problem| problem.reason);

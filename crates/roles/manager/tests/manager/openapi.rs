@@ -39,6 +39,7 @@ fn every_path_of_the_contract_is_in_the_document() {
         paths::ALARMS,
         paths::AUDIT,
         paths::ROUTE_EXPLAIN,
+        paths::UPDATES,
     ] {
         assert!(described.contains_key(path), "{path}");
     }
