@@ -4,14 +4,18 @@
 //! hash. A failed request is noted and repeated, so that one failure is one entry.
 
 use crate::{
-    client::{Ask, Client},
+    Api, Origin,
+    client::{self, Ask, Client},
     dns::{Question, code, kind},
     network::Network,
+    origin::{Asked, Reply, Replying},
     player::{self, Live},
     playlist::{Playlist, resolve},
-    sha256,
+    sha256, viewer, wait_for,
 };
 use anyhow::{Context, ensure};
+use reqwest::Method;
+use serde_json::json;
 use std::{
     collections::BTreeMap,
     io,
@@ -29,12 +33,21 @@ use tokio::{
 const RETRY: Duration = Duration::from_millis(100);
 /// Between two segments of a recording.
 const RECORDING_PACE: Duration = Duration::from_millis(150);
-/// Between two ranges of a file.
-const RANGE_PACE: Duration = Duration::from_millis(50);
+/// Between two ranges of the film.
+const RANGE_PACE: Duration = Duration::from_millis(100);
 /// Bytes of a range.
-const RANGE_BYTES: usize = 64 * 1024;
-/// A slow reader takes what one read brings, then rests.
-const SLOW_REST: Duration = Duration::from_millis(150);
+const RANGE_BYTES: usize = 1024 * 1024;
+/// Bytes of the film: several times what the sockets of one connection hold, so that most of it is still to be sent when a slow reader
+/// has begun.
+const FILM_BYTES: usize = 24 * 1024 * 1024;
+/// A slow reader takes what one read brings, at most 64 KiB, then rests: the film takes it some 15 s.
+const SLOW_REST: Duration = Duration::from_millis(35);
+/// Shortest time a slow reader must have spent on one film at least once: longer than a hand-over.
+const SLOW_LEAST: Duration = Duration::from_secs(5);
+/// Between two requests on a kept connection.
+const KEPT_PACE: Duration = Duration::from_millis(30);
+/// Redirects followed for one film.
+const REDIRECTS_MAX: usize = 4;
 /// How long somebody pauses, longer than a session lasts.
 const PAUSE: Duration = Duration::from_secs(7);
 /// Between two questions to a name server.
@@ -46,8 +59,10 @@ const VISIT_PATIENCE: Duration = Duration::from_secs(3);
 /// Patience for players to have begun, and for everybody to leave.
 const PLAY_DEADLINE: Duration = Duration::from_secs(30);
 const LEAVE_DEADLINE: Duration = Duration::from_secs(60);
-/// A file of the demo recording that is read by ranges and slowly.
-const FILE: &str = "/vod/segment-3.ts";
+/// The delivery service of the film.
+const FILM_DOMAIN: &str = "film.weir.test";
+/// Patience for a new delivery service to be in service everywhere.
+const SERVICE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What one viewer, or all of them, did and noticed.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +75,8 @@ pub struct Noticed {
     pub failed: Vec<String>,
     /// Times a live picture stood still.
     pub stalls: Vec<String>,
+    /// The longest time one slow reader was at one answer.
+    pub slowest: Duration,
 }
 
 impl Noticed {
@@ -68,6 +85,7 @@ impl Noticed {
         self.questions += other.questions;
         self.failed.extend(other.failed);
         self.stalls.extend(other.stalls);
+        self.slowest = self.slowest.max(other.slowest);
     }
 
     /// Nothing failed and nothing stood still.
@@ -78,7 +96,8 @@ impl Noticed {
         eprintln!("{} requests, {} questions", self.requests, self.questions);
         ensure!(self.failed.is_empty(), "{} of {} failed: {:#?}", self.failed.len(), self.requests, self.failed);
         ensure!(self.stalls.is_empty(), "{:#?}", self.stalls);
-        ensure!(self.requests > 0, "nobody watched");
+        ensure!(self.requests > 0 && self.questions > 0, "nobody watched");
+        ensure!(self.slowest >= SLOW_LEAST, "no answer was under way for long: {:?}", self.slowest);
         Ok(())
     }
 }
@@ -90,22 +109,47 @@ struct Known {
     domain: String,
     /// Playlist of the recording, as any address takes it.
     recording: String,
-    file: String,
     /// Its segments, by name.
     segments: BTreeMap<String, String>,
+    /// The film, as any address takes it, and its bytes.
+    film: String,
     bytes: Vec<u8>,
 }
 
 impl Known {
-    async fn learn(network: &Network) -> anyhow::Result<Self> {
+    async fn learn(network: &Network, film: &Origin, bytes: Vec<u8>) -> anyhow::Result<Self> {
         let (routers, domain) = (network.routers(), network.file().services[0].domain.clone());
-        let (recording, file) = (network.target("/vod/index.m3u8"), network.target(FILE));
+        let recording = network.target("/vod/index.m3u8");
         let segments = player::recording(Client::east(), routers[0], &recording).await?;
-        let (_, _, answer) = Client::east().follow(routers[0], &Ask::get(&file)).await?;
-        ensure!(answer.status() == 200, "{file}: {}", answer.status());
-        let name_servers = network.name_servers();
-        Ok(Self { routers, name_servers, domain, recording, file, segments, bytes: answer.body })
+        let api = Api::new(network.file())?;
+        let service = json!({ "name": "film", "domain": FILM_DOMAIN, "origin": film.url() });
+        let made = api.send(Method::POST, "/delivery-services", Some(&service.to_string())).await?;
+        // Another audience of this network has made it, with an origin that is gone.
+        if made.status == 409 {
+            let changed = api.send(Method::PUT, "/delivery-services/film", Some(&service.to_string())).await?;
+            ensure!((200..300).contains(&changed.status), "{changed:?}");
+        } else {
+            ensure!((200..300).contains(&made.status), "{made:?}");
+        }
+        let film = format!("/{FILM_DOMAIN}/{}.bin", &sha256(&bytes)[..12]);
+        for client in [Client::east(), Client::west()] {
+            for router in &routers {
+                wait_for("the film is in service", SERVICE_DEADLINE, || async {
+                    let (_, _, answer) = client.follow(*router, &Ask::get(&film)).await?;
+                    ensure!(answer.status() == 200 && answer.body == bytes, "{}", answer.status());
+                    anyhow::Ok(())
+                })
+                .await;
+            }
+        }
+        Ok(Self { routers, name_servers: network.name_servers(), domain, recording, segments, film, bytes })
     }
+}
+
+/// Bytes that are no others'.
+fn film() -> Vec<u8> {
+    let seed = weir_clock::monotonic_ms();
+    (0..FILM_BYTES / 32).flat_map(|n| sha256(&(seed + n as u64).to_le_bytes()).into_bytes().into_iter().take(32)).collect()
 }
 
 /// Viewers at work.
@@ -113,7 +157,18 @@ pub struct Audience {
     live: Vec<Live>,
     others: JoinSet<Noticed>,
     stop: watch::Sender<bool>,
-    file_at: Vec<SocketAddr>,
+    _film: Origin,
+}
+
+/// The film, whole or in part, to whoever fetches it.
+fn sent(film: Arc<[u8]>, asked: Asked, mut reply: Reply) -> Replying {
+    Box::pin(async move {
+        if asked.target.ends_with(".bin") {
+            reply.whole(&film, "Cache-Control: max-age=3600\r\nETag: \"film\"\r\n").await
+        } else {
+            reply.not_found().await
+        }
+    })
 }
 
 /// How a viewer knows that it is to leave.
@@ -121,9 +176,12 @@ type Stopped = watch::Receiver<bool>;
 
 impl Audience {
     /// Two live players for each zone, and one each of: recordings, ranges, a slow reader, somebody who pauses, visitors who open a
-    /// connection for each request, and resolvers at every name server. Everybody has begun when this returns.
+    /// connection for each request, somebody who keeps connections, and resolvers at every name server. Everybody has begun when this returns.
     pub async fn gather(network: &Network) -> anyhow::Result<Self> {
-        let known = Arc::new(Known::learn(network).await?);
+        let bytes = film();
+        let body: Arc<[u8]> = bytes.as_slice().into();
+        let origin = Origin::start(move |asked, reply| sent(body.clone(), asked, reply)).await?;
+        let known = Arc::new(Known::learn(network, &origin, bytes).await?);
         let (stop, stopped) = watch::channel(false);
         let live_target = network.target("/live/index.m3u8");
         let mut live = Vec::new();
@@ -132,10 +190,12 @@ impl Audience {
         {
             live.push(Live::start(client, network.routers(), live_target.clone()));
         }
-        let mut audience = Self { live, others: JoinSet::new(), stop, file_at: Vec::new() };
+        let mut audience = Self { live, others: JoinSet::new(), stop, _film: origin };
         for client in [Client::east(), Client::west()] {
             audience.begin(client, &known, &stopped);
-            audience.file_at.push(client.route(known.routers[0], &known.file).await?.0);
+        }
+        for source in [client::EAST, client::WEST] {
+            audience.seat(source, &known, &stopped, async |source, known, stopped| kept(source, known, stopped).await);
         }
         for server in known.name_servers.clone() {
             audience.seat(server, &known, &stopped, async |server, known, stopped| resolvers(server, known, stopped).await);
@@ -292,7 +352,7 @@ async fn ranges(client: Client, known: Arc<Known>, mut stopped: Stopped) -> Noti
         for from in (0..length).step_by(RANGE_BYTES) {
             let to = (from + RANGE_BYTES).min(length) - 1;
             let taken = insist(&mut noticed, &stopped, "ranges", async || {
-                let ask = Ask::get(&known.file).field("Range", format!("bytes={from}-{to}"));
+                let ask = Ask::get(&known.film).field("Range", format!("bytes={from}-{to}"));
                 let (engine, _, answer) = said(client.follow(address, &ask).await, &format!("bytes {from}-{to} at {address}"))?;
                 let range = answer.head.field("Content-Range");
                 let right = answer.status() == 206
@@ -314,30 +374,63 @@ async fn ranges(client: Client, known: Arc<Known>, mut stopped: Stopped) -> Noti
     noticed
 }
 
-/// Reads a file on one connection, slowly.
+/// Reads the film on one connection, slowly.
 async fn slow(client: Client, known: Arc<Known>, mut stopped: Stopped) -> Noticed {
     let mut noticed = Noticed::default();
     while !is_over(&stopped) {
-        let read = async {
-            let (engine, target) = client.route(known.routers[0], &known.file).await.map_err(|error| format!("route: {error}"))?;
-            let opened = client.open(engine, &Ask::get(&target)).await;
-            let mut reading = opened.map_err(|error| format!("open at {engine}: {error}"))?;
-            if matches!(reading.head.status, 302 | 307) {
-                // It came when the engine had begun to steer; the next one goes where it leads.
-                return Ok((engine, known.bytes.clone()));
-            }
-            let mut bytes = Vec::new();
-            while let Some(some) = reading.some().await.map_err(|error| format!("{} bytes from {engine}: {error}", bytes.len()))? {
-                bytes.extend_from_slice(&some);
-                rest(&mut stopped, SLOW_REST).await;
-            }
-            if bytes == known.bytes { Ok((engine, bytes)) } else { Err(format!("{} other bytes from {engine}", bytes.len())) }
-        };
-        match read.await {
-            Ok(_) => noticed.requests += 1,
+        let begun = weir_clock::monotonic();
+        match read_slowly(client, &known, &mut stopped).await {
+            Ok(()) => noticed.requests += 1,
             Err(wrong) => noticed.failed.push(format!("slow reader: {wrong}")),
         }
+        noticed.slowest = noticed.slowest.max(begun.elapsed());
         rest(&mut stopped, SLOW_REST).await;
+    }
+    noticed
+}
+
+async fn read_slowly(client: Client, known: &Known, stopped: &mut Stopped) -> Result<(), String> {
+    let (mut address, mut target) = (known.routers[0], known.film.clone());
+    for _ in 0..REDIRECTS_MAX {
+        let opened = client.open(address, &Ask::get(&target)).await;
+        let mut reading = opened.map_err(|error| format!("open {target} at {address}: {error}"))?;
+        if matches!(reading.head.status, 302 | 307) {
+            let url = reading.head.field("Location").ok_or_else(|| format!("{address}: a redirect without Location"))?;
+            let (authority, rest) = viewer::parts(&url).map_err(|error| error.to_string())?;
+            (address, target) = (authority.parse().map_err(|_| format!("{address} leads to {url}"))?, rest.to_owned());
+            continue;
+        }
+        if reading.head.status != 200 {
+            return Err(format!("{target} from {address}: {}", reading.head.status));
+        }
+        let mut bytes = Vec::with_capacity(known.bytes.len());
+        while let Some(some) = reading.some().await.map_err(|error| format!("{} bytes from {address}: {error}", bytes.len()))? {
+            bytes.extend_from_slice(&some);
+            // The rest is read at once when everybody leaves.
+            rest(stopped, SLOW_REST).await;
+        }
+        return if bytes == known.bytes { Ok(()) } else { Err(format!("{} other bytes from {address}", bytes.len())) };
+    }
+    Err("too many redirects".to_owned())
+}
+
+/// Keeps its connections, as browsers do: a request on one that the other end closed meanwhile is sent again by the client itself.
+async fn kept(source: IpAddr, known: Arc<Known>, mut stopped: Stopped) -> Noticed {
+    let mut noticed = Noticed::default();
+    let built = reqwest::Client::builder().no_proxy().http1_only().local_address(source).timeout(VISIT_PATIENCE).build();
+    let client = built.expect("a client");
+    for turn in 0.. {
+        if is_over(&stopped) {
+            break;
+        }
+        let url = format!("http://{}{}", known.routers[turn % known.routers.len()], known.recording);
+        let asked = async { client.get(&url).send().await?.error_for_status()?.bytes().await };
+        match asked.await {
+            Ok(bytes) if bytes.starts_with(b"#EXTM3U") => noticed.requests += 1,
+            Ok(bytes) => noticed.failed.push(format!("kept: {} other bytes by {url}", bytes.len())),
+            Err(error) => noticed.failed.push(format!("kept: {url}: {error:?}")),
+        }
+        rest(&mut stopped, KEPT_PACE).await;
     }
     noticed
 }

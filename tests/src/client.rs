@@ -205,7 +205,7 @@ impl Client {
         let (mut address, mut target) = (address, ask.target.to_owned());
         for _ in 0..=REDIRECTS_MAX {
             let here = Ask { target: &target, ..ask.clone() };
-            let answer = self.ask(address, &here).await?;
+            let answer = self.ask(address, &here).await.map_err(|error| Error::new(error.kind(), format!("{address}: {error}")))?;
             match location(&answer)? {
                 Some(next) => (address, target) = next,
                 None => return Ok((address, target, answer)),

@@ -286,9 +286,13 @@ async fn uploaded(network: &Network, api: &Api, publisher: &Publisher) -> anyhow
     ensure!(early.status == 409, "nothing to check yet: {early:?}");
     let sent = network.weir(&["software", "upload", &id.to_string(), "--file", file, "--wait"]).await?;
     ensure!(!String::from_utf8_lossy(&sent.stderr).contains("error:"), "{sent:?}");
-    let file = api.checked(id).await;
-    ensure!(file["state"] == "verified" && file["reason"]["reason"] == "not_prepositioned", "{sent:?}: {file}");
-    ensure!(api.choice(id).await?["selectable"] == false, "no copy is in the network");
+    let file = wait_for("every engine holds a copy", AFTER_DEADLINE, || async {
+        let file = api.software_file(id).await?;
+        ensure!(file["state"] == "ready", "{sent:?}: {file}");
+        anyhow::Ok(file)
+    })
+    .await;
+    ensure!(file["method"] == "prepositioned_only" && api.choice(id).await?["selectable"] == true, "{file}");
     Ok(())
 }
 
