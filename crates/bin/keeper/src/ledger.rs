@@ -6,7 +6,7 @@ use weir_slots::{BootError, BootRecord, DataDirectory, FileSystem, boot};
 /// How often a record that could not be written is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
-/// The boot record. Only the keeper writes it, and `weir install` while no worker is started.
+/// The boot record. Only the keeper writes it, and `weir install` while no keeper runs.
 pub(crate) struct Ledger {
     data: DataDirectory,
     record: BootRecord,
@@ -41,10 +41,17 @@ impl Ledger {
         Ok(())
     }
 
-    /// A step forward: nothing changes unless the disk knows it.
+    /// A step forward: nothing changes unless the disk knows it. A write that failed may have reached the disk in part or
+    /// whole: the record in memory is written over it, so that what was refused does not hold after all.
     pub(crate) fn advance(&mut self, next: BootRecord) -> Result<(), BootError> {
-        self.seq = boot::write(&mut FileSystem, &self.data, &next)?;
-        (self.record, self.retry_at) = (next, None);
+        match boot::write_beside(&mut FileSystem, &self.data, self.seq, &next) {
+            Ok(seq) => (self.record, self.seq, self.retry_at) = (next, seq, None),
+            Err(error) => {
+                // Tried again until it is written.
+                let _ = self.write();
+                return Err(error);
+            }
+        }
         Ok(())
     }
 
@@ -61,7 +68,7 @@ impl Ledger {
 
     /// Writes what is in memory.
     pub(crate) fn write(&mut self) -> Result<(), BootError> {
-        let written = boot::write(&mut FileSystem, &self.data, &self.record);
+        let written = boot::write_beside(&mut FileSystem, &self.data, self.seq, &self.record);
         self.retry_at = written.is_err().then(|| weir_clock::monotonic() + RETRY_EVERY);
         self.seq = written?;
         Ok(())
@@ -94,7 +101,7 @@ mod tests {
         fs::create_dir(data.boot_half(0)).expect("in the way");
         let committed = trial.commit(&slot("1.1.0-b1")).expect("commit");
         ledger.advance(committed).expect_err("no room");
-        assert_eq!((ledger.record(), ledger.due()), (&trial, None));
+        assert_eq!((ledger.record(), ledger.due().is_some()), (&trial, true), "what was refused is written over");
         let back = trial.fall_back("crashed", true).expect("back");
         ledger.retreat(back.clone()).expect_err("no room");
         assert_eq!(ledger.record(), &back);
@@ -105,5 +112,23 @@ mod tests {
         ledger.write().expect("written");
         assert_eq!((ledger.due(), ledger.seq()), (None, 3));
         assert_eq!(boot::read(&data).expect("read").record, back);
+    }
+
+    #[test]
+    fn what_was_refused_and_reached_the_disk_is_written_over_beside_what_is_durable() {
+        let dir = tempfile::tempdir().expect("dir");
+        let data = DataDirectory::new(dir.path());
+        fs::create_dir(data.boot()).expect("boot");
+        let first = BootRecord::first(slot("1.0.0-b1"));
+        boot::write(&mut FileSystem, &data, &first).expect("write");
+        let (mut ledger, _) = Ledger::read(&data).expect("read");
+        // The half of a write whose sync failed.
+        let trial = first.begin_trial(slot("1.1.0-b1"), 1, 1, 1_000).expect("begin");
+        boot::write(&mut FileSystem, &data, &trial).expect("write");
+        let durable = fs::read(data.boot_half(0)).expect("half");
+        ledger.write().expect("written over");
+        assert_eq!(fs::read(data.boot_half(0)).expect("half"), durable, "the only half that is surely on the disk stays");
+        let found = boot::read(&data).expect("read");
+        assert_eq!((found.record, found.seq, ledger.seq()), (first, 3, 3));
     }
 }

@@ -41,6 +41,8 @@ pub(crate) struct Program {
 pub(crate) struct Successor {
     pub(crate) program: PathBuf,
     pub(crate) digest: Digest,
+    /// It differs from the keeper that runs.
+    pub(crate) other: bool,
 }
 
 impl Program {
@@ -77,7 +79,7 @@ impl Program {
     /// The keeper in a slot.
     pub(crate) fn successor(&self, slot: &VerifiedSlot) -> Option<Successor> {
         let listed = slot.manifest.files.iter().find(|file| file.path == self.name)?;
-        Some(Successor { program: slot.program.with_file_name(self.name), digest: listed.sha256 })
+        Some(Successor { program: slot.program.with_file_name(self.name), digest: listed.sha256, other: !self.is_of(slot) })
     }
 
     fn digest(&self) -> Option<Digest> {
@@ -137,6 +139,11 @@ impl Mark {
     pub(crate) fn read(data: &DataDirectory) -> Option<Self> {
         let mark: Self = serde_json::from_slice(&fs::read(data.keeper_mark()).ok()?).ok()?;
         Some(mark).filter(|mark| mark.format == MARK_FORMAT)
+    }
+
+    /// Removes it: its program was not started.
+    pub(crate) fn remove(data: &DataDirectory) -> io::Result<()> {
+        fs::remove_file(data.keeper_mark())
     }
 
     /// Makes it durable.

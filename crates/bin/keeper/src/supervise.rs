@@ -23,12 +23,12 @@ use crate::{
     listeners::Listeners,
     program::{Program, Successor},
     watch::Watch,
-    worker::{History, KillReason, Stage},
+    worker::{History, KillReason},
     workers::Workers,
 };
 use starting::Next;
 use std::time::{Duration, Instant};
-use weir_slots::DataDirectory;
+use weir_slots::{DataDirectory, Digest};
 
 /// How long workers may drain when the lifeline closes: whoever held it is gone, and nothing of it may stay.
 const LIFELINE_DRAIN: Duration = Duration::from_secs(2);
@@ -78,6 +78,10 @@ pub(crate) struct Supervisor<'a> {
     trial_end: Option<Instant>,
     /// Unexpected ends of a committed worker while the one before it was parked.
     probation_crashes: u32,
+    /// Failed reads of the active slot in a row.
+    unread: u32,
+    /// The program of another keeper that the system did not execute: asking again would only end the worker again.
+    not_executed: Option<Digest>,
     backoff: Backoff,
     history: History,
     stopping: Option<Stopping>,
@@ -109,6 +113,8 @@ impl<'a> Supervisor<'a> {
             alone: false,
             trial_end: None,
             probation_crashes: 0,
+            unread: 0,
+            not_executed: None,
             backoff: Backoff::default(),
             history: History::default(),
             stopping: None,
@@ -217,7 +223,9 @@ impl<'a> Supervisor<'a> {
         self.log.info("keeper stops", &[("why", why.into()), ("drain_ms", millis(drain))]);
         self.stopping = Some(what);
         (self.next, self.trial_end) = (None, None);
-        for pid in self.workers.among(&Stage::BEFORE_LEAVING) {
+        // One that retires may have been given longer.
+        let all: Vec<u32> = self.workers.iter().map(|worker| worker.pid()).collect();
+        for pid in all {
             self.dismiss(pid, drain);
         }
     }

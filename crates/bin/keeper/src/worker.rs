@@ -31,8 +31,14 @@ const LAST_EXIT_VARIABLE: &str = "WEIR_LAST_EXIT";
 /// Tells the worker the version of the keeper that runs.
 const KEEPER_VERSION_VARIABLE: &str = "WEIR_KEEPER_VERSION";
 
-/// Tells the worker whether that keeper is, byte for byte, the one of the worker's slot.
+/// Tells the worker whether that keeper is, byte for byte, the one of the worker's slot, or is not the worker's to replace.
 const KEEPER_CURRENT_VARIABLE: &str = "WEIR_KEEPER_CURRENT";
+
+/// Whether a worker may have its keeper replaced by the one in a slot. Slots and boot record are the worker's user's to write,
+/// so a keeper of another user would run whatever that user likes with its own rights.
+pub(crate) fn may_replace_keeper(worker_user: Option<Account>) -> bool {
+    worker_user.is_none()
+}
 
 /// What a worker is told of those before it.
 #[derive(Debug, Clone, Default)]
@@ -99,12 +105,6 @@ pub(crate) enum Stage {
     Leaving,
 }
 
-impl Stage {
-    /// Every stage of a worker that was not told to end.
-    pub(crate) const BEFORE_LEAVING: [Stage; 6] =
-        [Stage::Starting, Stage::Ready, Stage::Accepting, Stage::Parking, Stage::Parked, Stage::Unparking];
-}
-
 /// What a worker is started with.
 pub(crate) struct Start<'a> {
     pub(crate) data: &'a DataDirectory,
@@ -148,7 +148,8 @@ impl Worker {
         };
         command.env_remove(SOCKETS_VARIABLE);
         command.env(KEEPER_VERSION_VARIABLE, start.keeper.version());
-        command.env(KEEPER_CURRENT_VARIABLE, if start.keeper.is_of(start.slot) { "1" } else { "0" });
+        let current = !may_replace_keeper(start.user) || start.keeper.is_of(start.slot);
+        command.env(KEEPER_CURRENT_VARIABLE, if current { "1" } else { "0" });
         // Its own group: Ctrl-C at a terminal reaches the keeper alone, which then drains the worker.
         command.process_group(0);
         if let Some(user) = start.user {
@@ -241,5 +242,11 @@ mod tests {
         // Wait statuses of wait(2): the signal in the low byte, the code in the next.
         assert_eq!(exit_text(ExitStatus::from_raw(9)), "signal 9");
         assert_eq!(exit_text(ExitStatus::from_raw(78 << 8)), "code 78");
+    }
+
+    #[test]
+    fn only_a_worker_of_the_keepers_own_user_may_replace_it() {
+        assert!(may_replace_keeper(None));
+        assert!(!may_replace_keeper(Some(Account { uid: 999, gid: 999 })));
     }
 }

@@ -7,8 +7,8 @@ use std::fmt;
 use weir_model::DownloadMethod;
 use weir_rollout::update::{Assignment, LeaseWish, UpdateState};
 
-/// Most digests one order clears, and one report lists as burned.
-pub const BURNED_MAX: usize = 64;
+/// Most digests one word clears, and one report lists as burned: as many as the boot record of a device holds.
+pub const BURNED_MAX: usize = 256;
 
 /// What the manager wants of a device now, beside its configuration. In every answer to a poll that named another revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,10 @@ pub struct UpdateWord {
     /// The keeper may be started anew now: the device is out of service, or its partner serves.
     #[serde(default)]
     pub restart_keeper: bool,
+    /// The device goes back to service and no lease of the rollout holds it any more; whoever else holds it, its update need not
+    /// wait for that.
+    #[serde(default)]
+    pub freed: bool,
 }
 
 /// One assignment and how the operator and the drain stand to it.

@@ -178,6 +178,23 @@ pub fn write(disk: &mut impl Disk, data: &DataDirectory, record: &BootRecord) ->
         Err(BootError::Absent(_)) => (0, 1),
         Err(error) => return Err(error),
     };
+    write_half(disk, data, half, seq, record)
+}
+
+/// As [`write`], but never over the half with the sequence number `durable`: after a write that failed the other half may be
+/// the current one and yet not be on the disk.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_beside(disk: &mut impl Disk, data: &DataDirectory, durable: u64, record: &BootRecord) -> Result<u64, BootError> {
+    let seqs = [0, 1].map(|half| read_half(data, half).ok().and_then(Result::ok).map(|(seq, _)| seq));
+    match seqs.iter().position(|seq| *seq == Some(durable)) {
+        Some(half) => write_half(disk, data, 1 - half, seqs.into_iter().flatten().fold(durable, u64::max) + 1, record),
+        None => write(disk, data, record),
+    }
+}
+
+fn write_half(disk: &mut impl Disk, data: &DataDirectory, half: usize, seq: u64, record: &BootRecord) -> Result<u64, BootError> {
     let path = data.boot_half(half);
     disk.write(&path, &spell(seq, record)).map_err(DiskError::of("write", &path))?;
     disk.sync_file(&path).map_err(DiskError::of("sync", &path))?;

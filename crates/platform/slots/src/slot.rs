@@ -98,7 +98,7 @@ impl Image {
 pub enum Installed {
     /// The first slot of this data directory.
     First,
-    /// The slot was there and active.
+    /// The slot was active; where it did not verify it was written again.
     Unchanged,
     /// Another build of the same version was active; its slot is gone.
     Replaced {
@@ -159,7 +159,7 @@ pub fn install(disk: &mut impl Disk, data: &DataDirectory, image: &Image) -> Res
                 offered: image.slot.version.clone(),
             });
         }
-        if record.active == image.slot && looks_whole(data, image) {
+        if record.active == image.slot && verify(data, &image.slot).is_ok() {
             return Ok(Installed::Unchanged);
         }
     }
@@ -188,13 +188,6 @@ pub fn install(disk: &mut impl Disk, data: &DataDirectory, image: &Image) -> Res
     let gone = data.slot(&before.name);
     disk.remove_tree(&gone).map_err(DiskError::of("remove", &gone))?;
     Ok(Installed::Replaced { before })
-}
-
-/// Whether the slot of `image` was written whole; its bytes are the keeper's to verify.
-pub(crate) fn looks_whole(data: &DataDirectory, image: &Image) -> bool {
-    let tree = data.slot(&image.slot.name);
-    let marked = fs::read(tree.join(VERIFIED)).is_ok_and(|mark| mark == mark_of(image.slot.manifest));
-    marked && image.files.iter().all(|file| tree.join(&file.path).is_file())
 }
 
 fn mark_of(manifest: Digest) -> Vec<u8> {

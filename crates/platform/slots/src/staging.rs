@@ -3,7 +3,7 @@
 use crate::{
     DataDirectory, DiskError, Image, SlotRef,
     disk::{Disk, FileSystem, parent},
-    slot::{looks_whole, write_slot},
+    slot::{verify, write_slot},
 };
 use rustix::fs::{FallocateFlags, fallocate};
 use std::{
@@ -76,12 +76,13 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes the slot of `image` beside the active one; the boot record stays as it is. A slot that is there whole is kept.
+/// Writes the slot of `image` beside the active one; the boot record stays as it is. A slot that is there and
+/// verifies is kept.
 ///
 /// # Errors
 /// [`DiskError`]; what was written has no valid marker and is not started.
 pub fn stage(disk: &mut impl Disk, data: &DataDirectory, image: &Image) -> Result<SlotRef, DiskError> {
-    if looks_whole(data, image) {
+    if verify(data, image.slot()).is_ok() {
         return Ok(image.slot().clone());
     }
     let slots = data.slots();

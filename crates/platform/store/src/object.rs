@@ -73,6 +73,12 @@ impl<H> Object<H> {
         self.disk.place() == place || displaced.iter().any(|object| object.disk.place() == place)
     }
 
+    /// Takes out of what it displaced what is not right any more.
+    pub(crate) fn retain_displaced(&self, is_right: impl Fn(&Object<H>) -> bool) -> Vec<Arc<Object<H>>> {
+        let mut displaced = self.displaced.lock().unwrap_or_else(PoisonError::into_inner);
+        displaced.extract_if(.., |object| !is_right(object)).collect()
+    }
+
     pub(crate) fn take_displaced(&self) -> Vec<Arc<Object<H>>> {
         std::mem::take(&mut *self.displaced.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -66,6 +66,27 @@ impl<H> Inner<H> {
         self.ram.index.any(key, |object| object.holds(place))
     }
 
+    /// Takes out of RAM, for good, what is not right any more; returns how many there were. Readers read on.
+    pub(crate) fn retain(&self, is_right: impl Fn(&Object<H>) -> bool) -> usize {
+        let mut queues = self.queues();
+        let mut gone = Vec::new();
+        self.ram.index.for_each(|object| {
+            gone.extend(object.retain_displaced(&is_right));
+            if !is_right(object) {
+                gone.push(object.clone());
+            }
+        });
+        for object in &gone {
+            object.disk.set_gone();
+            if self.ram.index.unlink(object) {
+                queues.forget(object);
+            }
+        }
+        // Bodies are freed without the lock.
+        drop(queues);
+        gone.len()
+    }
+
     /// Every whole object, those used most first. Weak, so that they can leave meanwhile.
     pub(crate) fn whole(&self) -> Vec<Weak<Object<H>>> {
         let mut objects = Vec::new();
@@ -165,7 +186,9 @@ impl<H> Store<H> {
         let broken = if object.whole().is_none() { object.displace(gone.replaced) } else { Vec::new() };
         drop(queues);
         self.let_go(broken);
-        drop(gone.pushed_out);
+        if let Some(tier) = &self.inner.disk {
+            gone.pushed_out.iter().for_each(|object| tier.disk.left_unwritten(object));
+        }
     }
 
     /// Lets go of objects that were replaced for good.

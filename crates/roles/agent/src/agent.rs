@@ -135,8 +135,8 @@ impl Agent {
         let last_good = match settings.state.configuration() {
             Ok(last_good) => last_good,
             Err(error @ StateError::Damaged { .. }) => {
-                tracing::error!(error = %Chain(&error), "last good configuration lost; waiting for the manager");
-                None
+                tracing::error!(error = %Chain(&error), "last good configuration lost; looking for this line's own");
+                of_line(&settings.state)
             }
             Err(error) => return Err(error.into()),
         };
@@ -161,7 +161,7 @@ impl Agent {
             started: weir_clock::monotonic(),
             disk_error: Mutex::new(unsaved),
         });
-        if let Some(configuration) = last_good.and_then(|configuration| shared.run(configuration)) {
+        if let Some(configuration) = last_good.and_then(|configuration| shared.run_or_of_line(configuration)) {
             shared.tell(configuration);
         }
         Ok(Self { shared, life: Arc::default() })
@@ -178,6 +178,14 @@ impl Agent {
         let wait = running.wait_for(Option::is_some);
         matches!(tokio::time::timeout(deadline, wait).await, Ok(Ok(_)))
     }
+}
+
+/// What a build of this line kept last: the file of all lines may have been written by another one.
+fn of_line(state: &DeviceState) -> Option<DeviceConfiguration> {
+    state.configuration_of_line().unwrap_or_else(|error| {
+        tracing::error!(error = %Chain(&error), "this line's own configuration is lost too; waiting for the manager");
+        None
+    })
 }
 
 /// Raises the boot number; why it could not be kept goes with it.
@@ -248,17 +256,35 @@ impl Shared {
         true
     }
 
-    /// Takes up the configuration on disk when it is newer than the one that runs.
-    ///
-    /// # Errors
-    /// One sentence: it cannot be read, or the role does not run it.
-    pub(crate) fn take_up(&self) -> Result<(), String> {
-        let found = self.settings.state.configuration().map_err(|error| Chain(&error).to_string())?;
-        let Some(newer) = found.filter(|found| found.stamp > self.stamp()) else { return Ok(()) };
-        let stamp = newer.stamp;
-        let running = self.run(newer).ok_or_else(|| format!("the role does not run configuration {stamp}"))?;
-        self.tell(running);
-        Ok(())
+    /// Takes up the configuration on disk when it is newer than the one that runs. Another worker wrote it, which may have been a
+    /// bad one: what cannot be read is a condition, what the role refuses is reported as rejected, and the one in memory stays.
+    pub(crate) fn take_up(&self) {
+        let found = match self.settings.state.configuration() {
+            Ok(found) => found,
+            Err(error) => {
+                let text = Chain(&error).to_string();
+                tracing::error!(error = text, "the configuration on disk is not taken up; the one in memory stays in force");
+                *self.disk_error.lock().expect("no panic while held") = Some(text);
+                return;
+            }
+        };
+        let newer = found.filter(|found| found.stamp > self.stamp());
+        if let Some(running) = newer.and_then(|newer| self.run(newer)) {
+            self.tell(running);
+        }
+    }
+
+    /// Runs the last good configuration; when the role refuses it, the one that a build of this line kept last. What was refused
+    /// stays reported.
+    fn run_or_of_line(&self, last_good: DeviceConfiguration) -> Option<Arc<DeviceConfiguration>> {
+        let stamp = last_good.stamp;
+        if let Some(running) = self.run(last_good) {
+            return Some(running);
+        }
+        let refused = self.rejected.lock().expect("no panic while held").clone();
+        let running = of_line(&self.settings.state).filter(|own| own.stamp < stamp).and_then(|own| self.run(own));
+        *self.rejected.lock().expect("no panic while held") = refused;
+        running
     }
 
     /// Keeps a configuration on disk, and before it that the engine returns with it: a crash between the two ends no ramp.

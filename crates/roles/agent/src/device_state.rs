@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
-use weir_model::{DeviceConfiguration, DeviceName, Role};
+use weir_model::{DeviceConfiguration, DeviceName, Role, Version, version};
 use weir_net::identity::IdentityError;
 
 /// Permission bits of the directories here: identities and keepalive keys are nobody else's business.
@@ -130,6 +130,12 @@ impl DeviceState {
         self.dir.join("configuration.json")
     }
 
+    /// The copy that only builds of this line write: whatever another line made of the file above, this one has its own.
+    pub(crate) fn line_path(&self) -> PathBuf {
+        let own: Version = version().parse().expect("a build has a version");
+        self.dir.join(format!("configuration-{}.json", own.line))
+    }
+
     /// The identity, once enrolled.
     pub fn identity(&self) -> Result<Option<Identity>, StateError> {
         let path = self.identity_path();
@@ -155,9 +161,17 @@ impl DeviceState {
         self.owned(path, configuration, |c: &DeviceConfiguration| &c.device)
     }
 
-    /// Keeps a configuration as the last good one.
+    /// The last configuration that a build of this line kept.
+    pub fn configuration_of_line(&self) -> Result<Option<DeviceConfiguration>, StateError> {
+        let path = self.line_path();
+        let configuration = self.read(&path)?;
+        self.owned(path, configuration, |c: &DeviceConfiguration| &c.device)
+    }
+
+    /// Keeps a configuration as the last good one, and a copy for builds of this line.
     pub fn keep_configuration(&self, configuration: &DeviceConfiguration) -> Result<(), StateError> {
-        self.write(&self.configuration_path(), configuration)
+        let kept = self.write(&self.configuration_path(), configuration);
+        kept.and(self.write(&self.line_path(), configuration))
     }
 
     /// Raises the boot number, durably, and returns it: routers refuse keepalives of one that does not rise. It is the wall

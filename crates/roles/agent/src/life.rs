@@ -1,7 +1,7 @@
 //! The agent's life beside its worker's: it starts when the worker serves, falls silent when another worker of the device does, and
 //! may start again.
 
-use crate::{Agent, contacts, follow, keepalive, report, update};
+use crate::{Agent, agent::Shared, contacts, follow, keepalive, report, update};
 use std::{sync::Mutex, time::Duration};
 use tokio::sync::mpsc;
 use weir_device_api::keepalive::EngineState;
@@ -95,19 +95,28 @@ impl Agent {
         });
     }
 
-    /// Speaks for the device again: takes up the configuration on disk, which the other worker may have replaced, and starts.
-    ///
-    /// # Errors
-    /// One sentence: the configuration on disk cannot be read or is not run. The worker is not the way back then.
-    pub async fn unpark(&self, keeper: KeeperLink) -> Result<(), String> {
-        let shared = self.shared.clone();
-        let taken = tokio::task::spawn_blocking(move || {
+    /// Speaks for the device again: takes up the configuration on disk, which the other worker may have replaced, and starts. A
+    /// configuration that this worker cannot read or run keeps it from nothing: it has the one in memory.
+    pub async fn unpark(&self, keeper: KeeperLink) {
+        self.on_disk(|shared| {
             shared.raise_boot();
-            shared.take_up()
-        });
-        taken.await.map_err(|error| format!("taking the configuration up failed: {error}"))??;
+            shared.take_up();
+        })
+        .await;
         self.start(keeper);
-        Ok(())
+    }
+
+    /// Takes up a configuration that the worker before this one kept after this one had read the file. Comes before this one
+    /// accepts; an error is logged and reported, and the one in memory stays.
+    pub async fn take_up(&self) {
+        self.on_disk(Shared::take_up).await;
+    }
+
+    async fn on_disk(&self, work: impl FnOnce(&Shared) + Send + 'static) {
+        let shared = self.shared.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || work(&shared)).await {
+            tracing::error!(%error, "taking the configuration on disk up failed; the one in memory stays in force");
+        }
     }
 
     /// Whether a manager answers this worker: one short call with the device's identity.
@@ -138,10 +147,11 @@ impl Agent {
 
     async fn end_tasks(&self) {
         self.life.serving.cancel();
-        if !self.life.driver.join(DRIVER_END).await {
+        // Side by side: the keeper does not wait for the sum of both.
+        let (ended, _) = tokio::join!(self.life.driver.join(DRIVER_END), self.life.serving.join(TASKS_END));
+        if !ended {
             tracing::warn!("the update's driver was cut off");
         }
-        self.life.serving.join(TASKS_END).await;
     }
 }
 

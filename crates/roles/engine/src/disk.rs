@@ -17,10 +17,14 @@ use std::{
     future::Future,
     path::{Path, PathBuf},
     pin::pin,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Waker},
     time::{Duration, Instant},
 };
+use tokio::task::{self, JoinHandle};
 use weir_caching::decision::{Candidate, Decision, decide};
 use weir_device_api::Condition;
 use weir_model::AlarmReason;
@@ -36,6 +40,12 @@ const TRIAL: &str = "store-self-test";
 const TRY_AGAIN_EVERY: Duration = Duration::from_secs(60);
 /// How long a worker that may serve waits for the one before it to let go of the disk before it serves.
 const TAKE_WAIT: Duration = Duration::from_millis(200);
+/// How often a worker that writes leaves its moment: a power cut loses no more.
+const LEAVE_EVERY: Duration = Duration::from_secs(60);
+/// How long who lets go of the disk waits until its moment is left.
+const LEAVE_WAIT: Duration = Duration::from_millis(200);
+/// How much longer than it may write it is waited for: one write that takes its time, and the sync after it.
+const GIVE_UP_SLACK: Duration = Duration::from_millis(500);
 
 impl Durable for StoredHead {
     fn write(&self, out: &mut Vec<u8>) -> bool {
@@ -43,11 +53,7 @@ impl Durable for StoredHead {
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
-        let head = codec::read(bytes, steady::now());
-        if let Some(written_s) = codec::written_s(bytes) {
-            steady::learn(written_s);
-        }
-        head
+        codec::read(bytes, steady::now())
     }
 
     fn memory_bytes(&self) -> u64 {
@@ -58,10 +64,16 @@ impl Durable for StoredHead {
 /// The disk tier of one engine.
 #[derive(Debug)]
 pub(crate) struct Disk {
-    /// There is one, and it could be opened.
-    pub(crate) is_used: bool,
-    /// Why there is none although there should be.
-    refused: Option<String>,
+    /// There is one, it could be opened, and it gave back what was stored.
+    is_used: AtomicBool,
+    /// Why it is not used although it should be.
+    refused: Mutex<Option<String>>,
+    /// What the self-test could not read.
+    unreadable: Mutex<Option<Unreadable>>,
+    /// The self-test may fail: there is a build to go back to.
+    is_on_trial: AtomicBool,
+    /// When this worker last left its moment, and whether it is done with it.
+    left: Mutex<Option<(Instant, JoinHandle<()>)>>,
     /// When it was last tried again.
     tried: Mutex<Option<Instant>>,
     /// The moment a worker leaves to the next.
@@ -70,26 +82,57 @@ pub(crate) struct Disk {
     trial: PathBuf,
 }
 
+/// Nothing that was sampled reads back right.
+#[derive(Debug)]
+struct Unreadable {
+    text: String,
+    /// Objects read back by then; one more, and it is over.
+    loads: u64,
+}
+
 impl Disk {
     /// Opens the store of an engine that keeps its files in `state`. A disk that cannot be used is reported: who has memory
     /// serves.
     pub(crate) fn open(state: &Path, ram_bytes: u64, disk_bytes: Option<u64>) -> (Store<StoredHead>, Self) {
         let disk = disk_bytes.map(|bytes| DiskSettings { directory: state.join(STORE), bytes });
-        let mut this =
-            Self { is_used: disk.is_some(), refused: None, tried: Mutex::default(), clock: state.join(CLOCK), trial: state.join(TRIAL) };
+        let this = Self {
+            is_used: AtomicBool::new(disk.is_some()),
+            refused: Mutex::default(),
+            unreadable: Mutex::default(),
+            is_on_trial: AtomicBool::new(false),
+            left: Mutex::default(),
+            tried: Mutex::default(),
+            clock: state.join(CLOCK),
+            trial: state.join(TRIAL),
+        };
         steady::recall(&this.clock);
         let store = Store::open(StoreSettings { ram_bytes, disk }).unwrap_or_else(|error| {
             tracing::error!(error = %error, "disk store not opened; content is kept in memory only");
-            this.is_used = false;
-            this.refused = Some(error.to_string());
+            this.refuse(error.to_string());
             Store::new(ram_bytes)
         });
         (store, this)
     }
 
+    /// Whether content is kept on it.
+    pub(crate) fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Relaxed)
+    }
+
+    /// Content is kept in memory only from now on.
+    fn refuse(&self, why: String) {
+        self.is_used.store(false, Ordering::Relaxed);
+        *lock(&self.refused) = Some(why);
+    }
+
+    /// Whether a build that does not get its own bytes back fails its self-test: it does where another can take its place.
+    pub(crate) fn set_on_trial(&self, is_on_trial: bool) {
+        self.is_on_trial.store(is_on_trial, Ordering::Relaxed);
+    }
+
     /// Becomes the one writer, as soon as nobody else is.
     pub(crate) async fn take(&self, store: &Store<StoredHead>) {
-        if !self.is_used {
+        if !self.is_used() {
             return;
         }
         steady::recall(&self.clock);
@@ -99,22 +142,47 @@ impl Disk {
         }
     }
 
-    /// Lets another worker write.
+    /// Lets another worker write: writes for `within`, and waits little longer, also for a disk that does not answer.
     pub(crate) async fn give_up(&self, store: &Store<StoredHead>, within: Duration) {
-        if !self.is_used {
+        if !self.is_used() {
             return;
         }
         // First: whoever hands over waits for the writing no longer than it must.
-        if let Err(error) = steady::leave(&self.clock) {
-            tracing::warn!(error = %error, "the clock of the disk store is not left");
+        if tokio::time::timeout(LEAVE_WAIT, self.leave()).await.is_err() {
+            tracing::warn!("the clock of the disk store is not left in time");
         }
-        store.give_up_writer(within).await;
+        if tokio::time::timeout(within + GIVE_UP_SLACK, store.give_up_writer(within)).await.is_err() {
+            tracing::warn!("the disk does not answer; it is let go of when it does");
+        }
+    }
+
+    /// Leaves this moment for the next worker; not on this thread, which a disk may hold up.
+    fn leave(&self) -> JoinHandle<()> {
+        let clock = self.clock.clone();
+        task::spawn_blocking(move || {
+            if let Err(error) = steady::leave(&clock) {
+                tracing::warn!(error = %error, "the clock of the disk store is not left");
+            }
+        })
+    }
+
+    /// Leaves this moment once a minute, while this worker writes. Returns at once; to be asked often.
+    pub(crate) fn keep_time(&self, store: &Store<StoredHead>, now: Instant) {
+        if !self.is_used() || !store.disk_stats().is_some_and(|stats| stats.is_writer) {
+            return;
+        }
+        let mut left = lock(&self.left);
+        // One that the disk holds up is waited for: they must not pile up.
+        let is_time = |(at, task): &(Instant, JoinHandle<()>)| now.saturating_duration_since(*at) >= LEAVE_EVERY && task.is_finished();
+        if left.as_ref().is_none_or(is_time) {
+            *left = Some((now, self.leave()));
+        }
     }
 
     /// Tries to write again on a disk that did not take it: somebody may have made room. Returns at once; to be asked often.
     pub(crate) fn try_again(&self, store: &Store<StoredHead>, now: Instant) {
         let has_failed = store.disk_stats().is_some_and(|stats| stats.is_writer && stats.error.is_some());
-        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tried = lock(&self.tried);
         if !has_failed || tried.is_some_and(|tried| now.saturating_duration_since(tried) < TRY_AGAIN_EVERY) {
             return;
         }
@@ -123,17 +191,33 @@ impl Disk {
         let _ = pin!(store.take_writer()).poll(&mut Context::from_waker(Waker::noop()));
     }
 
-    /// What is wrong: it could not be opened, or takes nothing more.
+    /// What is wrong: it could not be opened, takes nothing more, or gives nothing back.
     pub(crate) fn condition(&self, store: &Store<StoredHead>) -> Option<Condition> {
-        let error = self.refused.clone().or_else(|| store.disk_stats()?.error)?;
-        let text = format!("content is kept in memory only: {error}");
+        let error = lock(&self.refused).clone().or_else(|| store.disk_stats()?.error);
+        let text = match error {
+            Some(error) => format!("content is kept in memory only: {error}"),
+            None => self.still_unreadable(store)?,
+        };
         Some(Condition { reason: AlarmReason::DiskFull, object: STORE.to_owned(), text })
     }
+
+    /// What the self-test could not read, until something is read back or nothing is left of it.
+    fn still_unreadable(&self, store: &Store<StoredHead>) -> Option<String> {
+        let stats = store.disk_stats()?;
+        let mut unreadable = lock(&self.unreadable);
+        *unreadable = unreadable.take().filter(|then| stats.loads == then.loads && stats.objects > 0);
+        unreadable.as_ref().map(|then| then.text.clone())
+    }
+}
+
+/// What it guards is right after each statement.
+fn lock<T>(guarded: &Mutex<T>) -> MutexGuard<'_, T> {
+    guarded.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Looks on disk for what memory does not have, where it may answer the request at all.
 pub(crate) async fn look_further(engine: &Inner, place: &Place<'_>, exchange: &mut Exchange<'_>, looked: Looked) -> Looked {
-    if looked.held.is_some() || !engine.disk.is_used || matches!(looked.decision, Decision::Bypass(_)) {
+    if looked.held.is_some() || !engine.disk.is_used() || matches!(looked.decision, Decision::Bypass(_)) {
         return looked;
     }
     let key = place.key();
@@ -168,6 +252,44 @@ mod tests {
 
     fn error(store: &Store<StoredHead>) -> Option<String> {
         store.disk_stats().expect("a disk").error
+    }
+
+    #[test]
+    fn a_head_from_the_future_is_stale_and_moves_no_clock() {
+        let before = steady::now();
+        let later = steady::Moment { steady_s: before.steady_s + 1_000_000, ..before };
+        let mut bytes = Vec::new();
+        assert!(codec::write(&trial::head(), later, &mut bytes));
+        for turn in 1..=2 {
+            let freshness = <StoredHead as Durable>::read(&bytes).expect("a head").freshness;
+            assert!(freshness.age_at(freshness.arrived_at) >= freshness.lifetime_s, "stale at read {turn}");
+        }
+        assert!(steady::now().steady_s < later.steady_s, "the clock goes on as it did");
+    }
+
+    #[tokio::test]
+    async fn who_writes_leaves_its_moment_each_minute() {
+        let state = tempfile::tempdir().expect("directory");
+        let (store, disk) = Disk::open(state.path(), 1024 * 1024, Some(256 * 1024 * 1024));
+        let (clock, start) = (state.path().join(CLOCK), weir_clock::monotonic());
+        disk.keep_time(&store, start);
+        assert!(lock(&disk.left).is_none(), "another worker may write");
+        disk.take(&store).await;
+        for (case, after, leaves) in [
+            ("at first", Duration::ZERO, true),
+            ("too early", LEAVE_EVERY - Duration::from_millis(1), false),
+            ("a minute later", LEAVE_EVERY, true),
+        ] {
+            disk.keep_time(&store, start + after);
+            let done = async {
+                while !lock(&disk.left).as_ref().expect("left").1.is_finished() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, done).await.expect("in time");
+            assert_eq!(clock.exists(), leaves, "{case}");
+            fs::remove_file(&clock).ok();
+        }
     }
 
     /// Stores an object and uses it until something holds.

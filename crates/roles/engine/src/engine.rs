@@ -261,17 +261,23 @@ impl Engine {
     }
 
     /// What is wrong: origins that cannot be reached, a disk that cannot be written. Such a disk is tried again first, once a
-    /// minute at most.
+    /// minute at most. To be asked about once a minute at least, in a tokio runtime: the disk's clock is left meanwhile.
     pub fn conditions(&self) -> Vec<Condition> {
         let now = weir_clock::monotonic();
         self.inner.disk.try_again(&self.inner.store, now);
+        self.inner.disk.keep_time(&self.inner.store, now);
         let mut conditions = self.inner.origins.conditions(now);
         conditions.extend(self.inner.disk.condition(&self.inner.store));
         conditions
     }
 
-    /// Whether the engine could serve: an object is stored, found and read back in a store of its own, in memory and on disk, and
-    /// what lies on the disk already can be read.
+    /// Whether this build has one to go back to: only then a disk that does not give back what the self-test stored fails it.
+    pub fn set_on_trial(&self, is_on_trial: bool) {
+        self.inner.disk.set_on_trial(is_on_trial);
+    }
+
+    /// Whether the engine could serve: an object is stored, found and read back in a store of its own, in memory and on disk. A
+    /// disk that cannot be used, or of which nothing can be read, is a condition: who has memory serves.
     ///
     /// # Errors
     /// One sentence that says what does not work.
@@ -300,14 +306,14 @@ impl Engine {
     }
 
     /// Writes what is worth keeping and lets go of the disk, which another worker may write from then on; goes on reading it.
-    /// Takes five seconds at most, also when it is not waited for.
+    /// Takes five seconds, and one more at most when the disk does not answer.
     pub async fn give_up_disk(&self) {
         self.inner.disk.give_up(&self.inner.store, GIVE_UP_TIME).await;
     }
 
     /// Frees `bytes` of disk, as far as content takes them; returns how many it freed.
     pub fn make_space(&self, bytes: u64) -> u64 {
-        if self.inner.disk.is_used { self.inner.store.free_disk(bytes) } else { 0 }
+        if self.inner.disk.is_used() { self.inner.store.free_disk(bytes) } else { 0 }
     }
 
     /// Ends fills and upstream connections, writes what is worth keeping and the last access records. Call it when the listeners

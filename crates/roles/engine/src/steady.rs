@@ -2,11 +2,12 @@
 //!
 //! Freshness counts monotonic seconds, which mean nothing in another process; the wall clock means the same in every process
 //! but may be put back, and would make what lies on disk younger than its `Age` has said (RFC 9111 section 4.2.3). So the engine
-//! counts on from the latest moment it knows of: its own, that of the worker before it, which left it in a file when it let go
-//! of the disk, and that of any record it reads.
+//! counts on from the latest moment it knows of: its own, and that of the worker before it, which left it in a file each minute
+//! and when it let go of the disk. Records move no clock: one that is damaged, or of a clock that was ahead, would age all others.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write as _},
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -49,8 +50,8 @@ pub(crate) fn now() -> Moment {
     Moment { monotonic_s, steady_s: STEADY.at(monotonic_s, weir_clock::wall_seconds()) }
 }
 
-/// Somebody wrote at this moment: it has been.
-pub(crate) fn learn(seconds: u64) {
+/// A worker left this moment: it has been.
+fn learn(seconds: u64) {
     STEADY.raise(weir_clock::monotonic_seconds(), seconds);
 }
 
@@ -68,7 +69,10 @@ pub(crate) fn recall(file: &Path) {
 pub(crate) fn leave(file: &Path) -> io::Result<()> {
     recall(file);
     let fresh = file.with_extension("new");
-    fs::write(&fresh, format!("{}\n", now().steady_s))?;
+    let mut out = fs::File::create(&fresh)?;
+    out.write_all(format!("{}\n", now().steady_s).as_bytes())?;
+    // A power cut after the renaming must not leave an empty file.
+    out.sync_all()?;
     fs::rename(fresh, file)
 }
 

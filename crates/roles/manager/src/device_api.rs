@@ -2,13 +2,14 @@
 
 mod answers;
 mod enrol;
+mod giving;
 mod peer;
 mod poll;
 mod range;
 mod report;
 mod software;
 
-pub(crate) use software::Giving;
+pub(crate) use giving::Giving;
 
 use crate::{
     api::{not_allowed, not_found},

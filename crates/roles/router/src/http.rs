@@ -296,6 +296,9 @@ mod tests {
         let settings = crate::RouterSettings { name: "router-1".parse().expect("name"), state: dir.path().to_owned() };
         let router = Router::new(settings, &metrics);
         router.shared.metrics.answer(Answered::Refused(RefusalReason::NoLiveEngine));
+        assert_eq!((router.load().requests, router.excused_errors()), (1, 1), "engines that are down are no fault of the router");
+        router.shared.metrics.answer(Answered::NoConfiguration);
+        assert_eq!((router.load().requests, router.excused_errors()), (2, 1));
         let text = metrics.text();
         for line in [
             "router_requests_total{answer=\"no_live_engine\"} 1",

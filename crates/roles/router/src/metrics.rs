@@ -80,10 +80,11 @@ impl RouterMetrics {
         self.answers.iter().map(|(_, counter)| counter.get()).sum()
     }
 
-    /// Of these: refused because no coverage zone has the client, which is the operator's to decide.
-    pub(crate) fn outside(&self) -> u64 {
-        let outside = Answered::Refused(RefusalReason::NoCoverageZone);
-        self.answers.iter().filter(|(answered, _)| *answered == outside).map(|(_, counter)| counter.get()).sum()
+    /// Of these: refused because no coverage zone has the client, which is the operator's to decide, or because no engine is live,
+    /// which is the engines' fault.
+    pub(crate) fn excused(&self) -> u64 {
+        let excused = |answered| matches!(answered, Answered::Refused(RefusalReason::NoCoverageZone | RefusalReason::NoLiveEngine));
+        self.answers.iter().filter(|(answered, _)| excused(*answered)).map(|(_, counter)| counter.get()).sum()
     }
 
     #[cfg(test)]

@@ -146,9 +146,10 @@ impl Router {
         Load { requests: self.shared.metrics.answered(), ..Load::default() }
     }
 
-    /// Requests answered since the start with a status of 500 or more for no defect of this router: no coverage zone has the client.
+    /// Requests answered since the start with a status of 500 or more for no defect of this router: no coverage zone has the client,
+    /// or no engine is live.
     pub fn excused_errors(&self) -> u64 {
-        self.shared.metrics.outside()
+        self.shared.metrics.excused()
     }
 
     /// What still runs here while the configuration says that this router is handed over. It goes on answering: others no

@@ -5,7 +5,7 @@
 //!      -> Readmitting -> Proving -> Committed -> Ramping -> Done
 //! before Switching, a failure or a cancel: -> Releasing -> Idle
 //! Switching, Trial, Readmitting, Proving fail, and Ramping or Done within probation: -> RollingBack -> RolledBack -> Failed
-//! going back fails twice: -> NeedsHands
+//! going back fails twice: -> NeedsHands; a newer word -> Assigned, the slot before runs -> RolledBack
 //! the assigned image runs already: Assigned .. Staged -> Done, or -> Trial when the boot record says that it is on trial
 //! ```
 //! A device that is handed over instead of drained goes from Staged to Switching. [`step`] is pure; the caller journals the

@@ -21,11 +21,14 @@ const NEVER_READY: &str = "never_ready";
 const SELF_TEST_FAILED: &str = "self_test_failed";
 
 impl Supervisor<'_> {
-    /// Tells a worker to end. One that is or was accepting drains; one that never did leaves at once.
+    /// Tells a worker to end. One that is or was accepting drains; one that never did leaves at once. One that was told so
+    /// before may get less time, never more.
     pub(super) fn dismiss(&mut self, pid: u32, drain: Duration) {
         let Some(worker) = self.workers.get_mut(pid) else { return };
         let stage = std::mem::replace(&mut worker.stage, Stage::Leaving);
         worker.wait = None;
+        let left = worker.end.map(|(moment, _)| moment.saturating_duration_since(weir_clock::monotonic()).saturating_sub(KILL_GRACE));
+        let drain = left.filter(|_| stage == Stage::Leaving).map_or(drain, |left| left.min(drain));
         match stage {
             Stage::Starting | Stage::Ready => {
                 self.tell(pid, &Message::Exit);
@@ -71,7 +74,7 @@ impl Supervisor<'_> {
             Stage::Parking => self.serve_next(),
             Stage::Unparking => self.start_at = weir_clock::monotonic(),
             _ if self.ledger.record().tries(&gone.slot) => self.trial_lost(blame(gone, status)),
-            _ if self.ends_probation() => {}
+            _ if self.ends_probation(CRASHED, true) => {}
             _ => self.start_later(ended(status), gone.ran()),
         }
     }
@@ -85,12 +88,12 @@ impl Supervisor<'_> {
     }
 
     /// Counts the end of a committed worker whose predecessor is parked; whether it led back.
-    fn ends_probation(&mut self) -> bool {
+    pub(super) fn ends_probation(&mut self, reason: &str, burn: bool) -> bool {
         if self.workers.at(Stage::Parked).is_none() {
             return false;
         }
         self.probation_crashes += 1;
-        self.probation_crashes >= PROBATION_CRASHES && self.go_back(CRASHED, true).is_ok()
+        self.probation_crashes >= PROBATION_CRASHES && self.go_back(reason, burn).is_ok()
     }
 
     /// Starts a worker again after the wait that the row of ends before asks for.

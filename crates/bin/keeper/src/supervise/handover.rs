@@ -9,7 +9,7 @@ use crate::{
 };
 use std::time::Duration;
 use weir_keeper_api::{Message, Parked, Reason, Switch, Verb};
-use weir_slots::{BootError, Digest, SlotRef, VerifyError, boot::trial::TrialError, verify};
+use weir_slots::{BootError, BootRecord, Digest, SlotRef, VerifyError, boot::trial::TrialError, verify};
 
 /// How long the worker that serves may take to park, and a parked one to serve again.
 const PARK_PATIENCE: Duration = Duration::from_secs(2);
@@ -40,8 +40,9 @@ impl Supervisor<'_> {
         self.log.info("trial begins", &fields);
         self.next = Some(Next { slot, ready: millis_of(switch.ready_ms) });
         // The way back of the trial before is none of this one's: there are never three.
-        for parked in self.workers.among(&[Stage::Parked, Stage::Parking]) {
-            self.dismiss(parked, self.drain);
+        // One that retires may have been given minutes, which the trial would wait for.
+        for other in self.workers.among(&[Stage::Parked, Stage::Parking, Stage::Leaving]) {
+            self.dismiss(other, self.drain);
         }
         if self.alone {
             // It learns of the trial before it is told to end.
@@ -189,6 +190,7 @@ impl Supervisor<'_> {
     pub(super) fn go_back(&mut self, reason: &str, burn: bool) -> Result<(), TrialError> {
         let next = self.ledger.record().fall_back(reason, burn)?;
         let left = next.fell_back.as_ref().map(|fell_back| fell_back.slot.clone()).expect("a record that fell back says from where");
+        let next = self.that_may_be_started(next, &left)?;
         self.log.error("slot falls back", &[("slot", left.name.as_str().into()), ("reason", reason.into()), ("burned", burn.into())]);
         (self.next, self.trial_end, self.probation_crashes) = (None, None, 0);
         let lone = self.way_back().is_none() && self.workers.foremost().is_some_and(|pid| !memory::holds_another(pid, self.reserve_bytes));
@@ -204,6 +206,20 @@ impl Supervisor<'_> {
         }
         self.resume();
         Ok(())
+    }
+
+    /// The record to go back to. Where that ends a worker that lives and the one to come starts cold, its slot must verify, or
+    /// another that was active before; else the worker that lives stays.
+    fn that_may_be_started(&self, next: BootRecord, left: &SlotRef) -> Result<BootRecord, TrialError> {
+        let lives = |here: bool| self.workers.iter().any(|worker| (worker.slot == *left) == here && worker.stage != Stage::Leaving);
+        if !lives(true) || lives(false) || verify(self.data, &next.active).is_ok() {
+            return Ok(next);
+        }
+        let before: Vec<&SlotRef> = next.previous.iter().chain(&next.last_good).filter(|slot| **slot != next.active).collect();
+        let good = before.into_iter().find(|slot| verify(self.data, slot).is_ok()).cloned().ok_or(TrialError::NoWayBack)?;
+        let fields = [("slot", next.active.name.as_str().into()), ("started", good.name.as_str().into())];
+        self.log.error("slot to go back to may not be started", &fields);
+        Ok(next.instead(good))
     }
 
     /// The worker that is, or is about to be, parked.

@@ -20,6 +20,13 @@ const UNPROVEN: &str = "unproven";
 /// The same: the disk did not take the count of its starts, so that nobody would know when it has had its last.
 const NO_SPACE: &str = "no_space";
 
+/// Failed reads of the active slot in a row after which it counts as one that does not verify.
+const READS_MAX: u32 = 3;
+
+/// How long a committed worker that was started again may take to be READY while the one before it is parked: nobody serves
+/// meanwhile.
+const PROBATION_READY: Duration = Duration::from_secs(5);
+
 /// A slot to start on trial.
 pub(super) struct Next {
     pub(super) slot: VerifiedSlot,
@@ -48,7 +55,10 @@ impl Supervisor<'_> {
         let Next { slot, ready } = match self.next.take() {
             Some(next) => next,
             None => match self.choose()? {
-                Some(slot) => Next { slot, ready: self.ready },
+                Some(slot) => {
+                    let ready = if self.way_back().is_some() { self.ready.min(PROBATION_READY) } else { self.ready };
+                    Next { slot, ready }
+                }
                 None => return Ok(()),
             },
         };
@@ -58,7 +68,7 @@ impl Supervisor<'_> {
             Ok(worker) => worker,
             Err(error) => {
                 self.log.error("worker not started", &[("slot", slot.slot.name.as_str().into()), ("error", error.to_string().into())]);
-                self.not_started(&slot.slot, &error.to_string());
+                self.not_started(&slot.slot, &error.to_string(), (CRASHED, true));
                 return Ok(());
             }
         };
@@ -71,11 +81,13 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    fn not_started(&mut self, slot: &SlotRef, why: &str) {
+    /// `left` is why the slot is left, and whether its digest is burned, when that leads back to a parked worker.
+    fn not_started(&mut self, slot: &SlotRef, why: &str, left: (&str, bool)) {
         self.history.add(format!("not started: {why}"));
-        match self.ledger.record().tries(slot) {
-            true => self.trial_lost(CRASHED),
-            false => self.start_later(Ended::Unexpectedly, Duration::ZERO),
+        if self.ledger.record().tries(slot) {
+            self.trial_lost(CRASHED);
+        } else if !self.ends_probation(left.0, left.1) {
+            self.start_later(Ended::Unexpectedly, Duration::ZERO);
         }
     }
 
@@ -90,11 +102,13 @@ impl Supervisor<'_> {
         }
         let active = self.ledger.record().active.clone();
         match verify(self.data, &active) {
-            Ok(slot) => Ok(Some(slot)),
-            Err(error) if says_nothing(&error) => {
-                let text = failure::chain(&error);
-                self.log.error("slot not read", &[("error", text.as_str().into())]);
-                self.not_started(&active, &text);
+            Ok(slot) => {
+                self.unread = 0;
+                Ok(Some(slot))
+            }
+            Err(error) if says_nothing(&error) && self.unread + 1 < READS_MAX => {
+                self.unread += 1;
+                self.not_read(&active, &error);
                 Ok(None)
             }
             Err(error) => match self.rescue(&active, &error) {
@@ -103,10 +117,25 @@ impl Supervisor<'_> {
                     self.resume();
                     Ok(None)
                 }
-                Some(slot) => Ok(Some(slot)),
+                Some(slot) => {
+                    self.unread = 0;
+                    Ok(Some(slot))
+                }
+                // What cannot be read now may be read later, and nothing else is left.
+                None if says_nothing(&error) => {
+                    self.not_read(&active, &error);
+                    Ok(None)
+                }
                 None => Err(error.into()),
             },
         }
+    }
+
+    /// The active slot cannot be read, which says nothing against its image.
+    fn not_read(&mut self, active: &SlotRef, error: &VerifyError) {
+        let text = failure::chain(error);
+        self.log.error("slot not read", &[("error", text.as_str().into())]);
+        self.not_started(active, &text, (IMAGE_REFUSED, false));
     }
 
     /// The slot on trial, one more start counted. One that has none left, or is not what its digest names, is left.

@@ -164,6 +164,15 @@ impl Device {
         fs::rename(&beside, &program).expect("damage");
     }
 
+    /// Has every read of a slot's program fail: a directory cannot be read.
+    pub(crate) fn make_unreadable(&self, slot: &SlotRef) {
+        use std::os::unix::fs::PermissionsExt;
+        let program = self.data().slot(&slot.name).join("weir");
+        fs::set_permissions(program.parent().expect("slot"), fs::Permissions::from_mode(0o755)).expect("mode");
+        fs::remove_file(&program).expect("remove");
+        fs::create_dir(&program).expect("in its place");
+    }
+
     /// Starts a keeper on this device.
     pub(crate) fn start(&self, arguments: &[&str]) -> Keeper {
         let data = self.dir.path().to_str().expect("a path of text");

@@ -8,10 +8,10 @@ use std::{
 use weir_slots::SlotRef;
 
 /// The version that is switched to.
-const NEXT: &str = "1.1.0-b1";
+pub(crate) const NEXT: &str = "1.1.0-b1";
 
 /// Longer than any test: what is not tested here does not come.
-const LONG_MS: u64 = 600_000;
+pub(crate) const LONG_MS: u64 = 600_000;
 
 /// What the way back to a parked worker may take here: five times what is promised.
 const WAY_BACK: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ fn ready_to_switch(behaviour: &str, arguments: &[&str]) -> (Device, Keeper, Slot
 }
 
 /// The same after the hand-over; the process of each worker.
-fn switched(behaviour: &str, arguments: &[&str]) -> (Device, Keeper, SlotRef, [u32; 2]) {
+pub(crate) fn switched(behaviour: &str, arguments: &[&str]) -> (Device, Keeper, SlotRef, [u32; 2]) {
     let (device, keeper, next) = ready_to_switch(behaviour, arguments);
     let old = device.pid("worker.pid").expect("the worker");
     device.switch(&next, 1, LONG_MS, LONG_MS);

@@ -1,5 +1,6 @@
 //! The keeper as a process, with a fake worker, over real sockets.
 
+mod committed;
 mod device;
 mod handover;
 mod succession;

@@ -94,9 +94,28 @@ fn a_program_that_is_no_keeper_is_tried_once() {
     let before = device.answer().pid;
     device.say("restart");
     device.wait_log("keeper does not give way", 1);
-    assert_ne!(device.wait_serves(NEXT), before, "the keeper that runs goes on");
+    let after = device.wait_serves(NEXT);
+    assert_ne!(after, before, "the keeper that runs goes on");
     device.say("restart");
     device.wait_heard(NEXT, "refused RESTART slot_refused", 1);
+    assert_eq!(device.answer().pid, after, "its worker is not ended for it again");
+    assert!(!device.data().keeper_mark().exists(), "it was not started");
+}
+
+#[test]
+fn a_keeper_that_is_stopped_before_it_gives_way_leaves_no_mark() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (device, mut keeper) = with_keeper_in_slot(&other_keeper(dir.path()));
+    device.write(&format!("behaviour-{NEXT}"), "never-drains");
+    device::kill(device.answer().pid, "KILL");
+    device.wait_log("worker started", 2);
+    device.wait_serves(NEXT);
+    device.say("restart");
+    device.wait_log("keeper stops", 1);
+    assert!(!device.data().keeper_mark().exists(), "it was not started");
+    keeper.signal("TERM");
+    assert_eq!(keeper.exit_code(), Some(0));
+    assert!(!device.data().keeper_mark().exists());
 }
 
 #[test]

@@ -6,7 +6,11 @@ use crate::{cli::InstallArgs, commands::Misconfigured, output, worker::device::D
 use anyhow::Context;
 use root::Trusted;
 pub(crate) use root::keep as keep_root;
-use std::path::Path;
+use std::{
+    fs::{File, TryLockError},
+    io,
+    path::Path,
+};
 use weir_model::version;
 use weir_release::{Expected, Invalid};
 use weir_slots::{DataDirectory, FileSystem, Image, ImageFile, InstallError, Installed, PROGRAM};
@@ -19,6 +23,7 @@ pub(super) fn run(format: crate::cli::Format, arguments: &InstallArgs) -> anyhow
     if let Some(root) = &offered {
         root::judge(&arguments.data, root)?;
     }
+    let _alone = without_keeper(&data)?;
     let staging = Staging::new(&arguments.data)?;
     let image = match &arguments.archive {
         Some(archive) => of_archive(archive, &root::trusted(arguments, offered.as_deref())?, &staging)?,
@@ -40,10 +45,30 @@ pub(super) fn run(format: crate::cli::Format, arguments: &InstallArgs) -> anyhow
     let what = match installed {
         Installed::First => "installed",
         Installed::Unchanged => "was installed already",
-        Installed::Replaced { .. } => "replaced another build of the same version; restart the keeper to run it",
+        Installed::Replaced { .. } => "replaced another build of the same version; start the keeper to run it",
     };
     let done = serde_json::json!({ "device": device.name, "version": version, "slot": image.slot().name });
     output::print(format, &done, |_| format!("{version} {what} in {}", arguments.data.display()))
+}
+
+/// Keeps a keeper from starting until it is dropped; refused while one runs, which alone writes the boot record then. Without a
+/// lock file no keeper ever ran here.
+fn without_keeper(data: &DataDirectory) -> anyhow::Result<Option<File>> {
+    let path = data.keeper_lock();
+    let lock = match File::open(&path) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("open {}", path.display())),
+    };
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => {
+            let pid: Option<u32> = std::fs::read_to_string(data.keeper_pid()).ok().and_then(|text| text.trim().parse().ok());
+            let named = pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
+            Err(Misconfigured(format!("a keeper{named} runs on {}: stop the keeper first", data.root().display())).into())
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock {}", path.display())),
+    }
 }
 
 /// A directory beside the slots, on their file system so that files are linked; it goes when this is dropped.

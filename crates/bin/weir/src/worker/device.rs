@@ -16,7 +16,7 @@ const STORE_MIB: u64 = 256;
 const STORE_MIB_RANGE: RangeInclusive<u64> = 8..=1_048_576;
 /// Disk an engine keeps content on when device.toml says nothing, in MiB.
 const DISK_MIB: u64 = 10_240;
-/// Smallest and largest disk store an engine may be given, in MiB: four segments, and 16 TiB. 0 is none.
+/// Smallest and largest disk store an engine may be given, in MiB: eight segments of half their size, and 16 TiB. 0 is none.
 const DISK_MIB_RANGE: RangeInclusive<u64> = 256..=16_777_216;
 
 /// A device, as its data directory says.

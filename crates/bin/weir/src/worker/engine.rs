@@ -8,6 +8,7 @@ use super::{
     gate_metrics, self_test,
     sockets::Sockets,
 };
+use crate::open_files;
 use anyhow::Context;
 use weir_agent::{Agent, Hooks};
 use weir_engine::{Engine, EngineSettings};
@@ -38,14 +39,15 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     let admin = admin::gate(is_on_trial);
     let who = (start.device.name.clone(), start.device.role);
     admin::serve(sockets.tcp("admin"), &start.metrics, who, &state, admin::stamp_of(&agent), (&admin, &tasks));
+    engine.set_on_trial(is_on_trial);
     self_test::Test { state: &device_state, agent: &agent, is_on_trial }.engine(&engine).await?;
     #[cfg(feature = "faults")]
     let answering = crate::faults::Faulty::new(engine.clone(), start.fault);
     #[cfg(not(feature = "faults"))]
     let answering = engine.clone();
-    let threads =
-        cores::spawn("engine", sockets.tcp("http"), &answering, &Limits { connections: start.connections, ..Limits::default() }, &gate)
-            .context("start engine threads")?;
+    let connections = open_files::engine_connections(open_files::raise(), start.connections, start.device.disk_bytes);
+    let threads = cores::spawn("engine", sockets.tcp("http"), &answering, &Limits { connections, ..Limits::default() }, &gate)
+        .context("start engine threads")?;
     let duty = Duty::Engine(engine.clone());
     let outcome = DataPlane { duty, gate, admin, agent, state, tasks }.live(start.control, threads).await;
     engine.stop().await;

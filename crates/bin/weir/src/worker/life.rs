@@ -6,10 +6,10 @@
 //!                        └── STOP ──> stopped ── DRAIN ──> ended <── DRAIN ──┘ (of a parked one)
 //! ```
 //! Two workers of a device share every socket, so the order is what keeps a client from falling between them: this one stops
-//! accepting, lets go of what only one may hold, falls silent, and only then tells the keeper, which has the other accept.
+//! accepting, falls silent and lets go of what only one may hold, and only then tells the keeper, which has the other accept.
 
 use super::{data_plane::DataPlane, parked::Parked};
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use std::{ops::ControlFlow, time::Duration};
 use tokio::{
     sync::mpsc,
@@ -68,6 +68,8 @@ impl<'p> Life<'p> {
     /// The keeper said ACCEPT.
     pub(super) async fn accept(&mut self) {
         let plane = self.plane;
+        // The worker before may have obeyed a newer one since this one read the file.
+        plane.agent.take_up().await;
         plane.duty.take_over().await;
         plane.gate.accept();
         plane.admin.accept();
@@ -80,7 +82,7 @@ impl<'p> Life<'p> {
     /// Does what the keeper says until this worker ends.
     ///
     /// # Errors
-    /// A parked worker cannot serve again.
+    /// The keeper does not hear that a parked worker serves again.
     pub(super) async fn follow(&mut self, events: &mut mpsc::Receiver<Event>) -> anyhow::Result<()> {
         let plane = self.plane;
         let mut tell = interval(DRAIN_REPORT);
@@ -151,8 +153,8 @@ impl<'p> Life<'p> {
         let plane = self.plane;
         plane.gate.stop();
         plane.admin.stop();
-        plane.handed_over().await;
-        plane.agent.park().await;
+        // Side by side, the agent's silence first: the keeper waits 2 s for PARKED, and each of the two may take 1.5 s.
+        tokio::join!(biased; plane.agent.park(), plane.handed_over());
         plane.state.is(WorkerState::Parked);
         self.parked = Some(Parked::begin(&plane.agent));
         self.tell_parked();
@@ -179,7 +181,7 @@ impl<'p> Life<'p> {
         let Some(sender) = self.keeper.clone() else { return Ok(()) };
         self.parked = None;
         let link = self.link(sender.clone());
-        plane.agent.unpark(link).await.map_err(|reason| anyhow!("cannot serve again: {reason}"))?;
+        plane.agent.unpark(link).await;
         plane.duty.take_over().await;
         plane.gate.accept();
         plane.admin.accept();

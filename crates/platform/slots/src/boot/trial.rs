@@ -138,6 +138,12 @@ impl BootRecord {
         Self { trial: None, ..self.left_for(self.active.clone(), good, previous, reason, false) }
     }
 
+    /// The record that fell back, with another slot to start: the one it names does not verify and `good` does.
+    pub fn instead(&self, good: SlotRef) -> Self {
+        let previous = self.previous.clone().filter(|previous| *previous != good);
+        Self { previous, last_good: Some(good.clone()), active: good, ..self.clone() }
+    }
+
     /// Lets a digest be tried again; nothing changes when it is not burned.
     pub fn unburn(&self, manifest: Digest) -> Self {
         let burned = self.burned.iter().copied().filter(|digest| *digest != manifest).collect();

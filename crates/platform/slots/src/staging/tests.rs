@@ -102,3 +102,26 @@ fn room_is_reserved_without_a_length_and_no_room_is_told() {
     clear(&home.data, None).expect("clears");
     assert!(names(&home.data.staging()).expect("names").is_empty());
 }
+
+#[test]
+fn a_slot_that_is_marked_whole_and_is_not_is_staged_again() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = home();
+    fs::create_dir(home.data.root()).expect("data");
+    let image = home.image("1.0.0-b1");
+    stage(&mut FileSystem, &home.data, &image).expect("stage");
+    let tree = home.data.slot(&image.slot().name);
+    fs::set_permissions(&tree, fs::Permissions::from_mode(0o755)).expect("mode");
+    fs::write(home.dir.path().join("other"), "pr0gram 1.0.0-b1").expect("damage");
+    fs::rename(home.dir.path().join("other"), tree.join("weir")).expect("damage");
+    verify(&home.data, image.slot()).expect_err("damaged");
+    stage(&mut FileSystem, &home.data, &image).expect("stage");
+    verify(&home.data, image.slot()).expect("repaired");
+    let record = BootRecord::first(image.slot().clone());
+    fs::create_dir(home.data.boot()).expect("boot");
+    boot::write(&mut FileSystem, &home.data, &record).expect("record");
+    fs::set_permissions(&tree, fs::Permissions::from_mode(0o755)).expect("mode");
+    fs::remove_file(tree.join("weir")).expect("damage");
+    install(&mut FileSystem, &home.data, &image).expect("install");
+    verify_active(&home.data).expect("repaired");
+}

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::object::Object;
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     path::PathBuf,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -26,6 +26,9 @@ const QUEUE_SHARE: u64 = 8;
 /// Removals that wait for the writer, or for the lease. More: everything on the disk is given up, so that nothing that
 /// was removed comes back.
 const TOMBSTONES_MAX: usize = 65_536;
+/// With as many waiting, removals of keys of which nothing is known are not kept one by one (half of the above): what others
+/// wrote since is given up instead, as that is where such keys can be.
+const UNKNOWN_MAX: usize = TOMBSTONES_MAX / 2;
 /// An object may take this fraction of the disk's limit (1/4).
 const OBJECT_SHARE: u64 = 4;
 
@@ -61,6 +64,8 @@ pub(crate) struct Desk<H> {
     pub(crate) queue: VecDeque<Job<H>>,
     queued_objects: usize,
     tombstones: usize,
+    /// Hashes of whole keys whose removal waits for the lease.
+    waiting: HashSet<u64>,
     /// What the writer is at.
     pub(crate) writing: Option<Arc<Object<H>>>,
     pub(crate) index: DiskIndex,
@@ -77,6 +82,8 @@ pub(crate) struct Desk<H> {
     pub(crate) reopen: bool,
     /// More was removed than can be told: nothing on the disk is right any more.
     pub(crate) distrust: bool,
+    /// The same, of what is found when the directory is looked into again.
+    pub(crate) distrust_new: bool,
 }
 
 /// Shared by a store, its writer and its loaders.
@@ -105,6 +112,7 @@ impl<H> Disk<H> {
             queue: VecDeque::new(),
             queued_objects: 0,
             tombstones: 0,
+            waiting: HashSet::new(),
             writing: None,
             index: DiskIndex::new(),
             segments: BTreeMap::new(),
@@ -116,6 +124,7 @@ impl<H> Disk<H> {
             error: None,
             reopen: false,
             distrust: false,
+            distrust_new: false,
         };
         Self {
             directory,
@@ -153,6 +162,35 @@ impl<H> Disk<H> {
 
     /// An object is about to leave RAM.
     pub(crate) fn leaves(&self, object: &Arc<Object<H>>) {
+        self.offer_last(object);
+        self.left_unwritten(object);
+    }
+
+    /// An object left RAM, or this store is to end. A confirmed head that was not written leaves the one before it on disk,
+    /// which is not right any more (RFC 9111 section 4.3.4).
+    pub(crate) fn left_unwritten(&self, object: &Object<H>) {
+        if object.disk.is_offered() || object.disk.is_gone() || object.disk.place().is_none() {
+            return;
+        }
+        let mut desk = self.lock();
+        // Without a writer a removal takes whole segments with it: too much for a head that is only older.
+        if desk.error.is_some() && (self.codec.write)(object.head(), &mut Vec::new()) {
+            desk.index.remove(hash_of(object.key()), object.disk.place());
+        } else {
+            self.forget_place(&mut desk, object);
+        }
+    }
+
+    /// Forgets the head on disk that an object's body was written with.
+    pub(crate) fn forget_place(&self, desk: &mut Desk<H>, object: &Object<H>) {
+        let place = object.disk.place();
+        if !place.is_none() {
+            self.forget(desk, hash_of(object.key()), place);
+            object.disk.set_place(Place::NONE);
+        }
+    }
+
+    fn offer_last(&self, object: &Arc<Object<H>>) {
         if !object.disk.may_be_written() || !object.disk.was_used() || object.whole().is_none() {
             return;
         }
@@ -177,6 +215,7 @@ impl<H> Disk<H> {
         // Again, now that nobody else changes them.
         if !self.fits(&desk, object) {
             object.disk.set_never();
+            self.forget_place(&mut desk, object);
         } else if !self.admits.load(Ordering::Relaxed) || desk.queued_objects >= QUEUE_OBJECTS || !self.has_room(bytes) {
             object.disk.withdraw_offer();
         } else {
@@ -202,7 +241,10 @@ impl<H> Disk<H> {
                 self.queued_bytes.fetch_sub(object.length().unwrap_or(0), Ordering::Relaxed);
                 desk.writing = Some(object.clone());
             }
-            Job::Tombstone { .. } => desk.tombstones -= 1,
+            Job::Tombstone { hash, .. } => {
+                desk.tombstones -= 1;
+                desk.waiting.remove(hash);
+            }
         }
         Some(job)
     }
@@ -223,6 +265,7 @@ impl<H> Disk<H> {
     /// Takes every removal off the queue: there is nothing left they could be about.
     pub(crate) fn drop_tombstones(&self, desk: &mut Desk<H>) {
         desk.queue.retain(|job| job.object().is_some());
+        desk.waiting.clear();
         desk.tombstones = 0;
     }
 
@@ -287,6 +330,19 @@ impl<H> Disk<H> {
         self.wake.notify_all();
     }
 
+    /// Keeps the removal of a whole key until there is a lease.
+    fn keep_in_mind(&self, desk: &mut Desk<H>, hash: u64, is_known: bool) {
+        if desk.distrust || desk.waiting.contains(&hash) {
+            return;
+        }
+        if !is_known && desk.tombstones >= UNKNOWN_MAX {
+            desk.distrust_new = true;
+        } else {
+            desk.waiting.insert(hash);
+            self.tombstone(desk, hash, Place::NONE, None);
+        }
+    }
+
     /// Removes what the disk and the queue hold of a key, but for heads whose objects stay in RAM. `in_ram` removes there:
     /// it returns what it removed and what stays.
     pub(crate) fn remove(&self, key: &str, unwanted: impl Fn(&H) -> bool, in_ram: impl FnOnce() -> Removed<H>) -> usize {
@@ -304,7 +360,8 @@ impl<H> Disk<H> {
         let some_stay = !stay.is_empty() || queued.into_iter().any(|object| object.key() == key && !object.disk.is_gone());
         if !*self.is_writer.borrow() {
             // Who cannot write does not know what the one who can has written meanwhile.
-            self.tombstone(&mut desk, hash, Place::NONE, None);
+            let is_known = newest.is_some() || gone.iter().any(|object| !object.disk.place().is_none());
+            self.keep_in_mind(&mut desk, hash, is_known);
         } else if some_stay {
             removed.iter().for_each(|place| self.tombstone(&mut desk, hash, *place, Some(place.segment)));
         } else if newest.is_some() {

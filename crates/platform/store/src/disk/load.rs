@@ -98,14 +98,21 @@ impl<H: Send + Sync + 'static> Store<H> {
             return Some(object);
         }
         let (tell, heads) = oneshot::channel();
-        let (disk, wanted_key) = (tier.disk.clone(), key.to_owned());
+        let (disk, wanted_key, places) = (tier.disk.clone(), key.to_owned(), held.iter().map(|held| held.place).collect::<Vec<_>>());
         tier.spawn(async move {
             let permit = tokio::time::timeout(LOAD_WAIT, disk.loads_left.clone().acquire_owned()).await;
             if let Ok(Ok(permit)) = permit {
                 tell.send((permit, disk.heads(hash, &wanted_key, held))).ok();
             }
         });
-        let (permit, found) = heads.await.ok()?;
+        let Ok((permit, found)) = heads.await else {
+            // The disk is too slow. A fill comes next here too, and which head it replaces was not read.
+            let mut desk = tier.disk.lock();
+            for place in places {
+                tier.disk.forget(&mut desk, hash, place);
+            }
+            return None;
+        };
         let found = found.into_iter().find(|found| wanted(&found.head))?;
         let (place, (ready, is_ready)) = (found.place, oneshot::channel());
         let begun = self.bring(Order { lead, ready }, permit, found);
@@ -141,7 +148,12 @@ impl<H: Send + Sync + 'static> Store<H> {
                     return fill.abort(AbortReason::Upstream);
                 }
             };
-            match fill.append(slice) {
+            let appended = fill.append(slice);
+            if appended != Appended::Stored {
+                // Who needs it whole fills the key next, and replaces it here only.
+                disk.forget(&mut disk.lock(), record.hash, place);
+            }
+            match appended {
                 Appended::Stored => {}
                 Appended::NoRoom => return,
                 // Nobody reads it yet: it is as if it were not there.

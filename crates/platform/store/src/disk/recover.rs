@@ -5,12 +5,13 @@
 
 use super::{
     desk::{Desk, Disk, Job},
+    format::Place,
     log,
     record::Kind,
     segment::{Contents, Segment, numbers},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     io,
     sync::{Arc, atomic::Ordering},
 };
@@ -42,18 +43,22 @@ impl<H> Disk<H> {
     }
 
     /// Takes up what the directory holds now and did not when it was last looked into, all at once: nobody sees what is
-    /// removed further on.
-    pub(crate) fn look_again(&self) -> io::Result<()> {
+    /// removed further on. `seen` is told the hashes of which something was removed in what was read, before anybody else
+    /// sees any of it.
+    pub(crate) fn look_again(&self, seen: impl FnOnce(&Desk<H>, &HashSet<u64>)) -> io::Result<()> {
         let there = numbers(&self.directory)?;
         let known = self.lock().segments.clone();
         let found = there.iter().filter_map(|number| self.find_segment(*number, &known).transpose()).collect::<io::Result<Vec<_>>>()?;
         let mut adoption = Adoption { newest: there.last().copied(), before: None };
         let there: BTreeSet<u32> = there.into_iter().collect();
+        let entries = found.iter().filter_map(|found| found.contents.as_ref()).flat_map(|contents| &contents.entries);
+        let tombstones = entries.filter(|entry| entry.kind == Some(Kind::Tombstone)).map(|entry| entry.hash).collect();
         let mut desk = self.lock();
         desk.index.retain(|held| there.contains(&held.place.segment) && there.contains(&held.first));
         desk.segments.clear();
         found.into_iter().for_each(|found| self.adopt(&mut adoption, &mut desk, found));
         self.adopted(&mut desk);
+        seen(&desk, &tombstones);
         Ok(())
     }
 
@@ -80,8 +85,13 @@ impl<H> Disk<H> {
         }
         adoption.before = Some(number);
         for entry in contents.iter().flat_map(|contents| &contents.entries) {
+            let place = Place { segment: number, offset: entry.offset };
+            let is_distrusted = desk.distrust_new && entry.kind == Some(Kind::Head) && desk.index.get(entry.hash, place).is_none();
             if desk.index.apply(number, entry, self.codec.reader) {
                 self.skipped_newer.fetch_add(1, Ordering::Relaxed);
+            }
+            if is_distrusted {
+                self.forget(desk, entry.hash, place);
             }
         }
         // The newest may end anywhere: there its writer is, or was when it ended.
@@ -114,7 +124,12 @@ impl<H> Disk<H> {
             let contents = segment.contents(self.codec.reader)?;
             if !segment.is_sealed() {
                 segment.cut(contents.end)?;
-                log::seal(segment, &contents.entries)?;
+                if let Err(error) = log::seal(segment, &contents.entries) {
+                    // A full disk has no room for a footer. Without one it is read record by record, and is as good.
+                    tracing::warn!(segment = segment.number, error = %error, "a segment stays without a footer");
+                    segment.cut(contents.end)?;
+                    segment.seal();
+                }
             }
         }
         let Some(newest) = segments.last() else { return Ok(1) };

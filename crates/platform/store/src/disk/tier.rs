@@ -19,6 +19,9 @@ use std::{
 use tokio::{runtime::Runtime, sync::oneshot};
 use weir_telemetry::Tasks;
 
+/// Who gives the lease up waits this long beyond the time it gave: removals are written and all is made durable after it.
+const GIVE_UP_GRACE: Duration = Duration::from_millis(500);
+
 /// What a disk tier holds and how it fares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiskStats {
@@ -135,7 +138,7 @@ impl<H> Store<H> {
     }
 
     /// Writes what is whole in RAM and not on disk, for at most `within`, what was used most first; then lets another
-    /// store write, and reads on. What other stores write from then on is seen after the next [`Store::take_writer`].
+    /// store write, and reads on. Returns half a second after that at the latest: on a slow disk the lease follows. What other stores write from then on is seen after the next [`Store::take_writer`].
     pub async fn give_up_writer(&self, within: Duration) {
         let Some(tier) = &self.inner.disk else { return };
         let (done, given_up) = oneshot::channel();
@@ -145,7 +148,7 @@ impl<H> Store<H> {
             desk.give_up.push(GiveUp { deadline: weir_clock::monotonic() + within, done });
         }
         tier.disk.wake.notify_all();
-        drop(given_up.await);
+        drop(tokio::time::timeout(within + GIVE_UP_GRACE, given_up).await);
     }
 
     /// Frees at least `bytes` of disk by removing the oldest segments, if there are that many, and lowers the limit by

@@ -12,6 +12,8 @@ use super::{
 use crate::{object::Object, store::Inner};
 use bytes::Bytes;
 use std::{
+    collections::HashSet,
+    hash::BuildHasher,
     io,
     sync::{Arc, PoisonError, Weak, atomic::Ordering},
     time::{Duration, Instant},
@@ -42,6 +44,11 @@ pub(crate) struct Writer<H> {
     pub(crate) ram: Weak<Inner<H>>,
     pub(crate) log: Log,
     pub(crate) lease: Option<Lease>,
+    /// What tells this store from others in the lease.
+    mark: u64,
+    had_lease: bool,
+    /// Others had the lease since what is in RAM was last held against the disk.
+    others_wrote: bool,
     take_at: Instant,
     /// When the lease is to be given up: what is not written by then is not.
     deadline: Option<Instant>,
@@ -53,7 +60,19 @@ pub(crate) struct Writer<H> {
 impl<H> Writer<H> {
     pub(crate) fn new(disk: Arc<Disk<H>>, ram: Weak<Inner<H>>) -> Self {
         let log = Log::new(1, disk.segment_bytes);
-        Self { disk, ram, log, lease: None, take_at: weir_clock::monotonic(), deadline: None, sync_at: None, copied: 0 }
+        Self {
+            disk,
+            ram,
+            log,
+            lease: None,
+            mark: std::hash::RandomState::new().hash_one(std::process::id()),
+            had_lease: false,
+            others_wrote: false,
+            take_at: weir_clock::monotonic(),
+            deadline: None,
+            sync_at: None,
+            copied: 0,
+        }
     }
 
     pub(crate) fn run(mut self) {
@@ -115,14 +134,16 @@ impl<H> Writer<H> {
     }
 
     fn take(&mut self) {
-        let taken = Lease::take(&self.disk.directory).and_then(|lease| match lease {
-            Some(lease) => self.open_log().map(|()| Some(lease)),
-            None => Ok(None),
+        let taken = Lease::take(&self.disk.directory, self.mark).and_then(|lease| {
+            let Some(lease) = lease else { return Ok(None) };
+            self.others_wrote |= lease.before != Some(self.mark);
+            self.open_log().map(|()| Some(lease))
         });
         let now = weir_clock::monotonic();
         match taken {
             Ok(Some(lease)) => {
                 self.lease = Some(lease);
+                self.had_lease = true;
                 self.admit();
             }
             Ok(None) => self.take_at = now + LEASE_EVERY,
@@ -141,7 +162,14 @@ impl<H> Writer<H> {
     }
 
     fn open_log(&mut self) -> io::Result<()> {
-        self.disk.look_again()?;
+        let ram = self.ram.upgrade().filter(|_| self.others_wrote);
+        self.disk.look_again(|desk, tombstones| {
+            if let Some(ram) = ram {
+                let gone = ram.retain(|object| is_right(desk, tombstones, self.had_lease, object));
+                tracing::info!(gone, "another store wrote meanwhile: what it may have removed leaves memory");
+            }
+        })?;
+        self.others_wrote = false;
         self.log = Log::new(self.disk.seal_left_open()?, self.disk.segment_bytes);
         Ok(())
     }
@@ -149,6 +177,7 @@ impl<H> Writer<H> {
     fn admit(&self) {
         let mut desk = self.disk.lock();
         desk.error = None;
+        desk.distrust_new = false;
         self.disk.admits.store(desk.limit >= 2 * self.disk.segment_bytes, Ordering::Relaxed);
         drop(desk);
         self.disk.is_writer.send_replace(true);
@@ -216,6 +245,8 @@ impl<H> Writer<H> {
         let mut desk = self.disk.lock();
         desk.writing = None;
         match written {
+            // What it was before it was confirmed is not right any more (RFC 9111 section 4.3.4).
+            Ok(None) if object.disk.is_never() => self.disk.forget_place(&mut desk, object),
             Ok(None) => {}
             Ok(Some(held)) => {
                 let is_there = desk.segments.contains_key(&held.first) && desk.segments.contains_key(&held.place.segment);
@@ -351,10 +382,11 @@ impl<H> Writer<H> {
     fn write_ram(&mut self) {
         let Some(objects) = self.ram.upgrade().map(|ram| ram.whole()) else { return };
         for object in objects {
-            if self.is_late() || self.has_failed() {
-                return;
-            }
             let Some(object) = object.upgrade() else { continue };
+            if self.is_late() || self.has_failed() {
+                self.disk.left_unwritten(&object);
+                continue;
+            }
             if self.log.unsynced() >= SYNC_BYTES {
                 self.sync();
             }
@@ -392,4 +424,15 @@ impl<H> Writer<H> {
         self.disk.drop_tombstones(&mut desk);
         desk.distrust = false;
     }
+}
+
+/// Whether an object in RAM is still right after others wrote. What has a place is where it was. What has none may have
+/// been removed by a store that knew nothing of it, and told nobody: it stays in a store that never had the lease, unless
+/// something of its key was removed.
+fn is_right<H>(desk: &Desk<H>, tombstones: &HashSet<u64>, had_lease: bool, object: &Object<H>) -> bool {
+    let place = object.disk.place();
+    if place.is_none() {
+        return !had_lease && (tombstones.is_empty() || !tombstones.contains(&hash_of(object.key())));
+    }
+    desk.index.get(hash_of(object.key()), place).is_some()
 }

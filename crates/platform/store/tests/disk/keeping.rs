@@ -127,6 +127,26 @@ fn a_confirmed_head_is_written_without_its_body() {
 }
 
 #[test]
+fn a_confirmed_head_that_is_not_for_the_disk_takes_the_one_before_with_it() {
+    let dir = tempfile::tempdir().expect("dir");
+    let store: Store<Head> = writing(dir.path(), 8 * MIB, 64 * MIB);
+    assert!(put(&store, "k", Head::new(1), b"k") && put(&store, "late", Head::new(1), b"late"));
+    settle(&store);
+    let held = store.find("k", |_| true).expect("held");
+    assert!(store.refresh(&held, Head { durable: false, ..Head::new(2) }, 4).is_some());
+    until(&store, "the old head is forgotten", |stats| stats.objects == 1);
+    // And by a store that does not write, when it ends without having had the lease again.
+    give_up(&store);
+    let held = store.find("late", |_| true).expect("held");
+    assert!(store.refresh(&held, Head { durable: false, ..Head::new(2) }, 4).is_some());
+    wait(store.take_writer());
+    wait(store.give_up_writer(Duration::ZERO));
+    drop((held, store));
+    let store: Store<Head> = open(dir.path(), 8 * MIB, 64 * MIB);
+    assert_eq!((get(&store, "k", 1), get(&store, "late", 1)), (None, None));
+}
+
+#[test]
 fn loads_of_one_key_are_one_and_its_readers_stream() {
     let dir = tempfile::tempdir().expect("dir");
     let body = Arc::new(pattern(9 * SLICE_BYTES + 5, 2));

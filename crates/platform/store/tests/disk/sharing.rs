@@ -75,10 +75,71 @@ fn what_is_removed_without_the_lease_is_removed_when_it_comes() {
 }
 
 #[test]
-fn removing_more_than_can_be_told_empties_the_disk() {
+fn what_others_removed_meanwhile_leaves_memory() {
+    let dir = tempfile::tempdir().expect("dir");
+    let old: Store<Head> = writing(dir.path(), 8 * MIB, 64 * MIB);
+    for key in ["removed", "replaced", "kept"] {
+        assert!(put(&old, key, Head::new(1), key.as_bytes()));
+    }
+    give_up(&old);
+    assert!(put(&old, "unwritten", Head::new(1), b"unwritten"));
+    let new: Store<Head> = writing(dir.path(), 8 * MIB, 64 * MIB);
+    assert_eq!((new.remove("removed"), new.remove("unwritten")), (1, 0));
+    assert!(object(&new, "replaced", 1).is_some() && put(&new, "replaced", Head::new(1), b"newer"));
+    give_up(&new);
+    wait(old.take_writer());
+    assert_eq!((get(&old, "removed", 1), get(&old, "unwritten", 1)), (None, None));
+    assert_eq!(get(&old, "replaced", 1).as_deref(), Some(b"newer".as_slice()));
+    assert!(old.find("kept", |_| true).is_some(), "nothing became of it");
+    drop((old, new));
+    let last: Store<Head> = open(dir.path(), 8 * MIB, 64 * MIB);
+    assert_eq!((get(&last, "removed", 1), get(&last, "unwritten", 1)), (None, None));
+}
+
+#[test]
+fn what_others_removed_leaves_the_memory_of_a_store_that_never_had_the_lease() {
     let dir = tempfile::tempdir().expect("dir");
     let old: Store<Head> = writing(dir.path(), 8 * MIB, 64 * MIB);
     assert!(put(&old, "k", Head::new(1), b"k"));
+    settle(&old);
+    let new: Store<Head> = open(dir.path(), 8 * MIB, 64 * MIB);
+    assert!(object(&new, "k", 1).is_some() && put(&new, "own", Head::new(1), b"own"));
+    assert_eq!(old.remove("k"), 1);
+    give_up(&old);
+    wait(new.take_writer());
+    assert_eq!((get(&new, "k", 1), new.find("own", |_| true).is_some()), (None, true));
+}
+
+#[test]
+fn removing_what_nobody_knows_does_not_empty_the_disk() {
+    let dir = tempfile::tempdir().expect("dir");
+    let old: Store<Head> = writing(dir.path(), 8 * MIB, 64 * MIB);
+    assert!(put(&old, "k", Head::new(1), b"k"));
+    settle(&old);
+    let new: Store<Head> = open(dir.path(), 8 * MIB, 64 * MIB);
+    assert!(put(&old, "unseen", Head::new(1), b"unseen"));
+    give_up(&old);
+    for _ in 0..70_000 {
+        new.remove("one");
+    }
+    for key in 0..70_000 {
+        new.remove(&format!("gone{key}"));
+    }
+    new.remove("unseen");
+    wait(new.take_writer());
+    give_up(&new);
+    drop((old, new));
+    let last: Store<Head> = open(dir.path(), 8 * MIB, 64 * MIB);
+    assert_eq!(get(&last, "k", 1).as_deref(), Some(b"k".as_slice()));
+    assert_eq!(get(&last, "unseen", 1), None, "what came meanwhile may be what was removed");
+}
+
+#[test]
+fn removing_more_than_can_be_told_empties_the_disk() {
+    let dir = tempfile::tempdir().expect("dir");
+    let old: Store<Head> = writing(dir.path(), 128 * MIB, 64 * MIB);
+    assert!(put(&old, "k", Head::new(1), b"k"));
+    (0..70_000).for_each(|key| assert!(put(&old, &format!("gone{key}"), Head::new(1), b"")));
     give_up(&old);
     let new: Store<Head> = open(dir.path(), 8 * MIB, 64 * MIB);
     for key in 0..70_000 {

@@ -148,10 +148,24 @@ fn a_damaged_file_costs_only_itself() {
     let data = tempfile::tempdir().expect("dir");
     agent(data.path(), &[]).shared.take(configuration(7));
     std::fs::write(data.path().join("state/engine/configuration.json"), b"{torn").expect("damage");
+    assert_eq!(running(&agent(data.path(), &[])), Some(7), "this line has a copy of its own");
+    std::fs::write(state(data.path()).line_path(), b"{torn").expect("damage");
     let again = agent(data.path(), &[]);
     assert_eq!(running(&again), None);
     again.shared.take(configuration(7));
     assert_eq!((running(&again), kept(data.path())), (Some(7), Some(7)));
+}
+
+#[test]
+fn what_another_line_kept_and_this_one_refuses_is_left_for_its_own() {
+    let data = tempfile::tempdir().expect("dir");
+    agent(data.path(), &[]).shared.take(configuration(7));
+    let other = serde_json::to_vec(&configuration(9)).expect("json");
+    std::fs::write(data.path().join("state/engine/configuration.json"), other).expect("as another line does");
+    let again = agent(data.path(), &[9]);
+    assert_eq!(running(&again), Some(7));
+    let rejected = again.shared.rejected.lock().expect("lock").clone().expect("told");
+    assert_eq!(rejected.stamp.generation, 9);
 }
 
 #[test]

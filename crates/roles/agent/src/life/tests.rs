@@ -47,7 +47,7 @@ async fn it_drives_once_it_serves_and_not_while_it_is_parked() {
     assert!(*agent.shared.parked.borrow() && agent.life.driver.is_empty() && agent.life.serving.is_empty());
     assert_eq!(agent.life.lifelines.lock().expect("lock").len(), 1, "lifelines stay until the others have taken their place");
     let (second, _keeper) = link();
-    agent.unpark(second).await.expect("serves again");
+    agent.unpark(second).await;
     driven(&agent).await;
     agent.end().await;
     assert!(agent.life.driver.is_empty() && agent.life.serving.is_empty() && agent.life.lifelines.lock().expect("lock").is_empty());
@@ -62,23 +62,43 @@ async fn an_unparked_worker_runs_what_is_on_disk_under_a_higher_boot_number() {
     let new = agent(data.path(), &[]);
     new.shared.take(configuration(9));
     let (link, _keeper) = link();
-    old.unpark(link).await.expect("serves again");
+    old.unpark(link).await;
     assert_eq!(old.configuration().map(|c| c.stamp.generation), Some(9));
     assert!(old.shared.boot() > new.shared.boot(), "routers believe the higher number");
     old.end().await;
 }
 
 #[tokio::test]
-async fn a_worker_that_does_not_run_what_is_on_disk_is_no_way_back() {
+async fn a_worker_that_cannot_take_up_what_is_on_disk_serves_with_what_it_has() {
     let data = tempfile::tempdir().expect("dir");
     let old = agent(data.path(), &[9]);
     old.shared.take(configuration(7));
     old.park().await;
     agent(data.path(), &[]).shared.take(configuration(9));
-    let (link, _keeper) = link();
-    let refused = old.unpark(link).await.expect_err("it refuses generation 9");
-    assert!(refused.contains("1.9"), "{refused}");
-    assert!(*old.shared.parked.borrow() && old.life.driver.is_empty(), "it stays silent");
+    let (first, _keeper) = link();
+    old.unpark(first).await;
+    assert_eq!(old.configuration().map(|c| c.stamp.generation), Some(7));
+    let rejected = old.shared.rejected.lock().expect("lock").clone().expect("told");
+    assert_eq!(rejected.stamp.generation, 9);
+    assert!(!*old.shared.parked.borrow() && !old.life.driver.is_empty(), "it speaks");
+    old.park().await;
+    std::fs::write(data.path().join("state/engine/configuration.json"), b"{torn").expect("damage");
+    let (second, _keeper) = link();
+    old.unpark(second).await;
+    assert_eq!(old.configuration().map(|c| c.stamp.generation), Some(7));
+    assert!(old.shared.conditions().iter().any(|c| c.text.contains("configuration.json")), "{:?}", old.shared.conditions());
+    old.end().await;
+}
+
+#[tokio::test]
+async fn what_the_worker_before_obeyed_meanwhile_is_taken_up_before_serving() {
+    let data = tempfile::tempdir().expect("dir");
+    let old = agent(data.path(), &[]);
+    old.shared.take(configuration(7));
+    let new = agent(data.path(), &[]);
+    old.shared.take(configuration(8));
+    new.take_up().await;
+    assert_eq!(new.configuration().map(|c| c.stamp.generation), Some(8));
 }
 
 #[tokio::test]

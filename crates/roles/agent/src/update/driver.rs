@@ -15,7 +15,7 @@ use weir_model::Stamp;
 use weir_rollout::update::{
     Action, Effect, Event, Figures, Leave, Proof, Stage, Stepped, Unmoved, UpdateReason, UpdateState, UpdateTimers, resumed, step,
 };
-use weir_slots::{BootRecord, boot};
+use weir_slots::{BootRecord, boot, staging};
 use weir_sockets::ControlSender;
 use weir_telemetry::{Chain, Tasks};
 
@@ -30,8 +30,11 @@ const RECORD_PERIOD_MS: u64 = 1_000;
 const ASK_PATIENCE_MS: u64 = 5_000;
 /// Silence after which a parked worker is taken for one that reaches nobody: it speaks every second.
 const PARKED_SILENCE_MS: u64 = 5_000;
-/// Time beyond the new worker's READY that the keeper may take to say that it did not come: it judges first.
-const READY_GRACE_MS: u64 = 10_000;
+/// Time beyond the new worker's READY that the keeper may take to say what became of it: it alone judges, and a drain of the worker
+/// before, or a slow disk, may keep it.
+const READY_GRACE_MS: u64 = 60_000;
+/// How long the boot record may be behind what the keeper did before going back counts as a crash, in milliseconds.
+const BEHIND_MAX_MS: u64 = 10_000;
 /// Events that may follow from one another at once; the machine has fewer stages.
 const SETTLE_MAX: usize = 32;
 
@@ -230,6 +233,10 @@ impl Driver {
         if matches!(self.state.stage, Stage::Assigned) {
             self.detail.clear();
         }
+        let silent = matches!(self.state.stage, Stage::RollingBack { reason: UpdateReason::ImageRefused, .. });
+        if before.stage == Stage::Switching && silent && self.detail.is_empty() {
+            self.detail = "the keeper neither started the new worker nor said why".to_owned();
+        }
         if !matches!(self.state.stage, Stage::Assigned | Stage::Fetching | Stage::Blocked) {
             self.waits.clear();
         }
@@ -240,6 +247,21 @@ impl Driver {
         if !matches!((before.stage, self.state.stage), (Stage::Assigned, Stage::Fetching)) {
             self.work.cancel();
         }
+        if matches!(self.state.stage, Stage::Idle { .. }) {
+            self.leave_nothing();
+        }
+    }
+
+    /// An assignment that was let go leaves no part of an image behind: the disk may be full because of it.
+    fn leave_nothing(&self) {
+        let data = self.shared.settings.data.clone();
+        self.work.spawn("clear staging", async move {
+            match tokio::task::spawn_blocking(move || staging::clear(&data, None)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(error = %Chain(&error), "staging not cleared"),
+                Err(error) => tracing::error!(%error, "clearing staging failed"),
+            }
+        });
     }
 
     fn show(&self) {

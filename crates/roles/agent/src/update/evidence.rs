@@ -1,7 +1,7 @@
 //! What boot record, configuration and the manager's word come to for the update machine.
 
 use crate::agent::own_entry;
-use weir_device_api::UpdateOrder;
+use weir_device_api::{UpdateOrder, UpdateWord};
 use weir_model::{DeviceConfiguration, Role, Stamp};
 use weir_rollout::update::{Assignment, Event, Stage, Standing, UpdateReason, UpdateState};
 use weir_slots::{BootRecord, DataDirectory, Digest, SlotRef};
@@ -59,6 +59,14 @@ pub(super) fn reason(word: &str) -> UpdateReason {
     serde_json::from_value(word.into()).unwrap_or(UpdateReason::Crashed)
 }
 
+/// Whether the boot record is behind what the keeper did: the assigned image is on trial in it, and another one serves. The keeper
+/// could not write why it went back, and writes it as soon as it can.
+pub(super) fn is_behind(state: &UpdateState, slots: Slots<'_>) -> bool {
+    let target = state.assignment.as_ref().and_then(slot_of);
+    let left = target.is_some_and(|target| slots.tries(&target) && !slots.runs(&target));
+    left && state.stage.tried() && state.stage != Stage::Switching
+}
+
 /// What the machine must learn from the boot record.
 pub(super) fn of_record(state: &UpdateState, slots: Slots<'_>) -> Option<Event> {
     let assignment = state.assignment.as_ref()?;
@@ -71,7 +79,7 @@ pub(super) fn of_record(state: &UpdateState, slots: Slots<'_>) -> Option<Event> 
         Stage::Switching if runs => Some(Event::Switched),
         Stage::Switching if tries => None,
         Stage::Switching => left.map(Event::SwitchRefused),
-        Stage::RollingBack { .. } if !runs && !tries => Some(Event::SwitchedBack),
+        Stage::RollingBack { .. } | Stage::NeedsHands { .. } if !runs && !tries => Some(Event::SwitchedBack),
         stage if stage.tried() && !runs => match (left, stage) {
             (Some(reason), _) => Some(Event::FellBack(reason)),
             // Somebody installed another version by hand, long after.
@@ -88,7 +96,9 @@ pub(super) fn of_order(state: &UpdateState, order: &UpdateOrder) -> Option<Event
     let offered = order.assignment.stamp;
     let obeyed = state.assignment.as_ref().map(|assignment| assignment.stamp);
     if obeyed.is_none_or(|obeyed| obeyed < offered) {
-        return (!order.cancelled).then(|| Event::Assigned(order.assignment.clone()));
+        // One that was cancelled before it was heard has taken the place of the older one all the same.
+        let event = if order.cancelled { Event::Cancel } else { Event::Assigned(order.assignment.clone()) };
+        return (!order.cancelled || state.stage.before_switching()).then_some(event);
     }
     if obeyed != Some(offered) {
         return None;
@@ -110,9 +120,20 @@ pub(super) fn of_configuration(state: &UpdateState, configuration: &DeviceConfig
     };
     match state.stage {
         Stage::OffloadRequested if offloaded != Some(false) => Some(Event::Offloading),
-        Stage::Readmitting | Stage::RolledBack { .. } | Stage::Releasing { .. } if offloaded != Some(true) => Some(Event::Readmitted),
+        stage if returns(stage) && offloaded != Some(true) => Some(Event::Readmitted),
         _ => None,
     }
+}
+
+/// What the machine must learn from the manager's word on a device that goes back to service: whoever still holds it, an operator
+/// say, the rollout does not.
+pub(super) fn of_freed(state: &UpdateState, word: &UpdateWord) -> Option<Event> {
+    (word.freed && returns(state.stage)).then_some(Event::Readmitted)
+}
+
+/// Whether a device at this stage waits until the rollout holds it no longer.
+fn returns(stage: Stage) -> bool {
+    matches!(stage, Stage::Readmitting | Stage::RolledBack { .. } | Stage::Releasing { .. })
 }
 
 #[cfg(test)]

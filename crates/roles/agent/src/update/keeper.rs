@@ -67,13 +67,14 @@ pub(super) fn ask(sender: &ControlSender, ask: &Ask, profile: &UpdateProfile) ->
     }
 }
 
-/// What a refusal of `verb` means for the machine.
+/// What a refusal of `verb` means for the machine; nothing when it is asked again later.
 pub(super) fn refused(state: &UpdateState, slots: Slots<'_>, verb: &str, reason: Reason) -> Option<Event> {
     let target = slot_of(state.assignment.as_ref()?)?;
     match (state.stage, verb) {
         // It was asked twice, and does it.
         (Stage::Switching, "SWITCH") if slots.tries(&target) || slots.runs(&target) => None,
         (Stage::Switching, "SWITCH") => Some(Event::SwitchRefused(switch_refused(reason))),
+        (Stage::RollingBack { .. }, "BACK") if reason != Reason::NoWayBack => None,
         (Stage::RollingBack { .. }, "BACK") if slots.runs(&target) => Some(Event::SwitchBackFailed),
         // The slot before runs: there was nothing to go back from.
         (Stage::RollingBack { .. }, "BACK") => Some(Event::SwitchedBack),

@@ -111,6 +111,8 @@ impl Update {
     /// This worker speaks under a new boot number: nothing it was told or heard before counts.
     pub(crate) fn begin_anew(&self, done: Load) {
         self.reached_ms.store(0, Ordering::Relaxed);
+        // The other worker obeyed newer ones: an old one would clear digests that it burned. The next poll asks for the last.
+        self.word.send_replace(None);
         *self.done_before.lock().expect("no panic while held") = done;
         *self.elder.lock().expect("no panic while held") = None;
         *self.shown.lock().expect("no panic while held") = None;

@@ -129,12 +129,6 @@ fn age_now(age_s: u32, lifetime_s: u32, written_s: u64, now_s: u64) -> u32 {
     }
 }
 
-/// When a head was written, steady seconds since 1970.
-pub(crate) fn written_s(bytes: &[u8]) -> Option<u64> {
-    let mut rest = bytes.strip_prefix(&[FORMAT])?.get(3..)?;
-    take(&mut rest).map(u64::from_le_bytes)
-}
-
 /// What lines since 1.0 have added to a head.
 #[derive(Default)]
 struct Extensions {

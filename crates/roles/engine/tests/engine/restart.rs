@@ -273,8 +273,20 @@ async fn the_self_test_reads_what_is_there_and_leaves_nothing() {
             overwrite_records(&entry);
         }
     }
-    let refused = node.engine.self_test().await.expect_err("nothing on disk can be read");
-    assert!(refused.contains("none of 8 objects"), "{refused}");
+    for is_on_trial in [true, false] {
+        node.engine.set_on_trial(is_on_trial);
+        node.engine.self_test().await.expect("a damaged disk is no reason not to serve");
+    }
+    let conditions = node.engine.conditions();
+    assert_eq!(conditions.iter().map(|c| (c.reason, c.object.as_str())).collect::<Vec<_>>(), [(AlarmReason::DiskFull, "store")]);
+    assert!(conditions[0].text.contains("none of 8 objects"), "{}", conditions[0].text);
+    for target in 0..20 {
+        assert!(status(&node, &format!("/{target}")).await.contains("fwd=uri-miss"), "{target} is fetched again");
+        assert!(status(&node, &format!("/{target}")).await.contains("; hit"), "{target} is kept again");
+    }
+    let node = next(node, &origin).await;
+    assert!(status(&node, "/0").await.ends_with("; detail=disk"), "and is on disk again");
+    assert!(node.engine.conditions().is_empty());
 }
 
 /// Overwrites all of a segment but its header.

@@ -1,6 +1,7 @@
 //! GET `/device/v1/software/{sha256}`: a release archive this manager holds, whole or in part. GET `/device/v1/release-metadata`.
 
 use super::{
+    giving::Place,
     peer::DevicePeer,
     range::{self, Wanted},
 };
@@ -26,42 +27,20 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinHandle,
-};
+use tokio::task::JoinHandle;
 use weir_model::SoftwareState;
 use weir_operator_api::{Problem, Reason};
 use weir_release::{TrustError, TrustStore};
 use weir_telemetry::Chain;
 
-/// Archives given at a time: engines fill from here, and every other device from engines, so more is a rush that had better wait.
-const GIVEN_MAX: usize = 32;
 /// Bytes read from the disk at a time.
 const CHUNK_BYTES: u64 = 256 * 1024;
 /// What archives and metadata are sent as.
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-/// The places of the archives that are being given.
-#[derive(Debug, Clone)]
-pub(crate) struct Giving(Arc<Semaphore>);
-
-impl Default for Giving {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(GIVEN_MAX)))
-    }
-}
-
-impl Giving {
-    fn begin(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let busy = |_| Problem::new(Reason::Unavailable, format!("{GIVEN_MAX} archives are being given already"));
-        Arc::clone(&self.0).try_acquire_owned().map_err(busy)
-    }
-}
-
 pub(super) async fn archive(
     State(app): State<Arc<App>>,
-    _peer: DevicePeer,
+    peer: DevicePeer,
     Path(sha256): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
@@ -76,7 +55,7 @@ pub(super) async fn archive(
         Wanted::Part(part) => part.clone(),
         Wanted::Unsatisfiable => 0..0,
     };
-    let place = app.giving.begin()?;
+    let place = app.giving.begin(peer.record.id, weir_clock::monotonic_ms())?;
     let opened = tokio::task::spawn_blocking(move || opened(&path, bytes)).await;
     let unread = |error: io::Error| {
         tracing::error!(%error, "an archive cannot be given");
@@ -85,7 +64,7 @@ pub(super) async fn archive(
     let file = opened.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into())).map_err(unread)?;
     let length = part.end - part.start;
     let mut response =
-        Response::new(Body::new(Giver { file: Arc::new(file), part: part.clone(), reading: None, app: Arc::clone(&app), _place: place }));
+        Response::new(Body::new(Giver { file: Arc::new(file), part: part.clone(), reading: None, app: Arc::clone(&app), place }));
     let head = response.headers_mut();
     let value = |text: String| HeaderValue::from_str(&text).expect("digits and plain words");
     head.extend([(ACCEPT_RANGES, HeaderValue::from_static("bytes")), (CONTENT_TYPE, OCTETS), (ETAG, value(etag))]);
@@ -133,7 +112,7 @@ struct Giver {
     part: Range<u64>,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
     app: Arc<App>,
-    _place: OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl Giver {
@@ -158,6 +137,10 @@ impl hyper::body::Body for Giver {
         }
         if *self.app.stopping().borrow() {
             // The rest is asked for by range when the manager is back.
+            return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
+        }
+        if !self.place.taken(weir_clock::monotonic_ms()) {
+            // So is the rest of one that was not taken for long.
             return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
         }
         let mut reading = match self.reading.take() {

@@ -31,9 +31,11 @@ pub(crate) fn assign(change: &Change<'_>, name: &str, request: &DeviceUpdateRequ
     if before.is_some_and(|before| seen.is_open() && !before.cancelled && wanted.is_same(before)) {
         return Ok(());
     }
-    let number = settings::number(change.tx, settings::UPDATE_NUMBER)? + 1;
+    // A database that was restored or made anew has given fewer numbers than devices have heard.
+    let term = change.before.stamp.term;
+    let number = settings::number(change.tx, settings::UPDATE_NUMBER)?.max(network.greatest_number(term)) + 1;
     settings::set_number(change.tx, settings::UPDATE_NUMBER, number)?;
-    let order = wanted.order(number, change.before.stamp.term, change.now_ms, change.actor().to_string());
+    let order = wanted.order(number, term, change.now_ms, change.actor().to_string());
     table::put(change.tx, device.id, &order)?;
     change.updates_changed();
     change.audit("assign", about(device), before.map(Order::view).as_ref(), Some(&order.view()))?;
@@ -80,9 +82,11 @@ pub(crate) fn cancel(change: &Change<'_>, name: &str, network: &Network) -> Resu
     if order.cancelled {
         return Ok(());
     }
-    // A device that has not taken it up will not; if it has meanwhile, its own word corrects this.
+    // A device that has not taken it up will not; if it has meanwhile, its own word corrects this. One that is still about an older
+    // assignment lets that go first.
+    let rests = network.seen(device, Some(order)).report().is_none_or(|report| report.state.stage.at_rest());
     let ended = Ended { outcome: Outcome::Failed(UpdateReason::Cancelled), at_ms: change.now_ms };
-    let after = Order { cancelled: true, ended: stage.is_none().then_some(ended), ..order.clone() };
+    let after = Order { cancelled: true, ended: (stage.is_none() && rests).then_some(ended), ..order.clone() };
     written(change, device, "cancel", order, &after)
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{app::App, reports::Heard, snapshot::DeviceRecord, software::record::Record};
 use std::borrow::Borrow;
-use weir_model::{DeviceName, Lineage, Role, Version};
+use weir_model::{DeviceName, DownloadMethod, Lineage, Role, Stamp, Version};
 use weir_operator_api::{DeviceUpdateRequest, Problem, Reason, SoftwareRelease};
 use weir_rollout::{
     order::{Member, may_run},
@@ -23,13 +23,19 @@ pub(crate) struct Network {
     others: Vec<(DeviceName, Role, Version)>,
     primary: Version,
     lineage: Lineage,
+    /// The assignments that devices have taken up, as they last said.
+    taken_up: Vec<Stamp>,
 }
+
+/// A number of an assignment above this was never given: a device that reports one is not believed.
+const NUMBER_MAX: u64 = 1 << 48;
 
 /// An assignment that may be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(super) file: i64,
     pub(super) release: SoftwareRelease,
+    pub(super) method: DownloadMethod,
     pub(super) auto_reload: bool,
     pub(super) leave: Leave,
     pub(super) overrides: bool,
@@ -47,7 +53,15 @@ impl Network {
         let primary = Version::current();
         let own = (app.name.as_str() != device).then(|| (app.name.clone(), Role::Manager, primary));
         let heard = network.devices.get(device).and_then(|record| app.reports.get(&record.name));
-        Self { heard, others: others.into_iter().chain(own).collect(), primary, lineage: app.software.lineage() }
+        let obeyed = |heard: &Heard| Some(heard.report.update.as_ref()?.state.assignment.as_ref()?.stamp);
+        let taken_up = app.reports.with_all(|heard| heard.values().filter_map(obeyed).collect());
+        Self { heard, others: others.into_iter().chain(own).collect(), primary, lineage: app.software.lineage(), taken_up }
+    }
+
+    /// The greatest number of an assignment of this term that a device has taken up; 0 for none.
+    pub(crate) fn greatest_number(&self, term: u64) -> u64 {
+        let numbers = self.taken_up.iter().filter(|stamp| stamp.term == term).map(|stamp| stamp.generation);
+        numbers.filter(|number| *number <= NUMBER_MAX).max().unwrap_or(0)
     }
 
     /// The device as it is judged.
@@ -73,6 +87,12 @@ impl Network {
     ) -> Result<Wanted, Problem> {
         let wanted = self.wanted(record, records, request)?;
         let name = &record.name;
+        if !record.active && wanted.method == DownloadMethod::PrepositionedOnly {
+            let detail =
+                format!("{name} is in no location, so no engine gives it software file {}, which is `prepositioned_only`", wanted.file);
+            let next = format!("activate {name} into a location, or change the method of software file {}", wanted.file);
+            return Err(Problem::new(Reason::NotActive, detail).next_step(next));
+        }
         self.may_be_told(&self.seen(record, kept.orders.get(name)))?;
         let manifest = &wanted.release.manifest_sha256;
         let burned = self.heard.as_ref().and_then(|heard| heard.report.update.as_ref()).is_some_and(|u| u.state.burned.contains(manifest));
@@ -101,6 +121,7 @@ impl Network {
         Ok(Wanted {
             file: file.id,
             release: release.clone(),
+            method: file.registration.method,
             auto_reload: request.auto_reload.unwrap_or(file.registration.auto_reload),
             leave: if request.hand_over || record.role == Role::Router { Leave::HandedOver } else { Leave::Drained },
             overrides: request.overrides,

@@ -2,6 +2,7 @@
 
 use super::{
     advice::{WaitReason, Waiting},
+    record::Outcome,
     seen::Seen,
 };
 use weir_model::Role;
@@ -25,17 +26,19 @@ pub(super) enum KeeperStep {
 pub(super) struct Around {
     /// The rollout's offload holds it, and nothing runs on it.
     pub(super) out: bool,
-    /// Another router is online and none that comes before it is being started anew.
+    /// Another router is online, and none is being started anew.
     pub(super) partner: bool,
     /// It was told to, and did not come in time.
     pub(super) gave_up: bool,
 }
 
-/// Whether the device's keeper is another one than that of the slot that runs, now that its update is over and no worker of the
-/// slot before is parked: a restart of the keeper would take that with it.
+/// Whether the device's keeper is another one than that of the slot that runs, now that its update has succeeded and no worker of
+/// the slot before is parked: a restart of the keeper would take that with it.
 pub(super) fn wants_restart(seen: &Seen<'_>) -> bool {
-    let Some(report) = seen.report().filter(|_| seen.order.is_some() && !seen.is_open()) else { return false };
-    let rests = matches!(report.state.stage, Stage::Idle { .. } | Stage::Done | Stage::Failed { .. });
+    let Some(report) = seen.report().filter(|_| !seen.is_open()) else { return false };
+    let successful = seen.order.and_then(|order| order.ended).is_some_and(|ended| ended.outcome == Outcome::Successful);
+    // It may have gone back since, or have been installed anew by hand.
+    let rests = successful && matches!(report.state.stage, Stage::Idle { reason: None } | Stage::Done);
     let old = report.keeper.as_ref().is_some_and(|keeper| !keeper.current);
     rests && old && !report.parked && seen.is_heard()
 }

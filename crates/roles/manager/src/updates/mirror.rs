@@ -131,6 +131,12 @@ impl Updates {
         tried.is_some_and(|tried| now_ms.saturating_sub(tried.since_ms) >= KEEPER_PATIENCE_MS)
     }
 
+    /// Whether the device's keeper was told to start anew and may still come.
+    pub(super) fn is_tried(&self, device: &DeviceName, now_ms: u64) -> bool {
+        let inner = self.lock();
+        inner.keepers.get(device).is_some_and(|tried| now_ms.saturating_sub(tried.since_ms) < KEEPER_PATIENCE_MS)
+    }
+
     /// The keeper is the one of the slot that runs, or of another slot than was meant.
     pub(super) fn keeper_settled(&self, device: &DeviceName, manifest: Option<&str>) {
         let mut inner = self.lock();
@@ -176,7 +182,9 @@ mod tests {
         assert!(updates.restarts(&device));
         restart(50_000);
         assert!(!updates.gave_up(&device, "aa", 1_000 + KEEPER_PATIENCE_MS - 1), "it counts from the first time");
+        assert!(updates.is_tried(&device, 1_000 + KEEPER_PATIENCE_MS - 1));
         assert!(updates.gave_up(&device, "aa", 1_000 + KEEPER_PATIENCE_MS));
+        assert!(!updates.is_tried(&device, 1_000 + KEEPER_PATIENCE_MS), "it keeps nobody waiting any more");
         assert!(!updates.gave_up(&device, "bb", 1_000 + KEEPER_PATIENCE_MS), "another slot is another keeper");
         updates.keeper_settled(&device, Some("aa"));
         assert!(updates.gave_up(&device, "aa", 1_000 + KEEPER_PATIENCE_MS), "nothing is settled");

@@ -237,15 +237,18 @@ impl View<'_> {
         }
     }
 
-    /// Whether another router is online, and no router before this one is being started anew.
+    /// Whether another router is online, and none is being started anew, nor is to be before this one.
     fn has_partner(&self, record: &DeviceRecord) -> bool {
         let others = || self.network.active(Role::Router).filter(|other| other.name != record.name);
         let seen = |d| Seen { record: d, order: self.kept.orders.get(&d.name), heard: self.heard.get(&d.name) };
         let online = |d: &&DeviceRecord| status_of(self.app, self.network, d, self.heard.get(&d.name), self.now_ms) == DeviceStatus::Online;
         let gave_up =
             |s: &Seen<'_>| s.report().is_some_and(|report| self.app.updates.gave_up(&s.record.name, &report.slots.manifest, self.now_ms));
-        let before = others().filter(|d| d.name < record.name).map(seen).any(|s| keeper::wants_restart(&s) && !gave_up(&s));
-        !before && others().any(|d| online(&d))
+        let tried = |name: &DeviceName| self.app.updates.is_tried(name, self.now_ms);
+        // Whoever was told first comes back first; among those that were not told, names say who is next.
+        let before = |d: &DeviceRecord| d.name < record.name && !tried(&record.name);
+        let first = others().filter(|d| before(d)).map(seen).any(|s| keeper::wants_restart(&s) && !gave_up(&s));
+        !first && !others().any(|d| tried(&d.name)) && others().any(|d| online(&d))
     }
 }
 

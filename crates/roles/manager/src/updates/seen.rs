@@ -46,7 +46,12 @@ impl<'a> Seen<'a> {
 
     /// What its last assignment came to, by the device's own word.
     pub(crate) fn outcome(&self) -> Option<Outcome> {
-        match self.stage()? {
+        let Some(stage) = self.stage() else {
+            // Cancelled before it was taken up, and the older one in whose place it came is over.
+            let never = self.order?.cancelled && self.report()?.state.stage.at_rest();
+            return never.then_some(Outcome::Failed(UpdateReason::Cancelled));
+        };
+        match stage {
             Stage::Done => Some(Outcome::Successful),
             Stage::Idle { reason: Some(reason) } | Stage::Failed { reason } | Stage::NeedsHands { reason } => Some(Outcome::Failed(reason)),
             _ => None,

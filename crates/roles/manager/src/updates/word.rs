@@ -18,6 +18,7 @@ struct Besides {
     archive: Option<ArchivePlace>,
     unburn: BTreeSet<String>,
     restart_keeper: bool,
+    freed: bool,
 }
 
 /// The word for a device now. Nothing to say: revision 0.
@@ -33,6 +34,7 @@ pub(crate) fn word(app: &App, network: &Snapshot, record: &DeviceRecord) -> Upda
         archive: wants_archive(&seen).then(|| sources::place(app, seen.order?)).flatten(),
         unburn: kept.unburned.get(&record.name).cloned().unwrap_or_default(),
         restart_keeper: app.updates.restarts(&record.name),
+        freed: is_freed(network, &seen),
     };
     compose(&seen, besides)
 }
@@ -48,6 +50,14 @@ fn is_drained(app: &App, network: &Snapshot, seen: &Seen<'_>) -> bool {
     asked && app.drains.progress(app, network, seen.record, outside).drained
 }
 
+/// Whether the device goes back to service and the rollout holds it no longer. An operator may: the update does not wait for that.
+fn is_freed(network: &Snapshot, seen: &Seen<'_>) -> bool {
+    let stage = seen.report().map(|report| report.state.stage);
+    let returns = matches!(stage, Some(Stage::Readmitting | Stage::RolledBack { .. } | Stage::Releasing { .. }));
+    let leases = network.outside.get(&seen.record.name).map_or(&[][..], |outside| &outside.leases);
+    returns && leases.iter().all(|lease| lease.owner != LeaseOwner::Rollout)
+}
+
 /// Whether the device still has to fetch the archive.
 fn wants_archive(seen: &Seen<'_>) -> bool {
     let Some(order) = seen.order.filter(|order| !order.cancelled) else { return false };
@@ -58,7 +68,7 @@ fn wants_archive(seen: &Seen<'_>) -> bool {
 }
 
 fn compose(seen: &Seen<'_>, besides: Besides) -> UpdateWord {
-    let Besides { drained, archive, unburn, restart_keeper } = besides;
+    let Besides { drained, archive, unburn, restart_keeper, freed } = besides;
     let order = seen.order.map(|order| UpdateOrder {
         assignment: order.assignment(),
         cancelled: order.cancelled,
@@ -67,14 +77,14 @@ fn compose(seen: &Seen<'_>, besides: Besides) -> UpdateWord {
         archive,
     });
     let unburn = unburn.into_iter().take(BURNED_MAX).collect();
-    let word = UpdateWord { revision: 0, order, unburn, restart_keeper };
+    let word = UpdateWord { revision: 0, order, unburn, restart_keeper, freed };
     UpdateWord { revision: revision(&word), ..word }
 }
 
 /// The first eight bytes of the SHA-256 of a word, and never 0; 0 of one that says nothing. Secrets are left out: a revision is
 /// part of a URL, and they change only with the archive.
 fn revision(word: &UpdateWord) -> u64 {
-    if word.order.is_none() && word.unburn.is_empty() && !word.restart_keeper {
+    if word.order.is_none() && word.unburn.is_empty() && !word.restart_keeper && !word.freed {
         return 0;
     }
     let mut open = UpdateWord { revision: 0, ..word.clone() };

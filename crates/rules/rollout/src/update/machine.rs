@@ -91,18 +91,18 @@ fn assign(state: &UpdateState, assignment: &Assignment, now_ms: u64) -> Result<S
             return Err(Unmoved::Committed);
         }
     }
-    if matches!(state.stage, Stage::NeedsHands { .. }) {
-        return Err(Unmoved::NotNow);
-    }
     if state.burned.contains(&assignment.manifest) {
         return Err(Unmoved::Burned);
     }
-    if state.stage.holds_lease() {
+    let stuck = matches!(state.stage, Stage::NeedsHands { .. });
+    if state.stage.holds_lease() && !stuck {
         // The lease goes back first; the manager repeats its word, and finds the device idle then.
         return cancel(state, UpdateReason::Superseded, now_ms);
     }
     let told = UpdateState { assignment: Some(assignment.clone()), proof: Proof::default(), ..state.clone() };
-    Ok(told.to(Stage::Assigned, now_ms, act(&[Action::Fetch])))
+    // Where going back failed, the hands that come may bring another image: the way on is the way out.
+    let actions: &[Action] = if stuck { &[Action::Release, Action::Fetch] } else { &[Action::Fetch] };
+    Ok(told.to(Stage::Assigned, now_ms, act(actions)))
 }
 
 fn cancel(state: &UpdateState, reason: UpdateReason, now_ms: u64) -> Result<Stepped, Unmoved> {
@@ -174,7 +174,7 @@ fn forward(state: &UpdateState, event: &Event, timers: &UpdateTimers, now_ms: u6
         (Stage::Trial, Event::Reach(reach)) if reach.new => state.to(Stage::Readmitting, now_ms, act(&[Action::ReadmitTenth])),
         (Stage::Trial | Stage::Proving, Event::Reach(_)) => state.stay(),
         (Stage::Readmitting, Event::Readmitted) => state.to(Stage::Proving, now_ms, []),
-        (Stage::RollingBack { reason, .. }, Event::SwitchedBack) => match state.leave() {
+        (Stage::RollingBack { reason, .. } | Stage::NeedsHands { reason }, Event::SwitchedBack) => match state.leave() {
             Leave::Drained => state.to(Stage::RolledBack { reason }, now_ms, act(&[Action::Release])),
             Leave::HandedOver => state.to(Stage::Failed { reason }, now_ms, []),
         },
@@ -230,7 +230,8 @@ fn tick(state: &UpdateState, timers: &UpdateTimers, now_ms: u64) -> Result<Stepp
         }
         Stage::Assigned => state.to(Stage::Fetching, now_ms, act(&[Action::Fetch])),
         Stage::Drained => state.to(Stage::Switching, now_ms, act(&[Action::Switch])),
-        Stage::Switching if for_ms >= timers.ready => back(state, UpdateReason::NeverReady, now_ms),
+        // The keeper alone judges whether a worker is ready. One that does nothing and says nothing is no fault of the image's.
+        Stage::Switching if for_ms >= timers.ready => back(state, UpdateReason::ImageRefused, now_ms),
         // No manager for as long as a lease lives: it is over, and viewers may come.
         Stage::Trial if for_ms >= timers.lease => state.to(Stage::Readmitting, now_ms, act(&[Action::ReadmitTenth])),
         Stage::Readmitting if for_ms >= timers.lease => state.to(Stage::Proving, now_ms, []),

@@ -163,7 +163,7 @@ pub enum Stage {
         /// Why.
         reason: UpdateReason,
     },
-    /// Neither slot runs: an operator must come.
+    /// Going back failed: an operator must come. A newer word, or the slot before once it runs, leads out.
     NeedsHands {
         /// Why it went back.
         reason: UpdateReason,
@@ -336,7 +336,7 @@ pub struct UpdateTimers {
     pub space: u64,
     /// Longest drain.
     pub drain_hard: u64,
-    /// Longest wait for the new worker's READY.
+    /// Longest wait for what the keeper makes of the switch; it alone judges whether the new worker is ready.
     pub ready: u64,
     /// How long the new worker may be without the manager while the parked one reaches it.
     pub contact: u64,

@@ -231,6 +231,35 @@ fn what_the_keeper_did_alone_is_taken_over() {
 }
 
 #[test]
+fn a_silent_keeper_burns_nothing() {
+    let mut seen = 0;
+    explore(|before, event, after| {
+        if (before.stage, event) == (Stage::Switching, &Event::Tick) && after.state.stage != Stage::Switching {
+            seen += 1;
+            assert_eq!(after.state.stage, Stage::RollingBack { reason: UpdateReason::ImageRefused, failures: 0 });
+            assert_eq!(after.state.burned, before.burned);
+        }
+    });
+    assert!(seen > 0);
+}
+
+#[test]
+fn hands_have_a_way_out() {
+    let mut stuck = 0;
+    for state in explore(|_, _, _| {}).into_iter().filter(|state| matches!(state.stage, Stage::NeedsHands { .. })) {
+        stuck += 1;
+        let newer = Event::Assigned(assignment(9, "dd", Leave::Drained, true));
+        let told = step(&state, &newer, &TIMERS, 0).expect("a newer word leads out");
+        assert_eq!(told.state.stage, Stage::Assigned);
+        assert!(does(&told, Action::Release) && does(&told, Action::Fetch));
+        let reason = state.stage.reason().expect("why");
+        let back = step(&state, &Event::SwitchedBack, &TIMERS, 0).expect("the slot before runs").state.stage;
+        assert!(back == Stage::RolledBack { reason } || back == Stage::Failed { reason }, "{back:?}");
+    }
+    assert!(stuck > 0);
+}
+
+#[test]
 fn an_image_that_runs_already_is_not_fetched() {
     let told = assignment(1, "aa", Leave::Drained, true);
     let assigned = step(&UpdateState::new(), &Event::Assigned(told), &TIMERS, 0).expect("told").state;

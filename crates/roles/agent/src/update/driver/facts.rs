@@ -1,6 +1,6 @@
 //! Facts for the machine: what the driver knows, event by event, until nothing moves.
 
-use super::{Driver, PARKED_SILENCE_MS, SETTLE_MAX, evidence};
+use super::{BEHIND_MAX_MS, Driver, PARKED_SILENCE_MS, SETTLE_MAX, evidence};
 use weir_rollout::update::{Event, Reach, Stage};
 
 impl Driver {
@@ -22,9 +22,18 @@ impl Driver {
         self.show();
     }
 
+    /// Whether to wait for the keeper to write why it went back.
+    pub(super) fn waits_for_record(&self) -> bool {
+        let recent = weir_clock::monotonic_ms() < self.state.since_ms.saturating_add(BEHIND_MAX_MS);
+        recent && evidence::is_behind(&self.state, self.slots())
+    }
+
     /// Takes the first fact that moves the machine; whether one did. A fact it refuses keeps no other from it.
     async fn learn(&mut self) -> bool {
-        let facts = [Self::record_event, Self::order_event, Self::configuration_event, Self::reach_event];
+        if self.waits_for_record() {
+            return false;
+        }
+        let facts = [Self::record_event, Self::order_event, Self::configuration_event, Self::freed_event, Self::reach_event];
         for fact in facts {
             if let Some(event) = fact(self)
                 && self.take(event).await

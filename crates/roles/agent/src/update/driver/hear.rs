@@ -29,6 +29,9 @@ impl Driver {
                     self.parked.is_there = false;
                     self.shared.update.nobody_parked();
                 }
+                if matches!((self.state.stage, verb.as_str()), (Stage::RollingBack { .. }, "BACK")) {
+                    self.detail = format!("the keeper refused {verb}: {} ({detail})", reason.as_str());
+                }
                 let Some(event) = keeper::refused(&self.state, self.slots(), &verb, reason) else { return };
                 self.detail = format!("the keeper refused {verb}: {} ({detail})", reason.as_str());
                 self.asked = None;
@@ -89,6 +92,9 @@ impl Driver {
             && !self.disk.is_empty()
         {
             self.not_taken = Some((stamp, event));
+        }
+        if self.waits_for_record() {
+            return;
         }
         let judged = match self.state.stage {
             Stage::Proving | Stage::Committed | Stage::Ramping => true,

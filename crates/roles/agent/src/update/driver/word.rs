@@ -26,6 +26,11 @@ impl Driver {
         evidence::of_order(&self.state, self.word()?.order.as_ref()?)
     }
 
+    /// What the word says of the rollout's lease.
+    pub(super) fn freed_event(&self) -> Option<Event> {
+        evidence::of_freed(&self.state, &self.word()?)
+    }
+
     /// Obeys what the word says beside its order.
     pub(super) async fn obey_beside(&mut self) {
         let Some(word) = self.word() else { return };

@@ -65,8 +65,8 @@ fn the_record_speaks_for_what_the_keeper_did() {
             (Stage::Assigned | Stage::Fetching | Stage::Blocked | Stage::Staged, _, true) => Some(Event::Runs(Standing::Active)),
             (Stage::Switching, _, true) => Some(Event::Switched),
             (Stage::Switching, "left", false) => Some(Event::SwitchRefused(UpdateReason::NeverReady)),
-            (Stage::RollingBack { .. }, "tried", _) | (Stage::RollingBack { .. }, _, true) => None,
-            (Stage::RollingBack { .. }, _, false) => Some(Event::SwitchedBack),
+            (Stage::RollingBack { .. } | Stage::NeedsHands { .. }, "tried", _) => None,
+            (Stage::RollingBack { .. } | Stage::NeedsHands { .. }, _, runs) => (!runs).then_some(Event::SwitchedBack),
             (Stage::Trial | Stage::Readmitting | Stage::Proving | Stage::Committed | Stage::Ramping | Stage::Done, "left", false) => {
                 Some(Event::FellBack(UpdateReason::NeverReady))
             }
@@ -127,7 +127,8 @@ fn an_order_is_a_level() {
         let state = state(stage);
         assert_eq!(of_order(&state, &order(4, true, true, true)), None, "{stage:?}: an older word");
         assert_eq!(of_order(&state, &order(6, false, false, false)), Some(Event::Assigned(assignment(6))), "{stage:?}");
-        assert_eq!(of_order(&state, &order(6, true, false, false)), None, "{stage:?}: cancelled before it was heard");
+        let dropped = stage.before_switching().then_some(Event::Cancel);
+        assert_eq!(of_order(&state, &order(6, true, false, false)), dropped, "{stage:?}: cancelled before it was heard");
         assert_eq!(of_order(&state, &order(5, true, false, false)), stage.before_switching().then_some(Event::Cancel), "{stage:?}");
         let reload = (stage == Stage::Staged).then_some(Event::Reload);
         assert_eq!(of_order(&state, &order(5, false, true, false)), reload, "{stage:?}");
@@ -136,6 +137,7 @@ fn an_order_is_a_level() {
     }
     let first = UpdateState::new();
     assert_eq!(of_order(&first, &order(1, false, true, true)), Some(Event::Assigned(assignment(1))));
+    assert_eq!(of_order(&first, &order(1, true, false, false)), None);
 }
 
 #[test]
@@ -158,4 +160,19 @@ fn the_configuration_says_whether_it_is_offloaded() {
         assert_eq!(of_configuration(&state(stage), &served), returned, "{stage:?}");
         assert_eq!(of_configuration(&state(stage), &absent), asked.or(returned), "{stage:?}");
     }
+}
+
+#[test]
+fn one_that_is_freed_has_come_back_whoever_else_holds_it() {
+    let word = |freed| UpdateWord { revision: 1, order: None, unburn: Vec::new(), restart_keeper: false, freed };
+    for stage in stages() {
+        let returns = matches!(stage, Stage::Readmitting | Stage::RolledBack { .. } | Stage::Releasing { .. });
+        assert_eq!(of_freed(&state(stage), &word(true)), returns.then_some(Event::Readmitted), "{stage:?}");
+        assert_eq!(of_freed(&state(stage), &word(false)), None, "{stage:?}");
+    }
+}
+
+#[test]
+fn a_report_lists_as_many_burned_digests_as_the_boot_record_holds() {
+    assert_eq!(weir_device_api::update::BURNED_MAX, weir_slots::boot::trial::BURNED_MAX);
 }

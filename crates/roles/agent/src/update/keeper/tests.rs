@@ -75,5 +75,9 @@ fn a_refusal_is_what_became_of_the_request() {
     let back = Stage::RollingBack { reason: UpdateReason::OwnErrors, failures: 0 };
     assert_eq!(event(back, &tried.1, &new, "BACK", Reason::NoWayBack), Some(Event::SwitchBackFailed));
     assert_eq!(event(back, &tried.1, &old, "BACK", Reason::NoWayBack), Some(Event::SwitchedBack));
+    for later in [Reason::SystemError, Reason::Trial, Reason::OutOfOrder] {
+        assert_eq!(event(back, &tried.1, &new, "BACK", later), None, "{later:?}: asked again later");
+        assert_eq!(event(back, &tried.1, &old, "BACK", later), None, "{later:?}: the record says when it is done");
+    }
     assert_eq!(event(Stage::Committed, &tried.1, &new, "COMMIT", Reason::SystemError), None, "asked again later");
 }

@@ -34,7 +34,10 @@ fn counters_begin_at_zero_with_each_boot_number() {
     update.parked(parked(10, 100));
     update.parked(parked(20, 200));
     update.reached();
+    update.told(UpdateWord { revision: 7, order: None, unburn: vec!["aa".repeat(32)], restart_keeper: false, freed: false });
     update.begin_anew(own(500, 5_000));
+    assert!(update.word().borrow().is_none(), "a word of the life before clears nothing");
+    assert_eq!(update.revision(), 0, "and the next poll asks for the last one");
     let load = update.load(own(503, 5_030));
     assert_eq!((load.requests, load.client_bytes, load.origin_bytes, load.sessions), (3, 30, 0, 1));
     assert!(!update.is_reached(u64::MAX, u64::MAX) && update.report(None).is_none());

@@ -75,6 +75,22 @@ async fn a_keeper_that_goes_back_at_its_deadline_is_believed() {
 }
 
 #[tokio::test]
+async fn a_record_that_is_behind_is_waited_for() {
+    let mut world = World::new();
+    world.prove_for_ever();
+    world.start(&world.old.clone());
+    world.assign(world.assignment(Leave::Drained));
+    world.until_stage(Stage::Proving).await;
+    world.kill();
+    world.serve_old();
+    world.rounds(100).await;
+    assert_eq!(world.stage(), Some(Stage::Proving), "the keeper has not said why");
+    world.write_record(&world.record().fall_back("unproven", true).expect("on trial"));
+    world.tell_slots();
+    to_failure(&mut world, UpdateReason::Unproven).await;
+}
+
+#[tokio::test]
 async fn errors_of_its_own_making_lead_back() {
     for leave in [Leave::Drained, Leave::HandedOver] {
         let mut world = World::new();
@@ -115,6 +131,11 @@ async fn a_way_back_that_fails_twice_needs_hands() {
     let condition = world.agent().shared.update.condition().expect("an alarm");
     assert_eq!(condition.reason, AlarmReason::UpgradeStuck);
     assert!(condition.text.contains("no_way_back"), "{}", condition.text);
+    let old = world.old.clone();
+    world.kill();
+    world.write_record(&world.record().fall_back("own_errors", true).expect("by hand"));
+    world.start(&old);
+    to_failure(&mut world, UpdateReason::OwnErrors).await;
 }
 
 #[tokio::test]

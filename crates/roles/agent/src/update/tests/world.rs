@@ -121,7 +121,7 @@ impl World {
         });
         let [old, new] = staged;
         boot::write(&mut FileSystem, &data, &BootRecord::first(old.clone())).expect("record");
-        let word = UpdateWord { revision: 0, order: None, unburn: Vec::new(), restart_keeper: false };
+        let word = UpdateWord { revision: 0, order: None, unburn: Vec::new(), restart_keeper: false, freed: false };
         Self {
             dir,
             data,
@@ -261,7 +261,7 @@ impl World {
         match self.parked.take() {
             Some(parked) => {
                 parked.agent.shared.raise_boot();
-                parked.agent.shared.take_up().expect("the configuration on disk");
+                parked.agent.shared.take_up();
                 self.serve(parked.agent, parked.slot);
             }
             None => self.start(&self.old.clone()),
@@ -299,7 +299,7 @@ impl World {
         worker.news.try_send(news).expect("the driver takes the news");
     }
 
-    fn tell_slots(&self) {
+    pub(super) fn tell_slots(&self) {
         let seq = boot::read(&self.data).expect("record").seq;
         self.tell(KeeperNews::Slots { seq, parked: self.parked.is_some() });
     }

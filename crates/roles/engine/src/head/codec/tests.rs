@@ -68,7 +68,6 @@ fn a_head_comes_back_with_the_age_it_has_by_now() {
     };
     assert!(read.answers(&request(&[("accept-encoding", "gzip")])));
     assert!(!read.answers(&request(&[("accept-encoding", "br")])));
-    assert_eq!(written_s(&bytes), Some(WRITTEN_S));
 }
 
 #[test]
@@ -140,7 +139,6 @@ proptest! {
             bytes.splice(0..0, written(&head(&LINES, freshness())));
         }
         let _ = read(&bytes, at(0, WRITTEN_S));
-        let _ = written_s(&bytes);
     }
 
     #[test]

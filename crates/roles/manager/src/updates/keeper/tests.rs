@@ -50,11 +50,18 @@ fn a_router_waits_for_another_one() {
 #[test]
 fn nothing_is_due_before_the_update_is_over_or_with_a_worker_parked() {
     let reason = UpdateReason::Crashed;
-    for stage in [Stage::Fetching, Stage::Proving, Stage::Ramping, Stage::RollingBack { reason, failures: 0 }, Stage::NeedsHands { reason }]
-    {
+    for stage in [
+        Stage::Fetching,
+        Stage::Proving,
+        Stage::Ramping,
+        Stage::RollingBack { reason, failures: 0 },
+        Stage::NeedsHands { reason },
+        Stage::Failed { reason },
+        Stage::Idle { reason: Some(reason) },
+    ] {
         assert_eq!(step(Role::Engine, true, old_keeper(stage), IN_SERVICE), KeeperStep::Nothing, "{stage:?}");
     }
-    for stage in [Stage::Done, Stage::Failed { reason }, Stage::Idle { reason: Some(reason) }] {
+    for stage in [Stage::Done, Stage::Idle { reason: None }] {
         assert_eq!(step(Role::Engine, true, old_keeper(stage), IN_SERVICE), KeeperStep::Leave, "{stage:?}");
     }
     let parked = UpdateReport { parked: true, ..old_keeper(Stage::Done) };
@@ -62,4 +69,13 @@ fn nothing_is_due_before_the_update_is_over_or_with_a_worker_parked() {
     assert_eq!(step(Role::Engine, true, at(Stage::Done, Some(&done())), IN_SERVICE), KeeperStep::Nothing, "it is current");
     let unsaid = UpdateReport { keeper: None, ..old_keeper(Stage::Done) };
     assert_eq!(step(Role::Engine, true, unsaid, IN_SERVICE), KeeperStep::Nothing, "nothing is known of it");
+}
+
+#[test]
+fn an_update_that_failed_leaves_the_keeper_alone() {
+    let failed = Order { ended: Some(Ended { outcome: Outcome::Failed(UpdateReason::Crashed), at_ms: 1 }), ..order(1) };
+    for order in [failed, order(1)] {
+        let (record, heard) = (device(Role::Engine), heard(Role::Engine, Some(old_keeper(Stage::Idle { reason: None }))));
+        assert!(!wants_restart(&Seen { record: &record, order: Some(&order), heard: Some(&heard) }));
+    }
 }

@@ -43,6 +43,7 @@ fn everything_that_is_said_is_in_the_revision_and_no_secret() {
         composed(&first, &Besides { archive: None, ..besides.clone() }),
         composed(&first, &Besides { drained: true, ..besides.clone() }),
         composed(&first, &Besides { restart_keeper: true, ..besides.clone() }),
+        composed(&first, &Besides { freed: true, ..besides.clone() }),
         composed(&first, &Besides { unburn: BTreeSet::from(["dd".to_owned()]), ..besides.clone() }),
     ] {
         assert!(seen.insert(word.revision), "{word:?}");
@@ -56,7 +57,10 @@ fn everything_that_is_said_is_in_the_revision_and_no_secret() {
 fn nothing_to_say_has_no_revision() {
     let record = device(Role::Engine);
     let seen = Seen { record: &record, order: None, heard: None };
-    assert_eq!(compose(&seen, Besides::default()), UpdateWord { revision: 0, order: None, unburn: vec![], restart_keeper: false });
+    assert_eq!(
+        compose(&seen, Besides::default()),
+        UpdateWord { revision: 0, order: None, unburn: vec![], restart_keeper: false, freed: false }
+    );
     assert_ne!(compose(&seen, Besides { restart_keeper: true, ..Besides::default() }).revision, 0);
 }
 

@@ -48,3 +48,17 @@ async fn a_routers_keeper_waits_for_a_partner_and_one_goes_at_a_time() {
     lane.until_told("router-2", "then the other", |word| word["restart_keeper"] == true).await;
     assert_eq!(lane.leases("router-1").await, [""; 0], "a router is handed over");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_router_that_was_told_first_is_not_joined_by_one_of_an_earlier_name() {
+    let mut lane = Lane::start(&["core-1", "east-1", "router-1", "router-2"]).await;
+    done_with_an_old_keeper(&mut lane, "router-2").await;
+    lane.until_told("router-2", "it goes", |word| word["restart_keeper"] == true).await;
+    done_with_an_old_keeper(&mut lane, "router-1").await;
+    lane.until("router-1", "the other one is about it", |u| u["waiting"]["reason"] == "partner").await;
+    lane.fleet.beat(&lane.running).await;
+    let told = ["router-1", "router-2"].map(|name| lane.fleet.member(name).word.as_ref().expect("word").restart_keeper);
+    assert_eq!(told, [false, true]);
+    lane.fleet.member("router-2").says().keeper.as_mut().expect("a keeper").current = true;
+    lane.until_told("router-1", "then this one", |word| word["restart_keeper"] == true).await;
+}

@@ -210,3 +210,33 @@ async fn a_device_outside_its_location_needs_no_offload() {
     lane.until_told("core-2", "nobody is on it", |word| word["order"]["drained"] == true).await;
     assert_eq!(lane.leases("core-2").await, [""; 0]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newer_one_that_is_cancelled_is_over_when_the_older_one_is() {
+    let mut lane = Lane::start(&NETWORK).await;
+    lane.assign("east-2", newer()).await;
+    lane.at("east-2", Stage::Fetching).await;
+    lane.try_assign("east-2", handed_over()).await.expect(200);
+    let older = lane.fleet.member("east-2").says().state.assignment.clone();
+    let cancelled = lane.verb("east-2", "cancel").await.expect(200);
+    assert_eq!((&cancelled["stage"], &cancelled["at_rest"]), (&json!("pending"), &json!(false)), "the older one still runs");
+    let reason = weir_rollout::update::UpdateReason::Cancelled;
+    lane.fleet.member("east-2").at(Stage::Idle { reason: Some(reason) });
+    lane.fleet.member("east-2").says().state.assignment = older;
+    lane.until("east-2", "both are over", |u| u["stage"] == "idle" && u["at_rest"] == true && u["status"] == "Cancelled").await;
+    let expected = ["token:tests assign", "token:tests assign", "token:tests cancel", "manager update_failed"];
+    assert_eq!(lane.audited("east-2").await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_the_operator_holds_too_is_freed() {
+    let mut lane = Lane::start(&NETWORK).await;
+    lane.asks_to_leave("east-2", newer()).await;
+    lane.fleet.until(&lane.running, "east-2", "the rollout holds it", |o| o["leases"][0]["owner"] == "rollout").await;
+    lane.running.post("/api/v1/devices/east-2/offload", json!({"why": "bad disk"})).await;
+    lane.at("east-2", Stage::Draining).await;
+    lane.until_told("east-2", "it is drained, and still held", |w| w["order"]["drained"] == true && w["freed"] == false).await;
+    lane.at("east-2", Stage::Readmitting).await;
+    lane.until_told("east-2", "the rollout holds it no longer", |word| word["freed"] == true).await;
+    assert_eq!(lane.leases("east-2").await, ["operator"]);
+}

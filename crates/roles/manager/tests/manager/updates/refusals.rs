@@ -122,3 +122,33 @@ async fn past_the_point_of_no_return_nothing_else_is_assigned() {
     lane.running.call(Method::DELETE, "/api/v1/devices/east-1?override=true", None).await.expect(204);
     assert_eq!(lane.running.get("/api/v1/updates").await["items"], json!([]));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_outside_its_location_gets_nothing_through_engines_alone() {
+    let mut lane = Lane::start(&["core-1", "core-2", "east-1", "router-1"]).await;
+    lane.running.post("/api/v1/devices/core-2/deactivate", json!({})).await;
+    lane.assign("core-2", newer()).await;
+    lane.verb("core-2", "cancel").await.expect(200);
+    let (file, manifest) = (lane.file, format!("UPDATE software_file SET method = 'prepositioned_only' WHERE id = {}", lane.file));
+    lane = lane.rewrite(&manifest).await;
+    let refused = lane.try_assign("core-2", json!({"file": file})).await;
+    assert!(refused.json["next"].as_str().expect("text").contains("activate core-2"), "{}", refused.json);
+    assert_eq!(refused.refusal().0, "not_active");
+    lane.assign("east-1", json!({"file": file})).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_that_a_device_has_heard_is_not_given_again() {
+    let mut lane = Lane::start_as(&NETWORK, false).await;
+    lane.assign("east-1", handed_over()).await;
+    lane.at("east-1", Stage::Failed { reason: UpdateReason::Crashed }).await;
+    lane.until("east-1", "it is over", |u| u["at_rest"] == true).await;
+    let heard =
+        |lane: &mut Lane, number| lane.fleet.member("east-1").says().state.assignment.as_mut().expect("told").stamp.generation = number;
+    heard(&mut lane, 41);
+    lane.fleet.beat(&lane.running).await;
+    assert_eq!(lane.assign("router-1", newer()).await["assigned"]["number"], 42, "of a database made anew");
+    heard(&mut lane, u64::MAX);
+    lane.fleet.beat(&lane.running).await;
+    assert_eq!(lane.assign("core-1", newer()).await["assigned"]["number"], 43, "nobody has given that");
+}

@@ -142,3 +142,17 @@ fn a_root_is_kept_only_after_its_archive_was_proven() {
     assert!(text.contains("may not be installed (unsigned)"), "{text}");
     assert_eq!(scene.kept(), None, "a wrong file may be given again rightly");
 }
+
+#[test]
+fn nothing_is_installed_beside_a_running_keeper() {
+    let scene = Scene::new();
+    fs::write(scene.data().join("device.toml"), "name = \"e1\"\nrole = \"engine\"\n").expect("device.toml");
+    let run_dir = scene.data().join("run");
+    fs::create_dir(&run_dir).expect("run");
+    fs::write(run_dir.join("keeper.pid"), "4711\n").expect("pid");
+    let held = fs::File::create(run_dir.join("keeper.lock")).expect("lock");
+    held.try_lock().expect("nobody else has it");
+    let text = refused(run(Format::Json, &scene.arguments()));
+    assert!(text.contains("(process 4711)") && text.contains("stop the keeper first"), "{text}");
+    assert!(!scene.data().join("slots").exists());
+}
