@@ -156,10 +156,8 @@ async fn an_archive_that_is_not_the_one_that_was_proven_is_refused_by_the_device
     })
     .await;
     ensure!(stands["running"] == this && stands["assigned"]["number"] == number, "{stands}");
-    // It goes on trying as long as it is assigned; what it never does is install it.
-    let cancelled = api.update_verb(device, "cancel", &json!({})).await?;
-    ensure!(cancelled.status < 300, "{cancelled:?}");
-    api.update_at(device, "idle").await;
+    let idle = api.update_at(device, "idle").await;
+    ensure!(idle["successful"] == false, "{idle}");
     let slots = std::fs::read_dir(network.data(device).join("slots"))?.count();
     ensure!(slots == 1, "nothing is installed");
     Ok(())
