@@ -47,6 +47,14 @@ pub(crate) struct Gone<H> {
     pub(crate) pushed_out: Vec<Arc<Object<H>>>,
 }
 
+/// What became of an object that was to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unlinked {
+    Yes,
+    NotThere,
+    Refused,
+}
+
 type Shard<H> = HashMap<u64, Entry<H>, BuildHasherDefault<Identity>>;
 
 pub(crate) struct Index<H> {
@@ -69,12 +77,12 @@ impl<H> Index<H> {
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The newest variant `wanted` accepts.
+    /// The newest variant `wanted` accepts; counts as a use of it, before anybody can unlink it.
     pub(crate) fn find(&self, key: &str, wanted: impl Fn(&H) -> bool) -> Option<Arc<Object<H>>> {
         let hash = self.hash(key);
         let shard = self.shard(hash);
         let entry = shard.get(&hash).filter(|e| &*e.key == key)?;
-        entry.variants.iter().find(|o| wanted(o.head())).cloned()
+        entry.variants.iter().find(|o| wanted(o.head())).inspect(|o| o.used()).cloned()
     }
 
     /// Adds a variant before the others. Two keys of one hash displace each other.
@@ -139,15 +147,22 @@ impl<H> Index<H> {
 
     /// Removes this very object, if it is still there.
     pub(crate) fn unlink(&self, object: &Arc<Object<H>>) -> bool {
+        self.unlink_where(object, |_| true) == Unlinked::Yes
+    }
+
+    /// Removes this very object, if it is still there and `may` says so while nobody can find it.
+    pub(crate) fn unlink_where(&self, object: &Arc<Object<H>>, may: impl Fn(&Object<H>) -> bool) -> Unlinked {
         let mut shard = self.shard(object.hash());
-        let Some(entry) = shard.get_mut(&object.hash()) else { return false };
-        let before = entry.variants.len();
-        entry.variants.retain(|o| !Arc::ptr_eq(o, object));
-        let removed = entry.variants.len() < before;
+        let Some(entry) = shard.get_mut(&object.hash()) else { return Unlinked::NotThere };
+        let Some(at) = entry.variants.iter().position(|o| Arc::ptr_eq(o, object)) else { return Unlinked::NotThere };
+        if !may(object) {
+            return Unlinked::Refused;
+        }
+        entry.variants.remove(at);
         if entry.variants.is_empty() {
             shard.remove(&object.hash());
         }
-        removed
+        Unlinked::Yes
     }
 
     /// Whether this very object is there.

@@ -141,12 +141,12 @@ impl<H> Object<H> {
     pub(crate) fn used(&self) {
         self.disk.used();
         if self.uses.load(Ordering::Relaxed) < USES_MAX {
-            self.uses.fetch_add(1, Ordering::Relaxed);
+            self.uses.fetch_add(1, Ordering::AcqRel);
         }
     }
 
     pub(crate) fn uses(&self) -> u8 {
-        self.uses.load(Ordering::Relaxed)
+        self.uses.load(Ordering::Acquire)
     }
 
     pub(crate) fn set_uses(&self, uses: u8) {

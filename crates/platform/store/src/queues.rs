@@ -38,6 +38,12 @@ impl<H> Entry<H> {
     }
 }
 
+/// What leaves next, and the uses it had when it was chosen: one more, and somebody has found it since.
+pub(crate) struct Victim<H> {
+    pub(crate) object: Arc<Object<H>>,
+    pub(crate) uses: u8,
+}
+
 struct Fifo<H> {
     entries: VecDeque<Entry<H>>,
     bytes: u64,
@@ -93,6 +99,13 @@ impl<H> Queues<H> {
         self.push(object, if came_before { MAIN } else { SMALL });
     }
 
+    /// Takes back a victim that stays after all.
+    pub(crate) fn insert_again(&mut self, object: &Arc<Object<H>>) {
+        if object.place.load(Ordering::Relaxed) == NOWHERE {
+            self.insert(object);
+        }
+    }
+
     fn push(&mut self, object: &Arc<Object<H>>, place: u8) {
         object.place.store(place, Ordering::Relaxed);
         let turn = object.turn.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
@@ -127,7 +140,7 @@ impl<H> Queues<H> {
     }
 
     /// Chooses what leaves next; it is no longer in any queue when this returns.
-    pub(crate) fn victim(&mut self, limit: u64) -> Option<Arc<Object<H>>> {
+    pub(crate) fn victim(&mut self, limit: u64) -> Option<Victim<H>> {
         if self.small.bytes > limit / SMALL_SHARE {
             self.small_victim().or_else(|| self.main_victim())
         } else {
@@ -144,32 +157,35 @@ impl<H> Queues<H> {
         Some(object)
     }
 
-    fn small_victim(&mut self) -> Option<Arc<Object<H>>> {
+    fn small_victim(&mut self) -> Option<Victim<H>> {
         for _ in 0..self.small.entries.len().min(SCAN_ENTRIES) {
             let Some(object) = self.pop(SMALL)? else { continue };
-            if object.uses() >= USES_TO_MAIN {
+            // Before it is asked who holds it: who takes hold of it counts a use after that.
+            let uses = object.uses();
+            if uses >= USES_TO_MAIN {
                 object.set_uses(0);
                 self.push(&object, MAIN);
             } else if in_use(&object) {
                 self.push(&object, SMALL);
             } else {
                 self.ghost.insert(object.hash(), self.main.live.max(GHOST_ENTRIES_MIN));
-                return Some(object);
+                return Some(Victim { object, uses });
             }
         }
         None
     }
 
-    fn main_victim(&mut self) -> Option<Arc<Object<H>>> {
+    fn main_victim(&mut self) -> Option<Victim<H>> {
         for _ in 0..(4 * self.main.entries.len()).min(SCAN_ENTRIES) {
             let Some(object) = self.pop(MAIN)? else { continue };
-            if object.uses() > 0 {
-                object.set_uses(object.uses() - 1);
+            let uses = object.uses();
+            if uses > 0 {
+                object.set_uses(uses - 1);
                 self.push(&object, MAIN);
             } else if in_use(&object) {
                 self.push(&object, MAIN);
             } else {
-                return Some(object);
+                return Some(Victim { object, uses });
             }
         }
         None

@@ -6,9 +6,9 @@ use crate::{
     body::Body,
     disk::{Place, Removed, Tier},
     fill::Fill,
-    index::Index,
+    index::{Index, Unlinked},
     object::Object,
-    queues::Queues,
+    queues::{Queues, Victim},
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::Ordering};
 
@@ -124,7 +124,6 @@ impl<H> Store<H> {
     /// The newest variant of `key` in RAM that `wanted` accepts; counts as a use of it. Never looks on the disk.
     pub fn find(&self, key: &str, wanted: impl Fn(&H) -> bool) -> Option<Arc<Object<H>>> {
         let object = self.inner.ram.index.find(key, wanted)?;
-        object.used();
         if let Some(tier) = &self.inner.disk {
             tier.disk.seen(&object);
         }
@@ -302,9 +301,20 @@ impl<H> Store<H> {
             }
             let victim = self.queues().victim(self.inner.ram.account.limit())?;
             if let Some(tier) = &self.inner.disk {
-                tier.disk.leaves(&victim);
+                tier.disk.leaves(&victim.object);
             }
-            self.inner.ram.index.unlink(&victim);
+            self.evict(&victim);
+        }
+    }
+
+    /// Takes a victim out of the index, unless somebody found it since it was chosen: what is held is here, so that who
+    /// fills its key next replaces it, on disk too.
+    fn evict(&self, victim: &Victim<H>) {
+        let mut queues = self.queues();
+        match self.inner.ram.index.unlink_where(&victim.object, |object| object.uses() == victim.uses) {
+            Unlinked::Yes => queues.forget(&victim.object),
+            Unlinked::Refused => queues.insert_again(&victim.object),
+            Unlinked::NotThere => {}
         }
     }
 

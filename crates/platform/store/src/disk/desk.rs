@@ -274,7 +274,12 @@ impl<H> Disk<H> {
         let mut desk = self.lock();
         before.disk.set_gone();
         let (hash, place) = (hash_of(after.key()), before.disk.place());
-        if place.is_none() || desk.index.get(hash, place).is_none() {
+        if place.is_none() {
+            return;
+        }
+        if desk.index.get(hash, place).is_none() {
+            // It was copied away a moment ago, or its segment is gone: then nothing of the key is certain.
+            self.forget_key(&mut desk, hash);
             return;
         }
         if after.disk.is_gone() {
@@ -311,7 +316,8 @@ impl<H> Disk<H> {
         was_there
     }
 
-    fn forget_key(&self, desk: &mut Desk<H>, hash: u64) {
+    /// Takes every head of a key off the index, for good.
+    pub(crate) fn forget_key(&self, desk: &mut Desk<H>, hash: u64) {
         let removed = desk.index.remove_where(hash, |_| true);
         if let Some(newest) = removed.iter().max() {
             self.tombstone(desk, hash, Place::NONE, Some(newest.segment));

@@ -106,20 +106,21 @@ impl<H: Send + Sync + 'static> Store<H> {
             }
         });
         let Ok((permit, found)) = heads.await else {
-            // The disk is too slow. A fill comes next here too, and which head it replaces was not read.
-            let mut desk = tier.disk.lock();
-            for place in places {
-                tier.disk.forget(&mut desk, hash, place);
-            }
+            // The disk is too slow, and which head the fill that comes next replaces was not read.
+            tier.disk.forget_key(&mut tier.disk.lock(), hash);
             return None;
         };
-        let found = found.into_iter().find(|found| wanted(&found.head))?;
+        let Some(found) = found.into_iter().find(|found| wanted(&found.head)) else {
+            tier.disk.forget_moved(hash, &places);
+            return None;
+        };
         let (place, (ready, is_ready)) = (found.place, oneshot::channel());
         let begun = self.bring(Order { lead, ready }, permit, found);
         let brought = if begun.is_some() { is_ready.await.ok() } else { None };
         brought.or_else(|| {
             // A fill comes next, and replaces it here only.
             tier.disk.forget(&mut tier.disk.lock(), hash, place);
+            tier.disk.forget_moved(hash, &places);
             self.find(key, wanted)
         })
     }
@@ -244,6 +245,15 @@ impl<H> Disk<H> {
             }
         };
         held.into_iter().filter_map(read).collect()
+    }
+
+    /// Forgets the heads of a key that are not where they were when they were looked up. Reclaiming copied them meanwhile,
+    /// so that they were not read, and who fills the key next cannot say which of them it replaces.
+    fn forget_moved(&self, hash: u64, places: &[Place]) {
+        let mut desk = self.lock();
+        for held in desk.index.of(hash).iter().filter(|held| !places.contains(&held.place)) {
+            self.forget(&mut desk, hash, held.place);
+        }
     }
 
     /// An object cannot be read: it is forgotten.

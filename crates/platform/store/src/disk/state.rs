@@ -82,10 +82,6 @@ impl OnDisk {
         self.set(NEVER);
     }
 
-    pub(crate) fn is_never(&self) -> bool {
-        self.flags() & NEVER != 0
-    }
-
     pub(crate) fn place(&self) -> Place {
         Place::of_number(self.place.load(Ordering::Acquire))
     }

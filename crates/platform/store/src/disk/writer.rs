@@ -246,7 +246,11 @@ impl<H> Writer<H> {
         desk.writing = None;
         match written {
             // What it was before it was confirmed is not right any more (RFC 9111 section 4.3.4).
-            Ok(None) if object.disk.is_never() => self.disk.forget_place(&mut desk, object),
+            Ok(None) if !object.disk.is_gone() => {
+                // There was no time: another attempt may follow.
+                object.disk.withdraw_offer();
+                self.disk.forget_place(&mut desk, object);
+            }
             Ok(None) => {}
             Ok(Some(held)) => {
                 let is_there = desk.segments.contains_key(&held.first) && desk.segments.contains_key(&held.place.segment);
@@ -296,7 +300,10 @@ impl<H> Writer<H> {
             head,
             slices: places,
         };
-        let Some(record) = head.to_bytes() else { return Ok(None) };
+        let Some(record) = head.to_bytes() else {
+            object.disk.set_never();
+            return Ok(None);
+        };
         let place = self.append(&record, &[])?;
         let length = u32::try_from(record.len()).expect("a head record is at most 1 MiB");
         Ok(Some(Held { place, first: head.first(place.segment), length, used: false }))

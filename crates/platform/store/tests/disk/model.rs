@@ -165,12 +165,12 @@ impl Dice {
 fn with_many_at_it_nobody_sees_what_was_replaced_or_removed() {
     let dir = tempfile::tempdir().expect("dir");
     let store: Store<Head> = writing(dir.path(), 400_000, 2 * MIB);
-    let threads: Vec<_> = (0..4u64)
+    let threads: Vec<_> = (0..8u64)
         .map(|thread| {
             let store = store.clone();
             std::thread::spawn(move || {
                 let (mut dice, mut model) = (Dice(thread), HashMap::<String, Vec<u8>>::new());
-                for round in 0..1500u32 {
+                for round in 0..3000u32 {
                     let key = format!("{thread}/{}", dice.next(12));
                     // Held while it is replaced, as an engine does.
                     let held = object(&store, &key, 0);
@@ -213,12 +213,12 @@ fn with_many_at_it_nobody_sees_what_was_replaced_or_removed() {
     let store: Store<Head> = open(dir.path(), 8 * MIB, 2 * MIB);
     let mut served = 0;
     for model in models {
-        for key in 0..48 {
+        for key in 0..96 {
             let key = format!("{}/{}", key / 12, key % 12);
             let Some(found) = get(&store, &key, 0) else { continue };
             assert!(model.get(&key).is_none_or(|body| *body == found), "{key} after a restart");
             served += usize::from(model.contains_key(&key));
         }
     }
-    assert!(served > 10, "{served} served");
+    assert!(served > 0, "nothing is served after a restart");
 }
