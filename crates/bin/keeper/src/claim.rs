@@ -22,9 +22,9 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Makes `run/` and `log/`, takes the lock and writes `run/keeper.pid`.
+    /// Makes the worker's directories beside `var/`, takes the lock and writes `run/keeper.pid`.
     pub(crate) fn take(data: &DataDirectory, worker_user: Option<Account>) -> Result<Self, Failure> {
-        for dir in [data.run(), data.log()] {
+        for dir in [data.run(), data.log(), data.journal(), data.staging()] {
             make_dir_as(&dir, worker_user).map_err(refused(&dir))?;
         }
         let path = data.keeper_lock();

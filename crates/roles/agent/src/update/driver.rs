@@ -2,7 +2,8 @@
 
 use super::{
     evidence::{self, Slots},
-    fetch::{About, OUTCOMES_MAX, Outcome, Work},
+    fetch::{self, About, Missed, OUTCOMES_MAX, Outcome, Work},
+    image::ImageRefusal,
     journal::UpdateJournal,
     keeper::{self, Ask},
     known::Shown,
@@ -256,10 +257,9 @@ impl Driver {
     fn leave_nothing(&self) {
         let data = self.shared.settings.data.clone();
         self.work.spawn("clear staging", async move {
-            match tokio::task::spawn_blocking(move || staging::clear(&data, None)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(error = %Chain(&error), "staging not cleared"),
-                Err(error) => tracing::error!(%error, "clearing staging failed"),
+            let clear = move || staging::clear(&data, None).map_err(|error| ImageRefusal::Again(Chain(&error).to_string()));
+            if let Err(Missed::Again(error)) = fetch::blocking(clear).await {
+                tracing::warn!(error, "staging not cleared");
             }
         });
     }

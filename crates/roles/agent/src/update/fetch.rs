@@ -159,7 +159,7 @@ async fn wait_for<T, W>(word: &mut watch::Receiver<T>, named: impl Fn(&T) -> Opt
 }
 
 /// Why an attempt came to nothing.
-enum Missed {
+pub(super) enum Missed {
     Failed(UpdateReason, String),
     NoSpace(String),
     Again(String),
@@ -193,7 +193,7 @@ impl From<ClientError> for Missed {
 
 /// Runs work that blocks away from the tasks that must not wait. Work on the staging directory is never done twice at a time: what
 /// was cancelled meanwhile ends first.
-fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, ImageRefusal> + Send + 'static) -> impl Future<Output = Result<T, Missed>> {
+pub(super) fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, ImageRefusal> + Send + 'static) -> impl Future<Output = Result<T, Missed>> {
     static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let task = tokio::task::spawn_blocking(move || {
         let _held = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

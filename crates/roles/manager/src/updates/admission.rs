@@ -134,7 +134,7 @@ impl Network {
         let stage = report.state.stage;
         let under_way = |detail: String| Problem::new(Reason::UpdateUnderWay, detail);
         match stage {
-            Stage::NeedsHands { .. } => Err(under_way(format!("neither slot of {name} runs")).next_step(super::advice::NEEDS_HANDS)),
+            // One that needs hands is at rest too: another image may be the way out.
             _ if stage.at_rest() || stage.before_switching() || matches!(stage, Stage::Releasing { .. }) => Ok(()),
             _ => {
                 let version = report.state.assignment.as_ref().map_or_else(String::new, |a| format!(" of {}", a.version));

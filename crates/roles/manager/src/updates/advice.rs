@@ -147,7 +147,7 @@ fn next_step(reason: UpdateReason) -> &'static str {
 }
 
 /// What an operator does where neither slot runs.
-pub(super) const NEEDS_HANDS: &str = "go to the box: `weir-keeper` could start neither slot; its log says why";
+pub(super) const NEEDS_HANDS: &str = "go to the box: `weir-keeper` could not start the slot before, and its log says why; or, while the device reports, give it another version with `weir upgrade device`";
 
 #[cfg(test)]
 pub(super) mod tests;
