@@ -101,6 +101,22 @@ impl<'b> Person<'b> {
         Ok(())
     }
 
+    /// Picks from a list what begins so.
+    pub async fn pick(&self, label: &str, text: &str) -> anyhow::Result<()> {
+        let list = self.field(label).await;
+        match self.hand {
+            Hand::Mouse => list.find(By::XPath(format!("./option[starts-with(normalize-space(), '{text}')]"))).await?.click().await?,
+            Hand::Keyboard => {
+                self.reach(&list).await.with_context(|| format!("reach {label:?}"))?;
+                self.browser.tab.action_chain().send_keys(text).perform().await?;
+            }
+        }
+        let script = "return arguments[0].selectedOptions[0].text.trim()";
+        let picked = self.browser.tab.execute(script, vec![list.to_json()?]).await?.json().clone();
+        ensure!(picked.as_str().is_some_and(|picked| picked.starts_with(text)), "{label:?} is {picked} instead of {text:?}");
+        Ok(())
+    }
+
     /// From the first page of a new network: the one-time password, then one of the person's own.
     pub async fn first_login(&self, network: &NetworkFile) -> anyhow::Result<()> {
         let manager = &network.manager;

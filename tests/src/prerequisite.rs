@@ -29,7 +29,11 @@ pub fn tool(name: &str, file: &str) -> Option<PathBuf> {
     if path.is_file() { Some(path) } else { missing(name, &format!("{} is missing: `cargo xtask test` installs it", path.display())) }
 }
 
-fn missing(name: &str, why: &str) -> Option<PathBuf> {
+/// What comes of a prerequisite that is not there: `None`, said on standard error, when `WEIR_SKIP` names it.
+///
+/// # Panics
+/// When it is not to be skipped.
+pub fn missing<T>(name: &str, why: &str) -> Option<T> {
     assert!(may_be_missing(name), "{why}; or go on without by WEIR_SKIP={name}");
     eprintln!("skipped: {why}");
     None

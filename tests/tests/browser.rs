@@ -11,6 +11,7 @@ use weir_tests::{
     Api, Client, Network, Part, Viewer,
     browser::{Browser, Theme},
     hls::Player,
+    lines,
     paced::Paced,
     person::{Hand, Person},
     player,
@@ -259,7 +260,7 @@ fn sessions_left(text: &str) -> Option<u64> {
 /// Screens every page is looked at on.
 const SCREENS: [(u32, Theme); 4] = [(1280, Theme::Light), (1280, Theme::Dark), (360, Theme::Light), (360, Theme::Dark)];
 /// Where the walk through the pages begins: every page that a link leads to is found from there.
-const BEGIN: [&str; 16] = [
+const BEGIN: [&str; 17] = [
     "/",
     "/devices",
     "/locations",
@@ -278,6 +279,8 @@ const BEGIN: [&str; 16] = [
     // One that could be offloaded, and one that drains.
     "/devices/west-1/activation",
     "/devices/east-1",
+    // One with another version staged.
+    "/devices/core-1/update-software",
 ];
 /// Pages at most.
 const PAGES_MAX: usize = 80;
@@ -357,6 +360,9 @@ async fn busy(network: &Network) -> anyhow::Result<Vec<player::Live>> {
     let failing = api.register(&serde_json::json!({ "url": long, "version": "1.1.0-b1", "comment": "<i>from</i> the mirror" })).await?;
     api.checked(failing).await;
     api.register(&serde_json::json!({ "file_name": "later.weir" })).await?;
+    network.register_line(&api, lines::NEXT).await?;
+    api.assign_as("core-1", &serde_json::json!({ "version": lines::NEXT, "auto_reload": false })).await?;
+    api.update_at("core-1", "staged").await;
     Ok(viewers)
 }
 

@@ -9,15 +9,17 @@ fn this_line(network: &Network) -> String {
     network.file().version.clone()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn viewers_notice_nothing_of_an_engine_and_a_router_that_go_up_and_come_back() -> anyhow::Result<()> {
-    let network = Network::builder().engines(6).start().await?;
-    if this_line(&network) == lines::NEXT {
-        eprintln!("passed over: the build under test is the next line itself");
-        return Ok(());
-    }
+/// A network whose manager has the archive of the next line.
+async fn with_next(engines: u16) -> anyhow::Result<(Network, Api)> {
+    let network = Network::builder().engines(engines).start().await?;
     let api = Api::new(network.file())?;
     network.register_line(&api, lines::NEXT).await?;
+    Ok((network, api))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn viewers_notice_nothing_of_an_engine_and_a_router_that_go_up_and_come_back() -> anyhow::Result<()> {
+    let (network, api) = with_next(6).await?;
     let mut audience = Audience::gather(&network).await?;
     let engine = network.engine_at(audience.engine()?).clone();
     let router = network.file().routers[0].clone();
@@ -40,13 +42,7 @@ async fn viewers_notice_nothing_of_an_engine_and_a_router_that_go_up_and_come_ba
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_engine_is_handed_over_while_it_serves() -> anyhow::Result<()> {
-    let network = Network::builder().engines(6).start().await?;
-    if this_line(&network) == lines::NEXT {
-        eprintln!("passed over: the build under test is the next line itself");
-        return Ok(());
-    }
-    let api = Api::new(network.file())?;
-    network.register_line(&api, lines::NEXT).await?;
+    let (network, api) = with_next(6).await?;
     let mut audience = Audience::gather(&network).await?;
     let engine = network.engine_at(audience.engine()?).clone();
     for version in [lines::NEXT.to_owned(), this_line(&network)] {
@@ -60,13 +56,7 @@ async fn an_engine_is_handed_over_while_it_serves() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_auto_reload_it_rests_staged_and_can_be_cancelled_or_switched() -> anyhow::Result<()> {
-    let network = Network::builder().engines(3).start().await?;
-    if this_line(&network) == lines::NEXT {
-        eprintln!("passed over: the build under test is the next line itself");
-        return Ok(());
-    }
-    let api = Api::new(network.file())?;
-    network.register_line(&api, lines::NEXT).await?;
+    let (network, api) = with_next(3).await?;
     let device = "east-1";
     let request = json!({ "version": lines::NEXT, "auto_reload": false, "override": true });
     api.assign_as(device, &request).await?;
@@ -87,13 +77,7 @@ async fn without_auto_reload_it_rests_staged_and_can_be_cancelled_or_switched() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_may_not_be_updated_is_refused_with_its_reason() -> anyhow::Result<()> {
-    let network = Network::builder().engines(3).start().await?;
-    if this_line(&network) == lines::NEXT {
-        eprintln!("passed over: the build under test is the next line itself");
-        return Ok(());
-    }
-    let api = Api::new(network.file())?;
-    network.register_line(&api, lines::NEXT).await?;
+    let (network, api) = with_next(3).await?;
     let manager = network.file().manager.name.clone();
     for (device, request, reason) in [
         (manager.as_str(), json!({ "version": lines::NEXT }), "pair_update_required"),
@@ -116,13 +100,7 @@ async fn what_may_not_be_updated_is_refused_with_its_reason() -> anyhow::Result<
 /// says which.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_is_killed_meanwhile_the_device_ends_in_service_and_the_manager_knows() -> anyhow::Result<()> {
-    let network = Network::builder().engines(6).start().await?;
-    if this_line(&network) == lines::NEXT {
-        eprintln!("passed over: the build under test is the next line itself");
-        return Ok(());
-    }
-    let api = Api::new(network.file())?;
-    network.register_line(&api, lines::NEXT).await?;
+    let (network, api) = with_next(6).await?;
     let manager = network.file().manager.name.clone();
     let mut device_turn = ["east-1", "west-1"].into_iter().cycle();
     for stage in ["fetching", "draining", "switching", "trial", "proving", "ramping"] {

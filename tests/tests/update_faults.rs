@@ -21,9 +21,6 @@ const FAULTS: [(&str, &str); 4] =
 async fn an_engine_with_a_bad_image_is_back_by_itself_and_says_why() -> anyhow::Result<()> {
     let network = Network::builder().engines(6).start().await?;
     let this = network.file().version.clone();
-    if this == lines::NEXT {
-        return Ok(());
-    }
     let api = Api::new(network.file())?;
     let mut pages = Pages::new(network.file())?;
     pages.first_login(network.file()).await?;
@@ -131,9 +128,6 @@ async fn again(network: &Network, api: &Api, device: &str, version: &str) -> any
 async fn an_archive_that_is_not_the_one_that_was_proven_is_refused_by_the_device() -> anyhow::Result<()> {
     let network = Network::builder().engines(3).start().await?;
     let this = network.file().version.clone();
-    if this == lines::NEXT {
-        return Ok(());
-    }
     let api = Api::new(network.file())?;
     // From the manager alone: engines have sound copies of what they were given before.
     let archive = lines::archive(lines::NEXT);

@@ -32,15 +32,6 @@ impl Ledger {
         self.seq
     }
 
-    /// Takes up what an installation wrote. What is not readable now was readable before: the record in memory stays.
-    pub(crate) fn refresh(&mut self) -> Result<(), BootError> {
-        if self.retry_at.is_none() {
-            let found = boot::read(&self.data)?;
-            (self.record, self.seq) = (found.record, found.seq);
-        }
-        Ok(())
-    }
-
     /// A step forward: nothing changes unless the disk knows it. A write that failed may have reached the disk in part or
     /// whole: the record in memory is written over it, so that what was refused does not hold after all.
     pub(crate) fn advance(&mut self, next: BootRecord) -> Result<(), BootError> {
@@ -106,8 +97,6 @@ mod tests {
         ledger.retreat(back.clone()).expect_err("no room");
         assert_eq!(ledger.record(), &back);
         assert!(ledger.due().is_some());
-        ledger.refresh().expect("memory is newer than the disk");
-        assert_eq!(ledger.record(), &back);
         fs::remove_dir(data.boot_half(0)).expect("room again");
         ledger.write().expect("written");
         assert_eq!((ledger.due(), ledger.seq()), (None, 3));

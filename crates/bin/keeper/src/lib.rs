@@ -79,9 +79,6 @@ fn keep(arguments: Arguments, words: Vec<OsString>) -> Result<(), Failure> {
     let claim = Claim::take(&data, user)?;
     let log = DeviceLog::new(&data, &device, user);
     log.info("keeper started", &[("pid", std::process::id().into()), ("keeper_version", program.version().into())]);
-    if let Err(error) = program.note_start(&data) {
-        log.warn("keeper.json not written", &[("error", failure::chain(&error).into())]);
-    }
     if let Err(error) = claim.keeper_started() {
         log.warn("keeper.pid not written", &[("error", error.to_string().into())]);
     }

@@ -102,14 +102,6 @@ impl Program {
         command.args(&self.arguments).env(SOCKETS_VARIABLE, sockets).exec()
     }
 
-    /// Notes in the mark that names this program that it was started.
-    pub(crate) fn note_start(&self, data: &DataDirectory) -> Result<(), DiskError> {
-        match Mark::read(data) {
-            Some(mark) if mark.tries > 0 && self.digest() == Some(mark.program) => Mark { tries: 0, ..mark }.write(data),
-            _ => Ok(()),
-        }
-    }
-
     /// Removes the mark that names this program: its worker is ready.
     pub(crate) fn note_ready(&self, data: &DataDirectory) -> io::Result<()> {
         match Mark::read(data) {
@@ -125,14 +117,12 @@ pub(crate) struct Mark {
     format: u32,
     /// SHA-256 of its program.
     pub(crate) program: Digest,
-    /// 1 until it runs, then 0.
-    pub(crate) tries: u32,
 }
 
 impl Mark {
     /// A mark for a keeper about to be started.
     pub(crate) fn of(program: Digest) -> Self {
-        Self { format: MARK_FORMAT, program, tries: 1 }
+        Self { format: MARK_FORMAT, program }
     }
 
     /// The mark there is; one that cannot be read names nobody.

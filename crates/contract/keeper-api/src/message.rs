@@ -212,7 +212,7 @@ pub enum Message {
     },
     /// Worker to keeper: start this slot on trial. `SLOTS` follows: the record names the trial, or why it fell back.
     Switch(Switch),
-    /// Worker to keeper: go back to the slot before. `SLOTS` follows.
+    /// Worker to keeper: go back to the slot before. `SLOTS` follows, or `STOP` where that ends the sender.
     Back {
         /// Why, as the update machine says it; kept in the boot record.
         reason: Text,

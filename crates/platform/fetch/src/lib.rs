@@ -16,6 +16,7 @@ use budget::Budget;
 use content::Content;
 pub use credentials::{Credentials, header_refused, header_value_refused};
 use exchange::{Answer, Asked, Wanted};
+pub use pace::Pace;
 use std::time::Duration;
 use target::Target;
 pub use target::shown;
@@ -148,8 +149,10 @@ pub enum FetchError {
     Sink(#[source] std::io::Error),
 }
 
-/// What went wrong; the check it belongs to depends on where.
-struct Failure {
+/// What went wrong, in one sentence; the check it belongs to depends on where.
+#[derive(Debug, thiserror::Error)]
+#[error("{detail}")]
+pub struct Failure {
     reason: FetchReason,
     detail: String,
 }

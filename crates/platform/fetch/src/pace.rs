@@ -5,7 +5,7 @@ use std::time::Duration;
 use weir_model::FetchReason;
 
 /// The waits so far.
-pub(crate) struct Pace<'a> {
+pub struct Pace<'a> {
     limits: &'a Limits,
     silent: Duration,
     waited: Duration,
@@ -13,18 +13,22 @@ pub(crate) struct Pace<'a> {
 }
 
 impl<'a> Pace<'a> {
-    pub(crate) fn new(limits: &'a Limits) -> Self {
+    /// None yet.
+    pub fn new(limits: &'a Limits) -> Self {
         Self { limits, silent: Duration::ZERO, waited: Duration::ZERO, bytes: 0 }
     }
 
     /// How long the next wait may be before something is to be judged.
-    pub(crate) fn patience(&self) -> Duration {
+    pub fn patience(&self) -> Duration {
         let silence = self.limits.idle.saturating_sub(self.silent);
         silence.min(self.limits.slow_window.saturating_sub(self.waited))
     }
 
     /// Takes one wait and the bytes it brought.
-    pub(crate) fn wait(&mut self, waited: Duration, bytes: u64) -> Result<(), crate::Failure> {
+    ///
+    /// # Errors
+    /// The server was silent for too long, or too slow over a whole window.
+    pub fn wait(&mut self, waited: Duration, bytes: u64) -> Result<(), crate::Failure> {
         self.silent = if bytes == 0 { self.silent + waited } else { Duration::ZERO };
         if self.silent >= self.limits.idle {
             let detail = format!("nothing came for {}", seconds(self.limits.idle));

@@ -20,7 +20,7 @@ pub use disk::{Disk, FileSystem, durable_write, durable_write_private};
 pub use journal::{Journal, JournalError};
 pub use layout::DataDirectory;
 pub use manifest::{FILES_MAX, MANIFEST_MAX_BYTES, Manifest, ManifestError, ManifestFile};
-pub use slot::{Image, ImageFile, InstallError, Installed, VerifiedSlot, VerifyError, install, verify, verify_active};
+pub use slot::{Image, ImageFile, InstallError, Installed, VerifiedSlot, VerifyError, install, verify};
 
 /// The name of the worker's program in every slot.
 pub const PROGRAM: &str = "weir";

@@ -258,9 +258,6 @@ pub enum VerifyError {
     /// Its name is no directory below `slots/`.
     #[error("`{0}` is not the name of a slot")]
     Name(String),
-    /// There is no boot record to say which.
-    #[error(transparent)]
-    Boot(#[from] BootError),
     /// The tree was not written whole.
     #[error("slot {slot} has no valid {VERIFIED}: remove {tree} and install the release again")]
     NotWhole {
@@ -298,14 +295,6 @@ pub enum VerifyError {
     /// The disk.
     #[error(transparent)]
     Disk(#[from] DiskError),
-}
-
-/// Compares every file of the active slot with its MANIFEST and the MANIFEST with the boot record.
-///
-/// # Errors
-/// As [`verify`]; [`VerifyError::Boot`] when no record says which slot is active.
-pub fn verify_active(data: &DataDirectory) -> Result<VerifiedSlot, VerifyError> {
-    verify(data, &boot::read(data)?.record.active)
 }
 
 /// Compares every file of a slot with its MANIFEST and the MANIFEST with the digest the slot is named by.
@@ -356,4 +345,4 @@ fn read_manifest(slot: &SlotRef, tree: &Path) -> Result<Manifest, VerifyError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

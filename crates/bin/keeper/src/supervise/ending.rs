@@ -17,6 +17,8 @@ const PROBATION_CRASHES: u32 = 2;
 
 /// Why a slot is left, in the words of the update machine.
 pub(super) const CRASHED: &str = "crashed";
+/// The same: nobody committed it by its deadline, or in as many starts as it had.
+pub(super) const UNPROVEN: &str = "unproven";
 const NEVER_READY: &str = "never_ready";
 const SELF_TEST_FAILED: &str = "self_test_failed";
 
@@ -73,16 +75,16 @@ impl Supervisor<'_> {
             Stage::Parked => self.tell_slots(),
             Stage::Parking => self.serve_next(),
             Stage::Unparking => self.start_at = weir_clock::monotonic(),
-            _ if self.ledger.record().tries(&gone.slot) => self.trial_lost(blame(gone, status)),
+            _ if self.ledger.record().tries(&gone.slot) => self.trial_lost(blame(gone, status), true),
             _ if self.ends_probation(CRASHED, true) => {}
             _ => self.start_later(ended(status), gone.ran()),
         }
     }
 
     /// The worker of the slot on trial has ended: back at once.
-    pub(super) fn trial_lost(&mut self, reason: &str) {
+    pub(super) fn trial_lost(&mut self, reason: &str, burn: bool) {
         self.backoff = Backoff::default();
-        if let Err(error) = self.go_back(reason, true) {
+        if let Err(error) = self.go_back(reason, burn) {
             self.log.error("trial not taken back", &[("error", error.to_string().into())]);
         }
     }

@@ -1,6 +1,6 @@
 //! The hand-over: from the worker that serves to the one on trial, and back.
 
-use super::{Supervisor, millis, starting::Next};
+use super::{Supervisor, ending::UNPROVEN, millis, starting::Next};
 use crate::{
     failure,
     listeners::Refusal,
@@ -19,9 +19,6 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// How long a worker that is left may drain when memory holds no other meanwhile: the way back is to take under 10 s.
 const LONE_DRAIN: Duration = Duration::from_secs(5);
-
-/// Why the keeper goes back by itself when a trial was not committed in time; a word of the update machine.
-const UNPROVEN: &str = "unproven";
 
 impl Supervisor<'_> {
     /// Begins the trial of another slot.
@@ -99,10 +96,11 @@ impl Supervisor<'_> {
     /// A worker refused a message.
     pub(super) fn refused_by(&mut self, pid: u32, verb: &str) {
         let Some(worker) = self.workers.get(pid) else { return };
-        if worker.stage == Stage::Parking && verb == Verb::Park.as_str() {
-            // One that cannot park is no way back, and ends as it would without one.
+        if matches!(worker.stage, Stage::Parking | Stage::Parked) && verb == Verb::Park.as_str() {
+            // One that cannot park is no way back, and ends as it would without one; also when it says so late.
             self.dismiss(pid, self.drain);
             self.serve_next();
+            self.tell_slots();
         } else if worker.stage == Stage::Unparking && verb == Verb::Unpark.as_str() {
             self.end_by(pid, Duration::ZERO, KillReason::NotUnparked);
         }

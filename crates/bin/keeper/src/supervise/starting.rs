@@ -1,6 +1,9 @@
 //! Which slot is started, and when.
 
-use super::{Supervisor, ending::CRASHED};
+use super::{
+    Supervisor,
+    ending::{CRASHED, UNPROVEN},
+};
 use crate::{
     backoff::Ended,
     failure::{self, Failure},
@@ -15,8 +18,6 @@ use weir_slots::{SlotRef, VerifiedSlot, VerifyError, verify};
 
 /// Why a slot is left, in the words of the update machine: it is not the image its digest names.
 const IMAGE_REFUSED: &str = "image_refused";
-/// The same: nobody committed it in as many starts as it had.
-const UNPROVEN: &str = "unproven";
 /// The same: the disk did not take the count of its starts, so that nobody would know when it has had its last.
 const NO_SPACE: &str = "no_space";
 
@@ -68,7 +69,8 @@ impl Supervisor<'_> {
             Ok(worker) => worker,
             Err(error) => {
                 self.log.error("worker not started", &[("slot", slot.slot.name.as_str().into()), ("error", error.to_string().into())]);
-                self.not_started(&slot.slot, &error.to_string(), (CRASHED, true));
+                // The system had no process or no room for it: that says nothing about the image.
+                self.not_started(&slot.slot, &error.to_string(), (CRASHED, false));
                 return Ok(());
             }
         };
@@ -85,7 +87,7 @@ impl Supervisor<'_> {
     fn not_started(&mut self, slot: &SlotRef, why: &str, left: (&str, bool)) {
         self.history.add(format!("not started: {why}"));
         if self.ledger.record().tries(slot) {
-            self.trial_lost(CRASHED);
+            self.trial_lost(left.0, left.1);
         } else if !self.ends_probation(left.0, left.1) {
             self.start_later(Ended::Unexpectedly, Duration::ZERO);
         }
@@ -94,9 +96,6 @@ impl Supervisor<'_> {
     /// The slot to start when none serves: the one on trial while it has a start left, else the active one, else one that
     /// was active before. `None` when that could not be found out now.
     fn choose(&mut self) -> Result<Option<VerifiedSlot>, Failure> {
-        if let Err(error) = self.ledger.refresh() {
-            self.log.error("boot record not read", &[("error", failure::chain(&error).into())]);
-        }
         if let Some(slot) = self.choose_trial() {
             return Ok(Some(slot));
         }

@@ -7,7 +7,7 @@ use super::{BootRecord, FellBack, SlotRef, Trial};
 use crate::Digest;
 
 /// Starts a trial has beyond its first: a box may lose its power in it once.
-pub const MORE_TRIES: u32 = 1;
+const MORE_TRIES: u32 = 1;
 
 /// Most digests a record holds as burned: with every other field they fit the largest half that is read.
 pub const BURNED_MAX: usize = 256;

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     BootRecord, ImageFile, boot,
     disk::recorded::{Loss, Recorded},
-    install, verify, verify_active,
+    install, slot::tests::verify_active, verify,
 };
 use std::path::PathBuf;
 

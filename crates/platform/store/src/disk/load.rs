@@ -7,6 +7,7 @@ use super::{
     record::{Head, SLICE_FRONT_BYTES},
     segment::ReadError,
     table::Held,
+    tier::Tier,
 };
 use crate::{AbortReason, Appended, Fill, Object, Store};
 use bytes::Bytes;
@@ -22,6 +23,8 @@ pub(crate) const LOADERS: usize = 4;
 pub(crate) const LOADS_MAX: usize = 256;
 /// Who comes when there are as many waits this long, and then finds nothing: the disk is too slow for what is asked of it.
 const LOAD_WAIT: Duration = Duration::from_secs(1);
+/// Whoever asks for an object waits this long in all, whatever the disk does, and then finds nothing.
+const LOAD_TIME: Duration = Duration::from_secs(3);
 /// How often a fill that passes through is asked for room, so that readers who hold others back are found.
 const ROOM_EVERY: Duration = Duration::from_secs(1);
 
@@ -82,6 +85,17 @@ impl<H: Send + Sync + 'static> Store<H> {
     /// `None`: there is none, it is damaged, too much is being loaded, or RAM has no room; then it is gone from the disk too.
     pub async fn load(&self, key: &str, wanted: impl Fn(&H) -> bool) -> Option<Arc<Object<H>>> {
         let tier = self.inner.disk.as_ref()?;
+        // Here, not on the threads that read: those may all hang.
+        match tokio::time::timeout(LOAD_TIME, self.look_on_disk(tier, key, wanted)).await {
+            Ok(found) => found,
+            Err(_) => {
+                tier.disk.forget_key(&mut tier.disk.lock(), hash_of(key));
+                None
+            }
+        }
+    }
+
+    async fn look_on_disk(&self, tier: &Tier<H>, key: &str, wanted: impl Fn(&H) -> bool) -> Option<Arc<Object<H>>> {
         let hash = hash_of(key);
         let (lead, held) = loop {
             match tier.disk.look(key, hash, &wanted)? {
@@ -216,12 +230,13 @@ impl<H> Disk<H> {
         if let Some(object) = queued.into_iter().find(is_it) {
             return Some(Look::Queued(object.clone()));
         }
-        if let Some(loading) = desk.loading.get(&hash) {
-            return Some(Look::Wait(loading.clone().notified_owned()));
-        }
         let held = desk.index.of(hash);
         if held.is_empty() {
+            // Also while something of it is being brought back: that is not right any more.
             return None;
+        }
+        if let Some(loading) = desk.loading.get(&hash) {
+            return Some(Look::Wait(loading.clone().notified_owned()));
         }
         desk.loading.insert(hash, Arc::new(Notify::new()));
         drop(desk);

@@ -9,7 +9,7 @@ use super::{
 };
 use std::{
     collections::HashSet,
-    io,
+    fs, io,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -21,6 +21,8 @@ impl<H> Writer<H> {
     pub(crate) fn reclaim(&mut self) -> io::Result<()> {
         while let Some(oldest) = self.oldest_to_go() {
             let hashes = self.copy_used(&oldest)?;
+            // First: a file that stays while nothing is known of it would be taken up again, without what was removed since.
+            oldest.remove()?;
             let mut desk = self.disk.lock();
             match hashes {
                 Some(hashes) => hashes.into_iter().for_each(|hash| {
@@ -29,8 +31,6 @@ impl<H> Writer<H> {
                 None => desk.index.retain(|held| held.first > oldest.number),
             }
             desk.segments.remove(&oldest.number);
-            drop(desk);
-            oldest.remove()?;
         }
         Ok(())
     }
@@ -120,10 +120,16 @@ impl<H> Disk<H> {
         let gone = std::mem::replace(&mut desk.segments, kept);
         desk.index.retain(|held| held.first > last && held.place.segment > last);
         drop(desk);
-        for segment in gone.values() {
+        for (number, segment) in gone {
             if let Err(error) = segment.remove() {
-                tracing::warn!(segment = segment.number, error = %error, "a segment cannot be removed");
+                tracing::warn!(segment = number, error = %error, "a segment cannot be removed");
+                // Known, so that its heads are not taken up again; and its bytes count.
+                segment.seal();
+                self.lock().segments.insert(number, segment);
             }
+        }
+        if let Err(error) = fs::File::open(&self.directory).and_then(|directory| directory.sync_all()) {
+            tracing::warn!(error = %error, "the removal of segments is not durable");
         }
     }
 

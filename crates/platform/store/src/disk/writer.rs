@@ -164,7 +164,8 @@ impl<H> Writer<H> {
     fn open_log(&mut self) -> io::Result<()> {
         let ram = self.ram.upgrade().filter(|_| self.others_wrote);
         self.disk.look_again(|desk, tombstones| {
-            if let Some(ram) = ram {
+            // Borrowed: the last handle of a store must not end under the lock.
+            if let Some(ram) = &ram {
                 let gone = ram.retain(|object| is_right(desk, tombstones, self.had_lease, object));
                 tracing::info!(gone, "another store wrote meanwhile: what it may have removed leaves memory");
             }
