@@ -52,7 +52,8 @@ async fn previewed_and_followed(browser: &Browser, person: &Person<'_>, verb: &s
     ensure!(preview.contains(version) && preview.contains("behind Server Offload"), "{preview}");
     person.press(&format!("{verb} {DEVICE} to {version}")).await?;
     browser.evaluate("window.followed = true").await?;
-    let lane = format!("const lane = document.getElementById('lane-{DEVICE}'); return [lane.dataset.stage, lane.innerText, window.followed]");
+    let lane =
+        format!("const lane = document.getElementById('lane-{DEVICE}'); return [lane.dataset.stage, lane.innerText, window.followed]");
     let mut stages = BTreeSet::new();
     let mut looks = tokio::time::interval(LOOK_EVERY);
     let followed = async {
@@ -73,6 +74,7 @@ async fn previewed_and_followed(browser: &Browser, person: &Person<'_>, verb: &s
     let missed: Vec<_> = SEEN_ON_THE_WAY.iter().filter(|stage| !stages.contains(**stage)).collect();
     ensure!(missed.len() < SEEN_ON_THE_WAY.len(), "the open page showed only {stages:?}");
     let text = format!("return document.getElementById('lane-{DEVICE}').innerText.includes('{version}')");
-    wait_until("the lane shows the version", UPDATE_DEADLINE, || async { browser.evaluate(&text).await.is_ok_and(|shown| shown == true) }).await;
+    wait_until("the lane shows the version", UPDATE_DEADLINE, || async { browser.evaluate(&text).await.is_ok_and(|shown| shown == true) })
+        .await;
     Ok(())
 }

@@ -29,6 +29,7 @@ const TOOLS: &[Tool] = &[
     Tool { name: "chromium", program: "chromedriver", package: "chromium-driver", purpose: "driving the browser", proof: &[] },
     Tool { name: "hls.js", program: "node", package: "nodejs", purpose: "installing hls.js", proof: &[] },
     Tool { name: "hls.js", program: "npm", package: "npm", purpose: "installing hls.js", proof: &[] },
+    Tool { name: "mount", program: "unshare", package: "util-linux", purpose: "a disk without room", proof: &["--mount", "true"] },
     Tool { name: "kdig", program: "kdig", package: "knot-dnsutils", purpose: "asking the routers' DNS", proof: &[] },
     Tool { name: "dnspython", program: "python3", package: "python3-venv", purpose: "installing dnspython", proof: CAN_MAKE_ENVIRONMENTS },
     Tool {

@@ -1,11 +1,10 @@
 //! The limit of open files: a viewer is one, so every process asks for all it may have.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use weir_engine::SEGMENT_BYTES;
 
 /// Files kept free of viewers: upstream connections, the log, the configuration.
 const RESERVE: u64 = 256;
-/// Bytes of a full segment of a disk store (`docs/protocols/store.md`): each is one open file.
-const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// Segments of a disk store too small for full ones, and those that were ended before they were full.
 const SEGMENTS_MIN: u64 = 32;
 /// Connections taken however low the limit is.
@@ -26,6 +25,7 @@ pub(crate) fn connections(limit: u64, wanted: usize) -> usize {
 
 /// Connections of an engine's worker with this limit, at most `wanted`: its disk store keeps its segments open.
 pub(crate) fn engine_connections(limit: u64, wanted: usize, disk_bytes: Option<u64>) -> usize {
+    // Each is one open file.
     let segments = disk_bytes.map_or(0, |bytes| bytes / SEGMENT_BYTES + SEGMENTS_MIN);
     connections(limit.saturating_sub(segments), wanted)
 }

@@ -26,6 +26,7 @@ mod writer;
 pub(crate) use desk::Removed;
 pub(crate) use format::Place;
 pub use sample::Sample;
+pub use segment::SEGMENT_BYTES;
 pub(crate) use state::OnDisk;
 pub use tier::DiskStats;
 pub(crate) use tier::Tier;

@@ -29,7 +29,7 @@ mod settings;
 mod store;
 
 pub use body::AbortReason;
-pub use disk::{DiskStats, Sample};
+pub use disk::{DiskStats, SEGMENT_BYTES, Sample};
 pub use durable::Durable;
 pub use fill::{Appended, Fill};
 pub use object::Object;

@@ -333,18 +333,20 @@ impl Shared {
         if self.update.holds_share() { share.min(SHARE_FIRST) } else { share }
     }
 
-    /// The share begins to rise now, from a tenth.
-    pub(crate) fn begin_ramp(&self) {
+    /// The share begins to rise now, from a tenth. Returns once that is on disk.
+    pub(crate) async fn begin_ramp(self: &Arc<Self>) {
         self.ramp.lock().expect("no panic while held").begins(weir_clock::monotonic());
-        if let Err(error) = self.settings.state.keep_returned(weir_clock::wall_ms()) {
-            tracing::warn!(error = %Chain(&error), "a worker started meanwhile would take its share sooner");
+        let (shared, now_ms) = (self.clone(), weir_clock::wall_ms());
+        match tokio::task::spawn_blocking(move || shared.settings.state.keep_returned(now_ms)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = %Chain(&error), "a worker started meanwhile would take its share sooner"),
+            Err(error) => tracing::error!(%error, "keeping the time of the return failed"),
         }
     }
 
     /// The role's conditions and the agent's own.
     pub(crate) fn conditions(&self) -> Vec<Condition> {
         let mut conditions = (self.hooks.conditions)();
-        conditions.extend(self.update.condition());
         if let Some(text) = self.disk_error.lock().expect("no panic while held").clone() {
             conditions.push(Condition { reason: AlarmReason::DiskFull, object: String::new(), text });
         }

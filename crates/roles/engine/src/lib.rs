@@ -44,3 +44,4 @@ mod upstream;
 mod watched;
 
 pub use engine::{Engine, EngineError, EngineSettings, Rejection, STORE_BYTES_MIN};
+pub use weir_store::SEGMENT_BYTES;

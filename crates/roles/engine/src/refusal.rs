@@ -56,7 +56,7 @@ impl Refusal {
     /// Whether the engine answers with an error (5xx) that neither its client nor an origin caused.
     pub(crate) fn is_own(self) -> bool {
         match self {
-            Refusal::NoConfiguration | Refusal::Loop | Refusal::Upstream(Failure::Cancelled) => true,
+            Refusal::NoConfiguration | Refusal::Loop | Refusal::Upstream(Failure::Cancelled | Failure::Unidentified) => true,
             Refusal::Unresolved(_) | Refusal::NotCarried | Refusal::NotADevice | Refusal::NoArchive | Refusal::MethodNotAllowed => false,
             Refusal::DotSegments | Refusal::OnlyIfCached | Refusal::Upstream(_) => false,
         }
@@ -141,9 +141,10 @@ mod tests {
             assert_eq!((refusal.as_str(), refusal.status()), (word, status));
         }
         let all = [Refusal::NoConfiguration, Refusal::NotCarried, Refusal::Loop, Refusal::OnlyIfCached];
-        let upstream = [Failure::Connect, Failure::HeadTimeout, Failure::Busy, Failure::Cancelled].map(Refusal::Upstream);
+        let upstream =
+            [Failure::Connect, Failure::HeadTimeout, Failure::Busy, Failure::Cancelled, Failure::Unidentified].map(Refusal::Upstream);
         let own: Vec<&str> = all.into_iter().chain(upstream).filter(|refusal| refusal.is_own()).map(Refusal::as_str).collect();
-        assert_eq!(own, ["no_configuration", "loop", "cancelled"]);
+        assert_eq!(own, ["no_configuration", "loop", "cancelled", "no_identity"]);
         assert!(Refusal::declining().all(|r| r != Refusal::OnlyIfCached));
     }
 }

@@ -6,11 +6,11 @@
 //! and when it let go of the disk. Records move no clock: one that is damaged, or of a clock that was ahead, would age all others.
 
 use std::{
-    fs,
-    io::{self, Write as _},
+    fs, io,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
+use weir_telemetry::Chain;
 
 /// Seconds since 1970 that never go back, from the moment this process begins.
 #[derive(Debug, Default)]
@@ -68,12 +68,8 @@ pub(crate) fn recall(file: &Path) {
 /// The file cannot be written.
 pub(crate) fn leave(file: &Path) -> io::Result<()> {
     recall(file);
-    let fresh = file.with_extension("new");
-    let mut out = fs::File::create(&fresh)?;
-    out.write_all(format!("{}\n", now().steady_s).as_bytes())?;
-    // A power cut after the renaming must not leave an empty file.
-    out.sync_all()?;
-    fs::rename(fresh, file)
+    let line = format!("{}\n", now().steady_s);
+    weir_slots::durable_write(file, line.as_bytes()).map_err(|error| io::Error::other(Chain(&error).to_string()))
 }
 
 #[cfg(test)]

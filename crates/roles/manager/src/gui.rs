@@ -75,3 +75,23 @@ pub(crate) fn beside(api: Router, pages: Router) -> Router {
     };
     Router::new().fallback(choose)
 }
+
+#[cfg(test)]
+impl Page {
+    /// A frame around what a test draws.
+    pub(in crate::gui) fn sample(section: Section, title: &str) -> Self {
+        Self {
+            title: title.into(),
+            section,
+            network: "test".into(),
+            manager: "manager-1".into(),
+            user: "admin".into(),
+            csrf: "token".into(),
+            lights: weir_operator_api::AlarmCounts::default(),
+            version: "1.0.0-b1",
+            generation: 1,
+            locked: false,
+            notice: None,
+        }
+    }
+}

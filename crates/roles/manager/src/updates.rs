@@ -11,7 +11,7 @@ pub(crate) mod admission;
 mod advice;
 pub(crate) mod alarms;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod keeper;
 mod lease;
 mod mirror;

@@ -217,6 +217,7 @@ impl Vitals {
         file.is_ours = true;
         let health = match read(&file.path) {
             Ok(saved) => HealthTable::restore(&saved, now_ms),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => {
                 tracing::warn!(file = %file.path.display(), error = %Chain(&error), "health of the worker before not read");
                 return;

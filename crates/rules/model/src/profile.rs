@@ -55,7 +55,7 @@ pub struct UpdateProfile {
     pub prove_requests: u64,
     /// Life of a rollout's lease of Server Offload that nobody renews.
     pub lease_ms: u64,
-    /// How long after its commit a slot is on probation, and the worker before it parked.
+    /// How long after it is done a slot is on probation, and the worker before it parked.
     pub bake_ms: u64,
     /// How long a parked worker that is ended may finish what it still serves.
     pub retire_ms: u64,

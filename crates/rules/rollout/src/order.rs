@@ -3,7 +3,6 @@
 //! Routers and engines are never older than the primary, every two devices are at most one line apart, and a device takes one
 //! line at a time. Managers are another matter: they are updated as a pair.
 
-use std::fmt;
 use weir_model::{DeviceName, Line, Lineage, Role, Version};
 
 /// A device that was heard of, and what it runs.
@@ -35,23 +34,6 @@ pub enum OrderReason {
 impl OrderReason {
     /// Every reason.
     pub const ALL: [Self; 5] = [Self::PairUpdate, Self::BelowPrimary, Self::LinesBetween, Self::NoPath, Self::TooFarApart];
-
-    /// The word on pages and in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::PairUpdate => "pair_update",
-            Self::BelowPrimary => "below_primary",
-            Self::LinesBetween => "lines_between",
-            Self::NoPath => "no_path",
-            Self::TooFarApart => "too_far_apart",
-        }
-    }
-}
-
-impl fmt::Display for OrderReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
 }
 
 /// A version that a device may not run now.

@@ -9,16 +9,16 @@
 //! the assigned image runs already: Assigned .. Staged -> Done, or -> Trial when the boot record says that it is on trial
 //! ```
 //! A device that is handed over instead of drained goes from Staged to Switching. [`step`] is pure; the caller journals the
-//! state it returns *before* it does what the effects say, and after a restart calls [`resumed`] with the state it finds:
-//! every effect may be done twice. Time is monotonic milliseconds of one life of the device; a state that counts time begins
+//! state it returns *before* it begins the action, and after a restart calls [`resumed`] with the state it finds:
+//! every action may be begun twice. Time is monotonic milliseconds of one life of the device; a state that counts time begins
 //! to count anew in another life.
 
-mod effect;
+mod action;
 mod event;
 mod machine;
 mod state;
 
-pub use effect::{Action, Effect};
+pub use action::Action;
 pub use event::{Event, Figures, Reach, Standing};
 pub use machine::{Stepped, resumed, step};
 pub use state::{Assignment, LeaseWish, Leave, Proof, Stage, Unmoved, UpdateReason, UpdateState, UpdateTimers};

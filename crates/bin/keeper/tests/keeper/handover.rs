@@ -26,6 +26,17 @@ fn ready_to_switch(behaviour: &str, arguments: &[&str]) -> (Device, Keeper, Slot
     (device, keeper, next)
 }
 
+/// A device whose worker takes its time to park, on its way to the slot of the next version.
+fn switching_with_a_late_park() -> (Device, Keeper) {
+    let device = Device::new();
+    let next = device.stage(NEXT);
+    device.write(&format!("behaviour-{FIRST}"), "parks-late");
+    let keeper = device.start(&[]);
+    device.answer();
+    device.switch(&next, 1, LONG_MS, LONG_MS);
+    (device, keeper)
+}
+
 /// The same after the hand-over; the process of each worker.
 pub(crate) fn switched(behaviour: &str, arguments: &[&str]) -> (Device, Keeper, SlotRef, [u32; 2]) {
     let (device, keeper, next) = ready_to_switch(behaviour, arguments);
@@ -63,12 +74,7 @@ fn listeners_are_handed_over_and_committed_and_the_old_worker_retires() {
 
 #[test]
 fn connections_that_wait_for_a_slow_park_are_all_served_by_the_new_worker() {
-    let device = Device::new();
-    let next = device.stage(NEXT);
-    device.write(&format!("behaviour-{FIRST}"), "parks-late");
-    let _keeper = device.start(&[]);
-    device.answer();
-    device.switch(&next, 1, LONG_MS, LONG_MS);
+    let (device, _keeper) = switching_with_a_late_park();
     device.wait_heard(FIRST, "park", 1);
     let queued: Vec<_> = (0..60).map(|_| device.connect()).collect();
     let asked: Vec<_> = (0..4).map(|_| device.ask_by_datagram()).collect();
@@ -108,12 +114,7 @@ fn no_connection_is_lost_in_many_hand_overs() {
 
 #[test]
 fn a_worker_that_does_not_say_that_it_is_parked_is_not_waited_for() {
-    let device = Device::new();
-    let next = device.stage(NEXT);
-    device.write(&format!("behaviour-{FIRST}"), "parks-late");
-    let _keeper = device.start(&[]);
-    device.answer();
-    device.switch(&next, 1, LONG_MS, LONG_MS);
+    let (device, _keeper) = switching_with_a_late_park();
     let new = device.wait_serves(NEXT);
     device.wait_heard(NEXT, "slots 2 true", 1);
     device::kill(new, "KILL");

@@ -4,7 +4,9 @@ use super::*;
 use crate::{
     BootRecord, ImageFile, boot,
     disk::recorded::{Loss, Recorded},
-    install, slot::tests::verify_active, verify,
+    install,
+    slot::tests::verify_active,
+    verify,
 };
 use std::path::PathBuf;
 

@@ -15,7 +15,7 @@ use std::{
 use weir_model::Line;
 
 /// Bytes of a full segment.
-pub(crate) const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// A small tier has smaller segments: this fraction of its limit (1/8).
 pub(crate) const SEGMENT_SHARE: u64 = 8;
 /// Smallest segment, whatever the limit: 64 KiB.

@@ -9,7 +9,7 @@ fn name() -> DeviceName {
     "east-1".parse().expect("name")
 }
 
-fn identity() -> Identity {
+pub(crate) fn identity() -> Identity {
     let authority = Authority::create("test", weir_clock::wall()).expect("ca");
     let subject = Subject { device: name().to_string(), role: "engine".into() };
     let pair = authority.issue(&subject, &[], weir_clock::wall()).expect("certificate");
@@ -220,4 +220,25 @@ fn an_engine_started_anew_goes_on_ramping_and_its_report_says_where_it_is() {
     assert!((550..650).contains(&share(&agent(data.path(), &[]))));
     std::fs::write(data.path().join("state/engine/returned.json"), b"{torn").expect("damage");
     assert_eq!(share(&agent(data.path(), &[])), 1000);
+}
+
+/// A named pipe in the place of a file keeps whoever writes it waiting.
+#[tokio::test]
+async fn a_ramp_begins_at_once_and_is_kept_beside_the_runtime() {
+    let data = tempfile::tempdir().expect("dir");
+    let agent = agent(data.path(), &[]);
+    let file = state(data.path()).dir().join("returned.json.new");
+    rustix::fs::mknodat(rustix::fs::CWD, &file, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).expect("a pipe");
+    let (asked, hears) = std::sync::mpsc::sync_channel(1);
+    let reader = std::thread::spawn(move || {
+        hears.recv_timeout(Duration::from_secs(5)).ok();
+        std::fs::File::options().read(true).write(true).open(file).expect("opened")
+    });
+    let mut begins = std::pin::pin!(agent.shared.begin_ramp());
+    let is_pending = std::future::poll_fn(|context| std::task::Poll::Ready(begins.as_mut().poll(context).is_pending())).await;
+    assert!(is_pending, "the runtime waits for no disk");
+    assert!(agent.shared.share_permille() < 1000);
+    asked.send(()).expect("heard");
+    let _open = reader.join().expect("opened");
+    begins.await;
 }

@@ -12,7 +12,7 @@ mod source;
 mod tests;
 
 use crate::agent::Shared;
-use http::{Clients, Times};
+use http::{Clients, HEAD_TIME};
 use pace::Bucket;
 use partial::Partial;
 use source::{Giver, Givers, Source};
@@ -71,7 +71,8 @@ pub(crate) async fn archive(
     let clients = Clients::new(identity, own).map_err(|error| DownloadError::Unreachable(error.to_string()))?;
     let rate = || pace::rate(shared.profile().update.fetch_bytes_per_second, answers_viewers(shared));
     let bucket = Mutex::new(Bucket::new(weir_clock::monotonic()));
-    Fetch { place, clients, times: Times::STANDARD, rate: &rate, bucket, progress }.run(&sources, into).await
+    let limits = Limits::for_archives(place.bytes);
+    Fetch { place, clients, head: HEAD_TIME, limits, rate: &rate, bucket, progress }.run(&sources, into).await
 }
 
 /// Whether the device has viewers to answer now. An engine's requests in hand count archives that others fetch from it, and this
@@ -105,7 +106,10 @@ impl From<io::Error> for Broken {
 struct Fetch<'a> {
     place: &'a ArchivePlace,
     clients: Clients,
-    times: Times,
+    /// How long an engine or a manager may take to its response's head.
+    head: Duration,
+    /// What a transfer may cost, from whomever.
+    limits: Limits,
     /// Bytes a second, now.
     rate: &'a (dyn Fn() -> u64 + Send + Sync),
     bucket: Mutex<Bucket>,
@@ -211,8 +215,8 @@ impl Fetch<'_> {
     /// From the archive's own source, within the limits and from the addresses that are allowed.
     async fn direct(&self, direct: &weir_fetch::Source, partial: &mut Partial) -> Result<(), Broken> {
         let part = Part { from: partial.length(), expected: self.place.bytes };
-        let (limits, allow) = (Limits::for_archives(self.place.bytes), SourceAllow(self.place.allow.clone()));
-        match weir_fetch::resume(direct, &allow, part, &limits, partial, &Direct(self)).await {
+        let allow = SourceAllow(self.place.allow.clone());
+        match weir_fetch::resume(direct, &allow, part, &self.limits, partial, &Direct(self)).await {
             Ok(_) => Ok(()),
             Err(FetchError::Sink(error)) => Err(error.into()),
             Err(FetchError::Source { reason, detail, .. }) if is_for_good(reason) => Err(Broken::ForGood(format!("{detail} ({reason})"))),

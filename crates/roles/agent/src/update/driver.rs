@@ -13,9 +13,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use weir_device_api::SlotsReport;
 use weir_model::Stamp;
-use weir_rollout::update::{
-    Action, Effect, Event, Figures, Leave, Proof, Stage, Stepped, Unmoved, UpdateReason, UpdateState, UpdateTimers, resumed, step,
-};
+use weir_rollout::update::{Action, Event, Figures, Leave, Proof, Stage, Unmoved, UpdateReason, UpdateState, UpdateTimers, resumed, step};
 use weir_slots::{BootRecord, boot, staging};
 use weir_sockets::ControlSender;
 use weir_telemetry::{Chain, Tasks};
@@ -128,7 +126,7 @@ impl Driver {
             is_over: false,
         };
         tracing::info!(stage = driver.state.stage.as_str(), slot = driver.running, "update resumed");
-        driver.act(again.effects);
+        driver.act(again.action).await;
         driver.count_crash().await;
         driver.settle().await;
         driver
@@ -144,7 +142,7 @@ impl Driver {
     async fn count_crash(&mut self) {
         let on_probation = match self.state.stage {
             Stage::Committed | Stage::Ramping => true,
-            Stage::Done => self.state.proof != Proof::default(),
+            Stage::Done => self.state.proof.on_probation,
             _ => false,
         };
         let first = self.shared.update.is_first_drive();
@@ -168,7 +166,7 @@ impl Driver {
                 return false;
             }
         };
-        if !is_news(&self.state, &stepped) {
+        if !is_news(&self.state, &stepped.state) {
             self.state = stepped.state;
             return false;
         }
@@ -180,7 +178,7 @@ impl Driver {
         }
         let before = std::mem::replace(&mut self.state, stepped.state);
         self.moved(&before);
-        self.act(stepped.effects);
+        self.act(stepped.action).await;
         before.stage != self.state.stage || before.assignment != self.state.assignment
     }
 
@@ -220,9 +218,10 @@ impl Driver {
         written.is_ok()
     }
 
-    /// The stage changed.
+    /// The stage changed, or the order did.
     fn moved(&mut self, before: &UpdateState) {
-        if before.stage == self.state.stage {
+        let same_order = before.assignment == self.state.assignment;
+        if before.stage == self.state.stage && same_order {
             return;
         }
         tracing::info!(
@@ -238,14 +237,14 @@ impl Driver {
         if before.stage == Stage::Switching && silent && self.detail.is_empty() {
             self.detail = "the keeper neither started the new worker nor said why".to_owned();
         }
-        if !matches!(self.state.stage, Stage::Assigned | Stage::Fetching | Stage::Blocked) {
+        if !same_order || !matches!(self.state.stage, Stage::Assigned | Stage::Fetching | Stage::Blocked) {
             self.waits.clear();
         }
         if matches!(self.state.stage, Stage::Proving) {
             self.served_before = (self.shared.hooks.served)();
         }
-        // A fetch outlives only the step from told to begun.
-        if !matches!((before.stage, self.state.stage), (Stage::Assigned, Stage::Fetching)) {
+        // A fetch outlives only the step from told to begun: that of another order waits for what no word names again.
+        if !(same_order && matches!((before.stage, self.state.stage), (Stage::Assigned, Stage::Fetching))) {
             self.work.cancel();
         }
         if matches!(self.state.stage, Stage::Idle { .. }) {
@@ -281,15 +280,11 @@ impl Driver {
     }
 }
 
-/// Whether a step is worth a record: everything but time, figures that begin anew with the worker, and alarms told again.
-fn is_news(before: &UpdateState, stepped: &Stepped) -> bool {
-    let lasting = |state: &UpdateState| UpdateState {
-        since_ms: 0,
-        proof: Proof { crashes: state.proof.crashes, ..Proof::default() },
-        ..state.clone()
-    };
-    let acts = stepped.effects.iter().any(|effect| matches!(effect, Effect::Do(_)));
-    acts || lasting(before) != lasting(&stepped.state)
+/// Whether a step is worth a record: everything but time and figures that begin anew with the worker.
+fn is_news(before: &UpdateState, after: &UpdateState) -> bool {
+    let lasting =
+        |state: &UpdateState| UpdateState { since_ms: 0, proof: Proof { requests: 0, own_errors: 0, ..state.proof }, ..state.clone() };
+    lasting(before) != lasting(after)
 }
 
 /// Whether a state may only be taken once it is on the disk. Letting an assignment go changes nothing that a restart must know; past

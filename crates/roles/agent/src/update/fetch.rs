@@ -73,7 +73,15 @@ impl Work {
 
     async fn attempt(&self) -> Result<(), Missed> {
         let (data, assignment) = (self.shared.settings.data.clone(), self.assignment.clone());
-        if blocking(move || Ok(image::is_staged(&data, &assignment))).await? {
+        let staged = move || {
+            let staged = image::is_staged(&data, &assignment);
+            if staged {
+                // A crash behind the last write of the slot left the archive.
+                image::sweep(&data, &assignment, None)?;
+            }
+            Ok(staged)
+        };
+        if blocking(staged).await? {
             return Ok(());
         }
         let place = self.place().await;
@@ -93,13 +101,15 @@ impl Work {
         let (data, assignment) = (self.shared.settings.data.clone(), self.assignment.clone());
         let trust = self.shared.settings.state.dir().join("trust");
         let now = weir_clock::wall_seconds();
-        let part = places.part.clone();
-        let installed = blocking(move || image::install(&data, &trust, &places, &assignment, metadata.as_deref(), now)).await;
-        if matches!(installed, Err(Missed::Failed(..))) {
-            // Fetched again it would be the same.
-            drop(std::fs::remove_file(part));
-        }
-        installed
+        blocking(move || {
+            let installed = image::install(&data, &trust, &places, &assignment, metadata.as_deref(), now);
+            if matches!(installed, Err(ImageRefusal::Refused(_))) {
+                // Fetched again it would be the same.
+                drop(std::fs::remove_file(&places.part));
+            }
+            installed
+        })
+        .await
     }
 
     /// Where the archive is, as soon as the manager says it.
@@ -193,7 +203,9 @@ impl From<ClientError> for Missed {
 
 /// Runs work that blocks away from the tasks that must not wait. Work on the staging directory is never done twice at a time: what
 /// was cancelled meanwhile ends first.
-pub(super) fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, ImageRefusal> + Send + 'static) -> impl Future<Output = Result<T, Missed>> {
+pub(super) fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ImageRefusal> + Send + 'static,
+) -> impl Future<Output = Result<T, Missed>> {
     static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let task = tokio::task::spawn_blocking(move || {
         let _held = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

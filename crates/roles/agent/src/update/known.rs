@@ -6,10 +6,10 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 use tokio::sync::watch;
-use weir_device_api::{Condition, KeeperReport, Load, SlotsReport, UpdateReport, UpdateWord};
+use weir_device_api::{KeeperReport, Load, SlotsReport, UpdateReport, UpdateWord};
 use weir_keeper_api::Parked;
-use weir_model::{AlarmReason, Stamp};
-use weir_rollout::update::{Leave, Stage, UpdateReason, UpdateState};
+use weir_model::Stamp;
+use weir_rollout::update::{Leave, Stage, UpdateState};
 
 /// Longest sentence of a report about its update, in bytes.
 const DETAIL_MAX_BYTES: usize = 1000;
@@ -191,37 +191,6 @@ impl Update {
         // A device that was handed over never left service.
         let drained = state.assignment.as_ref().is_some_and(|assignment| assignment.leave == Leave::Drained);
         drained && (state.stage.is_proving() || state.stage == Stage::Committed)
-    }
-
-    /// What is wrong with the update. It stands until a newer word.
-    pub(crate) fn condition(&self) -> Option<Condition> {
-        let shown = self.shown.lock().expect("no panic while held");
-        let Shown { state, detail, .. } = shown.as_ref()?;
-        let version = state.assignment.as_ref()?.version;
-        let (reason, why) = wrong(state.stage)?;
-        let particulars = if detail.is_empty() { String::new() } else { format!(" ({})", clipped(detail.clone())) };
-        let text = match reason {
-            AlarmReason::UpgradeStuck => {
-                format!("going back from {version} failed after {why}{particulars}: an operator must look at this device")
-            }
-            _ => format!("it did not become {version}: {why}{particulars}; it serves as before"),
-        };
-        Some(Condition { reason, object: String::new(), text })
-    }
-}
-
-/// The alarm a stage stands for, and why.
-fn wrong(stage: Stage) -> Option<(AlarmReason, UpdateReason)> {
-    use UpdateReason::{Burned, FetchFailed, ImageRefused, NoSpace};
-    match stage {
-        Stage::NeedsHands { reason } => Some((AlarmReason::UpgradeStuck, reason)),
-        Stage::RollingBack { reason, .. } | Stage::RolledBack { reason } | Stage::Failed { reason } => {
-            Some((AlarmReason::UpdateFailed, reason))
-        }
-        Stage::Releasing { reason } | Stage::Idle { reason: Some(reason) } => {
-            matches!(reason, Burned | FetchFailed | ImageRefused | NoSpace).then_some((AlarmReason::UpdateFailed, reason))
-        }
-        _ => None,
     }
 }
 

@@ -101,6 +101,11 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// A share in thousandths, as percent.
+pub(in crate::gui) fn percent(permille: &u16) -> String {
+    format!("{}.{} %", permille / 10, permille % 10)
+}
+
 /// A version as text that is in the order of versions: wide enough for every number.
 pub(super) fn version_key(version: Version) -> String {
     let Version { line, maintenance, letter, build } = version;
@@ -132,6 +137,9 @@ mod tests {
             [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (1_550, "1.5 kB"), (99_900_000, "99.9 MB"), (u64::MAX, "18446 PB")]
         {
             assert_eq!(Bytes(bytes).to_string(), text);
+        }
+        for (permille, text) in [(0, "0.0 %"), (5, "0.5 %"), (333, "33.3 %"), (1000, "100.0 %")] {
+            assert_eq!(percent(&permille), text);
         }
         assert_eq!(Count(1_234_567).to_string(), "1\u{202f}234\u{202f}567");
         assert_eq!(Count(999).to_string(), "999");

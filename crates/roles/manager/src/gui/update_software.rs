@@ -27,7 +27,7 @@ use askama::Template;
 use axum::{Router, extract::State, response::Response, routing::get};
 use lanes::Column;
 use std::sync::Arc;
-use weir_operator_api::{Direction, Problem, offload::ClientsTo};
+use weir_operator_api::{Direction, Problem};
 
 const PATH: &str = "/update-software";
 
@@ -85,10 +85,6 @@ impl UpdatePage {
     /// Devices that are on their way.
     fn moving(&self) -> usize {
         self.lanes.iter().filter(|lane| !lane.update.at_rest).count()
-    }
-
-    fn percent(&self, to: &ClientsTo) -> String {
-        format!("{}.{} %", to.share_permille / 10, to.share_permille % 10)
     }
 }
 

@@ -57,7 +57,7 @@ impl<'a> Installable<'a> {
 
 /// Refuses to delete a software file that a device is to become, whoever overrides: it would never get it.
 pub(super) fn not_assigned(id: i64, orders: &BTreeMap<DeviceName, Order>) -> Result<(), Problem> {
-    let open = orders.iter().find(|(_, order)| order.file == id && order.ended.is_none());
+    let open = orders.iter().find(|(_, order)| order.file == id && order.ended.is_none() && !order.cancelled);
     let Some((device, order)) = open else { return Ok(()) };
     let detail = format!("{device} is being updated to {} with it", order.version);
     let next = format!("wait for the end of that update, or `weir upgrade cancel {device}`");

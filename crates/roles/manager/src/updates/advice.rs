@@ -146,7 +146,7 @@ fn next_step(reason: UpdateReason) -> &'static str {
     }
 }
 
-/// What an operator does where neither slot runs.
+/// What an operator does where the version before does not run again.
 pub(super) const NEEDS_HANDS: &str = "go to the box: `weir-keeper` could not start the slot before, and its log says why; or, while the device reports, give it another version with `weir upgrade device`";
 
 #[cfg(test)]

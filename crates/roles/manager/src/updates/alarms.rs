@@ -30,21 +30,34 @@ pub(crate) fn wanted(app: &App, network: &Snapshot) -> BTreeMap<Key, String> {
     want
 }
 
-/// Until another version is assigned.
+/// From when it turns back until another version is assigned.
 fn failed(seen: &Seen<'_>) -> Option<String> {
-    let order = seen.order.filter(|_| !seen.is_open())?;
-    match order.ended?.outcome {
-        Outcome::Failed(reason) if !matches!(reason, UpdateReason::Cancelled | UpdateReason::Superseded) => {
-            let detail = seen.obeyed().map_or("", |report| report.detail.as_str());
-            Some(format!("it did not become {}: {}", order.version, advice::shown(reason, detail).detail))
-        }
-        Outcome::Failed(_) | Outcome::Successful => None,
+    let report = seen.latest();
+    let reason = report.and_then(|report| report.state.stage.reason()).or_else(|| kept_reason(seen))?;
+    if matches!(reason, UpdateReason::Cancelled | UpdateReason::Superseded) {
+        return None;
+    }
+    let version = match seen.order {
+        Some(order) => order.version,
+        None => report?.state.assignment.as_ref()?.version,
+    };
+    let detail = report.map_or("", |report| report.detail.as_str());
+    Some(format!("it did not become {version}: {} ({reason})", advice::shown(reason, detail).detail))
+}
+
+/// Why its last assignment failed, as it was kept.
+fn kept_reason(seen: &Seen<'_>) -> Option<UpdateReason> {
+    match seen.order.filter(|_| !seen.is_open())?.ended?.outcome {
+        Outcome::Failed(reason) => Some(reason),
+        Outcome::Successful => None,
     }
 }
 
 fn stuck(seen: &Seen<'_>) -> Option<String> {
-    if let Some(reason) = seen.needs_hands() {
-        return Some(format!("neither slot runs, after the update went back: {}", advice::shown(reason, "").detail));
+    if let (Some(reason), Some(report)) = (seen.needs_hands(), seen.report()) {
+        let from = report.state.assignment.as_ref().map_or_else(String::new, |told| format!(" from {}", told.version));
+        let detail = advice::shown(reason, &report.detail).detail;
+        return Some(format!("going back{from} failed: {detail} ({reason}); an operator must look at this device"));
     }
     let report = seen.obeyed().filter(|report| report.state.stage == Stage::Blocked)?;
     let detail = if report.detail.is_empty() { "its disk has no room for the image" } else { &report.detail };
@@ -73,3 +86,6 @@ fn out_of_band(seen: &Seen<'_>, kept: &Kept) -> Option<String> {
         format!("it runs {version}; it was brought to {}", image.version)
     })
 }
+
+#[cfg(test)]
+mod tests;

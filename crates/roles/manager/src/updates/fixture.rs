@@ -1,4 +1,4 @@
-//! Devices as the tests of this module make them up.
+//! Devices and assignments as tests make them up.
 
 use super::record::Order;
 use crate::{reports::Heard, snapshot::DeviceRecord};
@@ -26,7 +26,7 @@ pub(super) fn device(role: Role) -> DeviceRecord {
     }
 }
 
-pub(super) fn order(number: u64) -> Order {
+pub(crate) fn order(number: u64) -> Order {
     Order {
         number,
         term: 1,

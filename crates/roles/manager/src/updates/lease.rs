@@ -59,7 +59,8 @@ pub(super) fn due(view: &LeaseView<'_>) -> LeaseStep {
     if let Some(reason) = view.needs_hands {
         return if view.fault && view.rollout.is_none() { LeaseStep::Nothing } else { LeaseStep::ToFault(reason) };
     }
-    if view.fault && view.fresh {
+    // A newer assignment leads out when it has switched: until then what could not be taken back runs.
+    if view.fault && view.fresh && !view.stage.is_some_and(Stage::before_switching) {
         return LeaseStep::EndFault;
     }
     match (view.wish, view.rollout) {

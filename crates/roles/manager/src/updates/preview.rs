@@ -33,10 +33,7 @@ pub(crate) async fn preview(app: &Arc<App>, name: &str, request: &DeviceUpdateRe
     let out = if drained { Some(offload::preview(app, &network, record).await?) } else { None };
     let heard = app.reports.get(&record.name);
     let sessions = heard.as_ref().map_or(0, |heard| heard.report.load.sessions);
-    let steps = admitted.as_ref().ok().map_or_else(Vec::new, |wanted| {
-        let method = app.software.get(wanted.file).map(|file| file.registration.method).unwrap_or_default();
-        steps(record, wanted, method, sessions)
-    });
+    let steps = admitted.as_ref().map_or_else(|_| Vec::new(), |wanted| steps(record, wanted, sessions));
     let version = wanted.as_ref().map(|wanted| wanted.release.version);
     Ok(UpdatePreview {
         device: record.name.clone(),
@@ -91,9 +88,9 @@ async fn waits(
 }
 
 /// What would happen, in order.
-fn steps(record: &DeviceRecord, wanted: &Wanted, method: DownloadMethod, sessions: u32) -> Vec<String> {
+fn steps(record: &DeviceRecord, wanted: &Wanted, sessions: u32) -> Vec<String> {
     let (name, version) = (&record.name, wanted.release.version);
-    let source = match method {
+    let source = match wanted.method {
         DownloadMethod::Default => "an engine of the network, else the manager or the source",
         DownloadMethod::PrepositionedOnly => "an engine of the network",
         DownloadMethod::DirectDownloadOnly => "the source of the software file",

@@ -265,7 +265,7 @@ async fn act(app: &Arc<App>, network: &Snapshot, due: &Due) -> Result<(), Proble
         app.change(Caller::manager(), move |change| offload::end_of(change, &name, owner, why)).await?;
     }
     for (name, reason) in due.to_fault.clone() {
-        let why = format!("its update went back ({reason}) and neither slot runs");
+        let why = format!("its update failed ({reason}) and the version before does not run");
         app.change(Caller::manager(), move |change| offload::pass_to_fault(change, &name, &why)).await?;
     }
     Ok(())

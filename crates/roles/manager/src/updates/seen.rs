@@ -30,6 +30,11 @@ impl<'a> Seen<'a> {
         self.report().filter(|report| report.state.assignment.as_ref().is_some_and(|obeyed| obeyed.stamp == stamp))
     }
 
+    /// What the device last said of its last assignment; where nobody here gave it one, of the one it has.
+    pub(crate) fn latest(&self) -> Option<&'a UpdateReport> {
+        if self.order.is_some() { self.obeyed() } else { self.report() }
+    }
+
     /// The stage of its last assignment, once it has taken that up.
     pub(crate) fn stage(&self) -> Option<Stage> {
         self.obeyed().map(|report| report.state.stage)

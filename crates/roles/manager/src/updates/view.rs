@@ -23,7 +23,7 @@ pub(super) enum Standing {
     Withdrawn,
     /// It has not reported for long, with an update under way.
     Lost,
-    /// As it says itself.
+    /// As it says itself; where it says nothing of it any more, as it ended.
     At(Stage),
 }
 
@@ -34,8 +34,12 @@ impl Standing {
         }
         match (seen.order, seen.stage()) {
             (Some(_), Some(stage)) => Self::At(stage),
-            (Some(order), None) if order.ended.is_some() => Self::Withdrawn,
-            (Some(_), None) => Self::Pending,
+            (Some(order), None) => match order.ended.map(|ended| ended.outcome) {
+                None => Self::Pending,
+                Some(Outcome::Successful) => Self::At(Stage::Done),
+                Some(Outcome::Failed(UpdateReason::Cancelled)) => Self::Withdrawn,
+                Some(Outcome::Failed(reason)) => Self::At(Stage::Failed { reason }),
+            },
             (None, _) => Self::At(seen.report().map_or(Stage::Idle { reason: None }, |report| report.state.stage)),
         }
     }
@@ -135,10 +139,7 @@ pub(super) fn view(app: &App, network: &Snapshot, record: &DeviceRecord, kept: &
 fn reason(standing: Standing, seen: &Seen<'_>) -> Option<UpdateReasonShown> {
     match standing {
         Standing::Pending => None,
-        Standing::Withdrawn => match seen.order?.ended?.outcome {
-            Outcome::Failed(reason) => Some(advice::shown(reason, "")),
-            Outcome::Successful => None,
-        },
+        Standing::Withdrawn => Some(advice::shown(UpdateReason::Cancelled, "")),
         Standing::Lost => seen.stage()?.reason().map(|reason| advice::shown(reason, detail(seen))),
         Standing::At(stage @ Stage::NeedsHands { .. }) => {
             let shown = advice::shown(stage.reason()?, detail(seen));
@@ -149,7 +150,7 @@ fn reason(standing: Standing, seen: &Seen<'_>) -> Option<UpdateReasonShown> {
 }
 
 fn detail<'a>(seen: &Seen<'a>) -> &'a str {
-    seen.report().map_or("", |report| &report.detail)
+    seen.latest().map_or("", |report| &report.detail)
 }
 
 /// What keeps it from moving now.

@@ -122,7 +122,7 @@ pub enum Stage {
     Staged,
     /// The offload was asked for.
     OffloadRequested,
-    /// No new viewer comes.
+    /// No new viewer comes. However long that lasts: an operator decides whether to force it or to cancel.
     Draining,
     /// Nothing runs here.
     Drained,
@@ -277,6 +277,9 @@ pub struct Proof {
     pub own_errors: u64,
     /// Crashes.
     pub crashes: u32,
+    /// It was committed, and crashes and errors of our own making still lead back.
+    #[serde(default)]
+    pub on_probation: bool,
 }
 
 /// A device's whole place: what is journalled.
@@ -334,8 +337,6 @@ pub enum Unmoved {
 pub struct UpdateTimers {
     /// Longest time without room on the disk.
     pub space: u64,
-    /// Longest drain.
-    pub drain_hard: u64,
     /// Longest wait for what the keeper makes of the switch; it alone judges whether the new worker is ready.
     pub ready: u64,
     /// How long the new worker may be without the manager while the parked one reaches it.
@@ -350,7 +351,7 @@ pub struct UpdateTimers {
     pub ramp: u64,
     /// How long the new worker waits for a manager before it takes viewers by itself: the life of a rollout's lease.
     pub lease: u64,
-    /// How long after Committed crashes and errors of our own making still lead back.
+    /// How long after it is done crashes and errors of our own making still lead back.
     pub probation: u64,
 }
 
@@ -360,7 +361,6 @@ impl UpdateTimers {
         let update = &profile.update;
         Self {
             space: update.space_ms,
-            drain_hard: profile.drain_hard_ms,
             ready: update.ready_ms,
             contact: update.contact_ms,
             prove_min: update.prove_min_ms,

@@ -1,6 +1,6 @@
 //! One transfer from an engine or a manager, from where the file ends.
 
-use super::{Broken, Fetch, pace::Patience, partial::Partial, source::Source};
+use super::{Broken, Fetch, partial::Partial, source::Source};
 use crate::{
     client::{CONNECT_TIMEOUT, ClientError, http_client},
     device_state::Identity,
@@ -10,29 +10,12 @@ use std::{
     net::{IpAddr, UdpSocket},
     time::Duration,
 };
-use weir_fetch::{IDLE, SLOW_WINDOW, SLOWEST};
+use weir_fetch::Pace;
 
 /// How long a source may take to its response's head: an engine asks engines above it, and in the end a manager.
-const HEAD_TIME: Duration = Duration::from_secs(20);
+pub(super) const HEAD_TIME: Duration = Duration::from_secs(20);
 /// Bytes written at once, except the last.
 const WRITE_BYTES: usize = 1 << 20;
-
-/// How long a source is waited for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
-    /// Its response's head.
-    pub(super) head: Duration,
-    /// Each next piece.
-    pub(super) idle: Duration,
-    /// Slowest mean rate, in bytes per second, over each `slow_window`.
-    pub(super) slowest: u64,
-    pub(super) slow_window: Duration,
-}
-
-impl Times {
-    /// As patient as with a server nobody knows.
-    pub(super) const STANDARD: Self = Self { head: HEAD_TIME, idle: IDLE, slowest: SLOWEST, slow_window: SLOW_WINDOW };
-}
 
 /// How engines and managers are spoken to.
 pub(super) struct Clients {
@@ -71,10 +54,10 @@ impl Fetch<'_> {
         if from > 0 {
             request = request.header(header::RANGE, format!("bytes={from}-"));
         }
-        let response = match tokio::time::timeout(self.times.head, request.send()).await {
+        let response = match tokio::time::timeout(self.head, request.send()).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(Broken::Passing(told(error))),
-            Err(_) => return Err(Broken::Passing(format!("no answer within {} s", self.times.head.as_secs()))),
+            Err(_) => return Err(Broken::Passing(format!("no answer within {} s", self.head.as_secs()))),
         };
         let begins = begins(&response, from)?;
         if let Some(length) = response.content_length().filter(|length| begins + length != self.place.bytes) {
@@ -86,16 +69,16 @@ impl Fetch<'_> {
     }
 
     async fn body(&self, mut response: Response, source: &Source, partial: &mut Partial) -> Result<(), Broken> {
-        let (mut gathered, mut patience) = (Vec::new(), Patience::default());
+        let (mut gathered, mut pace) = (Vec::new(), Pace::new(&self.limits));
         let ended = loop {
             let before = weir_clock::monotonic();
-            let next = tokio::time::timeout(self.times.idle, response.chunk()).await;
+            let next = tokio::time::timeout(pace.patience(), response.chunk()).await;
             let waited = weir_clock::monotonic().duration_since(before);
             let piece = match next {
                 Ok(Ok(Some(piece))) => piece,
                 Ok(Ok(None)) => break Ok(()),
                 Ok(Err(error)) => break Err(Broken::Passing(told(error))),
-                Err(_) => break Err(Broken::Passing(format!("nothing came for {} s", self.times.idle.as_secs()))),
+                Err(_) => bytes::Bytes::new(),
             };
             let there = partial.length() + gathered.len() as u64 + piece.len() as u64;
             if there > self.place.bytes {
@@ -106,8 +89,8 @@ impl Fetch<'_> {
                 partial.append(std::mem::take(&mut gathered)).await?;
                 self.tell(partial.length(), Some(source));
             }
-            if patience.wait(waited, piece.len() as u64, (self.times.slowest, self.times.slow_window)) {
-                break Err(Broken::Passing(format!("fewer than {} bytes came a second", self.times.slowest)));
+            if let Err(failure) = pace.wait(waited, piece.len() as u64) {
+                break Err(Broken::Passing(failure.to_string()));
             }
             tokio::time::sleep(self.pause(piece.len() as u64)).await;
         };

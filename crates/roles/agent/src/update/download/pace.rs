@@ -1,4 +1,4 @@
-//! How fast an archive is fetched, and how slow a source may be: pure, time is an argument.
+//! How fast an archive is fetched: pure, time is an argument.
 
 use std::time::{Duration, Instant};
 
@@ -45,27 +45,6 @@ fn exact(bytes: u64) -> f64 {
     bytes as f64
 }
 
-/// What a source brought in the time it was waited for.
-#[derive(Debug, Default)]
-pub(super) struct Patience {
-    waited: Duration,
-    bytes: u64,
-}
-
-impl Patience {
-    /// Takes one wait and what it brought; whether the source is too slow: fewer than `slowest` bytes a second over `window`.
-    pub(super) fn wait(&mut self, waited: Duration, bytes: u64, (slowest, window): (u64, Duration)) -> bool {
-        self.waited += waited;
-        self.bytes += bytes;
-        if self.waited < window {
-            return false;
-        }
-        let is_slow = u128::from(self.bytes) * 1000 < u128::from(slowest) * self.waited.as_millis();
-        *self = Self::default();
-        is_slow
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,17 +89,5 @@ mod tests {
         }
         let took = now.duration_since(start).as_secs_f64();
         assert!((12.3..12.4).contains(&took), "{took} s for 12.345 MB at 1 MB/s");
-    }
-
-    #[test]
-    fn a_trickle_is_too_slow_and_each_window_is_judged_by_itself() {
-        let limit = (100, Duration::from_secs(10));
-        let mut patience = Patience::default();
-        let mut wait = |seconds, bytes| patience.wait(Duration::from_secs(seconds), bytes, limit);
-        assert!(!wait(9, 0));
-        assert!(!wait(1, 1_000), "just enough");
-        assert!(!wait(5, 1_000_000));
-        assert!(!wait(5, 0));
-        assert!(wait(10, 999), "what came before does not count");
     }
 }

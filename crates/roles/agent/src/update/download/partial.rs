@@ -1,20 +1,17 @@
 //! The file an archive is fetched into: what is there of it, and what it is in the end.
 
-use aws_lc_rs::digest::{Context, SHA256};
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom},
+    io,
     os::unix::fs::FileExt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 use weir_fetch::Sink;
 
-/// Bytes read at once for the digest.
-const READ_BYTES: usize = 1 << 20;
-
 /// A file that holds the beginning of an archive, or all of it.
 pub(super) struct Partial {
+    path: PathBuf,
     file: Arc<File>,
     /// Bytes of the archive that are there.
     length: u64,
@@ -29,9 +26,9 @@ pub(super) struct Partial {
 impl Partial {
     /// The file at a path, made if there is none. One that is longer than the archive is not its beginning, and is emptied.
     pub(super) async fn open(path: &Path, whole: u64) -> io::Result<Self> {
-        let path = path.to_owned();
+        let (path, opened) = (path.to_owned(), path.to_owned());
         let open = move || {
-            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+            let file = OpenOptions::new().write(true).create(true).truncate(false).open(opened)?;
             let length = file.metadata()?.len();
             if length > whole {
                 file.set_len(0)?;
@@ -39,7 +36,7 @@ impl Partial {
             Ok((file, if length > whole { 0 } else { length }))
         };
         let (file, length) = blocking(open).await?;
-        Ok(Self { file: Arc::new(file), length, whole, came: 0, begins: length })
+        Ok(Self { path, file: Arc::new(file), length, whole, came: 0, begins: length })
     }
 
     /// Bytes that are there.
@@ -89,18 +86,9 @@ impl Partial {
 
     /// SHA-256 of what is there, in lower-case hexadecimal digits.
     pub(super) async fn sha256(&self) -> io::Result<String> {
-        let file = self.file.clone();
-        blocking(move || {
-            let (mut file, mut sum, mut buffer) = (&*file, Context::new(&SHA256), vec![0; READ_BYTES]);
-            file.seek(SeekFrom::Start(0))?;
-            loop {
-                match file.read(&mut buffer)? {
-                    0 => return Ok(hex::encode(sum.finish())),
-                    count => sum.update(&buffer[..count]),
-                }
-            }
-        })
-        .await
+        let path = self.path.clone();
+        let (digest, _) = blocking(move || weir_slots::digest_of_file(&path)).await?;
+        Ok(digest.to_string())
     }
 
     /// Puts it on the disk.

@@ -1,7 +1,7 @@
 //! Fetches from engines that answer, break off, lie, or are silent.
 
 use super::*;
-use crate::device_state::Identity;
+use crate::agent::tests::identity;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tempfile::TempDir;
 use tokio::{
@@ -10,7 +10,6 @@ use tokio::{
 };
 use weir_device_api::DirectSource;
 use weir_model::DownloadMethod;
-use weir_net::identity::{Authority, Subject};
 use weir_telemetry::Tasks;
 
 /// Longest a test waits for a fetch.
@@ -41,10 +40,6 @@ enum Does {
 
 fn archive_bytes() -> Vec<u8> {
     (0..3_000_000u32).map(|i| u8::try_from((i * 7 + i / 253) % 256).expect("a byte")).collect()
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes))
 }
 
 struct Engine {
@@ -118,26 +113,10 @@ async fn answer(mut stream: TcpStream, does: Does, log: Arc<Mutex<Vec<String>>>)
     }
 }
 
-fn identity() -> Identity {
-    let authority = Authority::create("test", weir_clock::wall()).expect("a CA");
-    let subject = Subject { device: "east-1".into(), role: "engine".into() };
-    let pair = authority.issue(&subject, &[], weir_clock::wall()).expect("issued");
-    Identity {
-        device: "east-1".parse().expect("a name"),
-        role: Role::Engine,
-        certificate: pair.certificate_pem,
-        key: pair.key_pem,
-        ca: authority.certificate_pem().to_owned(),
-        manager: "127.0.0.1:9".parse().expect("an address"),
-        manager_name: "manager-1".parse().expect("a name"),
-        manager_api: None,
-    }
-}
-
 fn place() -> ArchivePlace {
     let bytes = archive_bytes();
     ArchivePlace {
-        sha256: sha256(&bytes),
+        sha256: weir_slots::digest_of_bytes(&bytes).to_string(),
         bytes: bytes.len() as u64,
         method: DownloadMethod::Default,
         direct: None,
@@ -187,10 +166,12 @@ impl Bench {
         let progress = watch::Sender::new(Progress::default());
         let rate = || self.rate;
         let second = Duration::from_secs(1);
+        let limits = Limits { idle: second, ..Limits::for_archives(self.place.bytes) };
         let fetch = Fetch {
             place: &self.place,
             clients: Clients::new(&identity(), None).expect("clients"),
-            times: Times { head: second, idle: second, ..Times::STANDARD },
+            head: second,
+            limits,
             rate: &rate,
             bucket: Mutex::new(Bucket::new(weir_clock::monotonic())),
             progress: &progress,

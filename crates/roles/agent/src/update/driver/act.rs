@@ -1,19 +1,16 @@
 //! What the driver does: work it begins, and what it asks of the keeper.
 
-use super::{ASK_PATIENCE_MS, Action, Driver, Effect, Leave, Stage, Work, evidence, keeper};
+use super::{ASK_PATIENCE_MS, Action, Driver, Leave, Stage, Work, evidence, keeper};
 use weir_slots::SlotRef;
 use weir_telemetry::Chain;
 
 impl Driver {
     /// Begins what the machine says. What the keeper is to do follows from the state, and so does the lease in the report.
-    pub(super) fn act(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Do(Action::Fetch | Action::MakeSpace) => self.resume_work(),
-                Effect::Do(Action::Ramp) if self.state.stage == Stage::Committed => self.ramp(),
-                Effect::Do(_) => {}
-                Effect::Alarm(reason) => tracing::debug!(reason = reason.as_str(), "the report raises an alarm"),
-            }
+    pub(super) async fn act(&mut self, action: Option<Action>) {
+        match action {
+            Some(Action::Fetch | Action::MakeSpace) => self.resume_work(),
+            Some(Action::Ramp) => self.ramp().await,
+            None => {}
         }
     }
 
@@ -32,9 +29,9 @@ impl Driver {
     }
 
     /// From a tenth to the whole; a device that was handed over has the whole already.
-    fn ramp(&self) {
+    async fn ramp(&self) {
         if self.state.assignment.as_ref().is_some_and(|assignment| assignment.leave == Leave::Drained) {
-            self.shared.begin_ramp();
+            self.shared.begin_ramp().await;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{About, Driver, Event, KeeperNews, Outcome, ParkedWorker, RECORD_PERIOD_MS, keeper};
 use weir_keeper_api::Reason;
-use weir_rollout::update::{Figures, Proof, Stage};
+use weir_rollout::update::{Figures, Stage};
 use weir_slots::boot;
 use weir_telemetry::Chain;
 
@@ -98,7 +98,7 @@ impl Driver {
         }
         let judged = match self.state.stage {
             Stage::Proving | Stage::Committed | Stage::Ramping => true,
-            Stage::Done => self.state.proof != Proof::default(),
+            Stage::Done => self.state.proof.on_probation,
             _ => false,
         };
         if judged {

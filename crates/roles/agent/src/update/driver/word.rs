@@ -1,6 +1,6 @@
 //! The manager's word: a level that holds until the next one, so that repeating or losing it does no harm.
 
-use super::{Driver, evidence};
+use super::{ASK_PATIENCE_MS, Driver, evidence};
 use weir_device_api::UpdateWord;
 use weir_rollout::update::Event;
 use weir_slots::Digest;
@@ -13,6 +13,8 @@ const RESTART_PERIOD_MS: u64 = 30_000;
 pub(super) struct Obeyed {
     /// Revision of the last word whose digests were cleared: those that fall back after it are not meant.
     unburned: u64,
+    /// When the keeper was last asked to clear those of a later one.
+    asked_ms: Option<u64>,
     restart_ms: Option<u64>,
 }
 
@@ -35,9 +37,16 @@ impl Driver {
     pub(super) async fn obey_beside(&mut self) {
         let Some(word) = self.word() else { return };
         if word.revision != self.obeyed.unburned {
-            self.obeyed.unburned = word.revision;
+            let now_ms = weir_clock::monotonic_ms();
+            let asks = self.obeyed.asked_ms.is_none_or(|at_ms| now_ms >= at_ms.saturating_add(ASK_PATIENCE_MS));
+            let mut cleared = true;
             for manifest in &word.unburn {
-                self.unburn(manifest).await;
+                cleared &= self.unburn(manifest, asks).await;
+            }
+            if cleared {
+                (self.obeyed.unburned, self.obeyed.asked_ms) = (word.revision, None);
+            } else if asks {
+                self.obeyed.asked_ms = Some(now_ms);
             }
         }
         if word.restart_keeper {
@@ -45,14 +54,17 @@ impl Driver {
         }
     }
 
-    async fn unburn(&mut self, manifest: &str) {
+    /// Clears a digest; whether it is cleared. The boot record comes first: the keeper writes it when it is asked, or refuses.
+    async fn unburn(&mut self, manifest: &str, asks: bool) -> bool {
         let Ok(digest) = Digest::try_from(manifest.to_owned()) else {
-            return tracing::warn!(manifest, "the manager clears what is no digest");
+            tracing::warn!(manifest, "the manager clears what is no digest");
+            return true;
         };
         if self.record.burned.contains(&digest) {
-            self.say(move |sender| sender.unburn(&digest.to_string())).await;
-            // The record that is read next says it too.
-            self.record.burned.retain(|burned| *burned != digest);
+            if asks {
+                self.say(move |sender| sender.unburn(&digest.to_string())).await;
+            }
+            return false;
         }
         if self.state.burned.iter().any(|burned| burned == manifest) {
             self.state.burned.retain(|burned| burned != manifest);
@@ -61,6 +73,7 @@ impl Driver {
             self.unwritten = !self.write(&state).await;
             tracing::info!(manifest, "digest cleared");
         }
+        true
     }
 
     async fn restart_keeper(&mut self) {

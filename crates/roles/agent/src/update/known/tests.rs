@@ -1,7 +1,7 @@
 //! What a report says.
 
 use super::*;
-use crate::update::evidence::tests::{stages, state};
+use crate::update::evidence::tests::state;
 
 fn own(requests: u64, client_bytes: u64) -> Load {
     Load { requests, client_bytes, active_requests: 2, sessions: 1, origin_bytes: 9, store_bytes: 70 }
@@ -51,29 +51,6 @@ fn a_manager_is_reached_for_a_while() {
     update.reached();
     let now_ms = weir_clock::monotonic_ms();
     assert!(update.is_reached(1_000, now_ms + 900) && !update.is_reached(1_000, now_ms + 1_100));
-}
-
-#[test]
-fn an_alarm_stands_for_as_long_as_its_stage() {
-    let update = Update::default();
-    assert_eq!(update.condition(), None);
-    for stage in stages() {
-        let shown = Shown { state: state(stage), detail: "why".into(), parked: false, slots: SlotsReport::default() };
-        update.show(shown);
-        let expected = match stage {
-            Stage::NeedsHands { .. } => Some(AlarmReason::UpgradeStuck),
-            Stage::RollingBack { .. } | Stage::RolledBack { .. } | Stage::Failed { .. } => Some(AlarmReason::UpdateFailed),
-            _ => None,
-        };
-        let condition = update.condition();
-        assert_eq!(condition.as_ref().map(|condition| condition.reason), expected, "{stage:?}");
-        assert!(condition.is_none_or(|condition| condition.text.contains("crashed (why)")));
-    }
-    for (reason, alarms) in [(UpdateReason::NoSpace, true), (UpdateReason::ImageRefused, true), (UpdateReason::Cancelled, false)] {
-        let state = state(Stage::Idle { reason: Some(reason) });
-        update.show(Shown { state, detail: String::new(), parked: false, slots: SlotsReport::default() });
-        assert_eq!(update.condition().is_some(), alarms, "{reason}");
-    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::world::{Fate, World};
 use std::fs;
 use weir_device_api::ArchivePlace;
 use weir_keeper_api::Reason;
-use weir_model::{AlarmReason, DownloadMethod, Stamp};
+use weir_model::{DownloadMethod, Stamp};
 use weir_rollout::update::{Assignment, LeaseWish, Leave, Stage, UpdateReason};
 
 fn failed(reason: UpdateReason) -> Stage {
@@ -14,12 +14,11 @@ fn failed(reason: UpdateReason) -> Stage {
 async fn to_failure(world: &mut World, reason: UpdateReason) {
     world.until_stage(failed(reason)).await;
     assert_eq!((world.running(), &world.record().active), (&world.old, &world.old));
-    let burned = world.report().expect("a report").state.burned;
+    let told = world.report().expect("a report").state;
+    assert_eq!((told.stage, told.assignment.expect("told").version), (failed(reason), "1.1.0-b1".parse().expect("version")));
+    let burned = told.burned;
     assert_eq!(burned, if reason.burns() { vec![world.new.manifest.to_string()] } else { Vec::new() });
     assert_eq!(world.record().burned.len(), burned.len());
-    let condition = world.agent().shared.update.condition().expect("an alarm");
-    assert_eq!(condition.reason, AlarmReason::UpdateFailed);
-    assert!(condition.text.contains(reason.as_str()) && condition.text.contains("1.1.0-b1"), "{}", condition.text);
     assert_eq!(world.leases.last(), Some(&LeaseWish::Free));
 }
 
@@ -128,9 +127,8 @@ async fn a_way_back_that_fails_twice_needs_hands() {
     let stuck = Stage::NeedsHands { reason: UpdateReason::OwnErrors };
     world.until_stage(stuck).await;
     assert_eq!(world.asked, ["SWITCH", "BACK", "BACK"]);
-    let condition = world.agent().shared.update.condition().expect("an alarm");
-    assert_eq!(condition.reason, AlarmReason::UpgradeStuck);
-    assert!(condition.text.contains("no_way_back"), "{}", condition.text);
+    let told = world.report().expect("a report");
+    assert!(told.state.stage == stuck && told.detail.contains("no_way_back"), "{told:?}");
     let old = world.old.clone();
     world.kill();
     world.write_record(&world.record().fall_back("own_errors", true).expect("by hand"));
@@ -156,6 +154,28 @@ async fn a_burned_digest_is_refused_until_it_is_cleared() {
 }
 
 #[tokio::test]
+async fn a_digest_is_cleared_once_the_keeper_has_written_it() {
+    let mut world = World::new();
+    let record = world.record();
+    let burned = weir_slots::BootRecord { burned: vec![world.new.manifest], ..record };
+    world.write_record(&burned);
+    world.ways.unburns = false;
+    world.start(&world.old.clone());
+    let manifest = world.new.manifest.to_string();
+    world.say(|word| word.unburn = vec![manifest.clone()]);
+    world.assign(world.assignment(Leave::HandedOver));
+    let asked = |world: &World| world.asked.iter().filter(|verb| *verb == "UNBURN").count();
+    world.until("UNBURN", |world| asked(world) == 1).await;
+    world.rounds(20).await;
+    assert_eq!((asked(&world), world.stage()), (1, Some(Stage::Idle { reason: None })), "asked again after a while only");
+    assert_eq!(world.report().expect("a report").state.burned, [manifest], "the device says what its record says");
+    world.ways.unburns = true;
+    world.until_stage(Stage::Done).await;
+    assert_eq!((asked(&world), world.record().burned.len()), (2, 0));
+    assert!(world.report().expect("a report").state.burned.is_empty());
+}
+
+#[tokio::test]
 async fn a_failure_stands_until_a_newer_word() {
     let mut world = World::new();
     world.ways.fate = Fate::NeverReady("no_contact");
@@ -169,11 +189,11 @@ async fn a_failure_stands_until_a_newer_word() {
     world.ways.fate = Fate::Serves;
     world.start(&world.old.clone());
     world.rounds(20).await;
-    assert!(world.agent().shared.update.condition().is_some(), "after a restart too");
+    let stage = world.report().expect("a report").state.stage;
+    assert_eq!(stage, failed(UpdateReason::NoContact), "after a restart too");
     let stamp = Stamp { term: 1, generation: 2 };
     world.assign(Assignment { stamp, ..world.assignment(Leave::HandedOver) });
     world.until_stage(Stage::Done).await;
-    assert!(world.agent().shared.update.condition().is_none());
 }
 
 /// A directory in the place of the journal fails the write for every user, root included.
@@ -225,9 +245,21 @@ async fn past_the_switch_a_full_disk_keeps_nobody_from_getting_to_the_end() {
 async fn the_second_crash_on_probation_leads_back() {
     let mut world = World::new();
     world.lasting(|profile| profile.ramp_ms = 3_600_000);
+    crashes_twice(world, Stage::Ramping).await;
+}
+
+#[tokio::test]
+async fn a_device_that_nobody_asked_for_anything_is_on_probation_too() {
+    let mut world = World::new();
+    world.ways.idle = true;
+    world.lasting(|profile| profile.update.bake_ms = 3_600_000);
+    crashes_twice(world, Stage::Done).await;
+}
+
+async fn crashes_twice(mut world: World, stage: Stage) {
     world.start(&world.old.clone());
     world.assign(world.assignment(Leave::HandedOver));
-    world.until_stage(Stage::Ramping).await;
+    world.until_stage(stage).await;
     let mut crashes = 0;
     while crashes < 2 && world.stage().is_none_or(Stage::tried) {
         world.kill();
@@ -255,7 +287,5 @@ async fn a_disk_without_room_is_made_room_on_and_told() {
     world.until_stage(Stage::Blocked).await;
     world.until("room being made", |world| *world.freed.lock().expect("lock") > 1 << 60).await;
     world.until_stage(Stage::Idle { reason: Some(UpdateReason::NoSpace) }).await;
-    let condition = world.agent().shared.update.condition().expect("an alarm");
-    assert_eq!(condition.reason, AlarmReason::UpdateFailed);
     assert!(world.stages.contains(&"blocked") && world.asked.is_empty());
 }

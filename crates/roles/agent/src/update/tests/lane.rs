@@ -104,7 +104,6 @@ async fn a_cancelled_drain_gives_the_lease_back_and_asks_nothing_of_the_keeper()
     world.until_stage(Stage::Idle { reason: Some(UpdateReason::Cancelled) }).await;
     world.rounds(20).await;
     assert_eq!((world.asked.len(), world.leases.last()), (0, Some(&LeaseWish::Free)));
-    assert!(world.agent().shared.update.condition().is_none(), "an operator's own word is no alarm");
     let again =
         weir_rollout::update::Assignment { stamp: weir_model::Stamp { term: 1, generation: 2 }, ..world.assignment(Leave::Drained) };
     world.ways.drains = true;
@@ -126,6 +125,45 @@ async fn a_newer_word_during_the_drain_supersedes_the_first() {
     let obeyed = world.report().and_then(|report| report.state.assignment).expect("told");
     assert_eq!(obeyed.stamp, stamp);
     assert_eq!((world.record().term, world.record().generation), (1, 2));
+}
+
+#[tokio::test]
+async fn a_newer_word_before_the_fetch_begins_takes_its_place() {
+    let mut first = World::new();
+    first.start(&first.old.clone());
+    first.unstage();
+    first.assign(first.assignment(Leave::Drained));
+    first.until_stage(Stage::Fetching).await;
+    let assigned = first.journal().iter().position(|line| line.contains(r#""stage":"assigned""#)).expect("told");
+    let mut world = World::new();
+    world.take_journal(&first.journal()[..=assigned]);
+    world.unstage();
+    let stamp = weir_model::Stamp { term: 1, generation: 2 };
+    world.assign(weir_rollout::update::Assignment { stamp, ..world.assignment(Leave::Drained) });
+    world.start(&world.old.clone());
+    world.until("why", |world| world.report().is_some_and(|report| report.detail.contains("has not said where"))).await;
+    world.say(|word| {
+        let (sha256, method) = ("ab".repeat(32), weir_model::DownloadMethod::Default);
+        let archive = weir_device_api::ArchivePlace { sha256, bytes: 1 << 60, method, direct: None, allow: Vec::new() };
+        word.order.as_mut().expect("an order").archive = Some(archive);
+    });
+    world.until_stage(Stage::Blocked).await;
+    assert_eq!(world.report().and_then(|report| report.state.assignment).expect("told").stamp, stamp);
+}
+
+#[tokio::test]
+async fn an_image_that_was_written_before_a_crash_leaves_no_archive() {
+    let mut world = World::new();
+    let staging = world.data.staging();
+    let tree = staging.join(format!("{}.tree", "ab".repeat(32)));
+    std::fs::create_dir_all(&tree).expect("made");
+    std::fs::write(tree.join("weir"), "program").expect("written");
+    std::fs::write(staging.join(format!("{}.weir.part", "ab".repeat(32))), "archive").expect("written");
+    world.start(&world.old.clone());
+    world.assign(weir_rollout::update::Assignment { auto_reload: false, ..world.assignment(Leave::Drained) });
+    world.until_stage(Stage::Staged).await;
+    assert!(world.is_staged());
+    assert_eq!(std::fs::read_dir(staging).expect("read").count(), 0);
 }
 
 #[tokio::test]

@@ -61,13 +61,26 @@ pub(super) struct Ways {
     /// Of the requests the new worker answers, every third is an error of its own.
     pub(super) own_errors: bool,
     pub(super) back_works: bool,
+    /// The keeper can write that a digest is cleared.
+    pub(super) unburns: bool,
+    /// Nobody asks the new worker for anything.
+    pub(super) idle: bool,
     /// The manager says that the drain is complete.
     pub(super) drains: bool,
 }
 
 impl Default for Ways {
     fn default() -> Self {
-        Self { fate: Fate::Serves, new_reaches: true, old_reaches: true, own_errors: false, back_works: true, drains: true }
+        Self {
+            fate: Fate::Serves,
+            new_reaches: true,
+            old_reaches: true,
+            own_errors: false,
+            back_works: true,
+            unburns: true,
+            idle: false,
+            drains: true,
+        }
     }
 }
 
@@ -200,12 +213,13 @@ impl World {
 
     fn hooks(&self, slot: &SlotRef) -> Hooks {
         let errors = u64::from(self.ways.own_errors && *slot == self.new);
+        let asked = u64::from(!(self.ways.idle && *slot == self.new));
         let served = Mutex::new(Figures::default());
         let freed = self.freed.clone();
         Hooks {
             served: Box::new(move || {
                 let mut served = served.lock().expect("lock");
-                served.requests += 300;
+                served.requests += asked * 300;
                 served.own_errors += errors * 100;
                 *served
             }),
@@ -337,6 +351,7 @@ impl World {
                     self.parked = None;
                     self.tell_slots();
                 }
+                Message::Unburn { .. } if !self.ways.unburns => self.refuse("UNBURN", Reason::SystemError),
                 Message::Unburn { manifest } => {
                     let digest = weir_slots::Digest::try_from(manifest.as_str().to_owned()).expect("digest");
                     self.write_record(&self.record().unburn(digest));
@@ -437,8 +452,7 @@ impl World {
     /// A device as it is when the power goes: this journal, record, worker and offload, and nobody in memory.
     pub(super) fn rebuilt(journal: &[String], record: impl FnOnce(&Self) -> BootRecord, new_runs: bool, offloaded: bool) -> Self {
         let mut world = Self::new();
-        fs::create_dir(world.data.journal()).expect("journal");
-        fs::write(world.data.update_journal(), journal.iter().map(|line| format!("{line}\n")).collect::<String>()).expect("lines");
+        world.take_journal(journal);
         world.write_record(&record(&world));
         world.offloaded = offloaded;
         world.assign(world.assignment(Leave::Drained));
@@ -449,6 +463,12 @@ impl World {
         let running = if new_runs { world.new.clone() } else { world.old.clone() };
         world.start(&running);
         world
+    }
+
+    /// Begins with the journal of another device.
+    pub(super) fn take_journal(&self, journal: &[String]) {
+        fs::create_dir(self.data.journal()).expect("journal");
+        fs::write(self.data.update_journal(), journal.iter().map(|line| format!("{line}\n")).collect::<String>()).expect("lines");
     }
 
     /// The assigned image is in no slot.

@@ -30,7 +30,7 @@ use typed::{TypedActivation, TypedDeactivation, TypedOffload, TypedReturn, Unit}
 use weir_model::{DeviceStatus, LocationName, OffloadEpoch, Role};
 use weir_operator_api::{
     Offload, OffloadPreview, Problem, Reason,
-    offload::{ClientsTo, DrainProgress, OffloadLease},
+    offload::{DrainProgress, OffloadLease},
 };
 
 pub(super) fn routes() -> Router<Arc<App>> {
@@ -133,10 +133,6 @@ impl ActivationPage {
 
     fn span(&self, millis: &u64) -> Span {
         Span(*millis)
-    }
-
-    fn percent(&self, to: &ClientsTo) -> String {
-        format!("{}.{} %", to.share_permille / 10, to.share_permille % 10)
     }
 
     /// What the epoch means, in words.

@@ -22,7 +22,7 @@ use axum::{
 use std::sync::Arc;
 use weir_device_api::update::SlotsReport;
 use weir_model::Role;
-use weir_operator_api::{Problem, offload::ClientsTo};
+use weir_operator_api::Problem;
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/devices/{name}/update-software", get(show).post(assign))
@@ -58,10 +58,6 @@ impl SoftwarePage {
     /// Where buttons of the lane lead back to.
     fn back(&self) -> Back {
         Back::Device
-    }
-
-    fn percent(&self, to: &ClientsTo) -> String {
-        format!("{}.{} %", to.share_permille / 10, to.share_permille % 10)
     }
 }
 

@@ -69,26 +69,10 @@ mod tests {
     use super::*;
     use crate::gui::software_files::shown::tests::{file, release};
     use weir_model::{FetchReason, OwnReason, SoftwareCheck, SoftwareState, Verdict};
-    use weir_operator_api::{AlarmCounts, SoftwareCheckRow, SoftwareFile, SoftwareProgress, SoftwareReasonShown, SoftwareSource};
-
-    fn page() -> Page {
-        Page {
-            title: "Software file 3".into(),
-            section: Section::SoftwareFiles,
-            network: "test".into(),
-            manager: "manager-1".into(),
-            user: "admin".into(),
-            csrf: "token".into(),
-            lights: AlarmCounts::default(),
-            version: "1.0.0-b1",
-            generation: 1,
-            locked: false,
-            notice: None,
-        }
-    }
+    use weir_operator_api::{SoftwareCheckRow, SoftwareFile, SoftwareProgress, SoftwareReasonShown, SoftwareSource};
 
     fn drawn(file: SoftwareFile) -> String {
-        FilePage { page: page(), shown: Listed::new(file) }.render().expect("drawn")
+        FilePage { page: Page::sample(Section::SoftwareFiles, "Software file 3"), shown: Listed::new(file) }.render().expect("drawn")
     }
 
     fn row(check: SoftwareCheck, verdict: Verdict) -> SoftwareCheckRow {

@@ -6,25 +6,9 @@ use super::{
     *,
 };
 use weir_operator_api::{
-    AlarmCounts, DeviceUpdate, UpdateFetch, UpdatePreview,
+    DeviceUpdate, UpdateFetch, UpdatePreview,
     offload::{BrokenFloor, ClientsGo},
 };
-
-fn page() -> Page {
-    Page {
-        title: "Update Software".into(),
-        section: Section::UpdateSoftware,
-        network: "test".into(),
-        manager: "manager-1".into(),
-        user: "admin".into(),
-        csrf: "token".into(),
-        lights: AlarmCounts::default(),
-        version: "1.0.0-b1",
-        generation: 1,
-        locked: false,
-        notice: None,
-    }
-}
 
 fn choices() -> Choices {
     Choices { path: PATH.into(), running: "1.0.0-b1".parse().expect("version"), rows: Vec::new(), chosen: None, of_device: false }
@@ -33,7 +17,15 @@ fn choices() -> Choices {
 fn shown(scope: Option<Scope>, updates: Vec<DeviceUpdate>) -> UpdatePage {
     let order = Order::new(Column::Device, false);
     let lanes = lanes::sorted(order, updates.into_iter().map(Lane::new).collect());
-    UpdatePage { page: page(), choices: choices(), device: String::new(), scope, order, lanes, rejected: Rejected::default() }
+    UpdatePage {
+        page: Page::sample(Section::UpdateSoftware, "Update Software"),
+        choices: choices(),
+        device: String::new(),
+        scope,
+        order,
+        lanes,
+        rejected: Rejected::default(),
+    }
 }
 
 fn drawn(scope: Option<Scope>, updates: Vec<DeviceUpdate>) -> String {

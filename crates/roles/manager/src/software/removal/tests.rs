@@ -1,5 +1,11 @@
 use super::*;
-use crate::software::record::{Origin, Registration, Standing};
+use crate::{
+    software::record::{Origin, Registration, Standing},
+    updates::{
+        fixture::order,
+        record::{Ended, Outcome},
+    },
+};
 use weir_operator_api::SoftwareRelease;
 
 fn version(text: &str) -> Version {
@@ -96,4 +102,21 @@ fn a_way_back_is_listed_and_held() {
     let (withdrawn, listed) = (file(1, Validating, here), ListedImages::new());
     let installable = Installable { listed: Some(&listed), held: BTreeSet::from([1]) };
     assert!(admit(&withdrawn, std::slice::from_ref(&withdrawn), &running, &installable).is_ok());
+}
+
+#[test]
+fn what_a_device_is_to_become_is_kept() {
+    let open = order(1);
+    let ended = Some(Ended { outcome: Outcome::Successful, at_ms: 1 });
+    for (order, file, goes) in [
+        (open.clone(), open.file, false),
+        (open.clone(), open.file + 1, true),
+        (Order { ended, ..open.clone() }, open.file, true),
+        // A silent device has not let it go, and fetches nothing for it any more.
+        (Order { cancelled: true, ..open.clone() }, open.file, true),
+    ] {
+        let orders = BTreeMap::from([("east-1".parse().expect("name"), order)]);
+        let admitted = not_assigned(file, &orders).map_err(|problem| problem.reason);
+        assert_eq!(admitted, if goes { Ok(()) } else { Err(Reason::SoftwareInUse) }, "{file} {orders:?}");
+    }
 }

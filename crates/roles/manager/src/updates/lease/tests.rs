@@ -104,6 +104,25 @@ fn one_that_needs_hands_stays_out_by_its_fault() {
 }
 
 #[test]
+fn a_newer_assignment_ends_the_fault_when_it_has_switched() {
+    use LeaseStep::{EndFault, Nothing, Take};
+    let (hold, free) = (Some(LeaseWish::Hold), Some(LeaseWish::Free));
+    let young = rollout(NOW_MS + LIFE_MS);
+    for (wish, stage, has, expected) in [
+        (free, Stage::Assigned, None, Nothing),
+        (free, Stage::Fetching, None, Nothing),
+        (free, Stage::Staged, None, Nothing),
+        (hold, Stage::OffloadRequested, None, Take),
+        (hold, Stage::Draining, Some(&young), Nothing),
+        (hold, Stage::Trial, Some(&young), EndFault),
+        (free, Stage::Proving, None, EndFault),
+    ] {
+        let faulty = LeaseView { fault: true, ..view(wish, Some(stage), has) };
+        assert_eq!(due(&faulty), expected, "{stage:?}");
+    }
+}
+
+#[test]
 fn a_keeper_holds_one_of_its_own() {
     let (young, old) = (rollout(NOW_MS + LIFE_MS), rollout(NOW_MS + 1));
     let keeper = |has| LeaseView { keeper: true, ..view(Some(LeaseWish::Free), Some(Stage::Done), has) };

@@ -95,6 +95,26 @@ fn what_the_device_has_not_taken_up_is_pending_or_was_withdrawn() {
 }
 
 #[test]
+fn what_ended_and_is_said_no_more_stays_as_it_ended() {
+    let (record, crashed) = (device(Role::Engine), UpdateReason::Crashed);
+    let other = UpdateReport { detail: "of another one".to_owned(), ..at(Stage::Done, Some(&order(1))) };
+    for (outcome, words, successful) in
+        [(Outcome::Successful, "Update Successful", Some(true)), (Outcome::Failed(crashed), "Update Failed (crashed)", Some(false))]
+    {
+        let order = Order { ended: Some(Ended { outcome, at_ms: 1 }), ..order(2) };
+        for report in [Some(other.clone()), None] {
+            let heard = heard(Role::Engine, report);
+            let seen = Seen { record: &record, order: Some(&order), heard: Some(&heard) };
+            let standing = Standing::of(&seen, LOST_MS, LOST_MS);
+            assert_eq!((standing.words(Some(&order), None, 0).as_str(), standing.successful()), (words, successful));
+            assert!(standing.at_rest());
+            let expected = (outcome == Outcome::Failed(crashed)).then(|| advice::shown(crashed, ""));
+            assert_eq!(reason(standing, &seen), expected, "nothing of another assignment");
+        }
+    }
+}
+
+#[test]
 fn why_it_was_not_taken_up_is_said() {
     let (record, order) = (device(Role::Engine), order(2));
     let why = |heard: Option<&crate::reports::Heard>| not_taken_up(&Seen { record: &record, order: Some(&order), heard }).reason;

@@ -57,6 +57,7 @@ async fn going_back_in_probation_is_a_failure_and_nothing_out_of_band() {
     let reason = UpdateReason::OwnErrors;
     lane.at("east-1", Stage::RollingBack { reason, failures: 0 }).await;
     assert_eq!(lane.shown("east-1").await["successful"], Value::Null, "it is open again");
+    lane.until_alarm("it goes back", "UPDATE_FAILED", true).await;
     lane.fleet.member("east-1").says().slots.manifest = super::OLD_MANIFEST.to_owned();
     lane.fleet.member("east-1").version = "1.0.0-b1".to_owned();
     lane.at("east-1", Stage::Failed { reason }).await;

@@ -106,6 +106,8 @@ async fn one_that_needs_hands_stays_out_by_its_fault() {
     let before = serde_json::to_value(&lane.fleet.member("east-2").word).expect("JSON");
     lane.assign("east-2", newer()).await;
     lane.until_told("east-2", "a newer assignment may lead out", |word| told(word) != told(&before)).await;
+    lane.at("east-2", Stage::Fetching).await;
+    lane.fleet.meanwhile(&lane.running, "east-2", Duration::from_secs(1), |o| held_by(o) == ["fault"]).await;
     lane.fleet.member("east-2").word = None;
     lane.at("east-2", Stage::Idle { reason: None }).await;
     lane.fleet.until(&lane.running, "east-2", "it was installed anew", |o| held_by(o).is_empty()).await;
