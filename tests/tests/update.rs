@@ -32,11 +32,19 @@ async fn viewers_notice_nothing_of_an_engine_and_a_router_that_go_up_and_come_ba
             audience.watch_on().await?;
         }
     }
+    // Their keepers follow once that is done, each behind an offload of its own.
+    for device in [&engine, &router] {
+        wait_for("the keeper is of the slot that runs, and no lease is left", UPDATE_DEADLINE, || async {
+            let (update, offload) = (api.update_of(&device.name).await?, api.offload_of(&device.name).await?);
+            ensure!(update["keeper"]["current"] == true && offload["leases"] == json!([]), "{update} {offload}");
+            anyhow::Ok(())
+        })
+        .await;
+    }
+    audience.watch_on().await?;
     ensure!(network.id(&engine.name, Part::Worker) != worker, "another worker runs");
     ensure!(network.id(&engine.name, Part::Keeper) == keeper, "the keeper stays the process it was");
     audience.leave().await?.nothing()?;
-    let leases = api.offload_of(&engine.name).await?;
-    ensure!(leases["leases"] == json!([]), "no lease is left: {leases}");
     Ok(())
 }
 

@@ -333,6 +333,16 @@ proptest! {
         now_ms in SINCE_MS..SINCE_MS + 40_000,
     ) {
         let profile = profile();
+        // Nothing is known of what has not happened yet.
+        let known = |ms: u64| ms.min(now_ms);
+        let happened = |a: Acknowledgement| Acknowledgement {
+            acked_ms: a.acked_ms.map(known),
+            silent_since_ms: a.silent_since_ms.map(known),
+            ..a
+        };
+        let (clients, peers) = (clients.into_iter().map(happened).collect(), peers.into_iter().map(happened).collect());
+        let reported = reported.map(|reported| Reported { at_ms: known(reported.at_ms), ..reported });
+        let idle_since_ms = idle_since_ms.map(known);
         let view = DrainView { profile: &profile, epoch, since_ms: SINCE_MS, judge_from_ms, clients, peers, reported, idle_since_ms };
         let verdict = judge(&view, now_ms);
         prop_assert_eq!(verdict.drained, verdict.waits.is_empty());

@@ -1,7 +1,10 @@
 //! From the assignment to done, and what is seen on the way.
 
 use super::{Lane, handed_over, newer};
+use crate::harness::{DEADLINE, Running, TestDevice};
 use serde_json::{Value, json};
+use weir_device_api::UpdateWord;
+use weir_model::Stamp;
 use weir_rollout::update::Stage;
 
 const NETWORK: [&str; 5] = ["core-1", "core-2", "east-1", "east-2", "router-1"];
@@ -88,6 +91,18 @@ async fn a_router_is_handed_over_and_needs_no_offload() {
     assert_eq!(lane.audited("router-1").await, ["token:tests assign", "manager update_successful"]);
 }
 
+/// The next word a device is told; a question to it, such as whether it holds an archive, ends a poll too.
+async fn next_word(device: &TestDevice, running: &Running, known: Stamp, revision: u64) -> UpdateWord {
+    let deadline = weir_clock::monotonic() + DEADLINE;
+    loop {
+        let poll = device.poll_knowing(running, known, revision, 10_000).await;
+        if let Some(word) = poll.update {
+            return word;
+        }
+        assert!(weir_clock::monotonic() < deadline, "no other word: {poll:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_poll_wakes_for_each_new_word() {
     let mut lane = Lane::start(&NETWORK).await;
@@ -96,21 +111,21 @@ async fn a_poll_wakes_for_each_new_word() {
     let (stamp, revision) = knows(&mut lane);
     let assign = lane.try_assign("east-2", json!({"version": "1.1.0-b1", "hand_over": true, "auto_reload": false}));
     let device = &lane.fleet.member_ref("east-2").device;
-    let (poll, assigned) = tokio::join!(device.poll_knowing(&lane.running, stamp, revision, 10_000), assign);
+    let (word, assigned) = tokio::join!(next_word(device, &lane.running, stamp, revision), assign);
     assigned.expect(200);
-    lane.fleet.member("east-2").word = poll.update;
+    lane.fleet.member("east-2").word = Some(word);
     lane.at("east-2", Stage::Staged).await;
     lane.until_told("east-2", "the archive is not wanted any more", |word| word["order"]["archive"].is_null()).await;
     for verb in ["reload", "cancel"] {
         let (stamp, revision) = knows(&mut lane);
         let device = &lane.fleet.member_ref("east-2").device;
-        let (poll, said) = tokio::join!(device.poll_knowing(&lane.running, stamp, revision, 10_000), lane.verb("east-2", verb));
+        let (word, said) = tokio::join!(next_word(device, &lane.running, stamp, revision), lane.verb("east-2", verb));
         said.expect(200);
-        let order = poll.update.clone().expect(verb).order.expect("order");
+        let order = word.order.as_ref().expect("order");
         assert_eq!((order.reload, order.cancelled), (true, verb == "cancel"));
-        lane.fleet.member("east-2").word = poll.update;
+        lane.fleet.member("east-2").word = Some(word);
     }
-    assert!(started.elapsed() < crate::harness::DEADLINE / 2, "each word woke its poll");
+    assert!(started.elapsed() < DEADLINE / 2, "each word woke its poll");
     let (stamp, revision) = knows(&mut lane);
     let device = &lane.fleet.member_ref("east-2").device;
     assert_eq!(device.poll_knowing(&lane.running, stamp, revision, 50).await.update, None, "and nothing else does");
