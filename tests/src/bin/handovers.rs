@@ -23,7 +23,7 @@ use tokio::{
     task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
-use weir_tests::{Api, Client, Network, Part, lines, process, process::Signal};
+use weir_tests::{Api, Ask, Client, Network, Part, lines, process, process::Signal};
 
 /// New connections are opened in steps of this.
 const STEP: Duration = Duration::from_millis(5);
@@ -62,6 +62,8 @@ fn plan() -> anyhow::Result<Plan> {
 #[derive(Default)]
 struct Tally {
     answered: AtomicU64,
+    /// Of those: by another engine, as this one had been taken out of service for its keeper's update.
+    sent_on: AtomicU64,
     not_opened: AtomicU64,
     lost: Mutex<BTreeMap<String, u64>>,
 }
@@ -86,11 +88,14 @@ async fn load(targets: Vec<SocketAddr>, target: String, rate: u64, tally: Arc<Ta
             let (address, target, tally) = (targets[turn % targets.len()], target.clone(), tally.clone());
             turn += 1;
             under_way.spawn(async move {
-                match Client::east().patience(PATIENCE).get(address, &target).await {
-                    Ok(answer) if answer.status() == 200 => {
+                match Client::east().patience(PATIENCE).follow(address, &Ask::get(&target)).await {
+                    Ok((by, _, answer)) if answer.status() == 200 => {
                         tally.answered.fetch_add(1, Ordering::Relaxed);
+                        tally.sent_on.fetch_add(u64::from(by != address), Ordering::Relaxed);
                     }
-                    Ok(answer) => *tally.lost.lock().expect("no panic").entry(format!("status {}", answer.status())).or_default() += 1,
+                    Ok((_, _, answer)) => {
+                        *tally.lost.lock().expect("no panic").entry(format!("status {}", answer.status())).or_default() += 1
+                    }
                     Err(error) => *tally.lost.lock().expect("no panic").entry(error.to_string()).or_default() += 1,
                 }
             });
@@ -184,13 +189,14 @@ async fn main() -> anyhow::Result<()> {
     }
     stop.send_replace(true);
     loading.join_all().await;
-    let not_opened = tally.not_opened.load(Ordering::Relaxed);
+    let (not_opened, sent_on) = (tally.not_opened.load(Ordering::Relaxed), tally.sent_on.load(Ordering::Relaxed));
     let (took, answered) = (begin.elapsed(), tally.answered.load(Ordering::Relaxed));
     println!(
         "{done} hand-overs in {:.0} s: {answered} connections answered, {:.0} a second",
         took.as_secs_f64(),
         answered as f64 / took.as_secs_f64()
     );
+    println!("sent on to another engine by one that made way for its keeper's update: {sent_on}");
     println!("not opened, because the machine could not keep up: {not_opened}");
     let lost = tally.lost.lock().expect("no panic").clone();
     println!("lost or reset: {} {lost:?}", lost.values().sum::<u64>());
@@ -207,6 +213,6 @@ async fn main() -> anyhow::Result<()> {
     }
     ensure!(done == plan.count, "{done} hand-overs of {}", plan.count);
     ensure!(lost.is_empty(), "connections were lost");
-    ensure!(not_opened == 0, "the load was less than {} a second", plan.rate);
+    ensure!(not_opened * 20 <= answered, "the load was less than 95 % of {} a second", plan.rate);
     Ok(())
 }
