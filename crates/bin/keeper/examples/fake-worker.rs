@@ -73,6 +73,10 @@ impl Fake {
             }
             if self.parked && (!self.is("parks-late") || self.data.join("park").exists()) {
                 self.parked = false;
+                if self.is("and-cannot") {
+                    self.sender.refuse(Verb::Park, Reason::NotBuilt, "this fake does not").expect("refuse");
+                    continue;
+                }
                 self.sender.parked(Parked { contact: true, requests: 7, ..Parked::default() }).expect("parked");
             }
             if self.accepting {

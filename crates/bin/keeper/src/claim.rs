@@ -22,7 +22,7 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Makes the worker's directories beside `var/`, takes the lock and writes `run/keeper.pid`.
+    /// Makes the directories the worker writes in, but `state/`; takes the lock and writes `run/keeper.pid`.
     pub(crate) fn take(data: &DataDirectory, worker_user: Option<Account>) -> Result<Self, Failure> {
         for dir in [data.run(), data.log(), data.journal(), data.staging()] {
             make_dir_as(&dir, worker_user).map_err(refused(&dir))?;

@@ -137,6 +137,23 @@ fn a_worker_that_cannot_park_is_drained() {
 }
 
 #[test]
+fn a_worker_that_says_late_that_it_cannot_park_is_no_way_back() {
+    let device = Device::new();
+    let next = device.stage(NEXT);
+    device.write(&format!("behaviour-{FIRST}"), "parks-late and-cannot");
+    let _keeper = device.start(&["--drain-ms", "3000"]);
+    let old = device.answer().pid;
+    device.switch(&next, 1, LONG_MS, LONG_MS);
+    device.wait_serves(NEXT);
+    device.wait_heard(NEXT, "slots 2 true", 1);
+    device.write("park", "now");
+    device.wait("it drains and ends", || !device::alive(old));
+    device.wait("it is told", || {
+        device.heard(NEXT).iter().rev().find(|line| line.starts_with("slots")).is_some_and(|line| line == "slots 2 false")
+    });
+}
+
+#[test]
 fn the_way_back_from_a_killed_worker_is_short() {
     let (device, _keeper, next, [old, new]) = switched("", &[]);
     let begin = weir_clock::monotonic();

@@ -112,45 +112,50 @@ impl<H> Disk<H> {
         if is_it { Ok(record.bytes) } else { Err(ReadError::Damaged) }
     }
 
-    /// Removes every segment up to `last`, or all of them.
-    pub(crate) fn drop_through(&self, last: Option<u32>) {
+    /// Removes every segment up to `last`, or all of them; returns the bytes that this freed.
+    pub(crate) fn drop_through(&self, last: Option<u32>) -> u64 {
         let mut desk = self.lock();
         let last = last.unwrap_or(u32::MAX);
         let kept = desk.segments.split_off(&last.saturating_add(1));
         let gone = std::mem::replace(&mut desk.segments, kept);
         desk.index.retain(|held| held.first > last && held.place.segment > last);
         drop(desk);
+        let mut freed = 0;
         for (number, segment) in gone {
-            if let Err(error) = segment.remove() {
-                tracing::warn!(segment = number, error = %error, "a segment cannot be removed");
-                // Known, so that its heads are not taken up again; and its bytes count.
-                segment.seal();
-                self.lock().segments.insert(number, segment);
+            match segment.remove() {
+                Ok(()) => freed += segment.bytes(),
+                Err(error) => {
+                    tracing::warn!(segment = number, error = %error, "a segment cannot be removed");
+                    // Known, so that its heads are not taken up again; and its bytes count.
+                    segment.seal();
+                    self.lock().segments.insert(number, segment);
+                }
             }
         }
         if let Err(error) = fs::File::open(&self.directory).and_then(|directory| directory.sync_all()) {
             tracing::warn!(error = %error, "the removal of segments is not durable");
         }
+        freed
     }
 
     /// Removes the oldest segments until `bytes` are free; returns the bytes of those removed.
     pub(crate) fn free(&self, bytes: u64) -> u64 {
-        let mut desk = self.lock();
-        let (mut freed, mut last) = (0, None);
-        for segment in desk.segments.values() {
-            if freed >= bytes {
+        let (mut found, mut last) = (0, None);
+        for segment in self.lock().segments.values() {
+            if found >= bytes {
                 break;
             }
-            freed += segment.bytes();
+            found += segment.bytes();
             last = Some(segment.number);
         }
+        if last.is_none() {
+            return 0;
+        }
+        let freed = self.drop_through(last);
+        let mut desk = self.lock();
         desk.limit = desk.limit.saturating_sub(freed);
         if desk.limit < 2 * self.segment_bytes {
             self.admits.store(false, Ordering::Relaxed);
-        }
-        drop(desk);
-        if last.is_some() {
-            self.drop_through(last);
         }
         freed
     }
