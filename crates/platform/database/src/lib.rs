@@ -5,10 +5,13 @@
 //! `synchronous=FULL`), before [`Database::write`] answers `Ok`; any `Err` rolls it back. A read sees one snapshot of
 //! what was committed when it began. SQL is the caller's; only the ledger's is here.
 //!
+//! A [`Recorder`] notes what a transaction does to rows as a [`Changeset`], which can be kept, read, inverted and applied.
+//!
 //! A schema step runs on a copy that takes the place of the database once it is proven (`flip`), is held to leaving what was
 //! there as it was (`law`), and stores its way back in the database itself (`ledger`), where [`downgrade`] finds it. Format and
 //! order: `docs/protocols/schema-steps.md`.
 
+mod changeset;
 mod disk;
 mod dump;
 mod error;
@@ -24,6 +27,7 @@ mod threads;
 #[cfg(test)]
 mod tests;
 
+pub use changeset::{ApplyError, Changeset, ColumnChange, Conflict, ConflictKind, Recorder, RowChange, RowKey, RowKind, keys};
 pub use dump::{dump, dump_sha256};
 pub use error::DatabaseError;
 pub use flip::remove;
