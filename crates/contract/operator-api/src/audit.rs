@@ -24,4 +24,6 @@ pub struct AuditEntry {
     pub after: Option<serde_json::Value>,
     /// Configuration generation after the write.
     pub generation: u64,
+    /// The changeset it belongs to; null where nothing of the configuration was written, such as a refused sign-in.
+    pub rev: Option<u64>,
 }

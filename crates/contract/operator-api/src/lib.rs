@@ -6,6 +6,7 @@
 
 pub mod alarm;
 pub mod audit;
+pub mod changeset;
 pub mod delivery_service;
 pub mod device;
 pub mod listing;
@@ -23,6 +24,7 @@ pub mod zone;
 
 pub use alarm::{Alarm, AlarmState};
 pub use audit::AuditEntry;
+pub use changeset::{Changeset, ChangesetDetail, ChangesetQuery};
 pub use delivery_service::{Caching, DeliveryService, DeliveryServiceRequest};
 pub use device::{Activation, Addresses, Device, DeviceCondition, DeviceLoad, DeviceLogs, LastReport, RejectedConfiguration};
 pub use listing::{Listing, PageQuery};

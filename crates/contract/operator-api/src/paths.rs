@@ -24,6 +24,8 @@ pub const TOKENS: &str = "/api/v1/tokens";
 pub const USERS: &str = "/api/v1/users";
 /// GET; `/{id}/acknowledge`: POST.
 pub const ALARMS: &str = "/api/v1/alarms";
+/// GET; one at `/{rev}`: GET; `/{rev}/undo`: POST.
+pub const CHANGESETS: &str = "/api/v1/changesets";
 /// GET.
 pub const AUDIT: &str = "/api/v1/audit";
 /// GET with `client`, `url` and, if one router is meant, `router`.

@@ -193,6 +193,12 @@ reasons! {
     NoUpdate, "no_update", 409, "No such update", "see how the device stands with `weir upgrade status DEVICE`";
     /// The image fell back on this device.
     DigestBurned, "digest_burned", 409, "Fell back before", "find out why; `weir upgrade clear-burned DEVICE` lets it be tried again";
+    /// The changeset did what only a verb of its own takes back, or is too old.
+    NotUndoable, "not_undoable", 409, "Cannot be undone", "read which command takes it back";
+    /// What the changeset did was changed since.
+    UndoConflict, "undo_conflict", 409, "Changed since", "undo the later changesets first, newest first, or edit the object";
+    /// The schema is not the one the changeset was made on.
+    SchemaBetween, "schema_between", 409, "The schema changed since", "edit the object instead";
     /// The URL may not be fetched from.
     SourceRefused, "source_refused", 422, "Source refused", "use an http or https URL, or upload the file";
     /// What was sent is not what was announced.

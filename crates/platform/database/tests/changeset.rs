@@ -45,7 +45,10 @@ fn a_changeset_says_what_happened_to_which_row() {
     let mut connection = database();
     run(&connection, "INSERT INTO parent VALUES (1, 'one', 0.5, x'00ff'), (2, 'two', NULL, NULL); INSERT INTO pair VALUES ('a', 1, 'w')");
     let changeset = recorded(&mut connection, |tx| {
-        run(tx, "UPDATE parent SET name = 'uno' WHERE id = 1; INSERT INTO child VALUES (7, 2); DELETE FROM pair; INSERT INTO unseen VALUES (1)");
+        run(
+            tx,
+            "UPDATE parent SET name = 'uno' WHERE id = 1; INSERT INTO child VALUES (7, 2); DELETE FROM pair; INSERT INTO unseen VALUES (1)",
+        );
     });
     let mut rows = changeset.rows().expect("rows");
     rows.sort_by_key(|row| row.key());
@@ -116,7 +119,8 @@ fn only_the_tables_that_are_named_are_changed() {
     });
     let transaction = connection.transaction().expect("begins");
     changeset.inverted().expect("inverse").apply(&transaction, &["pair"]).expect("fits");
-    let count = |table: &str| transaction.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).expect("count");
+    let count =
+        |table: &str| transaction.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).expect("count");
     assert_eq!((count("parent"), count("pair")), (1, 0));
 }
 

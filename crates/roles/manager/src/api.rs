@@ -4,6 +4,7 @@ mod alarms;
 mod audit;
 mod authentication;
 mod body;
+mod changesets;
 mod coverage_zones;
 mod delivery_services;
 mod devices;
@@ -85,6 +86,9 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(alarms::list))
         .routes(routes!(alarms::acknowledge))
         .routes(routes!(audit::list))
+        .routes(routes!(changesets::list))
+        .routes(routes!(changesets::show))
+        .routes(routes!(changesets::undo))
         .routes(routes!(route::explain))
         .routes(routes!(software_files::list, software_files::register))
         .routes(routes!(software_files::show, software_files::delete))

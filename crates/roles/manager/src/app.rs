@@ -68,6 +68,8 @@ pub(crate) struct App {
     pub(crate) directory: PathBuf,
     /// Held from the beginning of a change until everybody has learnt of it.
     changing: tokio::sync::Mutex<()>,
+    /// The newest changeset.
+    kept: watch::Sender<u64>,
     disk_full: AtomicBool,
     stopping: watch::Sender<bool>,
     changes: Tasks,
@@ -91,6 +93,8 @@ pub(crate) struct Parts {
     pub(crate) software: KeptSoftware,
     pub(crate) updates: KeptUpdates,
     pub(crate) directory: PathBuf,
+    /// The newest changeset.
+    pub(crate) rev: u64,
 }
 
 impl App {
@@ -124,6 +128,7 @@ impl App {
             events: Events::default(),
             directory: parts.directory,
             changing: tokio::sync::Mutex::new(()),
+            kept: watch::Sender::new(parts.rev),
             disk_full: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
             changes: Tasks::new(),
@@ -138,6 +143,11 @@ impl App {
     /// Told when the stamp rises.
     pub(crate) fn watch_network(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.network.subscribe()
+    }
+
+    /// Told of each changeset that is kept: its place in the log.
+    pub(crate) fn watch_changesets(&self) -> watch::Receiver<u64> {
+        self.kept.subscribe()
     }
 
     pub(crate) fn api_tokens(&self) -> Arc<Vec<Kept<ApiToken>>> {
@@ -199,6 +209,15 @@ impl App {
         T: Send + 'static,
         F: FnOnce(&Change<'_>) -> Result<T, Refusal> + Send + 'static,
     {
+        self.change_kept(caller, f).await.map(|(value, _)| value)
+    }
+
+    /// The same, with the place in the log of the changeset it was kept as; of the newest one when nothing was changed.
+    pub(crate) async fn change_kept<T, F>(self: &Arc<Self>, caller: Caller, f: F) -> Result<(T, u64), Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Change<'_>) -> Result<T, Refusal> + Send + 'static,
+    {
         let (done, wait) = oneshot::channel();
         let app = Arc::clone(self);
         self.changes.spawn("change", async move {
@@ -211,7 +230,7 @@ impl App {
         }
     }
 
-    async fn change_now<T, F>(&self, caller: Caller, f: F) -> Result<T, Refusal>
+    async fn change_now<T, F>(&self, caller: Caller, f: F) -> Result<(T, u64), Refusal>
     where
         T: Send + 'static,
         F: FnOnce(&Change<'_>) -> Result<T, Refusal> + Send + 'static,
@@ -222,7 +241,7 @@ impl App {
         let written = self
             .config
             .write(move |tx| {
-                let change = Change::new(tx, &before, &caller, now_ms);
+                let change = Change::new(tx, &before, &caller, now_ms)?;
                 let value = f(&change)?;
                 Ok::<_, Refusal>((value, change.finish()?))
             })
@@ -234,10 +253,13 @@ impl App {
         }
         let (value, outcome) = written?;
         self.publish(outcome);
-        Ok(value)
+        Ok((value, *self.kept.borrow()))
     }
 
     fn publish(&self, outcome: Outcome) {
+        if let Some(rev) = outcome.rev {
+            self.kept.send_replace(rev);
+        }
         if let Some(tokens) = outcome.api_tokens {
             *self.api_tokens.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
         }

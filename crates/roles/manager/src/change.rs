@@ -1,11 +1,11 @@
-//! A change: one write transaction, its audit rows, and the next generation if it changes configuration.
+//! A change: one write transaction, its audit rows, its changeset, and the next generation if it changes configuration.
 
 use crate::{
     compile,
     snapshot::Snapshot,
     software,
     tables::{
-        audit, device_updates, settings,
+        audit, changesets, device_updates, migrations, settings,
         tokens::{self, Kept},
         users::{self, User},
     },
@@ -14,8 +14,11 @@ use crate::{
 use rusqlite::Transaction;
 use serde::Serialize;
 use serde_json::Value;
-use std::{cell::Cell, fmt};
-use weir_database::DatabaseError;
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+};
+use weir_database::{DatabaseError, Recorder};
 use weir_operator_api::{ApiToken, AuditEntry, Problem, Reason};
 
 /// Who asks for a change, and from where.
@@ -110,6 +113,9 @@ pub(crate) struct Change<'a> {
     pub(crate) before: &'a Snapshot,
     pub(crate) now_ms: u64,
     caller: &'a Caller,
+    recorder: Recorder<'a>,
+    /// Ids of the audit entries written.
+    entries: RefCell<Vec<i64>>,
     configures: Cell<bool>,
     enrols: Cell<bool>,
     changes_tokens: Cell<bool>,
@@ -126,22 +132,28 @@ pub(crate) struct Outcome {
     pub(crate) users: Option<Vec<User>>,
     pub(crate) software: Option<software::Kept>,
     pub(crate) updates: Option<updates::record::Kept>,
+    /// The changeset that was kept.
+    pub(crate) rev: Option<u64>,
 }
 
 impl<'a> Change<'a> {
-    pub(crate) fn new(tx: &'a Transaction<'a>, before: &'a Snapshot, caller: &'a Caller, now_ms: u64) -> Self {
-        Self {
+    /// # Errors
+    /// What the database says.
+    pub(crate) fn new(tx: &'a Transaction<'a>, before: &'a Snapshot, caller: &'a Caller, now_ms: u64) -> Result<Self, DatabaseError> {
+        Ok(Self {
             tx,
             before,
             now_ms,
             caller,
+            recorder: Recorder::begin(tx, &changesets::NOT_RECORDED)?,
+            entries: RefCell::default(),
             configures: Cell::new(false),
             enrols: Cell::new(false),
             changes_tokens: Cell::new(false),
             changes_users: Cell::new(false),
             changes_software: Cell::new(false),
             changes_updates: Cell::new(false),
-        }
+        })
     }
 
     /// Who makes it.
@@ -203,16 +215,22 @@ impl<'a> Change<'a> {
             object: object.to_string(),
             before: before.map(|b| json(serde_json::to_value(b))),
             after: after.map(|a| json(serde_json::to_value(a))),
-            generation: self.before.stamp.generation + u64::from(self.configures.get()),
+            generation: self.generation(),
+            rev: None,
         };
-        audit::insert(self.tx, &entry)
+        self.entries.borrow_mut().push(audit::insert(self.tx, &entry)?);
+        Ok(())
     }
 
-    /// Raises the generation if configuration changed, and refuses what devices could not load.
+    fn generation(&self) -> u64 {
+        self.before.stamp.generation + u64::from(self.configures.get())
+    }
+
+    /// Raises the generation if configuration changed, refuses what devices could not load, and keeps the changeset.
     pub(crate) fn finish(self) -> Result<Outcome, Refusal> {
         let mut outcome = Outcome::default();
         if self.configures.get() {
-            settings::set_number(self.tx, settings::GENERATION, self.before.stamp.generation + 1)?;
+            settings::set_number(self.tx, settings::GENERATION, self.generation())?;
         }
         if self.configures.get() || self.enrols.get() {
             let network = Snapshot::load(self.tx, Some(self.before))?;
@@ -231,7 +249,29 @@ impl<'a> Change<'a> {
         if self.changes_updates.get() {
             outcome.updates = Some(device_updates::all(self.tx)?);
         }
+        outcome.rev = self.keep()?;
         Ok(outcome)
+    }
+
+    /// Keeps what was done as a changeset; `None` when nothing was.
+    fn keep(self) -> rusqlite::Result<Option<u64>> {
+        let generation = self.generation();
+        let changeset = self.recorder.finish()?;
+        if changeset.is_empty() {
+            return Ok(None);
+        }
+        let record = changesets::Record {
+            rev: 0,
+            at_ms: self.now_ms,
+            actor: self.caller.actor.to_string(),
+            source: self.caller.source.clone(),
+            term: self.before.stamp.term,
+            generation,
+            step: migrations::newest().into(),
+            changeset,
+            hash: [0; 32],
+        };
+        changesets::append(self.tx, record, &self.entries.into_inner()).map(Some)
     }
 }
 

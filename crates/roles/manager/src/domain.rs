@@ -5,6 +5,7 @@
 //! only `enrolment` and `devices::listen_at`.
 
 pub(crate) mod attempts;
+pub(crate) mod changesets;
 pub(crate) mod delivery_services;
 pub(crate) mod devices;
 pub(crate) mod enrolment;

@@ -188,6 +188,10 @@ impl Manager {
         let users = config.read(|tx| Ok::<_, ManagerError>(tables::users::all(tx)?)).await?;
         let kept_software = config.read(|tx| Ok::<_, ManagerError>(software::kept(tx)?)).await?;
         let kept_updates = config.read(|tx| Ok::<_, ManagerError>(tables::device_updates::all(tx)?)).await?;
+        let rev = config.read(|tx| Ok::<_, ManagerError>(tables::changesets::last(tx)?)).await?;
+        if let Some(rev) = config.read(|tx| Ok::<_, ManagerError>(tables::changesets::broken(tx)?)).await? {
+            tracing::error!(rev, "the log of writes is not as it was written from this changeset on");
+        }
         let sessions = kept.read(|tx| Ok::<_, ManagerError>(tables::sessions::all(tx)?)).await?;
         let reports = kept.read(|tx| Ok::<_, ManagerError>(tables::reports::all(tx)?)).await?;
         let reports = reports.into_iter().filter(|r| network.devices.contains_key(&r.device)).collect();
@@ -210,6 +214,7 @@ impl Manager {
             software: kept_software,
             updates: kept_updates,
             directory,
+            rev,
         }));
         let listeners = settings.listeners;
         let own = app.name.clone();

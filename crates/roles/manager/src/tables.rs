@@ -5,6 +5,7 @@
 
 pub(crate) mod alarms;
 pub(crate) mod audit;
+pub(crate) mod changesets;
 pub(crate) mod columns;
 pub(crate) mod delivery_services;
 pub(crate) mod device_updates;

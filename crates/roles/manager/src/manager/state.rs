@@ -147,8 +147,10 @@ impl FirstStart {
             before: NOTHING.cloned(),
             after: Some(serde_json::to_value(&self.record).expect("records are JSON")),
             generation: 1,
+            rev: None,
         };
-        Ok(tables::audit::insert(tx, &entry)?)
+        tables::audit::insert(tx, &entry)?;
+        Ok(())
     }
 }
 

@@ -1,12 +1,12 @@
 //! The audit: one row per write.
 
-use super::columns::{signed, unsigned};
+use super::columns::{optional_unsigned, signed, unsigned};
 use rusqlite::{Result, Row, Transaction, params};
 use serde_json::Value;
 use weir_operator_api::AuditEntry;
 
-/// Writes a row; its id is given by the database.
-pub(crate) fn insert(tx: &Transaction<'_>, entry: &AuditEntry) -> Result<()> {
+/// Writes a row; returns the id the database gave it.
+pub(crate) fn insert(tx: &Transaction<'_>, entry: &AuditEntry) -> Result<i64> {
     let sql = "INSERT INTO audit (at_ms, actor, source, verb, object, before, after, generation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let text = |value: &Option<Value>| value.as_ref().map(Value::to_string);
     tx.prepare_cached(sql)?.execute(params![
@@ -19,7 +19,28 @@ pub(crate) fn insert(tx: &Transaction<'_>, entry: &AuditEntry) -> Result<()> {
         text(&entry.after),
         signed(entry.generation),
     ])?;
+    Ok(tx.last_insert_rowid())
+}
+
+/// Says which changeset entries belong to.
+pub(crate) fn belong(tx: &Transaction<'_>, ids: &[i64], rev: u64) -> Result<()> {
+    let mut statement = tx.prepare_cached("UPDATE audit SET rev = ?1 WHERE id = ?2")?;
+    for id in ids {
+        statement.execute(params![signed(rev), id])?;
+    }
     Ok(())
+}
+
+/// The entries of a changeset.
+pub(crate) fn of(tx: &Transaction<'_>, rev: u64) -> Result<Vec<AuditEntry>> {
+    let mut statement = tx.prepare_cached("SELECT * FROM audit WHERE rev = ?1 ORDER BY id")?;
+    statement.query_map([signed(rev)], entry)?.collect()
+}
+
+/// The same, each as the text that a hash is made over.
+pub(crate) fn texts(tx: &Transaction<'_>, rev: u64) -> Result<Vec<String>> {
+    let text = |entry| serde_json::to_string(&entry).expect("records are JSON");
+    Ok(of(tx, rev)?.into_iter().map(text).collect())
 }
 
 fn entry(row: &Row<'_>) -> Result<AuditEntry> {
@@ -33,6 +54,7 @@ fn entry(row: &Row<'_>) -> Result<AuditEntry> {
         before: value(row, "before")?,
         after: value(row, "after")?,
         generation: unsigned(row, "generation")?,
+        rev: optional_unsigned(row, "rev")?,
     })
 }
 

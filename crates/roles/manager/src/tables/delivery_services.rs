@@ -144,7 +144,7 @@ mod tests {
         config.execute("DELETE FROM delivery_service WHERE name = 'c'", [])?;
         config.execute_batch(step.up_sql)?;
         assert_eq!(details(&config)?, before[..2]);
-        assert!(!config.table_exists(None, "attic_7_delivery_service")?, "nothing is parked any longer");
+        assert!(!config.table_exists(None, "attic_8_delivery_service")?, "nothing is parked any longer");
         Ok(())
     }
 }

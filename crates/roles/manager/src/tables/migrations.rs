@@ -11,14 +11,14 @@
 //! program. The step takes back what is parked when it runs again, and drops the attic:
 //!
 //! ```sql
-//! -- 7-words.up.sql
+//! -- 8-words.up.sql
 //! ALTER TABLE device ADD COLUMN words TEXT;
-//! CREATE TABLE IF NOT EXISTS attic_7_device (id INTEGER PRIMARY KEY, words TEXT) STRICT;
-//! UPDATE device SET words = attic.words FROM attic_7_device AS attic WHERE attic.id = device.id;
-//! DROP TABLE attic_7_device;
-//! -- 7-words.down.sql
-//! CREATE TABLE attic_7_device (id INTEGER PRIMARY KEY, words TEXT) STRICT;
-//! INSERT INTO attic_7_device SELECT id, words FROM device WHERE words IS NOT NULL;
+//! CREATE TABLE IF NOT EXISTS attic_8_device (id INTEGER PRIMARY KEY, words TEXT) STRICT;
+//! UPDATE device SET words = attic.words FROM attic_8_device AS attic WHERE attic.id = device.id;
+//! DROP TABLE attic_8_device;
+//! -- 8-words.down.sql
+//! CREATE TABLE attic_8_device (id INTEGER PRIMARY KEY, words TEXT) STRICT;
+//! INSERT INTO attic_8_device SELECT id, words FROM device WHERE words IS NOT NULL;
 //! ALTER TABLE device DROP COLUMN words;
 //! ```
 //!
@@ -38,18 +38,20 @@ pub(crate) const CONFIG: &[Migration] = &[
     Migration { id: 5, name: "software files", up_sql: include_str!("migrations/config/5-software-files.up.sql"), down_sql: None },
     // What devices were assigned, the image each was last known to have rightly, and digests an operator lets be tried again.
     Migration { id: 6, name: "device updates", up_sql: include_str!("migrations/config/6-device-updates.up.sql"), down_sql: None },
+    // The log of writes; an audit entry names the changeset it belongs to.
+    Migration { id: 7, name: "changesets", up_sql: include_str!("migrations/config/7-changesets.up.sql"), down_sql: None },
     #[cfg(feature = "synthetic-next")]
     Migration {
-        id: 7,
+        id: 8,
         name: "service detail",
-        up_sql: include_str!("migrations/config/7-service-detail.up.sql"),
-        down_sql: Some(include_str!("migrations/config/7-service-detail.down.sql")),
+        up_sql: include_str!("migrations/config/8-service-detail.up.sql"),
+        down_sql: Some(include_str!("migrations/config/8-service-detail.down.sql")),
     },
 ];
 
 /// The newest step of line 1.0: below it there is no build to go back to, so no step up to it needs a way back. It rises
 /// with each step that is added while 1.0 is the newest line, and never after.
-const CONFIG_OLDEST: u32 = 6;
+const CONFIG_OLDEST: u32 = 7;
 
 /// Steps of `state.db`.
 pub(crate) const STATE: &[Migration] = &[
@@ -90,8 +92,12 @@ pub struct SchemaStep {
 /// The schema of `config.db` as this build has it.
 pub fn schema() -> Schema {
     let steps: Vec<_> = CONFIG.iter().map(|step| SchemaStep { step: step.id, up: step.up_sha256(), down: step.down_sha256() }).collect();
-    let newest = CONFIG.last().expect("a database has a first step").id;
-    Schema { span: Span { min: CONFIG_OLDEST, max: newest }, steps }
+    Schema { span: Span { min: CONFIG_OLDEST, max: newest() }, steps }
+}
+
+/// The newest step of `config.db`.
+pub(crate) fn newest() -> u32 {
+    CONFIG.last().expect("a database has a first step").id
 }
 
 #[cfg(test)]
