@@ -102,6 +102,12 @@ impl ApiClient {
         response.json().await.with_context(|| format!("read the manager's answer to GET {path}"))
     }
 
+    /// GET of an answer that the manager keeps back for up to so long.
+    pub(crate) async fn get_kept_back<T: DeserializeOwned>(&self, path: &str, kept_back: Duration) -> anyhow::Result<T> {
+        let request = self.request(Method::GET, path).timeout(ANSWER_TIMEOUT + kept_back);
+        self.answer(request).await?.json().await.with_context(|| format!("read the manager's answer to GET {path}"))
+    }
+
     /// Every item of a list, page by page.
     pub(crate) async fn list<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Vec<T>> {
         let mut items = Vec::new();
@@ -165,7 +171,7 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::sync::{
         Arc,
@@ -178,7 +184,7 @@ mod tests {
     use weir_operator_api::Reason;
 
     /// A manager's data directory whose socket is listened on by nobody yet.
-    fn place() -> (tempfile::TempDir, UnixListener) {
+    pub(crate) fn place() -> (tempfile::TempDir, UnixListener) {
         weir_net::tls::install_provider();
         let data = tempfile::tempdir().unwrap();
         let socket = data.path().join(paths::LOCAL_SOCKET);
@@ -187,7 +193,7 @@ mod tests {
         (data, listener)
     }
 
-    async fn read_head(stream: &mut UnixStream) -> String {
+    pub(crate) async fn read_head(stream: &mut UnixStream) -> String {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await.unwrap());
@@ -195,7 +201,7 @@ mod tests {
         String::from_utf8(head).unwrap().to_ascii_lowercase()
     }
 
-    async fn answer(stream: &mut UnixStream, status: &str, body: &impl Serialize) {
+    pub(crate) async fn answer(stream: &mut UnixStream, status: &str, body: &impl Serialize) {
         let body = serde_json::to_string(body).unwrap();
         let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
         stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();

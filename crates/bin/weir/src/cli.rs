@@ -1,9 +1,11 @@
 //! What may be typed.
 
+mod changesets;
 mod release;
 mod software;
 mod upgrade;
 
+pub(crate) use changesets::{ChangesetRef, ChangesetsVerb};
 pub(crate) use release::{BuildArgs, KeygenArgs, PackArgs, ReleaseVerb, RotateArgs, ShowArgs, Signing, VerifyArgs};
 pub(crate) use software::{RegisterArgs, SoftwareRef, SoftwareVerb, SoftwareWait};
 pub(crate) use upgrade::{AssignArgs, DowngradeVerb, UpdateWait, UpgradeVerb};
@@ -133,6 +135,13 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
+    /// The log of writes: every change of the configuration, as it is kept
+    Changesets {
+        #[command(subcommand)]
+        verb: ChangesetsVerb,
+    },
+    /// Take a changeset back, by a new one; refused when what it did was changed since, or is taken back by other commands
+    Undo(ChangesetRef),
     /// Software files: releases that can be chosen for an update
     Software {
         #[command(subcommand)]

@@ -2,6 +2,7 @@
 
 mod alarms;
 mod audit;
+mod changesets;
 mod delivery_services;
 mod devices;
 mod enrol;
@@ -73,6 +74,8 @@ async fn ask(target: &Target, command: Command) -> anyhow::Result<()> {
         Command::Route { verb } => route::run(&api, format, verb).await,
         Command::Alarms { all, acknowledge } => alarms::run(&api, format, all, acknowledge).await,
         Command::Audit { limit } => audit::list(&api, format, limit).await,
+        Command::Changesets { verb } => changesets::run(&api, format, verb).await,
+        Command::Undo(which) => changesets::undo(&api, format, which.rev).await,
         Command::Software { verb } => software::run(&api, format, verb).await,
         Command::Upgrade { verb } => upgrade::run(&api, format, verb).await,
         Command::Downgrade { verb } => upgrade::downgrade(&api, format, verb).await,

@@ -3,13 +3,19 @@
 use crate::cli::Format;
 use comfy_table::{Table, presets};
 use serde::Serialize;
-use std::io::Write;
+use std::{io::Write, ops::ControlFlow};
 
 /// Writes to standard output; a closed pipe (`weir devices | head`) ends the command quietly.
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
+    line_while_read(text).map(|_| ())
+}
+
+/// The same for a command without an end of its own: breaks when nobody reads any more.
+pub(crate) fn line_while_read(text: &str) -> anyhow::Result<ControlFlow<()>> {
     match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Changeset {
     pub term: u64,
     /// Configuration generation after it.
     pub generation: u64,
+    /// The changeset it takes back; null where it takes none.
+    pub undoes: Option<u64>,
     /// What was done to which objects, such as `change location east`.
     pub did: Vec<String>,
     /// SHA-256, in hex, over this changeset and the hash of the one before.
@@ -45,6 +47,8 @@ pub struct ChangesetQuery {
     pub after: Option<u64>,
     /// At most so many, up to 10,000; absent: 1,000.
     pub limit: Option<u32>,
+    /// The newest so many, up to 10,000, oldest first. In place of the others.
+    pub newest: Option<u32>,
     /// Those after this one, as soon as there is one: the answer waits up to 30 s, and is empty then. In place of `after`.
     pub watch: Option<u64>,
 }

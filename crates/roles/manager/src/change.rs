@@ -116,6 +116,7 @@ pub(crate) struct Change<'a> {
     recorder: Recorder<'a>,
     /// Ids of the audit entries written.
     entries: RefCell<Vec<i64>>,
+    undoes: Cell<Option<u64>>,
     configures: Cell<bool>,
     enrols: Cell<bool>,
     changes_tokens: Cell<bool>,
@@ -147,6 +148,7 @@ impl<'a> Change<'a> {
             caller,
             recorder: Recorder::begin(tx, &changesets::NOT_RECORDED)?,
             entries: RefCell::default(),
+            undoes: Cell::new(None),
             configures: Cell::new(false),
             enrols: Cell::new(false),
             changes_tokens: Cell::new(false),
@@ -165,6 +167,11 @@ impl<'a> Change<'a> {
     pub(crate) fn revision(&self) -> u64 {
         self.configures.set(true);
         self.before.stamp.generation + 1
+    }
+
+    /// Notes that it takes another changeset back.
+    pub(crate) fn undoes(&self, rev: u64) {
+        self.undoes.set(Some(rev));
     }
 
     /// Notes that the coverage zones, or a name they use, are new.
@@ -268,6 +275,7 @@ impl<'a> Change<'a> {
             term: self.before.stamp.term,
             generation,
             step: migrations::newest().into(),
+            undoes: self.undoes.get(),
             changeset,
             hash: [0; 32],
         };

@@ -23,11 +23,17 @@ pub(super) async fn list(
     State(app): State<Arc<App>>,
     QueryOf(query): QueryOf<ChangesetQuery>,
 ) -> Result<Json<Listing<Changeset>>, Refused> {
-    let limit = pages::limit(query.limit)?;
-    let after = match (query.after, query.watch) {
-        (Some(_), Some(_)) => return Err(Problem::new(Reason::InvalidQuery, "`after` and `watch` say the same twice").at("watch").into()),
-        (after, None) => after.unwrap_or(0),
-        (None, Some(rev)) => {
+    let limit = pages::limit(query.newest.or(query.limit))?;
+    let after = match query {
+        ChangesetQuery { after, newest: None, watch: None, .. } => after.unwrap_or(0),
+        ChangesetQuery { after: None, limit: None, newest: Some(_), watch: None } => {
+            let read = app.config.read(move |tx| {
+                let records = changesets::newest(tx, limit)?;
+                shown(tx, records)
+            });
+            return Ok(Json(Listing { items: read.await.map_err(Refusal::into_problem)?, next: None }));
+        }
+        ChangesetQuery { after: None, newest: None, watch: Some(rev), .. } => {
             let (mut kept, mut stopping) = (app.watch_changesets(), app.stopping());
             let come = kept.wait_for(|last| *last > rev);
             // Whatever ends the wait, the answer is what there is then.
@@ -37,6 +43,7 @@ pub(super) async fn list(
             }
             rev
         }
+        _ => return Err(Problem::new(Reason::InvalidQuery, "`after`, `newest` and `watch` are three ways to say which").into()),
     };
     let read = app.config.read(move |tx| {
         let records = changesets::page(tx, after, limit + 1)?;
@@ -86,6 +93,7 @@ fn shown(tx: &rusqlite::Transaction<'_>, records: Vec<Record>) -> Result<Vec<Cha
         source: record.source,
         term: record.term,
         generation: record.generation,
+        undoes: record.undoes,
         did: words.remove(&record.rev).unwrap_or_default(),
         hash: hex::encode(record.hash),
     };

@@ -7,6 +7,7 @@ use crate::{
     tables::{
         audit,
         changesets::{self, Record},
+        columns::signed,
         migrations,
     },
 };
@@ -33,15 +34,21 @@ const NAMED_MAX: usize = 5;
 pub(crate) fn undo(change: &Change<'_>, rev: u64) -> Result<(), Refusal> {
     let record = found(change.tx, rev)?;
     let rows = possible(change.tx, &record)?;
+    change.undoes(rev);
+    // Undone and done again, a row is as it was but for this.
+    for table in REVISED {
+        changesets::set_revisions(change.tx, table, &revisions(change.tx, &rows, table)?)?;
+    }
     let inverse = record.changeset.inverted()?;
     match inverse.apply(change.tx, &UNDONE) {
         Ok(()) => {}
         Err(ApplyError::Conflict(conflict)) => return Err(conflicting(rev, &conflict.to_string(), &[]).into()),
         Err(ApplyError::Sqlite(error)) => return Err(error.into()),
     }
-    let revision = change.revision();
+    let revision = signed(change.revision());
     for table in REVISED {
-        changesets::set_revision(change.tx, table, &ids(&rows, table), revision)?;
+        let all: Vec<_> = rows.iter().filter(|row| row.table == table).filter_map(id).map(|id| (id, revision)).collect();
+        changesets::set_revisions(change.tx, table, &all)?;
     }
     if rows.iter().any(|row| row.table == "coverage_zone" || row.table == "location") {
         change.zones_changed()?;
@@ -53,9 +60,18 @@ pub(crate) fn undo(change: &Change<'_>, rev: u64) -> Result<(), Refusal> {
     }
     compile::check(&network).map_err(|error| Problem::new(Reason::DoesNotCompile, error.to_string()))?;
     for AuditEntry { verb, object, before, after, .. } in audit::of(change.tx, rev)?.iter().rev() {
-        change.audit("undo", format_args!("{verb} {object}"), after.as_ref(), before.as_ref())?;
+        change.audit(&taking_back(verb), object, after.as_ref(), before.as_ref())?;
     }
     Ok(())
+}
+
+/// The verb of an undo: `undo create`; of an undo that is taken back: `redo create`.
+fn taking_back(verb: &str) -> String {
+    match (verb.strip_prefix("undo "), verb.strip_prefix("redo ")) {
+        (Some(first), _) => format!("redo {first}"),
+        (None, Some(first)) => format!("undo {first}"),
+        (None, None) => format!("undo {verb}"),
+    }
 }
 
 /// Why a changeset cannot be taken back, as far as that is seen without trying.
@@ -120,16 +136,24 @@ fn other_way(table: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// Later changesets that changed one of the same rows, newest first: what they did.
+/// Later changesets that changed one of the same rows, newest first: what they did. One that was taken back, and the one that
+/// did, are none.
 fn overlapping(tx: &Transaction<'_>, rev: u64, rows: &BTreeSet<RowKey>) -> Result<Vec<String>, Refusal> {
-    let mut later = Vec::new();
-    for record in changesets::page(tx, rev, u32::try_from(REACH).expect("a thousand"))? {
+    let (mut later, mut taken_back) = (Vec::new(), BTreeSet::new());
+    let records = changesets::page(tx, rev, u32::try_from(REACH).expect("a thousand"))?;
+    for record in records.into_iter().rev() {
+        if taken_back.contains(&record.rev) {
+            continue;
+        }
+        if let Some(undone) = record.undoes.filter(|undone| *undone > rev) {
+            taken_back.insert(undone);
+            continue;
+        }
         if !keys(&record.changeset.rows()?).is_disjoint(rows) {
             let did = changesets::words(tx, record.rev, record.rev)?.remove(&record.rev).unwrap_or_default();
             later.push(format!("changeset {} ({} by {})", record.rev, did.join(", "), record.actor));
         }
     }
-    later.reverse();
     Ok(later)
 }
 
@@ -144,10 +168,18 @@ fn conflicting(rev: u64, why: &str, later: &[String]) -> Problem {
     Problem::new(Reason::UndoConflict, detail)
 }
 
-/// The ids of a table's rows that a changeset changed.
-fn ids(rows: &[RowChange], table: &str) -> Vec<i64> {
-    let of_table = rows.iter().filter(|row| row.table == table);
-    let key =
-        |row: &RowChange| row.columns.iter().find(|column| column.in_key).and_then(|column| column.old.clone().or(column.new.clone()));
-    of_table.filter_map(key).filter_map(|key| if let Value::Integer(id) = key { Some(id) } else { None }).collect()
+/// The id of a row.
+fn id(row: &RowChange) -> Option<i64> {
+    let key = row.columns.iter().find(|column| column.in_key)?;
+    if let Some(Value::Integer(id)) = key.old.as_ref().or(key.new.as_ref()) { Some(*id) } else { None }
+}
+
+/// The generations that rows of a table, by id, were given by a changeset.
+fn revisions(tx: &Transaction<'_>, rows: &[RowChange], table: &str) -> rusqlite::Result<Vec<(i64, i64)>> {
+    let at = changesets::revision_column(tx, table)?;
+    let given = |row: &RowChange| match row.columns.get(at)?.new {
+        Some(Value::Integer(revision)) => Some((id(row)?, revision)),
+        _ => None,
+    };
+    Ok(rows.iter().filter(|row| row.table == table).filter_map(given).collect())
 }

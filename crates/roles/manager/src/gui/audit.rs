@@ -1,5 +1,6 @@
 //! The audit: who changed what, when, from where, and how the object was before and after.
 
+mod changeset;
 mod diff;
 
 use super::{
@@ -12,7 +13,7 @@ use crate::{app::App, change::Refusal, tables};
 use askama::Template;
 use axum::{Router, extract::State, response::Response, routing::get};
 use diff::{CHANGES_MAX, Change, changes};
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 use weir_operator_api::AuditEntry;
 
 /// Entries of one page.
@@ -21,7 +22,12 @@ const PAGE_ENTRIES: u32 = 100;
 const OPEN_FIELDS: usize = 4;
 
 pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/audit", get(list))
+    Router::new().route("/audit", get(list)).merge(changeset::routes())
+}
+
+/// Where the audit of one object is, which is of this kind and has this name.
+pub(super) fn history(kind: &str, name: &impl Display) -> String {
+    link("/audit", &[("object", &format!("{kind} {name}"))])
 }
 
 /// An entry as it is shown.

@@ -1,7 +1,7 @@
-//! The frame of the pages: headers, assets, errors, events, the home page, the standby's page.
+//! The frame of the pages: headers, assets, errors, events, the home page, changesets, the standby's page.
 
 use crate::{
-    browser::{Browser, Open},
+    browser::{Browser, Open, Seen},
     harness::{DEADLINE, Running, TestDevice, until},
 };
 use http_body_util::BodyExt;
@@ -241,4 +241,80 @@ async fn command_lines_name_what_was_parsed_and_nothing_else() {
     let command = seen.text.split("<pre>").nth(1).unwrap_or_else(|| panic!("a command line: {}", seen.text));
     let command = command.split("</pre>").next().expect("its end");
     assert!(command.contains("Host: DOMAIN") && !command.contains("id"), "{command}");
+}
+
+/// The page of the newest changeset that an audit page names.
+fn newest_changeset(audit: &Seen) -> String {
+    let link = audit.page(200).split("href=\"/changesets/").nth(1).unwrap_or_else(|| panic!("no changeset: {}", audit.text));
+    format!("/changesets/{}", link.split('"').next().expect("its end"))
+}
+
+#[tokio::test]
+async fn a_change_is_found_in_the_audit_and_taken_back() {
+    let running = Running::start().await;
+    running.two_locations().await;
+    let mut browser = Browser::signed_in(&running).await;
+    let page = browser.get("/locations/east").await;
+    let history = "/audit?object=location+east";
+    assert!(page.page(200).contains(&format!("href=\"{history}\"")), "{}", page.text);
+    assert_eq!(browser.submit("/locations/east", &page, &[("name", "orient"), ("parent", "core")]).await.location(), "/locations/orient");
+    let path = newest_changeset(&browser.get(history).await);
+    let undo = format!("{path}/undo");
+    let page = browser.get(&path).await;
+    let (rev, generation) = (path.trim_start_matches("/changesets/").to_owned(), running.generation().await);
+    let kept = running.get(&format!("/api/v1{path}")).await["changeset"].clone();
+    for fact in [
+        &format!("<h1>Changeset {rev}</h1>"),
+        "<del>east</del> → <ins>orient</ins>",
+        "<dd>user:admin</dd>",
+        "<dd>127.0.0.1</dd>",
+        &format!("<dd>{generation} "),
+        &format!("<dt>Term</dt><dd>{}</dd>", kept["term"]),
+        kept["hash"].as_str().expect("text"),
+        &format!("action=\"{undo}\""),
+        ">Undo</button>",
+    ] {
+        assert!(page.page(200).contains(fact), "{fact}: {}", page.text);
+    }
+    assert!(browser.post(&undo, &[], &[]).await.page(403).contains("form_refused"), "a form of no page of ours");
+    let done = browser.submit(&undo, &page, &[]).await;
+    let back = done.location().to_owned();
+    assert_ne!(back, path);
+    assert_eq!(running.get("/api/v1/locations/east").await["parent"], "core");
+    let shown = browser.get(&back).await;
+    for fact in [
+        &format!("Changeset {rev} is taken back by changeset "),
+        "undo change location east",
+        "<del>orient</del> → <ins>east</ins>",
+        &format!("href=\"{path}\""),
+    ] {
+        assert!(shown.page(200).contains(fact), "{fact}: {}", shown.text);
+    }
+    // What took it back changed the same location since.
+    let seen = browser.submit(&undo, &page, &[]).await;
+    assert_eq!(seen.page(409).matches("undo_conflict").count(), 1, "{}", seen.text);
+    assert!(seen.text.contains("role=\"alert\"") && !seen.text.contains(">Undo<"), "{}", seen.text);
+    let seen = browser.get(&path).await;
+    assert!(seen.page(200).contains("it did was changed since, by ") && !seen.text.contains(">Undo<"), "{}", seen.text);
+    assert_eq!(browser.submit("/changesets/999999/undo", &page, &[]).await.page(404).matches("not_found").count(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_back_says_why_and_has_no_button() {
+    let running = Running::start().await;
+    running.two_locations().await;
+    let engine = running.device("east-1", Role::Engine, Some("east")).await;
+    engine.follow(&running).await;
+    let mut browser = Browser::signed_in(&running).await;
+    let history = "/audit?object=device+east-1";
+    assert!(browser.get("/devices/east-1").await.page(200).contains(&format!("href=\"{history}\"")));
+    let path = newest_changeset(&browser.get(history).await);
+    let page = browser.get(&path).await;
+    for fact in ["changed a device", "not_undoable", "<code>weir device activate</code>"] {
+        assert!(page.page(200).contains(fact), "{fact}: {}", page.text);
+    }
+    assert!(!page.text.contains(">Undo<") && !page.text.contains("role=\"alert\""), "{}", page.text);
+    let seen = browser.submit(&format!("{path}/undo"), &page, &[]).await;
+    assert_eq!(seen.page(409).matches("not_undoable").count(), 1, "{}", seen.text);
+    assert_eq!(running.get("/api/v1/devices/east-1").await["location"], "east", "nothing was done");
 }

@@ -3,6 +3,7 @@
 mod alarms;
 mod bad_input;
 mod browser;
+mod changesets;
 mod devices;
 mod enrolment;
 mod fleet;

@@ -55,12 +55,16 @@ async fn every_page_shows_its_facts_and_is_confined() {
         ("/locations", vec!["core", "east", "east-2", "New location"]),
         ("/locations/east", vec!["Coverage zones", "<dd>1</dd>", "east-1", "Delete location east"]),
         ("/delivery-services", vec!["demo.weir.test", "http://192.0.2.1", "all 5"]),
-        ("/delivery-services/demo", vec!["runs on 5 of 5", "curl -L", "demo.weir.test", "Every active engine"]),
+        (
+            "/delivery-services/demo",
+            vec!["runs on 5 of 5", "curl -L", "demo.weir.test", "Every active engine", "/audit?object=delivery+service+demo"],
+        ),
         ("/delivery-services/demo/delete", vec!["Type its name", "demo.weir.test"]),
         ("/new/delivery-service", vec!["New delivery service", "RFC 9111"]),
         ("/explain", vec!["Try a URL", "router-1", "http://demo.weir.test/"]),
         ("/alarms", vec!["No alarm stands"]),
-        ("/audit", vec!["token:tests", "delivery service demo", "192.0.2.1"]),
+        ("/audit", vec!["token:tests", "delivery service demo", "192.0.2.1", ">Changeset 1</a>"]),
+        ("/changesets/1", vec!["What it did", "Hash"]),
     ] {
         let seen = browser.get(path).await;
         for fact in facts {
@@ -104,6 +108,8 @@ async fn what_is_not_there_is_a_page_of_its_own() {
         "/locations/nowhere",
         "/delivery-services/none",
         "/delivery-services/none/delete",
+        "/changesets/999999",
+        "/changesets/x",
         "/devices/%3Cscript%3E",
     ] {
         let seen = browser.get(path).await;

@@ -3,7 +3,7 @@
 use super::{number, path_of, shown::Listed};
 use crate::{
     app::App,
-    gui::{Form, Notice, Page, Refused, Section, Viewer, figures::Count, html, links::link, redirect},
+    gui::{Form, Notice, Page, Refused, Section, Viewer, figures::Count, html, redirect},
     software,
 };
 use askama::Template;
@@ -31,11 +31,6 @@ struct FilePage {
 impl FilePage {
     fn path(&self) -> String {
         path_of(self.shown.file.id)
-    }
-
-    /// What was done with it.
-    fn audit(&self) -> String {
-        link("/audit", &[("object", &format!("software file {}", self.shown.file.id))])
     }
 
     fn exact(&self, bytes: &u64) -> Count {

@@ -6,6 +6,7 @@ CREATE TABLE changeset (
     term INTEGER NOT NULL,
     generation INTEGER NOT NULL,
     step INTEGER NOT NULL,
+    undoes INTEGER,
     changeset BLOB NOT NULL,
     hash BLOB NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
