@@ -9,7 +9,7 @@ mod raw;
 use crate::dump::tables;
 use raw::{Applied, Session};
 use rusqlite::{Connection, types::Value};
-use std::{collections::BTreeSet, fmt};
+use std::fmt;
 
 /// Records a transaction from here on.
 pub struct Recorder<'c> {
@@ -17,7 +17,8 @@ pub struct Recorder<'c> {
 }
 
 impl<'c> Recorder<'c> {
-    /// Begins to record what happens to every table but the ledger and those named.
+    /// Begins to record what happens to every table but the ledger and those named. A statement that deletes all of a table
+    /// must be prepared after this: prepared before, it empties the table unseen.
     ///
     /// # Errors
     /// What SQLite says.
@@ -74,11 +75,33 @@ impl Changeset {
         raw::rows(&self.0)
     }
 
+    /// Whether one of the rows it changes is such; looks at one after the other.
+    ///
+    /// # Errors
+    /// The bytes are no changeset.
+    pub fn any(&self, is: impl FnMut(&RowChange) -> bool) -> rusqlite::Result<bool> {
+        raw::any(&self.0, is)
+    }
+
     /// Does it to the rows of the tables named, inside the caller's transaction. All of it or, on any `Err`, nothing.
     ///
     /// # Errors
-    /// [`ApplyError::Conflict`]: a row is not as it was, or a constraint does not hold afterwards.
+    /// [`ApplyError::Conflict`]: a row is not as it was, or a constraint does not hold afterwards. [`ApplyError::OtherSchema`]:
+    /// a table has not the columns it had; SQLite would pass such a table over.
     pub fn apply(&self, connection: &Connection, to: &[&str]) -> Result<(), ApplyError> {
+        let tables = tables(connection)?;
+        let fits = |row: &RowChange| tables.get(&row.table).is_some_and(|columns| columns.len() == row.columns.len());
+        let mut other = None;
+        self.any(|row| {
+            let is_other = to.contains(&row.table.as_str()) && !fits(row);
+            if is_other {
+                other = Some(row.table.clone());
+            }
+            is_other
+        })?;
+        if let Some(table) = other {
+            return Err(ApplyError::OtherSchema { table });
+        }
         match raw::apply(connection, &self.0, to) {
             Applied::All => Ok(()),
             Applied::Conflict(conflict) => Err(ApplyError::Conflict(conflict)),
@@ -123,8 +146,14 @@ pub struct ColumnChange {
 impl RowChange {
     /// Which row it is: its table and primary key, in a form that can be compared.
     pub fn key(&self) -> RowKey {
+        self.key_of(usize::MAX)
+    }
+
+    /// Which group of rows it is of: those with the same first columns of the primary key.
+    pub fn key_of(&self, columns: usize) -> RowKey {
         let value = |column: &ColumnChange| format!("{:?}", column.old.as_ref().or(column.new.as_ref()));
-        RowKey { table: self.table.clone(), key: self.columns.iter().filter(|column| column.in_key).map(value).collect() }
+        let key = self.columns.iter().filter(|column| column.in_key).take(columns).map(value).collect();
+        RowKey { table: self.table.clone(), key }
     }
 }
 
@@ -135,24 +164,18 @@ pub struct RowKey {
     key: Vec<String>,
 }
 
-impl RowKey {
-    /// Its table.
-    pub fn table(&self) -> &str {
-        &self.table
-    }
-}
-
-/// The rows that changesets have in common.
-pub fn keys(rows: &[RowChange]) -> BTreeSet<RowKey> {
-    rows.iter().map(RowChange::key).collect()
-}
-
 /// Why a changeset is not applied.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// It does not fit what is there.
     #[error("{0}")]
     Conflict(Conflict),
+    /// A table is not the one it was recorded on.
+    #[error("table {table} has other columns than when this was recorded")]
+    OtherSchema {
+        /// Which table.
+        table: String,
+    },
     /// SQLite refuses.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),

@@ -27,7 +27,7 @@ mod threads;
 #[cfg(test)]
 mod tests;
 
-pub use changeset::{ApplyError, Changeset, ColumnChange, Conflict, ConflictKind, Recorder, RowChange, RowKey, RowKind, keys};
+pub use changeset::{ApplyError, Changeset, ColumnChange, Conflict, ConflictKind, Recorder, RowChange, RowKey, RowKind};
 pub use dump::{dump, dump_sha256};
 pub use error::DatabaseError;
 pub use flip::remove;

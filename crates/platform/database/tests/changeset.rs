@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use weir_database::{
-    ApplyError, Changeset, Conflict, ConflictKind, Recorder, RowKind, dump, keys,
+    ApplyError, Changeset, Conflict, ConflictKind, Recorder, RowKind, dump,
     rusqlite::{self, Connection, types::Value},
 };
 
@@ -61,7 +61,8 @@ fn a_changeset_says_what_happened_to_which_row() {
     assert_eq!((&parent.columns[3].old, &parent.columns[3].new), (&None, &None), "what did not change is not there");
     assert_eq!((pair.columns.iter().map(|c| c.in_key).collect::<Vec<_>>(), &pair.columns[2].old), (vec![true, true, false], &text("w")));
     assert_eq!(child.columns[1].new, Some(Value::Integer(2)));
-    assert_eq!(keys(&rows).len(), 3);
+    assert!(changeset.any(|row| row.table == "pair").expect("rows") && !changeset.any(|row| row.table == "unseen").expect("rows"));
+    assert_eq!((pair.key_of(1) == pair.key(), parent.key_of(1) == parent.key()), (false, true));
     assert!(recorded(&mut connection, |_| {}).is_empty());
     let unseen = recorded(&mut connection, |tx| run(tx, "INSERT INTO unseen VALUES (2)"));
     assert!(unseen.is_empty());
@@ -133,6 +134,15 @@ fn bytes_that_are_no_changeset_are_refused() {
         assert!(bad.rows().is_err() && bad.inverted().is_err(), "{bad:?}");
         assert!(apply(&mut connection, &bad).is_err(), "{bad:?}");
     }
+}
+
+#[test]
+fn a_table_with_other_columns_is_not_passed_over() {
+    let mut connection = database();
+    let changeset = recorded(&mut connection, |tx| run(tx, "INSERT INTO parent VALUES (1, 'one', NULL, NULL)"));
+    run(&connection, "DELETE FROM parent; ALTER TABLE parent ADD COLUMN more TEXT");
+    let refused = apply(&mut connection, &changeset);
+    assert!(matches!(&refused, Err(ApplyError::OtherSchema { table }) if table == "parent"), "{refused:?}");
 }
 
 #[derive(Debug, Clone)]

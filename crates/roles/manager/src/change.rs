@@ -1,7 +1,7 @@
 //! A change: one write transaction, its audit rows, its changeset, and the next generation if it changes configuration.
 
 use crate::{
-    compile,
+    compile, domain,
     snapshot::Snapshot,
     software,
     tables::{
@@ -276,10 +276,10 @@ impl<'a> Change<'a> {
             generation,
             step: migrations::newest().into(),
             undoes: self.undoes.get(),
-            changeset,
+            undoable: changeset.any(|row| domain::changesets::UNDONE.contains(&row.table.as_str()))?,
             hash: [0; 32],
         };
-        changesets::append(self.tx, record, &self.entries.into_inner()).map(Some)
+        changesets::append(self.tx, record, &changeset, &self.entries.into_inner()).map(Some)
     }
 }
 

@@ -189,8 +189,10 @@ impl Manager {
         let kept_software = config.read(|tx| Ok::<_, ManagerError>(software::kept(tx)?)).await?;
         let kept_updates = config.read(|tx| Ok::<_, ManagerError>(tables::device_updates::all(tx)?)).await?;
         let rev = config.read(|tx| Ok::<_, ManagerError>(tables::changesets::last(tx)?)).await?;
-        if let Some(rev) = config.read(|tx| Ok::<_, ManagerError>(tables::changesets::broken(tx)?)).await? {
-            tracing::error!(rev, "the log of writes is not as it was written from this changeset on");
+        match config.read(|tx| Ok::<_, DatabaseError>(tables::changesets::broken(tx)?)).await {
+            Ok(None) => {}
+            Ok(Some(rev)) => tracing::error!(rev, "the log of writes is not as it was written from this changeset on"),
+            Err(error) => tracing::error!(error = %weir_telemetry::Chain(&error), "the log of writes cannot be read"),
         }
         let sessions = kept.read(|tx| Ok::<_, ManagerError>(tables::sessions::all(tx)?)).await?;
         let reports = kept.read(|tx| Ok::<_, ManagerError>(tables::reports::all(tx)?)).await?;

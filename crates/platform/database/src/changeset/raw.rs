@@ -132,6 +132,16 @@ impl Drop for Walk<'_> {
     }
 }
 
+pub(super) fn any(changeset: &[u8], mut is: impl FnMut(&RowChange) -> bool) -> rusqlite::Result<bool> {
+    let mut walk = Walk::new(changeset)?;
+    while let Some(row) = walk.next()? {
+        if is(&row) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 pub(super) fn rows(changeset: &[u8]) -> rusqlite::Result<Vec<RowChange>> {
     let (mut walk, mut rows) = (Walk::new(changeset)?, Vec::new());
     while let Some(row) = walk.next()? {

@@ -35,6 +35,9 @@ pub(super) async fn list(
         }
         ChangesetQuery { after: None, newest: None, watch: Some(rev), .. } => {
             let (mut kept, mut stopping) = (app.watch_changesets(), app.stopping());
+            if rev > *kept.borrow() {
+                return Err(Problem::new(Reason::InvalidQuery, format!("there is no changeset {rev} yet")).at("watch").into());
+            }
             let come = kept.wait_for(|last| *last > rev);
             // Whatever ends the wait, the answer is what there is then.
             tokio::select! {
@@ -74,7 +77,7 @@ fn number(text: &str) -> Result<u64, Problem> {
 async fn detail(app: &App, rev: u64) -> Result<ChangesetDetail, Problem> {
     let read = app.config.read(move |tx| {
         let record = domain::changesets::found(tx, rev)?;
-        let undo_refused = domain::changesets::refused(tx, &record)?;
+        let undo_refused = domain::changesets::refused(tx, &record, weir_clock::wall_ms())?;
         let entries = crate::tables::audit::of(tx, rev)?;
         let changeset = shown(tx, vec![record])?.remove(0);
         Ok::<_, Refusal>(ChangesetDetail { changeset, entries, undo_refused })

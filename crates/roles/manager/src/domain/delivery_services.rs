@@ -51,6 +51,15 @@ fn check(network: &Snapshot, request: &DeliveryServiceRequest, known: Option<&De
     Ok(Checked { service, engine_ids: engines.map(|e| e.into_values().collect()) })
 }
 
+/// Whether a service that was there before may be there now: rules that other objects may have come to speak against meanwhile.
+pub(super) fn may_return(network: &Snapshot, service: &DeliveryService) -> Result<(), Problem> {
+    check_not_reserved(&service.name, &service.domain)?;
+    origin(network, &service.origin.to_string())?;
+    #[cfg(feature = "synthetic-next")]
+    detail(network, service.detail.clone().map(String::from).as_deref(), service.detail.as_ref())?;
+    Ok(())
+}
+
 /// The name and the domain that engines carry release archives under are nobody else's.
 fn check_not_reserved(name: &ServiceName, domain: &Domain) -> Result<(), Problem> {
     if delivery::is_reserved_name(name) {

@@ -81,7 +81,7 @@ pub(crate) fn delete(change: &Change<'_>, name: &str) -> Result<(), Refusal> {
     if zones > 0 {
         return Err(used_by(format!("{zones} coverage zones")).into());
     }
-    tables::tokens::delete_expired(change.tx, change.now_ms)?;
+    tables::tokens::delete_expired_into(change.tx, location.id, change.now_ms)?;
     if tables::locations::tokens_using(change.tx, location.id)? > 0 {
         return Err(used_by("an enrolment token that activates devices into it".to_owned()).into());
     }

@@ -30,7 +30,7 @@ pub(crate) fn replace(change: &Change<'_>, request: &CoverageZonesRequest) -> Re
         return Ok(shown(network));
     }
     let ids: BTreeMap<_, _> = network.locations.values().map(|l| (l.name.clone(), l.id)).collect();
-    tables::zones::replace(change.tx, &zones, &ids)?;
+    tables::zones::replace(change.tx, &network.zones, &zones, &ids)?;
     change.zones_changed()?;
     change.audit("change", "coverage zones", Some(&audited(&network.zones)), Some(&audited(&zones)))?;
     let revision = change.revision();
@@ -77,7 +77,8 @@ fn zone(network: &Snapshot, at: usize, request: &ZoneRequest) -> Result<ZoneEntr
     Ok(ZoneEntry { network: prefix, locations })
 }
 
-fn audited(zones: &[ZoneEntry]) -> Value {
+/// A set as the audit shows it.
+pub(super) fn audited(zones: &[ZoneEntry]) -> Value {
     if zones.len() <= AUDIT_ZONES_MAX {
         return json!({ "zones": zones });
     }

@@ -37,10 +37,10 @@ pub(crate) fn of(tx: &Transaction<'_>, rev: u64) -> Result<Vec<AuditEntry>> {
     statement.query_map([signed(rev)], entry)?.collect()
 }
 
-/// The same, each as the text that a hash is made over.
+/// The same as they are kept, each as the text that a hash is made over. Its form is part of the format of changesets.
 pub(crate) fn texts(tx: &Transaction<'_>, rev: u64) -> Result<Vec<String>> {
-    let text = |entry| serde_json::to_string(&entry).expect("records are JSON");
-    Ok(of(tx, rev)?.into_iter().map(text).collect())
+    let sql = "SELECT json_array(id, at_ms, actor, source, verb, object, before, after, generation) FROM audit WHERE rev = ?1 ORDER BY id";
+    tx.prepare_cached(sql)?.query_map([signed(rev)], |row| row.get(0))?.collect()
 }
 
 fn entry(row: &Row<'_>) -> Result<AuditEntry> {

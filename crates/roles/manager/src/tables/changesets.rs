@@ -6,18 +6,24 @@ use super::{
 };
 use rusqlite::{OptionalExtension, Result, Row, Transaction, params};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use weir_database::Changeset;
 
 /// Tables whose rows are not recorded: the log itself, and what it says of objects.
 pub(crate) const NOT_RECORDED: [&str; 2] = ["changeset", "audit"];
 /// Changesets kept; the oldest go first.
-pub(crate) const KEPT: u64 = 100_000;
+const KEPT: u64 = 100_000;
+/// Bytes of changesets kept, but the newest whatever it has.
+const KEPT_BYTES: u64 = 1024 * 1024 * 1024;
+/// Old changesets forgotten by one write at most, so that none takes long.
+const FORGOTTEN_MAX: u32 = 100;
 
 /// The hash before the first changeset.
 const BEGINNING: [u8; 32] = [0; 32];
+/// A [`Record`]'s columns: what a changeset did is only read where it is needed.
+const COLUMNS: &str = "rev, at_ms, actor, source, term, generation, step, undoes, undoable, hash";
 
-/// A changeset as it is kept.
+/// What is known of a changeset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) rev: u64,
@@ -30,15 +36,16 @@ pub(crate) struct Record {
     pub(crate) step: u64,
     /// The changeset it takes back.
     pub(crate) undoes: Option<u64>,
-    pub(crate) changeset: Changeset,
+    /// Whether it changed rows that an undo may bring back.
+    pub(crate) undoable: bool,
     pub(crate) hash: [u8; 32],
 }
 
 impl Record {
-    /// What its hash has to be: over the hash before, what is known of the write, the changeset, and the audit entries of it.
-    fn hash_after(&self, before: &[u8; 32], entries: &[String]) -> [u8; 32] {
-        let Self { rev, at_ms, actor, source, term, generation, step, undoes, changeset, hash: _ } = self;
-        let known = serde_json::json!([rev, at_ms, actor, source, term, generation, step, undoes, entries]);
+    /// What its hash has to be: over the hash before, what is known of the write, its audit entries, and what it did.
+    fn hash_after(&self, before: &[u8; 32], entries: &[String], changeset: &Changeset) -> [u8; 32] {
+        let Self { rev, at_ms, actor, source, term, generation, step, undoes, undoable, hash: _ } = self;
+        let known = serde_json::json!([rev, at_ms, actor, source, term, generation, step, undoes, undoable, entries]);
         let mut digest = Sha256::new_with_prefix(before);
         digest.update(known.to_string());
         digest.update(changeset.as_bytes());
@@ -46,16 +53,18 @@ impl Record {
     }
 }
 
-/// Keeps a changeset: gives it its place in the log and its hash, and forgets the oldest beyond [`KEPT`]. Returns its place.
-pub(crate) fn append(tx: &Transaction<'_>, record: Record, audit_ids: &[i64]) -> Result<u64> {
-    let sql = "SELECT rev, hash FROM changeset ORDER BY rev DESC LIMIT 1";
-    let last = tx.prepare_cached(sql)?.query_row([], |row| Ok((unsigned(row, "rev")?, row.get("hash")?))).optional()?;
-    let (last, before) = last.unwrap_or((0, BEGINNING));
+/// Keeps a changeset: gives it its place in the log and its hash, and forgets the oldest beyond what is kept. Returns its place.
+pub(crate) fn append(tx: &Transaction<'_>, record: Record, changeset: &Changeset, audit_ids: &[i64]) -> Result<u64> {
+    let sql = "SELECT rev, hash, bytes_before + length(changeset) AS bytes FROM changeset ORDER BY rev DESC LIMIT 1";
+    let newest = |row: &Row<'_>| Ok((unsigned(row, "rev")?, row.get("hash")?, unsigned(row, "bytes")?));
+    let last = tx.prepare_cached(sql)?.query_row([], newest).optional()?;
+    let (last, before, bytes) = last.unwrap_or((0, BEGINNING, 0));
     let record = Record { rev: last + 1, ..record };
     audit::belong(tx, audit_ids, record.rev)?;
-    let hash = record.hash_after(&before, &audit::texts(tx, record.rev)?);
-    let sql = "INSERT INTO changeset (rev, at_ms, actor, source, term, generation, step, undoes, changeset, hash)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    let hash = record.hash_after(&before, &audit::texts(tx, record.rev)?, changeset);
+    let sql = "INSERT INTO changeset
+        (rev, at_ms, actor, source, term, generation, step, undoes, undoable, bytes_before, hash, changeset)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
     tx.prepare_cached(sql)?.execute(params![
         signed(record.rev),
         signed(record.at_ms),
@@ -65,11 +74,22 @@ pub(crate) fn append(tx: &Transaction<'_>, record: Record, audit_ids: &[i64]) ->
         signed(record.generation),
         signed(record.step),
         record.undoes.map(signed),
-        record.changeset.as_bytes(),
+        record.undoable,
+        signed(bytes),
         hash,
+        changeset.as_bytes(),
     ])?;
-    tx.prepare_cached("DELETE FROM changeset WHERE rev <= ?1")?.execute([signed(record.rev.saturating_sub(KEPT))])?;
+    forget(tx, record.rev, bytes + changeset.as_bytes().len() as u64)?;
     Ok(record.rev)
+}
+
+/// Forgets the oldest beyond [`KEPT`] and [`KEPT_BYTES`]; `bytes`: all that were ever kept.
+fn forget(tx: &Transaction<'_>, newest: u64, bytes: u64) -> Result<()> {
+    let sql = "DELETE FROM changeset WHERE rev IN (SELECT rev FROM changeset WHERE rev < ?1 ORDER BY rev LIMIT ?2)
+        AND (rev <= ?3 OR bytes_before < ?4)";
+    let (count, size) = (newest.saturating_sub(KEPT), bytes.saturating_sub(KEPT_BYTES));
+    tx.prepare_cached(sql)?.execute(params![signed(newest), FORGOTTEN_MAX, signed(count), signed(size)])?;
+    Ok(())
 }
 
 fn record(row: &Row<'_>) -> Result<Record> {
@@ -82,26 +102,33 @@ fn record(row: &Row<'_>) -> Result<Record> {
         generation: unsigned(row, "generation")?,
         step: unsigned(row, "step")?,
         undoes: optional_unsigned(row, "undoes")?,
-        changeset: Changeset::from_bytes(row.get("changeset")?),
+        undoable: row.get("undoable")?,
         hash: row.get("hash")?,
     })
 }
 
 /// One changeset.
 pub(crate) fn get(tx: &Transaction<'_>, rev: u64) -> Result<Option<Record>> {
-    tx.prepare_cached("SELECT * FROM changeset WHERE rev = ?1")?.query_row([signed(rev)], record).optional()
+    let sql = format!("SELECT {COLUMNS} FROM changeset WHERE rev = ?1");
+    tx.prepare_cached(&sql)?.query_row([signed(rev)], record).optional()
+}
+
+/// What a changeset did.
+pub(crate) fn changeset(tx: &Transaction<'_>, rev: u64) -> Result<Changeset> {
+    let sql = "SELECT changeset FROM changeset WHERE rev = ?1";
+    tx.prepare_cached(sql)?.query_row([signed(rev)], |row| row.get("changeset")).map(Changeset::from_bytes)
 }
 
 /// Changesets after `after`, oldest first.
 pub(crate) fn page(tx: &Transaction<'_>, after: u64, limit: u32) -> Result<Vec<Record>> {
-    let mut statement = tx.prepare_cached("SELECT * FROM changeset WHERE rev > ?1 ORDER BY rev LIMIT ?2")?;
-    statement.query_map(params![signed(after), limit], record)?.collect()
+    let sql = format!("SELECT {COLUMNS} FROM changeset WHERE rev > ?1 ORDER BY rev LIMIT ?2");
+    tx.prepare_cached(&sql)?.query_map(params![signed(after), limit], record)?.collect()
 }
 
 /// The newest changesets, oldest first.
 pub(crate) fn newest(tx: &Transaction<'_>, limit: u32) -> Result<Vec<Record>> {
-    let mut statement = tx.prepare_cached("SELECT * FROM changeset ORDER BY rev DESC LIMIT ?1")?;
-    let mut records = statement.query_map([limit], record)?.collect::<Result<Vec<_>>>()?;
+    let sql = format!("SELECT {COLUMNS} FROM changeset ORDER BY rev DESC LIMIT ?1");
+    let mut records = tx.prepare_cached(&sql)?.query_map([limit], record)?.collect::<Result<Vec<_>>>()?;
     records.reverse();
     Ok(records)
 }
@@ -111,33 +138,72 @@ pub(crate) fn last(tx: &Transaction<'_>) -> Result<u64> {
     tx.prepare_cached("SELECT coalesce(max(rev), 0) AS rev FROM changeset")?.query_row([], |row| unsigned(row, "rev"))
 }
 
+/// How many changesets after this one may have to be looked at to take it back, and their bytes together.
+pub(crate) fn undoable_after(tx: &Transaction<'_>, rev: u64) -> Result<(u64, u64)> {
+    let sql = "SELECT count(*) AS count, coalesce(sum(length(changeset)), 0) AS bytes FROM changeset WHERE undoable AND rev > ?1";
+    tx.prepare_cached(sql)?.query_row([signed(rev)], |row| Ok((unsigned(row, "count")?, unsigned(row, "bytes")?)))
+}
+
+/// Those changesets, newest first, but what was taken back and what did: neither is left of both.
+pub(crate) fn standing_after(tx: &Transaction<'_>, rev: u64) -> Result<Vec<Record>> {
+    let sql = format!("SELECT {COLUMNS} FROM changeset WHERE undoable AND rev > ?1 ORDER BY rev DESC");
+    let mut statement = tx.prepare_cached(&sql)?;
+    let (mut standing, mut taken_back) = (Vec::new(), BTreeSet::new());
+    for later in statement.query_map([signed(rev)], record)? {
+        let later = later?;
+        if taken_back.contains(&later.rev) {
+            continue;
+        }
+        match later.undoes.filter(|undone| *undone > rev) {
+            Some(undone) => {
+                taken_back.insert(undone);
+            }
+            None => standing.push(later),
+        }
+    }
+    Ok(standing)
+}
+
+/// Whether the schema was another one at some time since a changeset.
+pub(crate) fn other_step_since(tx: &Transaction<'_>, record: &Record) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM changeset WHERE rev > ?1 AND step <> ?2)";
+    tx.prepare_cached(sql)?.query_row(params![signed(record.rev), signed(record.step)], |row| row.get(0))
+}
+
 /// The first changeset that is not as it was written, or whose audit entries are not, if there is one. The oldest that is
 /// kept is taken as it stands: what its hash was made from may be forgotten.
 pub(crate) fn broken(tx: &Transaction<'_>) -> Result<Option<u64>> {
-    let mut statement = tx.prepare_cached("SELECT * FROM changeset ORDER BY rev")?;
+    let mut statement = tx.prepare("SELECT * FROM changeset ORDER BY rev")?;
     let mut rows = statement.query([])?;
     let mut before: Option<(u64, [u8; 32])> = None;
     while let Some(row) = rows.next()? {
-        let this = record(row)?;
+        let rev: i64 = row.get("rev")?;
+        let (Ok(this), Ok(changeset)) = (record(row), row.get("changeset").map(Changeset::from_bytes)) else {
+            return Ok(Some(rev.unsigned_abs()));
+        };
         let expected = match before {
             Some((rev, _)) if this.rev != rev + 1 => return Ok(Some(this.rev)),
             Some((_, hash)) => Some(hash),
             None => (this.rev == 1).then_some(BEGINNING),
         };
         if let Some(hash) = expected
-            && this.hash != this.hash_after(&hash, &audit::texts(tx, this.rev)?)
+            && this.hash != this.hash_after(&hash, &audit::texts(tx, this.rev)?, &changeset)
         {
             return Ok(Some(this.rev));
         }
         before = Some((this.rev, this.hash));
     }
-    Ok(None)
+    let last = before.map_or(0, |(rev, _)| rev);
+    // Entries of changesets that are gone from the end.
+    let sql = "SELECT EXISTS (SELECT 1 FROM audit WHERE rev > ?1)";
+    let cut: bool = tx.query_row(sql, [signed(last)], |row| row.get(0))?;
+    Ok(cut.then_some(last + 1))
 }
 
-/// The place of the column that holds the generation a row was written with.
-pub(crate) fn revision_column(tx: &Transaction<'_>, table: &str) -> Result<usize> {
-    let sql = "SELECT cid FROM pragma_table_info(?1) WHERE name = 'revision'";
-    let at: u32 = tx.prepare_cached(sql)?.query_row([table], |row| row.get(0))?;
+/// The place of a column in its table.
+pub(crate) fn column(tx: &Transaction<'_>, table: &str, column: &str) -> Result<usize> {
+    let sql = "SELECT cid FROM pragma_table_info(?1) WHERE name = ?2";
+    let at: u32 = tx.prepare_cached(sql)?.query_row([table, column], |row| row.get(0))?;
     Ok(usize::try_from(at).unwrap_or(usize::MAX))
 }
 
@@ -189,10 +255,10 @@ mod tests {
                 generation: 2,
                 step: 7,
                 undoes: None,
-                changeset,
+                undoable: true,
                 hash: [0; 32],
             };
-            assert_eq!(append(&tx, record, &[id]).expect("kept"), u64::try_from(at_ms).expect("small"));
+            assert_eq!(append(&tx, record, &changeset, &[id]).expect("kept"), u64::try_from(at_ms).expect("small"));
         }
         tx.commit().expect("commits");
         connection
@@ -218,9 +284,41 @@ mod tests {
             ("UPDATE audit SET object = 'p' WHERE rev = 3", 3),
             ("DELETE FROM audit WHERE rev = 1", 1),
             ("UPDATE audit SET rev = 2 WHERE rev = 3", 2),
+            ("UPDATE audit SET before = 'x' WHERE rev = 2", 2),
+            ("UPDATE changeset SET at_ms = -1 WHERE rev = 2", 2),
+            ("UPDATE changeset SET undoable = 0 WHERE rev = 2", 2),
+            ("DELETE FROM changeset WHERE rev = 3", 3),
+            ("DELETE FROM changeset", 1),
         ] {
             assert_eq!(broken_by(sql), Some(rev), "{sql}");
         }
         assert_eq!(broken_by("DELETE FROM changeset WHERE rev = 1"), None, "the oldest are forgotten");
+    }
+
+    /// The bytes that go into a hash are part of the format: a later build reads what this one wrote.
+    #[test]
+    fn the_hash_is_what_it_was() {
+        let mut connection = log();
+        let tx = connection.transaction().expect("begins");
+        let hashes: Vec<String> = newest(&tx, 3).expect("read").iter().map(|record| hex::encode(record.hash)).collect();
+        assert_eq!(hashes, GOLDEN);
+    }
+
+    const GOLDEN: [&str; 3] = ["", "", ""];
+
+    #[test]
+    fn the_oldest_are_forgotten_by_count_and_by_bytes() {
+        let mut connection = log();
+        let tx = connection.transaction().expect("begins");
+        let left = || page(&tx, 0, 9).expect("read").iter().map(|record| record.rev).collect::<Vec<_>>();
+        forget(&tx, 3, 27).expect("nothing to forget");
+        assert_eq!(left(), [1, 2, 3]);
+        // Of 27 bytes in all, those before the tenth do not fit any more.
+        forget(&tx, 3, KEPT_BYTES + 9).expect("forgotten");
+        assert_eq!(left(), [2, 3]);
+        forget(&tx, KEPT + 2, 27).expect("forgotten");
+        assert_eq!(left(), [3]);
+        forget(&tx, 3, 10 * KEPT_BYTES).expect("forgotten");
+        assert_eq!(left(), [3], "the newest stays");
     }
 }

@@ -74,6 +74,13 @@ pub(crate) fn delete_expired(tx: &Transaction<'_>, now_ms: u64) -> Result<()> {
     Ok(())
 }
 
+/// Forgets those whose time has passed that would activate devices into a location.
+pub(crate) fn delete_expired_into(tx: &Transaction<'_>, location: i64, now_ms: u64) -> Result<()> {
+    let sql = "DELETE FROM enrolment_token WHERE activate_into = ?1 AND expires_ms <= ?2";
+    tx.prepare_cached(sql)?.execute([location, signed(now_ms)])?;
+    Ok(())
+}
+
 /// By time of making.
 pub(crate) fn api_all(tx: &Transaction<'_>) -> Result<Vec<Kept<ApiToken>>> {
     let mut statement = tx.prepare_cached("SELECT * FROM api_token ORDER BY created_ms, id")?;

@@ -1,8 +1,9 @@
 //! The log of writes: every one is in it, it cannot be changed unseen, and what it holds can be taken back.
 
-use crate::harness::{Answer, Running};
+use crate::harness::{Answer, Running, TestDevice};
 use hyper::Method;
 use serde_json::{Value, json};
+use weir_device_api::Listeners;
 use weir_model::Role;
 
 impl Running {
@@ -66,6 +67,7 @@ async fn every_write_is_a_changeset_that_names_what_it_did() {
     assert_eq!(running.changesets("?newest=2").await, kept[1..]);
     for (path, reason) in [
         ("?newest=1&after=1", "invalid_query"),
+        ("?watch=999999", "invalid_query"),
         ("?after=1&watch=1", "invalid_query"),
         ("?watch=x", "invalid_query"),
         ("?limit=0", "invalid_query"),
@@ -196,6 +198,88 @@ async fn nothing_is_taken_back_over_a_change_of_the_schema() {
     config.busy_timeout(crate::harness::DEADLINE).expect("patience");
     config.execute("UPDATE changeset SET step = step - 1 WHERE rev = ?1", [i64::try_from(rev).expect("few")]).expect("written");
     assert_eq!(running.try_undo(rev).await.refusal().0, "schema_between");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_told_of_an_undo_is_what_it_did() {
+    let running = Running::start().await;
+    running.two_locations().await;
+    running.post("/api/v1/locations", json!({"name": "far", "parent": "core"})).await;
+    running.call(Method::PUT, "/api/v1/locations/far", Some(json!({"name": "far", "parent": "east"}))).await.expect(200);
+    let moved = running.newest().await;
+    running.call(Method::PUT, "/api/v1/locations/core", Some(json!({"name": "hub"}))).await.expect(200);
+    let undone = running.try_undo(moved).await.expect(200);
+    let entry = &undone["entries"][0];
+    assert_eq!((&entry["verb"], &entry["object"]), (&json!("undo change"), &json!("location far")));
+    assert_eq!((&entry["before"]["parent"], &entry["after"]["parent"]), (&json!("east"), &json!("hub")), "not what it was called then");
+    assert_eq!(entry["after"], running.get("/api/v1/locations/far").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_zone_is_taken_back_as_a_whole_or_not() {
+    let running = Running::start().await;
+    running.two_locations().await;
+    let put = async |locations: Value| {
+        let zones = json!({"zones": [{"network": "192.0.2.0/24", "locations": locations}, {"network": "198.51.100.0/24", "locations": {"core": 1}}]});
+        running.call(Method::PUT, "/api/v1/coverage-zones", Some(zones)).await.expect(200);
+        running.newest().await
+    };
+    put(json!({"core": 1})).await;
+    let moved = put(json!({"east": 1})).await;
+    put(json!({"east": 1, "core": 9})).await;
+    let refused = running.try_undo(moved).await;
+    assert_eq!(refused.json["reason"], "undo_conflict", "{}", refused.json);
+    let metric = put(json!({"east": 2, "core": 9})).await;
+    running.try_undo(metric).await.expect(200);
+    let zones = running.get("/api/v1/coverage-zones").await;
+    assert_eq!(zones["zones"][0]["locations"], json!({"core": 9, "east": 1}));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_other_verbs_refuse_is_not_brought_back() {
+    let running = Running::start().await;
+    let mut local = service("local", None);
+    local["origin"] = json!("http://198.51.100.7");
+    running.post("/api/v1/delivery-services", local).await;
+    running.call(Method::DELETE, "/api/v1/delivery-services/local", None).await.expect(204);
+    let deleted = running.newest().await;
+    running.post("/api/v1/delivery-services", service("local", None)).await;
+    let refused = running.try_undo(deleted).await;
+    assert_eq!(refused.json["reason"], "undo_conflict", "{}", refused.json);
+    assert!(refused.json["detail"].as_str().is_some_and(|detail| detail.contains("has the name or the domain now")), "{}", refused.json);
+    running.call(Method::DELETE, "/api/v1/delivery-services/local", None).await.expect(204);
+    // A manager that came to the origin's address.
+    let token = running.enrolment_token("manager", None).await;
+    let mut manager = TestDevice::new("manager-9", Role::Manager);
+    manager.listeners = Listeners { https: Some("198.51.100.7:443".parse().expect("address")), ..Listeners::default() };
+    let _manager = manager.enrol(&running, &token).await;
+    assert_eq!(running.try_undo(deleted).await.refusal().0, "origin_is_manager");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_setting_is_not_passed_over_in_silence() {
+    let running = Running::start().await;
+    let allow = json!({"allow": ["192.0.2.0/24"]});
+    running.call(Method::PUT, "/api/v1/software-sources", Some(allow)).await.expect(200);
+    let refused = running.try_undo(running.newest().await).await;
+    assert_eq!(refused.json["reason"], "not_undoable", "{}", refused.json);
+    assert!(refused.json["detail"].as_str().is_some_and(|detail| detail.contains("setting")), "{}", refused.json);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_whose_time_has_passed_is_in_nobody_s_way() {
+    let running = Running::start().await;
+    running.two_locations().await;
+    let created = running.newest().await;
+    running.enrolment_token("engine", Some("east")).await;
+    let path = running.dir.path().join("state/manager/config.db");
+    let config = rusqlite::Connection::open(path).expect("config.db");
+    config.busy_timeout(crate::harness::DEADLINE).expect("patience");
+    config.execute("UPDATE enrolment_token SET expires_ms = 1", []).expect("written");
+    running.try_undo(created).await.expect(200);
+    running.try_undo(running.newest().await).await.expect(200);
+    running.call(Method::DELETE, "/api/v1/locations/east", None).await.expect(204);
+    running.try_undo(running.newest().await).await.expect(200);
 }
 
 /// Numbers that look random.

@@ -59,7 +59,7 @@ fn number(rev: &str) -> Result<u64, Problem> {
 async fn draw(app: &App, viewer: &Viewer, rev: u64, rejected: Rejected) -> Result<Response, Refused> {
     let read = app.config.read(move |tx| {
         let record = changesets::found(tx, rev)?;
-        let undo_refused = changesets::refused(tx, &record)?;
+        let undo_refused = changesets::refused(tx, &record, weir_clock::wall_ms())?;
         Ok::<_, Refusal>((tables::audit::of(tx, rev)?, undo_refused, record))
     });
     let (entries, undo_refused, record) = read.await?;

@@ -21,5 +21,6 @@ INSERT INTO device_update (device, number, term, file, version, manifest_sha256,
     VALUES (2, 1, 1, 1, '1.1.0-b1', 'ee', 'ff', 10, 1, 'drained', 0, 0, 0, 5, 'somebody', 'successful', 6);
 INSERT INTO device_image (device, manifest_sha256, version, since_ms) VALUES (2, 'ee', '1.1.0-b1', 6);
 INSERT INTO unburned (device, manifest_sha256) VALUES (2, 'dd');
-INSERT INTO changeset VALUES (1, 1700000000000, 'user:admin', '127.0.0.1', 1, 2, 7, NULL, x'54', zeroblob(32)),
-    (2, 1700000000001, 'user:admin', '127.0.0.1', 1, 3, 7, 1, x'', x'0000000000000000000000000000000000000000000000000000000000000001');
+INSERT INTO changeset (rev, at_ms, actor, source, term, generation, step, undoes, undoable, bytes_before, hash, changeset)
+    VALUES (1, 1700000000000, 'user:admin', '127.0.0.1', 1, 2, 7, NULL, 1, 0, zeroblob(32), x'54'),
+    (2, 1700000000001, 'user:admin', '127.0.0.1', 1, 3, 7, 1, 0, 1, zeroblob(32), x'');
