@@ -20,25 +20,26 @@ pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<ZoneEntry>> {
 
 /// Replaces the set, by what differs: each row that is written is kept in a changeset. `ids` gives every location's id.
 pub(crate) fn replace(tx: &Transaction<'_>, before: &[ZoneEntry], zones: &[ZoneEntry], ids: &BTreeMap<LocationName, i64>) -> Result<()> {
-    let none = BTreeMap::new();
-    let by_network = |zones: &'_ [ZoneEntry]| zones.iter().map(|zone| (zone.network, zone)).collect::<BTreeMap<_, _>>();
     let (old, new) = (by_network(before), by_network(zones));
-    let locations = |zone: Option<&&ZoneEntry>| zone.map_or(none.clone(), |zone| zone.locations.clone());
     let mut delete = tx.prepare_cached("DELETE FROM coverage_zone WHERE network = ?1 AND location = ?2")?;
-    for (network, zone) in &old {
-        let stay = locations(new.get(network));
-        for location in zone.locations.keys().filter(|location| !stay.contains_key(*location)) {
+    for (network, were) in &old {
+        let stays = |location: &LocationName| new.get(network).is_some_and(|locations| locations.contains_key(location));
+        for location in were.keys().filter(|location| !stays(location)) {
             delete.execute(params![network.to_string(), ids.get(location)])?;
         }
     }
     let sql = "INSERT INTO coverage_zone (network, location, metric) VALUES (?1, ?2, ?3)
         ON CONFLICT (network, location) DO UPDATE SET metric = excluded.metric";
     let mut write = tx.prepare_cached(sql)?;
-    for (network, zone) in &new {
-        let were = locations(old.get(network));
-        for (location, metric) in zone.locations.iter().filter(|(location, metric)| were.get(*location) != Some(*metric)) {
+    for (network, locations) in &new {
+        let was = |location: &LocationName| old.get(network).and_then(|were| were.get(location));
+        for (location, metric) in locations.iter().filter(|(location, metric)| was(location) != Some(*metric)) {
             write.execute(params![network.to_string(), ids.get(location), metric])?;
         }
     }
     Ok(())
+}
+
+fn by_network(zones: &[ZoneEntry]) -> BTreeMap<IpNet, &BTreeMap<LocationName, u32>> {
+    zones.iter().map(|zone| (zone.network, &zone.locations)).collect()
 }
