@@ -75,12 +75,17 @@ fn apply(change: &Change<'_>, rev: u64, rows: &[RowChange]) -> Result<(), Refusa
 
 /// What other verbs check of a request, and a table does not.
 fn allowed(network: &Snapshot, rows: &[RowChange], rev: u64) -> Result<(), Problem> {
-    let below_itself = |location: &&weir_operator_api::Location| location.parent.as_ref().is_some_and(|p| network.is_under(p, &location.name));
+    let below_itself =
+        |location: &&weir_operator_api::Location| location.parent.as_ref().is_some_and(|p| network.is_under(p, &location.name));
     if let Some(location) = network.locations.values().find(below_itself) {
         return Err(conflicting(rev, &format!("location {} would be below itself", location.name)));
     }
     let back = ids(rows, "delivery_service");
-    network.services.iter().filter(|service| back.contains(&service.id)).try_for_each(|service| delivery_services::may_return(network, service))
+    network
+        .services
+        .iter()
+        .filter(|service| back.contains(&service.id))
+        .try_for_each(|service| delivery_services::may_return(network, service))
 }
 
 /// Whether coverage zones name a location that has another name now.
@@ -251,7 +256,9 @@ fn overlapping(tx: &Transaction<'_>, rev: u64, objects: &BTreeSet<RowKey>) -> Re
 fn why(conflict: &Conflict) -> String {
     match (conflict.kind, conflict.table.as_str()) {
         (ConflictKind::Constraint | ConflictKind::Taken, "location") => "another location has the name now".to_owned(),
-        (ConflictKind::Constraint | ConflictKind::Taken, "delivery_service") => "another delivery service has the name or the domain now".to_owned(),
+        (ConflictKind::Constraint | ConflictKind::Taken, "delivery_service") => {
+            "another delivery service has the name or the domain now".to_owned()
+        }
         (ConflictKind::Reference, _) => "something that came later uses what it made, or it uses what is gone".to_owned(),
         _ => conflict.to_string(),
     }

@@ -304,7 +304,11 @@ mod tests {
         assert_eq!(hashes, GOLDEN);
     }
 
-    const GOLDEN: [&str; 3] = ["", "", ""];
+    const GOLDEN: [&str; 3] = [
+        "c0cea97de3d2c8dfde3733f9054e48cc02e3126edb47425d9a252249eed11080",
+        "804ddf3fad4ead2819e15daed10d58418aae57f64e08042e044b156197983964",
+        "9f946c5349d2a0c1a0d1931d0bb976ee675b3c907bc4d0763a771d13d44a1ad6",
+    ];
 
     #[test]
     fn the_oldest_are_forgotten_by_count_and_by_bytes() {
