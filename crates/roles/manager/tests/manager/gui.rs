@@ -284,7 +284,8 @@ async fn a_change_is_found_in_the_audit_and_taken_back() {
     let shown = browser.get(&back).await;
     for fact in [
         &format!("Changeset {rev} is taken back by changeset "),
-        "undo change location east",
+        "undo change ",
+        "location orient",
         "<del>orient</del> → <ins>east</ins>",
         &format!("href=\"{path}\""),
     ] {
