@@ -73,6 +73,9 @@ pub struct EnrolAnswer {
     /// Where the manager's operator API is: what a standby tells those who ask it.
     #[serde(default)]
     pub api: Option<SocketAddr>,
+    /// The network key, 64 hex digits: for a manager only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_key: Option<String>,
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 pub mod enrolment;
 pub mod hello;
 pub mod keepalive;
+pub mod pair;
 pub mod paths;
 pub mod poll;
 pub mod report;
@@ -16,6 +17,7 @@ pub mod update;
 
 pub use enrolment::{EnrolAnswer, EnrolRequest, EnrolToken};
 pub use hello::Hello;
+pub use pair::{PairAnswer, PairHello, PairPoll, ShippedChangeset, ShippedEntry, Verdict, YieldAnswer, YieldRequest};
 pub use poll::{Answer, Ask, Poll, Question};
 pub use report::{Condition, Drain, DrainSession, Listeners, Load, Report, ReportAnswer, RouterContact};
 pub use update::{ArchivePlace, DirectSource, KeeperReport, SlotsReport, UpdateOrder, UpdateReport, UpdateWord};

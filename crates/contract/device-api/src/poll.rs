@@ -17,6 +17,10 @@ pub struct Poll {
     /// Questions to answer at [`crate::paths::ANSWERS`].
     #[serde(default)]
     pub questions: Vec<Question>,
+    /// The term of the manager that answers; 0 from a build that does not say. A device passes over an answer of a lower term than
+    /// the highest it has heard.
+    #[serde(default)]
+    pub term: u64,
     /// What it is to become, when that is not what the poll named.
     #[serde(default)]
     pub update: Option<UpdateWord>,
@@ -52,6 +56,22 @@ pub enum Ask {
     Hold {
         /// The content path.
         path: String,
+    },
+    /// Engines: fetch this backup from [`crate::paths::VAULT`], keep it in the vault.
+    VaultKeep {
+        /// Its SHA-256, hex.
+        sha256: String,
+        /// Its length.
+        bytes: u64,
+        /// What it is called in the vault: a plain file name.
+        name: String,
+    },
+    /// Engines: read this backup from the vault and PUT it to [`crate::paths::VAULT`].
+    VaultGive {
+        /// Its SHA-256, hex.
+        sha256: String,
+        /// What it is called in the vault.
+        name: String,
     },
     /// What this release does not know. A question of a later line must not cost the device the rest of its poll.
     #[serde(other)]

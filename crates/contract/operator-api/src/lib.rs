@@ -6,11 +6,14 @@
 
 pub mod alarm;
 pub mod audit;
+pub mod backup;
 pub mod changeset;
+pub mod cms;
 pub mod delivery_service;
 pub mod device;
 pub mod listing;
 pub mod location;
+pub mod network_document;
 pub mod offload;
 pub mod paths;
 pub mod problem;
@@ -24,11 +27,17 @@ pub mod zone;
 
 pub use alarm::{Alarm, AlarmState};
 pub use audit::AuditEntry;
+pub use backup::{Backup, BackupCopy, BackupManifest, BackupRequest, BackupSchedule, Rehearsal, RehearsalCheck, Restored};
 pub use changeset::{Changeset, ChangesetDetail, ChangesetQuery};
+pub use cms::{
+    CmsInfo, CmsState, DowngradePlan, DowngradeStep, KeyExport, KeyRequest, PairCondition, PairInfo, RoleChange, RoleRequest,
+    UnreplicatedFile,
+};
 pub use delivery_service::{Caching, DeliveryService, DeliveryServiceRequest};
 pub use device::{Activation, Addresses, Device, DeviceCondition, DeviceLoad, DeviceLogs, LastReport, RejectedConfiguration};
 pub use listing::{Listing, PageQuery};
 pub use location::{Location, LocationRequest};
+pub use network_document::{ApplyChange, ApplyOutcome, DeclaredDevice, DeclaredLocation, DeclaredService, DeclaredZone, NetworkDocument};
 pub use offload::{Offload, OffloadLease, OffloadPreview, OffloadRequest, UnoffloadRequest};
 pub use problem::{Problem, Reason};
 pub use route::RouteExplanation;

@@ -26,6 +26,21 @@ pub const USERS: &str = "/api/v1/users";
 pub const ALARMS: &str = "/api/v1/alarms";
 /// GET; one at `/{rev}`: GET; `/{rev}/undo`: POST.
 pub const CHANGESETS: &str = "/api/v1/changesets";
+/// GET, POST; one at `/{name}`: GET (the file), DELETE; `/{name}/confirm`: POST with the SHA-256 of what was downloaded; `/{name}/rehearse`: POST.
+pub const BACKUPS: &str = "/api/v1/backups";
+/// GET, PUT.
+pub const BACKUP_SCHEDULE: &str = "/api/v1/backup-schedule";
+/// GET: the whole network as a [`crate::NetworkDocument`].
+pub const EXPORT: &str = "/api/v1/export";
+/// POST a [`crate::NetworkDocument`], with `dry_run`, `confirm`: [`crate::ApplyOutcome`].
+pub const APPLY: &str = "/api/v1/apply";
+/// GET: [`crate::CmsInfo`] of the manager that is asked; primary and standby.
+pub const PAIR: &str = "/api/v1/pair";
+/// POST [`crate::RoleRequest`] to the primary (an administrator): the standby takes over.
+pub const PAIR_ROLE: &str = "/api/v1/pair/role";
+/// On the control socket only, in every CMS state: GET [`crate::CmsInfo`] at `/info`; POST `/enable`, `/disable`, `/role`, `/key/import`,
+/// `/key/confirm`, `/database/{restore,rehearse,validate,maintenance,downgrade}`; GET `/key`; DELETE `/unreplicated/{name}`.
+pub const CMS: &str = "/cms/v1";
 /// GET.
 pub const AUDIT: &str = "/api/v1/audit";
 /// GET with `client`, `url` and, if one router is meant, `router`.

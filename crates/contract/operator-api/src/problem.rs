@@ -223,6 +223,36 @@ reasons! {
     CertificateRequired, "certificate_required", 401, "Client certificate needed", "enrol the device: `weir enrol`";
     /// The certificate is of another device, another role, or was replaced or revoked.
     CertificateRefused, "certificate_refused", 403, "Client certificate refused", "enrol the device again with a new token";
+    /// The token or user may not do this.
+    Forbidden, "forbidden", 403, "Not allowed", "ask an administrator for a token or user with the role this needs";
+    /// The write takes so much away that it has to be confirmed.
+    ConfirmationNeeded, "confirmation_needed", 409, "Confirmation needed", "look at what goes; then send it again with the `confirm` the detail names";
+    /// The confirmation is of another write, or of the same one on another configuration.
+    ConfirmationStale, "confirmation_stale", 409, "Confirmation of something else", "run it dry again and confirm what it says now";
+    /// This manager box is disabled.
+    CmsDisabled, "cms_disabled", 503, "This manager is disabled", "run `weir cms info` on its box; it says what to do";
+    /// The verb has no meaning in the state this manager box is in.
+    CmsState, "cms_state", 409, "Not in this state", "run `weir cms info` on this box";
+    /// The primary is handing over to the standby.
+    HandingOver, "handing_over", 503, "Handing over", "try again in a second; the other manager answers then";
+    /// The managers run different versions.
+    PairMismatch, "pair_mismatch", 409, "The managers run different versions", "bring both to one version first; `weir cms info` on each says which it runs";
+    /// There is no standby that follows.
+    NoStandby, "no_standby", 409, "No standby follows", "enrol and activate a standby, or wait until `weir cms info` says matched";
+    /// Promotion would lose changes.
+    WouldLose, "would_lose", 409, "Changes could be lost", "bring the primary back, or name how many changes may be lost with `--accept-loss N`";
+    /// The network key is not on this box, or is another one.
+    KeyMissing, "key_missing", 409, "No network key", "run `weir cms key import` on this box with the phrase that `weir cms key export` showed";
+    /// Not the phrase or fingerprint of this network's key.
+    WrongKey, "wrong_key", 422, "Another key", "use the phrase of this network";
+    /// A backup is damaged, or not one.
+    BackupDamaged, "backup_damaged", 422, "Backup damaged", "use another backup: `weir cms database backups`";
+    /// A backup of another line, another network or another box.
+    BackupForeign, "backup_foreign", 409, "Backup of another place", "read the detail; restore it where it is from, or promote the standby";
+    /// The backup could not be put on another machine and read back.
+    BackupUnproven, "backup_unproven", 502, "Backup not proven", "read the detail, mend the place it goes to, and make another one";
+    /// The schema cannot be taken to where it was asked to go.
+    NoWayBack, "no_way_back", 409, "No way back", "restore a backup of that line with `weir cms database downgrade --from-backup FILE`";
     /// The manager's disk is full; reads still work.
     DiskFull, "disk_full", 507, "Disk full", "free space in the manager's data directory";
     /// The manager is stopping or has more work than its limits allow.

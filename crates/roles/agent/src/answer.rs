@@ -38,6 +38,7 @@ pub(crate) async fn to(shared: &Arc<Shared>, ask: Ask) -> Answer {
                 Err(reason) => Answer::Refused { reason },
             },
         },
+        Ask::VaultKeep { .. } | Ask::VaultGive { .. } => Answer::Refused { reason: "keeps no backups; only engines do".into() },
         Ask::Unknown => Answer::Refused { reason: "does not know this question; its release is older than the question".into() },
     }
 }

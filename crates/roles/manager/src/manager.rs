@@ -53,7 +53,9 @@ impl OwnAnswers {
     pub(crate) async fn answer(&self, ask: Ask) -> Result<Answer, Problem> {
         match ask {
             Ask::Explain { .. } => Err(Problem::new(Reason::WrongRole, "a manager routes nobody")),
-            Ask::Hold { .. } | Ask::Unknown => Err(Problem::new(Reason::WrongRole, "a manager holds no archives for others")),
+            Ask::Hold { .. } | Ask::VaultKeep { .. } | Ask::VaultGive { .. } | Ask::Unknown => {
+                Err(Problem::new(Reason::WrongRole, "a manager holds no archives for others"))
+            }
             Ask::Logs { lines } => {
                 let logs = Arc::clone(&self.logs);
                 let read = tokio::task::spawn_blocking(move || logs(lines)).await;

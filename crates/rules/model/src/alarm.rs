@@ -45,11 +45,29 @@ pub enum AlarmReason {
     UpgradeStuck,
     /// A device runs another version than the last one it was assigned or installed with.
     OutOfBandVersion,
+    /// The managers of the pair run different versions: the standby applies no configuration update.
+    PairMismatch,
+    /// The standby does not follow: writes are acknowledged by the primary alone.
+    PairLagging,
+    /// A former primary had acknowledged changes alone that this network does not have.
+    UnreplicatedChanges,
+    /// Nobody has confirmed that the network key is kept elsewhere.
+    KeyNotEscrowed,
+    /// The newest scheduled backup failed, or was not read back from another machine.
+    BackupUnproven,
+    /// A delivery service does not compile for some devices; they go on with the last one that did.
+    ServiceHeld,
+    /// A router keeps its configuration because the next one takes more than a quarter of a zone's engines away.
+    MassChange,
+    /// Over half of a router's engines vanished within seconds; it goes on choosing among them.
+    RouterPanic,
+    /// The log of writes is not as it was written.
+    ChangesetsBroken,
 }
 
 impl AlarmReason {
     /// Every reason.
-    pub const ALL: [AlarmReason; 13] = [
+    pub const ALL: [AlarmReason; 22] = [
         AlarmReason::DeviceOffline,
         AlarmReason::ClockSkew,
         AlarmReason::WorkerCrashed,
@@ -63,12 +81,21 @@ impl AlarmReason {
         AlarmReason::UpdateFailed,
         AlarmReason::UpgradeStuck,
         AlarmReason::OutOfBandVersion,
+        AlarmReason::PairMismatch,
+        AlarmReason::PairLagging,
+        AlarmReason::UnreplicatedChanges,
+        AlarmReason::KeyNotEscrowed,
+        AlarmReason::BackupUnproven,
+        AlarmReason::ServiceHeld,
+        AlarmReason::MassChange,
+        AlarmReason::RouterPanic,
+        AlarmReason::ChangesetsBroken,
     ];
 
     /// How bad it is.
     pub fn severity(self) -> Severity {
         match self {
-            AlarmReason::DeviceOffline | AlarmReason::DiskFull => Severity::Critical,
+            AlarmReason::DeviceOffline | AlarmReason::DiskFull | AlarmReason::MassChange | AlarmReason::RouterPanic => Severity::Critical,
             AlarmReason::WorkerCrashed
             | AlarmReason::ConfigurationRejected
             | AlarmReason::OriginUnreachable
@@ -77,8 +104,14 @@ impl AlarmReason {
             | AlarmReason::ImageQuarantined
             | AlarmReason::UpdateFailed
             | AlarmReason::UpgradeStuck
-            | AlarmReason::OutOfBandVersion => Severity::Major,
-            AlarmReason::ClockSkew | AlarmReason::OffloadLong => Severity::Minor,
+            | AlarmReason::OutOfBandVersion
+            | AlarmReason::PairMismatch
+            | AlarmReason::PairLagging
+            | AlarmReason::UnreplicatedChanges
+            | AlarmReason::BackupUnproven
+            | AlarmReason::ServiceHeld
+            | AlarmReason::ChangesetsBroken => Severity::Major,
+            AlarmReason::ClockSkew | AlarmReason::OffloadLong | AlarmReason::KeyNotEscrowed => Severity::Minor,
         }
     }
 
@@ -104,6 +137,23 @@ impl AlarmReason {
             }
             AlarmReason::UpgradeStuck => "read with `weir upgrade status DEVICE` what it waits for; help it, or cancel",
             AlarmReason::OutOfBandVersion => "assign the version it should run with `weir upgrade device DEVICE --to VERSION`",
+            AlarmReason::PairMismatch => "bring both managers to one version; see `weir cms info` on both for the next legal step",
+            AlarmReason::PairLagging => {
+                "check the standby's box and that it reaches the primary's device address; `weir cms info` on both says how far it is"
+            }
+            AlarmReason::UnreplicatedChanges => {
+                "read them with `weir cms unreplicated` on that box, make again what is still wanted, then dismiss them"
+            }
+            AlarmReason::KeyNotEscrowed => {
+                "run `weir cms key export` on the manager's box, keep the words apart from backups, then `weir cms key confirm FINGERPRINT`"
+            }
+            AlarmReason::BackupUnproven => "read why with `weir cms database backups`; make one with `weir cms database backup`",
+            AlarmReason::ServiceHeld => "read the reason on the delivery service's page and correct it",
+            AlarmReason::MassChange => "check the change; confirm it by making it again with `--confirm`, or undo it",
+            AlarmReason::RouterPanic => "check the network between the router and its engines",
+            AlarmReason::ChangesetsBroken => {
+                "compare with the standby and with backups; restore one if the configuration itself is in doubt"
+            }
         }
     }
 
@@ -123,6 +173,15 @@ impl AlarmReason {
             AlarmReason::UpdateFailed => "UPDATE_FAILED",
             AlarmReason::UpgradeStuck => "UPGRADE_STUCK",
             AlarmReason::OutOfBandVersion => "OUT_OF_BAND_VERSION",
+            AlarmReason::PairMismatch => "PAIR_MISMATCH",
+            AlarmReason::PairLagging => "PAIR_LAGGING",
+            AlarmReason::UnreplicatedChanges => "UNREPLICATED_CHANGES",
+            AlarmReason::KeyNotEscrowed => "KEY_NOT_ESCROWED",
+            AlarmReason::BackupUnproven => "BACKUP_UNPROVEN",
+            AlarmReason::ServiceHeld => "SERVICE_HELD",
+            AlarmReason::MassChange => "MASS_CHANGE",
+            AlarmReason::RouterPanic => "ROUTER_PANIC",
+            AlarmReason::ChangesetsBroken => "CHANGESETS_BROKEN",
         }
     }
 }

@@ -35,5 +35,12 @@ pub(super) async fn enrol(
     tracing::info!(about = device.as_str(), activated = enrolled.activated, "device enrolled");
     let ca = app.authority.certificate_pem().to_owned();
     let api = app.network().devices.get(&app.name).and_then(|own| own.addresses.https);
-    Ok(Json(EnrolAnswer { hello: app.hello(), certificate: enrolled.certificate_pem, ca, activated: enrolled.activated, api }))
+    Ok(Json(EnrolAnswer {
+        hello: app.hello(),
+        certificate: enrolled.certificate_pem,
+        ca,
+        activated: enrolled.activated,
+        api,
+        network_key: None,
+    }))
 }

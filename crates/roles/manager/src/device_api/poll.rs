@@ -43,7 +43,7 @@ pub(super) async fn poll(State(app): State<Arc<App>>, peer: DevicePeer, QueryOf(
         let word = updates::word(&app, &now, &record);
         let update = (word.revision != query.update).then_some(word);
         if configuration.is_some() || !questions.is_empty() || update.is_some() {
-            return Ok(Json(Poll { configuration, questions, update }));
+            return Ok(Json(Poll { configuration, questions, update, term: app.network().stamp.term }));
         }
         tokio::select! {
             changed = network.changed() => if changed.is_err() { return Ok(Json(Poll::default())) },

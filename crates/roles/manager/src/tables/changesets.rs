@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use weir_database::Changeset;
 
 /// Tables whose rows are not recorded: the log itself, and what it says of objects.
-pub(crate) const NOT_RECORDED: [&str; 2] = ["changeset", "audit"];
+pub(crate) const NOT_RECORDED: [&str; 4] = ["changeset", "audit", "table_digest", "backup"];
 /// Changesets kept; the oldest go first.
 const KEPT: u64 = 100_000;
 /// Bytes of changesets kept, but the newest whatever it has.
@@ -63,8 +63,8 @@ pub(crate) fn append(tx: &Transaction<'_>, record: Record, changeset: &Changeset
     audit::belong(tx, audit_ids, record.rev)?;
     let hash = record.hash_after(&before, &audit::texts(tx, record.rev)?, changeset);
     let sql = "INSERT INTO changeset
-        (rev, at_ms, actor, source, term, generation, step, undoes, undoable, bytes_before, hash, changeset)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+        (rev, at_ms, actor, source, term, generation, step, undoes, undoable, bytes_before, hash, digest, changeset)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, zeroblob(32), ?12)";
     tx.prepare_cached(sql)?.execute(params![
         signed(record.rev),
         signed(record.at_ms),

@@ -38,8 +38,8 @@ pub(crate) const CONFIG: &[Migration] = &[
     Migration { id: 5, name: "software files", up_sql: include_str!("migrations/config/5-software-files.up.sql"), down_sql: None },
     // What devices were assigned, the image each was last known to have rightly, and digests an operator lets be tried again.
     Migration { id: 6, name: "device updates", up_sql: include_str!("migrations/config/6-device-updates.up.sql"), down_sql: None },
-    // The log of writes; an audit entry names the changeset it belongs to.
-    Migration { id: 7, name: "changesets", up_sql: include_str!("migrations/config/7-changesets.up.sql"), down_sql: None },
+    // The log of writes, digests of what is replicated, backups, roles of users and tokens, what was last published of a service.
+    Migration { id: 7, name: "manager pair", up_sql: include_str!("migrations/config/7-manager-pair.up.sql"), down_sql: None },
     #[cfg(feature = "synthetic-next")]
     Migration {
         id: 8,
