@@ -33,6 +33,7 @@ fn configuration() -> DeviceConfiguration {
         // Patient enough for the longest run: the engine is not heard again.
         profile: Profile { keepalive_ms: 1_000_000_000, ..Profile::rehearsal() },
         level: None,
+        confirmed_by: None,
         keepalive_keys: Vec::new(),
         locations: vec![LocationEntry { name: "east".parse().expect(named), parent: None }],
         engines: vec![EngineEntry {

@@ -16,6 +16,7 @@ static NETWORK: LazyLock<Network> = LazyLock::new(|| {
         managers: Vec::new(),
         profile: Profile::rehearsal(),
         level: None,
+        confirmed_by: None,
         keepalive_keys: Vec::new(),
         locations: Vec::new(),
         engines: Vec::new(),

@@ -4,7 +4,7 @@ use crate::contract::NetworkFile;
 use anyhow::Context;
 use reqwest::Method;
 use serde_json::Value;
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 /// Patience for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,6 +25,8 @@ pub struct Reply {
     pub media_type: String,
     /// Body; null when it is not JSON.
     pub json: Value,
+    /// What `Weir-Replicated` says: whether the standby has it too. `None`: nothing.
+    pub replicated: Option<bool>,
 }
 
 /// Installs the TLS provider of this process.
@@ -36,12 +38,18 @@ pub fn install_provider() {
 impl Api {
     /// As the administrator of this network.
     pub fn new(network: &NetworkFile) -> anyhow::Result<Self> {
-        install_provider();
         let manager = &network.manager;
-        let ca = std::fs::read(manager.ca.as_ref().context("a CA file")?).context("read the CA")?;
+        let (url, ca) = (manager.url.as_ref().context("a URL")?, manager.ca.as_ref().context("a CA file")?);
+        Self::at(url, ca, manager.token.as_deref())
+    }
+
+    /// Of the manager at this URL.
+    pub fn at(url: &str, ca: &Path, token: Option<&str>) -> anyhow::Result<Self> {
+        install_provider();
+        let ca = std::fs::read(ca).context("read the CA")?;
         let ca = reqwest::Certificate::from_pem(&ca).context("the CA is PEM")?;
         let http = reqwest::Client::builder().tls_certs_only([ca]).no_proxy().timeout(PATIENCE).build().context("make a client")?;
-        Ok(Self { http, base: manager.url.clone().context("a URL")?, token: manager.token.clone() })
+        Ok(Self { http, base: url.to_owned(), token: token.map(str::to_owned) })
     }
 
     /// With another token, or none.
@@ -63,8 +71,9 @@ impl Api {
         let status = response.status().as_u16();
         let media_type = response.headers().get("content-type").and_then(|t| t.to_str().ok()).unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().to_owned();
+        let replicated = response.headers().get("weir-replicated").map(|said| said == "true");
         let body = response.bytes().await.with_context(|| format!("read the answer to {path}"))?;
-        Ok(Reply { status, media_type, json: serde_json::from_slice(&body).unwrap_or(Value::Null) })
+        Ok(Reply { status, media_type, json: serde_json::from_slice(&body).unwrap_or(Value::Null), replicated })
     }
 
     /// GET of something that exists.

@@ -8,6 +8,7 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use std::{
+    io::Write,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -119,6 +120,20 @@ pub async fn output(mut command: Command) -> anyhow::Result<Output> {
     tokio::task::spawn_blocking(move || command.output().context("run a command")).await?
 }
 
+/// The same, with `input` on its standard input.
+pub async fn output_of(mut command: Command, input: &str) -> anyhow::Result<Output> {
+    let input = input.to_owned();
+    tokio::task::spawn_blocking(move || {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("run a command")?;
+        let mut stdin = child.stdin.take().context("a pipe")?;
+        // One that has said no before it read is not interested.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        child.wait_with_output().context("wait for a command")
+    })
+    .await?
+}
+
 impl Network {
     /// Says how a network is to be started.
     pub fn builder() -> Builder {
@@ -224,6 +239,13 @@ impl Network {
         let mut command = program(&self.program, ["--network"]);
         command.arg(self.dir()).args(arguments);
         output(command).await
+    }
+
+    /// The same, with `input` on its standard input.
+    pub async fn weir_with(&self, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
+        let mut command = program(&self.program, ["--network"]);
+        command.arg(self.dir()).args(arguments);
+        output_of(command, input).await
     }
 
     /// The same with `--output json`: what it printed.

@@ -260,7 +260,7 @@ fn sessions_left(text: &str) -> Option<u64> {
 /// Screens every page is looked at on.
 const SCREENS: [(u32, Theme); 4] = [(1280, Theme::Light), (1280, Theme::Dark), (360, Theme::Light), (360, Theme::Dark)];
 /// Where the walk through the pages begins: every page that a link leads to is found from there.
-const BEGIN: [&str; 17] = [
+const BEGIN: [&str; 22] = [
     "/",
     "/devices",
     "/locations",
@@ -272,6 +272,11 @@ const BEGIN: [&str; 17] = [
     "/new/software-file",
     "/new/software-upload",
     "/update-software",
+    "/managers",
+    "/managers/take-over",
+    "/backups",
+    "/users",
+    "/tokens",
     "/alarms",
     "/audit",
     "/password",
@@ -324,7 +329,8 @@ async fn every_page_fits_every_screen_in_both_themes() -> anyhow::Result<()> {
         let (found, links) = look(&browser, &path, &folder).await?;
         // The browser itself notes a page that is not there.
         faults.extend(found.into_iter().filter(|fault| !(path == "/no-such-page" && fault.contains("404"))));
-        wanted.extend(links.into_iter().filter(|link| !link.ends_with(".csv") && !link.starts_with("/assets/")));
+        wanted
+            .extend(links.into_iter().filter(|link| !link.ends_with(".csv") && !link.ends_with("/file") && !link.starts_with("/assets/")));
     }
     eprintln!("{} pages in {}: {seen:?}", seen.len(), folder.display());
     ensure!(seen.len() >= BEGIN.len() + 10, "the walk found {seen:?}");
@@ -363,7 +369,25 @@ async fn busy(network: &Network) -> anyhow::Result<Vec<player::Live>> {
     network.register_line(&api, lines::NEXT).await?;
     api.assign_as("core-1", &serde_json::json!({ "version": lines::NEXT, "auto_reload": false })).await?;
     api.update_at("core-1", "staged").await;
+    administered(&api).await?;
     Ok(viewers)
+}
+
+/// A backup, another user, and tokens of both kinds.
+async fn administered(api: &Api) -> anyhow::Result<()> {
+    for (path, request) in [
+        ("/backups", serde_json::json!({ "rehearse": true })),
+        ("/users", serde_json::json!({ "name": "somebody.with-a_long-name-that-has-to-fit", "role": "viewer" })),
+        (
+            "/tokens",
+            serde_json::json!({ "name": "continuous <integration>", "role": "operator", "services": ["demo"], "expires_in_seconds": 3600 }),
+        ),
+        ("/enrolment-tokens", serde_json::json!({ "role": "engine", "uses": 3, "expires_in_seconds": 3600 })),
+    ] {
+        let reply = api.send(reqwest::Method::POST, path, Some(&request.to_string())).await?;
+        ensure!(reply.status == 201, "{path}: {reply:?}");
+    }
+    Ok(())
 }
 
 /// `target/screenshots`, emptied.

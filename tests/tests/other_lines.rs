@@ -112,7 +112,7 @@ async fn status(net: &ByHand, device: &str) -> anyhow::Result<Value> {
 async fn each_fault_shows_on_a_device_installed_from_its_archive() -> anyhow::Result<()> {
     let origin = Origin::start(answer).await?;
     let mut net = network(&origin).await?;
-    stranger(&net).await?;
+    stranger(&mut net).await?;
     for (version, name, role, host) in [
         ("1.1.0-b2", "crashes", "engine", 21),
         ("1.1.0-b3", "counts", "engine", 22),
@@ -148,7 +148,7 @@ async fn each_fault_shows_on_a_device_installed_from_its_archive() -> anyhow::Re
 }
 
 /// From a root that did not sign it nothing is installed.
-async fn stranger(net: &ByHand) -> anyhow::Result<()> {
+async fn stranger(net: &mut ByHand) -> anyhow::Result<()> {
     let root = net.dir.path().join("stranger.json");
     std::fs::write(&root, Publisher::alone()?.directory().root()?)?;
     let archive = lines::archive("1.1.0-b5");

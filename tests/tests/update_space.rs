@@ -1,45 +1,15 @@
 //! A disk without room: the update waits, says so, lets go without a trace, and goes on when there is room.
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use serde_json::json;
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
-use weir_tests::{Api, Client, Network, lines, prerequisite::missing, wait_for};
+use std::time::Duration;
+use weir_tests::{Api, Client, Network, disk::SmallDisk, lines, wait_for};
 
 /// Patience for a stage, several times the rehearsal's 10 s without room.
 const STAGE_DEADLINE: Duration = Duration::from_secs(60);
 /// Less than an archive, and enough for one.
-const SMALL: &str = "size=1m";
-const LARGE: &str = "size=2g";
-
-/// A file system of its own at a directory; gone when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// `None` where this user may not mount, and need not.
-    fn mount(at: &Path) -> anyhow::Result<Option<Self>> {
-        let done = Command::new("mount").args(["-t", "tmpfs", "-o", SMALL, "tmpfs"]).arg(at).output().context("run mount")?;
-        if done.status.success() {
-            return Ok(Some(Self(at.to_owned())));
-        }
-        Ok(missing("mount", &format!("this user may not mount a tmpfs: {}", String::from_utf8_lossy(&done.stderr))))
-    }
-
-    fn enlarge(&self) -> anyhow::Result<()> {
-        let done = Command::new("mount").args(["-o", &format!("remount,{LARGE}")]).arg(&self.0).status().context("run mount")?;
-        ensure!(done.success(), "remount: {done}");
-        Ok(())
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
+const SMALL: &str = "1m";
+const LARGE: &str = "2g";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_room_nothing_is_half_installed_and_with_room_it_goes_on() -> anyhow::Result<()> {
@@ -48,7 +18,7 @@ async fn without_room_nothing_is_half_installed_and_with_room_it_goes_on() -> an
     let device = "east-1";
     let staging = network.data(device).join("staging");
     std::fs::create_dir_all(&staging)?;
-    let Some(disk) = SmallDisk::mount(&staging)? else { return Ok(()) };
+    let Some(disk) = SmallDisk::mount(&staging, SMALL)? else { return Ok(()) };
     let api = Api::new(network.file())?;
     network.register_line(&api, lines::NEXT).await?;
     let request = json!({ "version": lines::NEXT, "override": true });
@@ -81,7 +51,7 @@ async fn without_room_nothing_is_half_installed_and_with_room_it_goes_on() -> an
         anyhow::Ok(())
     })
     .await;
-    disk.enlarge()?;
+    disk.enlarge(LARGE)?;
     let done = api.update_ended(device, number).await;
     ensure!(done["successful"] == true && done["running"] == lines::NEXT, "{done}");
     Ok(())

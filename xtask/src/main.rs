@@ -12,6 +12,7 @@ mod license;
 mod media;
 mod prerequisites;
 mod python;
+mod soak;
 mod suite;
 mod synthetic;
 mod tally;
@@ -36,7 +37,8 @@ Usage: cargo xtask COMMAND
   synthetic       the synthetic lines that system tests install, below target/dist-test
   bench [ARGS]    side by side with nginx (bench/run.sh); ARGS are passed on
   tools           what the tests need besides Rust: installed, or named
-  soak            long runs of the fuzz targets
+  soak [PART..]   long forms of heavy suites: fuzz, schema (properties of the database, 10,000 cases each), pair (managers
+                  killed under writes, 500 rounds); all of them when none is named
   media           make the demo stream again with ffmpeg
 
 Environment:
@@ -44,6 +46,8 @@ Environment:
                      tuf), separated by commas
   WEIR_DEV_KEYS      dist: the release directory that signs when --keys is not given
   WEIR_SOAK_SECONDS  soak: seconds per fuzz target, 300 if not given
+  WEIR_PAIR_ROUNDS   soak: rounds in which managers are killed
+  PROPTEST_CASES     soak: cases of each property
 ";
 
 fn main() -> ExitCode {
@@ -71,7 +75,7 @@ fn dispatch(arguments: &[&str]) -> Result<bool> {
         ["dist", rest @ ..] => distribute(&root, rest)?,
         ["synthetic"] => synthetic::make(&root, &suite::target(&root)).map(drop)?,
         ["tools"] => suite::tools(&root)?,
-        ["soak"] => suite::soak(&root)?,
+        ["soak", parts @ ..] => soak::run_parts(&root, parts)?,
         ["media"] => media::make(&root)?,
         [] | ["--help" | "-h" | "help"] => print!("{HELP}"),
         other => bail!("unknown command {:?}; `cargo xtask --help` lists them", other.join(" ")),

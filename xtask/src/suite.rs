@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::command::{Command, run, stream};
 use crate::findings::Findings;
@@ -20,6 +20,9 @@ const NEXT_LINE: [&str; 7] = ["weir", "weir-agent", "weir-device-api", "weir-eng
 
 /// The features of the synthetic next line and its faulty builds.
 const NEXT_FEATURES: &str = "weir/synthetic-next,weir/faults";
+
+/// Unit tests that run at a time: most of them wait, for timers or for the disk, so that two on two cores leave both idle.
+const TEST_THREADS: &str = "8";
 
 /// How much of the suite runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,7 +196,7 @@ impl Suite {
         for name in names {
             command = command.argument("--test").argument(name);
         }
-        stream(&command, |line| tally.line(line))
+        stream(&command.environment("RUST_TEST_THREADS", TEST_THREADS), |line| tally.line(line))
     }
 
     /// Tests of the crates in which the synthetic next line differs, as that line: unit tests and their own test targets.
@@ -202,7 +205,7 @@ impl Suite {
         for name in test_targets(&graph::load(&self.root)?, |package| NEXT_LINE.contains(&package)) {
             command = command.argument("--test").argument(name);
         }
-        stream(&command, |line| tally.line(line))
+        stream(&command.environment("RUST_TEST_THREADS", TEST_THREADS), |line| tally.line(line))
     }
 
     fn next_line_clippy(&self) -> Result<()> {
@@ -224,13 +227,7 @@ impl Suite {
         if names.is_empty() {
             bail!("{SYSTEM_TESTS} has no test target");
         }
-        let mut command = Command::new("cargo", &["test", "--workspace", "--no-fail-fast"])
-            .directory(&self.root)
-            .environment("WEIR_BIN", self.target.join("debug/weir"))
-            .environment("WEIR_DIST", synthetic::folder(&self.target))
-            .environment("WEIR_DEV_KEYS", synthetic::keys(&self.target))
-            .environment("WEIR_TOOLS", self.tools())
-            .environment("WEIR_SKIP", self.skipped.join(","));
+        let mut command = system_tests(&self.root, &self.target).environment("WEIR_SKIP", self.skipped.join(","));
         for name in names {
             command = command.argument("--test").argument(name);
         }
@@ -265,44 +262,18 @@ impl Suite {
     }
 }
 
+/// `cargo test` with what system tests need to know; their targets are still to be named.
+pub(crate) fn system_tests(root: &Path, target: &Path) -> Command {
+    Command::new("cargo", &["test", "--workspace", "--no-fail-fast"])
+        .directory(root)
+        .environment("WEIR_BIN", target.join("debug/weir"))
+        .environment("WEIR_DIST", synthetic::folder(target))
+        .environment("WEIR_DEV_KEYS", synthetic::keys(target))
+        .environment("WEIR_TOOLS", target.join("tools"))
+}
+
 /// Names of the integration test targets of the packages that `wanted` takes.
 fn test_targets(graph: &Graph, wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
     let members = graph.packages.iter().filter(|package| package.folder.is_some() && wanted(&package.name));
     members.flat_map(|package| package.tests.iter().cloned()).collect()
-}
-
-/// `cargo xtask soak`: cargo-fuzz where it is installed, the same functions over many random inputs where it is not.
-pub(crate) fn soak(root: &Path) -> Result<()> {
-    let seconds = std::env::var("WEIR_SOAK_SECONDS").unwrap_or_else(|_| "300".to_owned());
-    let seconds: u32 = seconds.parse().context("WEIR_SOAK_SECONDS is a number of seconds")?;
-    if !crate::command::succeeds(&Command::new("cargo", &["fuzz", "--version"])) {
-        println!(
-            "cargo-fuzz is not installed (`cargo install cargo-fuzz`, with a nightly toolchain): running the property tests long instead"
-        );
-        let long = Command::new("cargo", &["test", "-p", "weir-fuzz"]).directory(root);
-        return run(&long.environment("PROPTEST_CASES", (u64::from(seconds) * 200).to_string()));
-    }
-    let mut failed: Vec<String> = Vec::new();
-    for target in fuzz_targets(root)? {
-        println!("\n== fuzz {target}: {seconds} s");
-        let corpus = format!("fuzz/corpus/{target}");
-        let limit = format!("-max_total_time={seconds}");
-        let fuzz = Command::new("cargo", &["+nightly", "fuzz", "run", "--fuzz-dir", "fuzz/cargo-fuzz", &target, &corpus, "--", &limit]);
-        if let Err(error) = run(&fuzz.directory(root)) {
-            println!("{error:#}");
-            failed.push(target);
-        }
-    }
-    if failed.is_empty() { Ok(()) } else { bail!("fuzz targets that found something: {}", failed.join(", ")) }
-}
-
-fn fuzz_targets(root: &Path) -> Result<Vec<String>> {
-    let folder = root.join("fuzz/fuzz_targets");
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))? {
-        let path = entry.with_context(|| format!("reading {}", folder.display()))?.path();
-        names.extend(path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned));
-    }
-    names.sort();
-    Ok(names)
 }

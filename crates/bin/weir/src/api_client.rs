@@ -2,18 +2,24 @@
 
 mod file_body;
 
-use crate::cli::Target;
+use crate::cli::{ConfirmArg, Target};
 use crate::commands::Misconfigured;
 use crate::up::network::NetworkFile;
 use anyhow::{Context, bail};
 use file_body::FileBody;
-use reqwest::{Method, header};
+use reqwest::{Method, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{path::Path, time::Duration};
 use weir_operator_api::{Listing, Problem, paths};
 
 /// Patience for an answer: longer than the manager's own patience with a device it asks.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Said of a write that the standby does not have yet.
+const ALONE: &str = "the primary acknowledged this alone: the standby does not have it yet (see `weir cms info`)";
+
+/// Patience with a download: 1 GiB at 300 kB/s.
+const DOWNLOAD_TIME: Duration = Duration::from_secs(60 * 60);
 
 /// Slowest mean rate of an upload that is waited for, in bytes per second.
 const UPLOAD_SLOWEST: u64 = 16 * 1024;
@@ -22,6 +28,8 @@ const UPLOAD_SLOWEST: u64 = 16 * 1024;
 pub(crate) struct ApiClient {
     http: reqwest::Client,
     base: String,
+    /// The other manager of the pair, which is asked when this one is not the primary or cannot be reached.
+    other: Option<String>,
     /// The manager as messages name it.
     shown: String,
     token: Option<String>,
@@ -35,12 +43,12 @@ impl ApiClient {
         }
         if let Some(dir) = &target.network {
             let network = NetworkFile::read(dir)?;
-            let manager = &network.manager;
+            let (manager, other) = (&network.manager, network.standby.url.as_deref());
             let (Some(url), Some(ca), Some(token)) = (&manager.url, &manager.ca, &manager.token) else {
                 bail!("{} names no manager URL, CA and token", NetworkFile::path(dir).display());
             };
             let ca = std::fs::read_to_string(ca).with_context(|| format!("read the network's CA from {}", ca.display()))?;
-            return Self::over_tls(url, &ca, token);
+            return Ok(Self { other: other.map(base_of), ..Self::over_tls(url, &ca, token)? });
         }
         let (Some(url), Some(ca), Some(token)) = (&target.manager, &target.ca, &target.token) else {
             return Err(Misconfigured(
@@ -57,15 +65,15 @@ impl ApiClient {
     pub(crate) fn over_tls(url: &str, ca_pem: &str, token: &str) -> anyhow::Result<Self> {
         let tls = weir_net::tls::client_config(ca_pem, None)?;
         let http = builder().tls_backend_preconfigured(tls).build().context("make an HTTPS client")?;
-        let base = url.trim_end_matches('/').to_owned();
-        Ok(Self { http, shown: base.clone(), base, token: Some(token.to_owned()) })
+        let base = base_of(url);
+        Ok(Self { http, shown: base.clone(), base, other: None, token: Some(token.to_owned()) })
     }
 
     /// Over the box-local socket of the manager whose data directory this is.
     pub(crate) fn local(data: &Path) -> anyhow::Result<Self> {
         let socket = data.join(paths::LOCAL_SOCKET);
         let http = builder().unix_socket(socket.clone()).build().context("make a local client")?;
-        Ok(Self { http, base: "http://localhost".into(), shown: socket.display().to_string(), token: None })
+        Ok(Self { http, base: "http://localhost".into(), other: None, shown: socket.display().to_string(), token: None })
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
@@ -85,8 +93,16 @@ impl ApiClient {
     }
 
     async fn answer(&self, request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
-        let response = request.send().await.with_context(|| format!("ask the manager at {}", self.shown))?;
+        let again = if self.other.is_some() { request.try_clone() } else { None };
+        let response = match (request.send().await, again) {
+            (Ok(response), Some(again)) if response.status() == StatusCode::MISDIRECTED_REQUEST => self.ask_other(again).await?,
+            (Err(error), Some(again)) if error.is_connect() => self.ask_other(again).await?,
+            (sent, _) => sent.with_context(|| format!("ask the manager at {}", self.shown))?,
+        };
         if response.status().is_success() {
+            if response.headers().get(paths::REPLICATED).is_some_and(|value| value == "false") {
+                eprintln!("weir: {ALONE}");
+            }
             return Ok(response);
         }
         let status = response.status();
@@ -94,6 +110,15 @@ impl ApiClient {
             Ok(problem) => Err(problem.into()),
             Err(_) => bail!("the manager at {} answered {status} without a reason", self.shown),
         }
+    }
+
+    /// Sends a request to the other manager instead: the pair has changed its roles since network.json was written.
+    async fn ask_other(&self, request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
+        let other = self.other.as_deref().context("the pair has another manager")?;
+        let mut request = request.build().context("make the request again")?;
+        let rest = request.url()[url::Position::BeforePath..].to_owned();
+        *request.url_mut() = format!("{other}{rest}").parse().with_context(|| format!("the other manager's URL {other}"))?;
+        self.http.execute(request).await.with_context(|| format!("ask the managers at {} and {other}", self.shown))
     }
 
     /// GET.
@@ -131,6 +156,40 @@ impl ApiClient {
         response.json().await.with_context(|| format!("read the manager's answer to POST {path}"))
     }
 
+    /// POST whose answer may take so long.
+    pub(crate) async fn post_kept_back<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        kept_back: Duration,
+    ) -> anyhow::Result<T> {
+        let request = self.request(Method::POST, path).json(body).timeout(ANSWER_TIMEOUT + kept_back);
+        self.answer(request).await?.json().await.with_context(|| format!("read the manager's answer to POST {path}"))
+    }
+
+    /// POST of a file's bytes, read while they are sent; the answer may take so long after them.
+    pub(crate) async fn post_file<T: DeserializeOwned>(&self, path: &str, file: &Path, kept_back: Duration) -> anyhow::Result<T> {
+        let body = FileBody::open(file, |_| ()).await?;
+        let length = body.length();
+        let request = self
+            .request(Method::POST, path)
+            .timeout(ANSWER_TIMEOUT + kept_back + Duration::from_secs(length / UPLOAD_SLOWEST))
+            .header(header::CONTENT_TYPE, "application/octet-stream")
+            .header(header::CONTENT_LENGTH, length)
+            .body(reqwest::Body::wrap(body));
+        self.answer(request).await?.json().await.with_context(|| format!("read the manager's answer to POST {path}"))
+    }
+
+    /// GET of a file's bytes, which go to `to` as they come; nothing may stand still for long.
+    pub(crate) async fn download(&self, path: &str, to: &mut impl std::io::Write) -> anyhow::Result<()> {
+        let request = self.request(Method::GET, path).timeout(DOWNLOAD_TIME);
+        let mut response = self.answer(request).await?;
+        while let Some(piece) = response.chunk().await.with_context(|| format!("read the manager's answer to GET {path}"))? {
+            to.write_all(&piece).context("write the file")?;
+        }
+        Ok(())
+    }
+
     /// PUT.
     pub(crate) async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
         let response = self.send(Method::PUT, path, Some(body)).await?;
@@ -161,8 +220,20 @@ impl ApiClient {
     }
 }
 
+fn base_of(url: &str) -> String {
+    url.trim_end_matches('/').to_owned()
+}
+
 fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(ANSWER_TIMEOUT)
+}
+
+/// A path with the word that confirms what is written there, if one was given.
+pub(crate) fn confirmed(path: &str, word: &ConfirmArg) -> String {
+    match &word.confirm {
+        None => path.to_owned(),
+        Some(hash) => format!("{path}?confirm={}", escape(hash)),
+    }
 }
 
 /// Percent-encodes one path segment or query value.

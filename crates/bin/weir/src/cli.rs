@@ -1,11 +1,17 @@
 //! What may be typed.
 
+mod access;
 mod changesets;
+mod cms;
+mod network_document;
 mod release;
 mod software;
 mod upgrade;
 
+pub(crate) use access::{ApiTokenVerb, EnrolmentTokenVerb, RoleArg, TokenVerb, UserVerb};
 pub(crate) use changesets::{ChangesetRef, ChangesetsVerb};
+pub(crate) use cms::{BoxArgs, CmsArgs, CmsVerb, DatabaseVerb, DowngradeArgs, KeyVerb, RoleVerb, ScheduleArgs, UnreplicatedVerb, WhichBox};
+pub(crate) use network_document::ApplyArgs;
 pub(crate) use release::{BuildArgs, KeygenArgs, PackArgs, ReleaseVerb, RotateArgs, ShowArgs, Signing, VerifyArgs};
 pub(crate) use software::{RegisterArgs, SoftwareRef, SoftwareVerb, SoftwareWait};
 pub(crate) use upgrade::{AssignArgs, DowngradeVerb, UpdateWait, UpgradeVerb};
@@ -79,6 +85,8 @@ pub(crate) enum Command {
     Install(InstallArgs),
     /// Enrol this box as a device: --manager https://ADDRESS:PORT (the manager's device address) --token TOKEN
     Enrol(EnrolArgs),
+    /// This manager's box: its state, its part in the pair, its key and its database
+    Cms(CmsArgs),
     /// The manager's own status
     Status,
     /// Devices, their status, location and load
@@ -107,6 +115,10 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: ZonesVerb,
     },
+    /// Print the network as a document for `weir apply`: TOML, or JSON with --output json
+    Export,
+    /// Make the network what a document says, in one write
+    Apply(ApplyArgs),
     /// Where a client would be sent
     Route {
         #[command(subcommand)]
@@ -141,7 +153,12 @@ pub(crate) enum Command {
         verb: ChangesetsVerb,
     },
     /// Take a changeset back, by a new one; refused when what it did was changed since, or is taken back by other commands
-    Undo(ChangesetRef),
+    Undo {
+        #[command(flatten)]
+        which: ChangesetRef,
+        #[command(flatten)]
+        word: ConfirmArg,
+    },
     /// Software files: releases that can be chosen for an update
     Software {
         #[command(subcommand)]
@@ -220,6 +237,13 @@ pub(crate) struct EnrolArgs {
 pub(crate) enum DeviceVerb {
     /// Everything the manager knows of it
     Show { device: String },
+    /// What was done to it, newest first
+    History {
+        device: String,
+        /// How many writes
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        limit: u32,
+    },
     /// Give it its work in a location
     Activate {
         device: String,
@@ -319,6 +343,21 @@ pub(crate) enum LocationVerb {
     },
     /// Remove one that nothing uses
     Delete { name: String },
+    /// What was done to it, newest first
+    History {
+        name: String,
+        /// How many writes
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        limit: u32,
+    },
+}
+
+/// Confirms a write that takes much away.
+#[derive(Args)]
+pub(crate) struct ConfirmArg {
+    /// The hash that the refusal of the same command named: what it lists may go
+    #[arg(long, value_name = "HASH")]
+    pub(crate) confirm: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -330,9 +369,21 @@ pub(crate) enum ServiceVerb {
     /// Add one
     Create(ServiceArgs),
     /// Replace one
-    Set(ServiceArgs),
+    Set {
+        #[command(flatten)]
+        service: ServiceArgs,
+        #[command(flatten)]
+        word: ConfirmArg,
+    },
     /// Stop delivering it
     Delete { name: String },
+    /// What was done to it, newest first
+    History {
+        name: String,
+        /// How many writes
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        limit: u32,
+    },
 }
 
 #[derive(Args)]
@@ -373,6 +424,14 @@ pub(crate) enum ZonesVerb {
     Set {
         /// The file
         file: PathBuf,
+        #[command(flatten)]
+        word: ConfirmArg,
+    },
+    /// What was done to them, newest first
+    History {
+        /// How many writes
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        limit: u32,
     },
 }
 
@@ -388,64 +447,6 @@ pub(crate) enum RouteVerb {
         #[arg(long)]
         router: Option<String>,
     },
-}
-
-#[derive(Subcommand)]
-pub(crate) enum UserVerb {
-    /// Give a user a one-time password; needs --local, on the manager's box
-    Reset { user: String },
-}
-
-#[derive(Subcommand)]
-pub(crate) enum TokenVerb {
-    /// Tokens that let a device in
-    Enrolment {
-        #[command(subcommand)]
-        verb: EnrolmentTokenVerb,
-    },
-    /// Tokens that let a program use the API
-    Api {
-        #[command(subcommand)]
-        verb: ApiTokenVerb,
-    },
-}
-
-#[derive(Subcommand)]
-pub(crate) enum EnrolmentTokenVerb {
-    /// Those that still work
-    List,
-    /// Make one; it is shown once
-    Create {
-        /// manager, router or engine
-        #[arg(long)]
-        role: String,
-        /// How many devices may use it
-        #[arg(long, default_value_t = 1)]
-        uses: u32,
-        /// How long it works, in seconds
-        #[arg(long, default_value_t = 3600)]
-        expires_in: u64,
-        /// Activate the device into this location at once
-        #[arg(long)]
-        activate_into: Option<String>,
-    },
-    /// Make one worthless
-    Delete { id: String },
-}
-
-#[derive(Subcommand)]
-pub(crate) enum ApiTokenVerb {
-    /// All of them
-    List,
-    /// Make one; it is shown once
-    Create {
-        name: String,
-        /// How long it works, in seconds; absent: until deleted
-        #[arg(long)]
-        expires_in: Option<u64>,
-    },
-    /// Make one worthless
-    Delete { id: String },
 }
 
 #[cfg(test)]

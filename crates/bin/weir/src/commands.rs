@@ -3,11 +3,13 @@
 mod alarms;
 mod audit;
 mod changesets;
+pub(crate) mod cms;
 mod delivery_services;
 mod devices;
 mod enrol;
 pub(crate) mod install;
 mod locations;
+mod network_document;
 mod offload;
 pub(crate) mod release;
 mod route;
@@ -60,6 +62,10 @@ async fn ask(target: &Target, command: Command) -> anyhow::Result<()> {
     if let Command::Enrol(arguments) = command {
         return enrol::run(target, &arguments).await;
     }
+    let command = match command {
+        Command::Cms(arguments) => return cms::run(target, arguments).await,
+        command => command,
+    };
     let api = ApiClient::for_target(target)?;
     match command {
         Command::Status => status::show(&api, format).await,
@@ -71,11 +77,13 @@ async fn ask(target: &Target, command: Command) -> anyhow::Result<()> {
         Command::Location { verb } => locations::run(&api, format, verb).await,
         Command::Service { verb } => delivery_services::run(&api, format, verb).await,
         Command::Zones { verb } => zones::run(&api, format, verb).await,
+        Command::Export => network_document::export(&api, format).await,
+        Command::Apply(arguments) => network_document::apply(&api, format, arguments).await,
         Command::Route { verb } => route::run(&api, format, verb).await,
         Command::Alarms { all, acknowledge } => alarms::run(&api, format, all, acknowledge).await,
         Command::Audit { limit } => audit::list(&api, format, limit).await,
         Command::Changesets { verb } => changesets::run(&api, format, verb).await,
-        Command::Undo(which) => changesets::undo(&api, format, which.rev).await,
+        Command::Undo { which, word } => changesets::undo(&api, format, which.rev, &word).await,
         Command::Software { verb } => software::run(&api, format, verb).await,
         Command::Upgrade { verb } => upgrade::run(&api, format, verb).await,
         Command::Downgrade { verb } => upgrade::downgrade(&api, format, verb).await,
@@ -86,6 +94,7 @@ async fn ask(target: &Target, command: Command) -> anyhow::Result<()> {
         | Command::Worker { .. }
         | Command::Install(_)
         | Command::Enrol(_)
+        | Command::Cms(_)
         | Command::Release { .. } => {
             unreachable!("run and ask take these")
         }

@@ -24,7 +24,11 @@ const EXIT_USAGE: u8 = 64;
 pub(crate) const EXIT_CONFIGURATION: u8 = 78;
 
 fn main() -> ExitCode {
-    let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let mut arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    // A link named `cms` to this program is `weir cms`.
+    if arguments.first().is_some_and(|program| std::path::Path::new(program).file_name().is_some_and(|name| name == "cms")) {
+        arguments.insert(1, "cms".into());
+    }
     if arguments.get(1).is_some_and(|a| a == "keeper") {
         // The keeper runs before any runtime or TLS provider exists.
         return weir_keeper::main(arguments.into_iter().skip(2));

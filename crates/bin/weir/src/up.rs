@@ -7,6 +7,7 @@ mod browser;
 mod demo_origin;
 mod directory;
 mod keepers;
+mod managers;
 pub(crate) mod network;
 mod plan;
 mod ports;
@@ -28,7 +29,7 @@ use demo_origin::DemoOrigin;
 use directory::{Directory, Made};
 use keepers::Keepers;
 use network::{EngineEntry, ManagerEntry, NetworkFile, RouterEntry, ServiceEntry};
-use plan::{Content, DOMAIN, Plan, SERVICE};
+use plan::{Content, DOMAIN, Plan, Planned, SERVICE};
 use progress::Progress;
 use release::{Keys, OwnRelease};
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
@@ -123,9 +124,17 @@ impl Up {
         };
         let outcome = match begin {
             Ok(Some(network)) => {
-                progress.finish(&announce::text(&network, &self.plan, self.directory.root(), started.elapsed(), self.content()))?;
+                let primary = self.primary_now(&network).await;
+                progress.finish(&announce::text(
+                    &network,
+                    primary,
+                    &self.plan,
+                    self.directory.root(),
+                    started.elapsed(),
+                    self.content(),
+                ))?;
                 if self.browser == Browser::Open {
-                    browser::open(network.manager.url.as_deref(), &tasks);
+                    browser::open(primary.url.as_deref(), &tasks);
                 }
                 tokio::select! {
                     () = watch(&mut keepers) => {}
@@ -190,36 +199,64 @@ impl Up {
             Some(origin) => origin.clone(),
             None => start_demo_origin(self.plan.demo_origin(), tasks)?,
         };
-        let primary = self.plan.primary();
         progress.step("starting the manager");
+        let primary = self.start_managers(keepers).await?;
         let data = self.data(&primary.name);
-        keepers.start(&primary.name, &data);
         let local = ApiClient::local(&data)?;
-        service::wait("the manager", MANAGER_PATIENCE, &mut keepers.ended, || async {
-            local.get::<serde_json::Value>(weir_operator_api::paths::STATUS).await.map(Some)
-        })
-        .await?;
         let ca = std::fs::read_to_string(data.join("state/manager/ca.pem")).context("read the network's CA")?;
         std::fs::write(self.directory.ca(), &ca).context("write ca.pem")?;
+        managers::keep_phrase(&self.directory, &local).await?;
         let token = bootstrap::admin_token(&self.directory, &local).await?;
         let url = format!("https://{}", primary.listeners.https.expect("the primary has an API listener"));
         let api = ApiClient::over_tls(&url, &ca, &token)?;
         let (own, keys) = (prepared.own.clone(), prepared.keys.clone());
         let software = software::offer(&api, keys, own, self.made.base, self.directory.root());
-        tokio::try_join!(software, self.bring_into_service(&api, keepers, progress, &origin))?;
-        let network = self.network_file(url, token, origin, prepared.keys.path());
+        tokio::try_join!(software, self.bring_into_service(&api, primary, keepers, progress, &origin))?;
+        let network = self.network_file(&token, origin, prepared.keys.path());
         network.write(self.directory.root())?;
         Ok(network)
     }
 
+    /// Starts every manager that is part of the network already, and finds which of them is the primary.
+    async fn start_managers(&self, keepers: &mut Keepers) -> anyhow::Result<&Planned> {
+        let mut started = Vec::new();
+        for device in self.plan.of(Role::Manager) {
+            if device.name == self.plan.first().name || bootstrap::is_enrolled(&self.directory, device)? {
+                keepers.start(&device.name, &self.data(&device.name));
+                started.push((device, ApiClient::local(&self.data(&device.name))?));
+            }
+        }
+        service::wait("finding the primary", MANAGER_PATIENCE, &mut keepers.ended, || managers::primary(&started)).await
+    }
+
+    /// The entry of the manager that is the primary at this moment.
+    async fn primary_now<'n>(&self, network: &'n NetworkFile) -> &'n ManagerEntry {
+        let standby = ApiClient::local(&network.standby.dir);
+        let is_primary = match &standby {
+            Ok(local) => managers::is_primary(local).await.unwrap_or(false),
+            Err(_) => false,
+        };
+        if is_primary { &network.standby } else { &network.manager }
+    }
+
     /// Configures the network, enrols its devices and waits until viewers are served.
-    async fn bring_into_service(&self, api: &ApiClient, keepers: &mut Keepers, progress: &Progress, origin: &str) -> anyhow::Result<()> {
+    async fn bring_into_service(
+        &self,
+        api: &ApiClient,
+        primary: &Planned,
+        keepers: &mut Keepers,
+        progress: &Progress,
+        origin: &str,
+    ) -> anyhow::Result<()> {
         progress.step("configuring locations, coverage zones and the delivery service");
         bootstrap::configure(api, origin).await?;
         progress.step("enrolling devices");
-        bootstrap::enrol(&self.directory, api, &self.plan).await?;
-        for device in self.plan.devices.iter().skip(1) {
-            keepers.start(&device.name, &self.data(&device.name));
+        let enrolled = bootstrap::enrol(&self.directory, api, &self.plan, primary).await?;
+        for device in &self.plan.devices {
+            // Managers that were part of the network already run.
+            if device.role != Role::Manager || enrolled.contains(&device.name) {
+                keepers.start(&device.name, &self.data(&device.name));
+            }
         }
         progress.step("waiting for every device to be online");
         service::wait("bringing every device online", SERVICE_PATIENCE, &mut keepers.ended, || service::all_online(api, &self.plan))
@@ -234,7 +271,7 @@ impl Up {
         Ok(())
     }
 
-    fn network_file(&self, url: String, token: String, origin: String, release_keys: &Path) -> NetworkFile {
+    fn network_file(&self, token: &str, origin: String, release_keys: &Path) -> NetworkFile {
         let managers: Vec<ManagerEntry> = self
             .plan
             .of(Role::Manager)
@@ -242,22 +279,19 @@ impl Up {
                 name: d.name.clone(),
                 url: d.listeners.https.map(|a| format!("https://{a}")),
                 ca: Some(self.directory.ca()),
-                token: (d.name == self.plan.primary().name).then(|| token.clone()),
-                one_time_password: if d.name == self.plan.primary().name {
-                    bootstrap::one_time_password(&self.data(&d.name))
-                } else {
-                    None
-                },
+                // It is the other one's too: tokens are part of what is replicated.
+                token: (d.name == self.plan.first().name).then(|| token.to_owned()),
+                one_time_password: bootstrap::one_time_password(&self.data(&d.name)),
                 device: d.listeners.device,
                 admin: d.listeners.admin,
                 dir: self.data(&d.name),
             })
             .collect();
-        let [primary, standby] = managers.try_into().expect("the plan has two managers");
+        let [manager, standby] = managers.try_into().expect("the plan has two managers");
         let path = if self.content() == Content::Demo { "vod/index.m3u8" } else { "" };
         NetworkFile {
             version: version().into(),
-            manager: ManagerEntry { url: Some(url), ..primary },
+            manager,
             standby,
             routers: self
                 .plan

@@ -60,7 +60,7 @@ pub struct EnrolRequest {
 }
 
 /// The manager's answer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct EnrolAnswer {
     /// The manager.
     pub hello: Hello,
@@ -76,6 +76,13 @@ pub struct EnrolAnswer {
     /// The network key, 64 hex digits: for a manager only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_key: Option<String>,
+}
+
+impl fmt::Debug for EnrolAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { hello, activated, api, .. } = self;
+        f.debug_struct("EnrolAnswer").field("hello", hello).field("activated", activated).field("api", api).finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]

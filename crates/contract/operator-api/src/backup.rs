@@ -129,6 +129,64 @@ pub struct BackupRequest {
     pub rehearse: bool,
 }
 
+/// A backup that is being made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BackupUnderWay {
+    /// Who asked: a caller as in the audit, or `schedule`.
+    pub actor: String,
+    /// When it began, milliseconds since 1970.
+    pub since_ms: u64,
+    /// What is done now, such as `copy`, `rehearse`, `url backups.example.com`, `engine core-1`.
+    pub stage: String,
+}
+
+/// GET of the backups.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Backups {
+    /// Those that were made, newest first.
+    pub items: Vec<Backup>,
+    /// One that is being made; absent: none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under_way: Option<BackupUnderWay>,
+}
+
+/// POST that confirms a copy an operator downloaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BackupConfirmation {
+    /// SHA-256 of the copy, hex.
+    pub sha256: String,
+}
+
+/// What `database validate` found: the database of this box, or a backup file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Validation {
+    /// Checks in order, each with what it found.
+    pub checks: Vec<RehearsalCheck>,
+    /// Whether all passed.
+    pub passed: bool,
+}
+
+/// POST `/cms/database/maintenance`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MaintenanceRequest {
+    /// Also write the whole file anew, without what was deleted.
+    #[serde(default)]
+    pub full: bool,
+}
+
+/// What maintenance did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Maintained {
+    /// Length of the database before, in bytes.
+    pub bytes_before: u64,
+    /// Length of it now, in bytes.
+    pub bytes_after: u64,
+    /// Milliseconds it took.
+    pub took_ms: u64,
+}
+
 /// What a restore did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Restored {

@@ -38,6 +38,17 @@ pub struct ChangesetDetail {
     pub undo_refused: Option<Problem>,
 }
 
+/// Which changesets of one object are wanted, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct HistoryQuery {
+    /// Those before this one, the `next` of a page; absent: from the newest.
+    pub before: Option<u64>,
+    /// At most so many, up to 10,000; absent: 1,000.
+    pub limit: Option<u32>,
+}
+
 /// Which changesets are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

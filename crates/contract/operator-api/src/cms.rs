@@ -199,6 +199,18 @@ pub struct KeyRequest {
     pub fingerprint: Option<String>,
 }
 
+/// POST `/cms/database/downgrade` on the control socket.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DowngradeRequest {
+    /// Only try it on a copy, and say what it would do.
+    #[serde(default)]
+    pub plan: bool,
+    /// Step to go to; absent: the newest of this build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u32>,
+}
+
 /// What `database downgrade` does, or would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DowngradePlan {

@@ -4,11 +4,13 @@
 //! requests are plain text, so that the manager can say which field is wrong and why; names in answers are names.
 //! `docs/openapi.json` is generated from the manager's handlers and these types.
 
+pub mod access;
 pub mod alarm;
 pub mod audit;
 pub mod backup;
 pub mod changeset;
 pub mod cms;
+pub mod confirmation;
 pub mod delivery_service;
 pub mod device;
 pub mod listing;
@@ -25,19 +27,26 @@ pub mod update;
 pub mod user;
 pub mod zone;
 
+pub use access::AccessRole;
 pub use alarm::{Alarm, AlarmState};
 pub use audit::AuditEntry;
-pub use backup::{Backup, BackupCopy, BackupManifest, BackupRequest, BackupSchedule, Rehearsal, RehearsalCheck, Restored};
-pub use changeset::{Changeset, ChangesetDetail, ChangesetQuery};
-pub use cms::{
-    CmsInfo, CmsState, DowngradePlan, DowngradeStep, KeyExport, KeyRequest, PairCondition, PairInfo, RoleChange, RoleRequest,
-    UnreplicatedFile,
+pub use backup::{
+    Backup, BackupConfirmation, BackupCopy, BackupManifest, BackupRequest, BackupSchedule, BackupUnderWay, Backups, Maintained,
+    MaintenanceRequest, Rehearsal, RehearsalCheck, Restored, Validation,
 };
+pub use changeset::{Changeset, ChangesetDetail, ChangesetQuery, HistoryQuery};
+pub use cms::{
+    CmsInfo, CmsState, DowngradePlan, DowngradeRequest, DowngradeStep, KeyExport, KeyRequest, PairCondition, PairInfo, RoleChange,
+    RoleRequest, UnreplicatedFile,
+};
+pub use confirmation::Confirmation;
 pub use delivery_service::{Caching, DeliveryService, DeliveryServiceRequest};
 pub use device::{Activation, Addresses, Device, DeviceCondition, DeviceLoad, DeviceLogs, LastReport, RejectedConfiguration};
 pub use listing::{Listing, PageQuery};
 pub use location::{Location, LocationRequest};
-pub use network_document::{ApplyChange, ApplyOutcome, DeclaredDevice, DeclaredLocation, DeclaredService, DeclaredZone, NetworkDocument};
+pub use network_document::{
+    ApplyChange, ApplyOutcome, ApplyQuery, DeclaredDevice, DeclaredLocation, DeclaredService, DeclaredZone, NetworkDocument,
+};
 pub use offload::{Offload, OffloadLease, OffloadPreview, OffloadRequest, UnoffloadRequest};
 pub use problem::{Problem, Reason};
 pub use route::RouteExplanation;
@@ -51,5 +60,5 @@ pub use update::{
     AssignedUpdate, DeviceUpdate, DeviceUpdateRequest, DeviceUpdateVerb, UpdateFetch, UpdateKeeper, UpdatePreview, UpdateProof,
     UpdateReasonShown,
 };
-pub use user::OneTimePassword;
+pub use user::{NewUser, OneTimePassword, User, UserRequest, UserRoleRequest};
 pub use zone::{CoverageZone, CoverageZones, CoverageZonesRequest, ZoneRequest};

@@ -3,7 +3,10 @@
 use crate::{Caching, Problem};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
+
+/// The format this build writes and reads.
+pub const FORMAT: u32 = 1;
 
 /// The declared part of a network. A list that is absent is left as it is; one that is there is made true whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -67,8 +70,16 @@ pub struct DeclaredService {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engines: Option<Vec<String>>,
     /// How it is cached.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub caching: Caching,
+    /// The word its engines put as `detail` of `Cache-Status`; absent: none.
+    #[cfg(feature = "synthetic-next")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+fn is_default(caching: &Caching) -> bool {
+    *caching == Caching::default()
 }
 
 /// A coverage zone.
@@ -79,6 +90,21 @@ pub struct DeclaredZone {
     pub network: String,
     /// Metric by location; lower is nearer.
     pub locations: BTreeMap<String, u32>,
+}
+
+/// Query of POST `/apply`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ApplyQuery {
+    /// Only say what would be done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[param(required = false)]
+    pub dry_run: bool,
+    /// `confirm` of the dry run, for a document that takes much away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(required = false)]
+    pub confirm: Option<String>,
 }
 
 /// What an apply does, or would do.

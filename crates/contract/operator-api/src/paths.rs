@@ -4,27 +4,27 @@
 pub const STATUS: &str = "/api/v1/status";
 /// GET the OpenAPI 3.1 document; needs no token.
 pub const OPENAPI: &str = "/api/v1/openapi.json";
-/// GET, POST; one at `/{name}`: GET, PUT, DELETE.
+/// GET, POST; one at `/{name}`: GET, PUT, DELETE; `/{name}/history`: GET.
 pub const LOCATIONS: &str = "/api/v1/locations";
 /// GET; one at `/{name}`: GET, DELETE; `/{name}/activate`, `/{name}/deactivate`: POST; `/{name}/logs`: GET;
-/// `/{name}/offload`: GET, POST; `/{name}/offload/preview`: GET; `/{name}/unoffload`: POST.
+/// `/{name}/history`: GET; `/{name}/offload`: GET, POST; `/{name}/offload/preview`: GET; `/{name}/unoffload`: POST.
 pub const DEVICES: &str = "/api/v1/devices";
 /// GET: how every device stands that was ever assigned a version. One device at [`DEVICES`]`/{name}/update`: GET, POST; `/cancel`,
 /// `/reload`, `/clear-burned` below it: POST; `/preview` below it: GET.
 pub const UPDATES: &str = "/api/v1/updates";
-/// GET, POST; one at `/{name}`: GET, PUT, DELETE.
+/// GET, POST; one at `/{name}`: GET, PUT (with `confirm`), DELETE; `/{name}/history`: GET.
 pub const DELIVERY_SERVICES: &str = "/api/v1/delivery-services";
-/// GET and PUT the whole set.
+/// GET and PUT (with `confirm`) the whole set; `/history`: GET.
 pub const COVERAGE_ZONES: &str = "/api/v1/coverage-zones";
 /// GET, POST; one at `/{id}`: DELETE.
 pub const ENROLMENT_TOKENS: &str = "/api/v1/enrolment-tokens";
 /// GET, POST; one at `/{id}`: DELETE.
 pub const TOKENS: &str = "/api/v1/tokens";
-/// `/{name}/one-time-password`: POST, over the manager's own socket only.
+/// GET, POST; one at `/{name}`: DELETE; `/{name}/role`: POST; `/{name}/one-time-password`: POST, over the manager's own socket only.
 pub const USERS: &str = "/api/v1/users";
 /// GET; `/{id}/acknowledge`: POST.
 pub const ALARMS: &str = "/api/v1/alarms";
-/// GET; one at `/{rev}`: GET; `/{rev}/undo`: POST.
+/// GET; one at `/{rev}`: GET; `/{rev}/undo`: POST, with `confirm`.
 pub const CHANGESETS: &str = "/api/v1/changesets";
 /// GET, POST; one at `/{name}`: GET (the file), DELETE; `/{name}/confirm`: POST with the SHA-256 of what was downloaded; `/{name}/rehearse`: POST.
 pub const BACKUPS: &str = "/api/v1/backups";
@@ -55,3 +55,6 @@ pub const SOFTWARE_SOURCES: &str = "/api/v1/software-sources";
 pub const LOCAL_SOCKET: &str = "run/cms.sock";
 /// What an API token begins with: `weir-api.<id>.<secret>`.
 pub const API_TOKEN_PREFIX: &str = "weir-api.";
+/// Header of an answer to a write: `true` when the standby had it first, `false` when the primary acknowledged it alone; absent
+/// without a standby, and when nothing was written.
+pub const REPLICATED: &str = "weir-replicated";

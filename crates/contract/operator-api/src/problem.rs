@@ -225,6 +225,10 @@ reasons! {
     CertificateRefused, "certificate_refused", 403, "Client certificate refused", "enrol the device again with a new token";
     /// The token or user may not do this.
     Forbidden, "forbidden", 403, "Not allowed", "ask an administrator for a token or user with the role this needs";
+    /// The object is not, or no longer, the one that `If-Match` names.
+    PreconditionFailed, "precondition_failed", 412, "Changed meanwhile", "read the object again, and send the change with the `ETag` it has now";
+    /// Without this user nobody could administer the network through the pages.
+    LastAdmin, "last_admin", 409, "Last administrator", "make another user an administrator first";
     /// The write takes so much away that it has to be confirmed.
     ConfirmationNeeded, "confirmation_needed", 409, "Confirmation needed", "look at what goes; then send it again with the `confirm` the detail names";
     /// The confirmation is of another write, or of the same one on another configuration.

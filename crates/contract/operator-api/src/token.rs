@@ -1,8 +1,9 @@
 //! Enrolment tokens and API tokens. Secrets are shown once, in the answer to the POST.
 
+use crate::AccessRole;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use weir_model::{LocationName, Role};
+use weir_model::{LocationName, Role, ServiceName};
 
 /// Longest life of an enrolment token: 30 days, in seconds.
 pub const ENROLMENT_SECONDS_MAX: u64 = 30 * 24 * 3600;
@@ -14,6 +15,8 @@ pub const API_TOKEN_SECONDS_MAX: u64 = 10 * 366 * 24 * 3600;
 pub const TOKENS_MAX: usize = 10_000;
 /// Longest name of an API token, in bytes.
 pub const TOKEN_NAME_BYTES: usize = 64;
+/// Most delivery services a token is confined to.
+pub const TOKEN_SERVICES_MAX: usize = 1_000;
 
 /// POST of an enrolment token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -69,6 +72,13 @@ pub struct ApiTokenRequest {
     /// Seconds it lives; absent: until it is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_seconds: Option<u64>,
+    /// `admin`, `operator` or `viewer`; absent: `admin`, as before there were roles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Delivery services it is confined to, by name, whether they exist yet or not: it reaches nothing else, and is `operator` or
+    /// `viewer`. Absent: it is not confined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub services: Option<Vec<String>>,
 }
 
 /// An API token without its secret.
@@ -80,6 +90,13 @@ pub struct ApiToken {
     pub name: String,
     /// When it expires, milliseconds since 1970; null: never.
     pub expires_ms: Option<u64>,
+    /// What it may do.
+    #[serde(default)]
+    pub role: AccessRole,
+    /// Delivery services it is confined to; absent: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub services: Option<Vec<ServiceName>>,
     /// When it was made, milliseconds since 1970.
     pub created_ms: u64,
     /// Who made it.

@@ -27,6 +27,10 @@ pub(crate) trait Disk {
     fn sync_file(&mut self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&mut self, path: &Path) -> io::Result<()>;
+    /// Comes before each statement of a step on the copy.
+    fn statement(&mut self) -> rusqlite::Result<()> {
+        Ok(())
+    }
 }
 
 /// The machine's file system.

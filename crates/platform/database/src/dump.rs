@@ -51,7 +51,7 @@ fn write_dump(connection: &Connection, sink: &mut dyn FnMut(&str)) -> rusqlite::
     Ok(())
 }
 
-fn is_dumped(table: &str) -> bool {
+pub(crate) fn is_dumped(table: &str) -> bool {
     table != LEDGER && attic_of(table).is_none()
 }
 
@@ -112,7 +112,7 @@ pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn write_value(line: &mut String, value: ValueRef<'_>) {
+pub(crate) fn write_value(line: &mut String, value: ValueRef<'_>) {
     let written = match value {
         ValueRef::Null => write!(line, "null"),
         ValueRef::Integer(number) => write!(line, "{number}"),

@@ -20,26 +20,34 @@ use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 /// Room that must be left beside the copy, for what the steps add and for the write-ahead log afterwards: 16 MiB.
 const ROOM_BYTES: u64 = 16 << 20;
 
-const NEXT: &str = ".next";
+pub(crate) const NEXT: &str = ".next";
 /// How the database is also named while the copy takes its name.
-const BEFORE: &str = ".before";
+pub(crate) const BEFORE: &str = ".before";
 /// How the database before the last flip is named.
 pub(crate) const PREVIOUS: &str = ".previous";
 /// Files SQLite keeps beside a database.
-const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+pub(crate) const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// A change made on the copy, inside its one transaction, with the database beside it.
 pub(crate) struct Change<'a> {
     pub(crate) before: &'a Connection,
     pub(crate) copy: &'a Connection,
-    pub(crate) programs: &'a Programs,
+    programs: &'a Programs,
+    disk: &'a mut dyn Disk,
+}
+
+impl Change<'_> {
+    /// Runs a program on the copy.
+    pub(crate) fn run(&mut self, program: &str) -> rusqlite::Result<()> {
+        self.programs.run(self.copy, program, || self.disk.statement())
+    }
 }
 
 /// Copies the database, changes the copy, proves it whole and puts it in the place of the database.
 pub(crate) fn flip(
     disk: &mut impl Disk,
     path: &Path,
-    change: impl FnOnce(&Change<'_>) -> Result<(), DatabaseError>,
+    change: impl FnOnce(&mut Change<'_>) -> Result<(), DatabaseError>,
 ) -> Result<(), DatabaseError> {
     clear(disk, path)?;
     // Held to the end, so that nobody writes to what is being replaced.
@@ -92,8 +100,15 @@ pub fn remove(path: &Path) -> Result<(), DatabaseError> {
     Ok(())
 }
 
+/// Removes a scratch copy with everything that flips left beside it.
+pub(crate) fn throw_away(scratch: &Path) -> Result<(), DatabaseError> {
+    remove(scratch)?;
+    let previous = with_suffix(scratch, PREVIOUS);
+    FileSystem.remove(&previous).map_err(DatabaseError::file("remove", &previous))
+}
+
 /// Folds the write-ahead log in, does without one, and keeps others from writing.
-fn hold(path: &Path) -> Result<Connection, DatabaseError> {
+pub(crate) fn hold(path: &Path) -> Result<Connection, DatabaseError> {
     let connection = open::writer(path)?;
     // SQLite flushes the file before it removes the log, and refuses while another connection is open.
     let mode = connection.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get::<_, String>(0)).map_err(not_held(path))?;
@@ -119,7 +134,7 @@ fn make_next(
     disk: &mut impl Disk,
     path: &Path,
     before: &Connection,
-    change: impl FnOnce(&Change<'_>) -> Result<(), DatabaseError>,
+    change: impl FnOnce(&mut Change<'_>) -> Result<(), DatabaseError>,
 ) -> Result<(), DatabaseError> {
     let next = with_suffix(path, NEXT);
     let bytes = fs::metadata(path).map_err(DatabaseError::file("read the size of", path))?.len();
@@ -131,7 +146,7 @@ fn make_next(
     let mut copy = copied(before, &next, path)?;
     let programs = Programs::on(&mut copy)?;
     let transaction = copy.transaction()?;
-    change(&Change { before, copy: &transaction, programs: &programs })?;
+    change(&mut Change { before, copy: &transaction, programs: &programs, disk: &mut *disk })?;
     transaction.commit()?;
     if let Some(detail) = finding(&copy)? {
         let path = path.to_owned();
@@ -158,7 +173,7 @@ fn copied(before: &Connection, next: &Path, path: &Path) -> Result<Connection, D
 }
 
 /// What is wrong with the first page, index or reference that does not hold.
-fn finding(connection: &Connection) -> Result<Option<String>, DatabaseError> {
+pub(crate) fn finding(connection: &Connection) -> Result<Option<String>, DatabaseError> {
     let finding: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if let Some(error) = open::unread(&finding) {
         return Err(error.into());
@@ -173,7 +188,7 @@ fn finding(connection: &Connection) -> Result<Option<String>, DatabaseError> {
     Ok(Some(format!("a row of {table} refers to a row of {parent} that is not there")))
 }
 
-fn take_the_name(disk: &mut impl Disk, path: &Path) -> Result<(), DatabaseError> {
+pub(crate) fn take_the_name(disk: &mut impl Disk, path: &Path) -> Result<(), DatabaseError> {
     let (next, before, previous, dir) = (with_suffix(path, NEXT), with_suffix(path, BEFORE), with_suffix(path, PREVIOUS), parent(path));
     if COMPANIONS.iter().any(|suffix| with_suffix(path, suffix).exists()) {
         return Err(DatabaseError::InUse { path: path.to_owned() });

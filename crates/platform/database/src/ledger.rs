@@ -59,12 +59,18 @@ pub(crate) struct Applied {
     down_sha256: Option<String>,
 }
 
+/// A program down whose digest was verified.
+pub(crate) struct WayBack<'a> {
+    pub(crate) program: &'a str,
+    pub(crate) sha256: &'a str,
+}
+
 impl Applied {
     /// The program down, once its digest was verified.
-    pub(crate) fn way_back(&self) -> Result<&str, DatabaseError> {
+    pub(crate) fn way_back(&self) -> Result<WayBack<'_>, DatabaseError> {
         let named = || (self.id, self.name.clone());
         match (&self.down_sql, &self.down_sha256) {
-            (Some(sql), Some(digest)) if sha256(sql) == *digest => Ok(sql),
+            (Some(program), Some(digest)) if sha256(program) == *digest => Ok(WayBack { program, sha256: digest }),
             (None, None) => {
                 let (id, name) = named();
                 Err(DatabaseError::NoWayBack { id, name })

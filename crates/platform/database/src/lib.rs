@@ -6,18 +6,22 @@
 //! what was committed when it began. SQL is the caller's; only the ledger's is here.
 //!
 //! A [`Recorder`] notes what a transaction does to rows as a [`Changeset`], which can be kept, read, inverted and applied.
+//! [`Digests`] say what tables hold, and follow changesets. [`Database::copy`] makes a copy, [`replace`] puts one in a database's place.
 //!
 //! A schema step runs on a copy that takes the place of the database once it is proven (`flip`), is held to leaving what was
 //! there as it was (`law`), and stores its way back in the database itself (`ledger`), where [`downgrade`] finds it. Format and
 //! order: `docs/protocols/schema-steps.md`.
 
 mod changeset;
+mod copy;
+mod digest;
 mod disk;
 mod dump;
 mod error;
 mod flip;
 mod law;
 mod ledger;
+mod maintain;
 mod open;
 mod program;
 mod schema;
@@ -28,18 +32,24 @@ mod threads;
 mod tests;
 
 pub use changeset::{ApplyError, Changeset, ColumnChange, Conflict, ConflictKind, Recorder, RowChange, RowKey, RowKind};
+pub use copy::{check, look, replace};
+pub use digest::{Digests, TableDigest};
 pub use dump::{dump, dump_sha256};
 pub use error::DatabaseError;
 pub use flip::remove;
 pub use law::Touch;
 pub use ledger::Migration;
+pub use maintain::{Maintenance, maintain};
 pub use rusqlite;
-pub use schema::{Downgraded, downgrade};
+pub use schema::{Downgraded, Undone, downgrade, downgrade_plan};
 
 use disk::FileSystem;
 use rusqlite::Transaction;
 use schema::Stamp;
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use threads::Threads;
 
 /// Read-only connections, each with a thread.
@@ -84,6 +94,25 @@ impl Database {
         E: From<DatabaseError> + Send + 'static,
     {
         self.threads.read(f).await
+    }
+
+    /// Copies one snapshot of what is committed to a new file while others read and write, and tells what `f` reads of the same
+    /// snapshot. The file is whole and durable then: one file, without a log.
+    ///
+    /// # Errors
+    /// [`DatabaseError::File`] when the file is there already, [`DatabaseError::DiskFull`]; nothing is left of it then.
+    pub async fn copy<T, E, F>(&self, to: PathBuf, f: F) -> Result<T, E>
+    where
+        F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<DatabaseError> + Send + 'static,
+    {
+        let copied = move |tx: &Transaction<'_>| {
+            let told = f(tx)?;
+            copy::copy(tx, &to)?;
+            Ok(told)
+        };
+        self.threads.read(copied).await
     }
 
     /// Finishes what is queued, folds the write-ahead log into the file and ends the threads. Later calls are refused

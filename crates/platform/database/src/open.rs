@@ -54,7 +54,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, DatabaseError> {
     Ok(connection)
 }
 
-fn refused(path: &Path, error: rusqlite::Error) -> DatabaseError {
+pub(crate) fn refused(path: &Path, error: rusqlite::Error) -> DatabaseError {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             DatabaseError::Damaged { path: path.to_owned(), detail: error.to_string() }

@@ -5,7 +5,8 @@
 
 use crate::ledger::LEDGER;
 use rusqlite::{
-    Connection,
+    Batch, Connection,
+    fallible_iterator::FallibleIterator,
     hooks::{AuthAction, AuthContext, Authorization},
 };
 use std::sync::{
@@ -33,10 +34,10 @@ impl Programs {
         Ok(Self { running })
     }
 
-    /// Runs a program.
-    pub(crate) fn run(&self, connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    /// Runs a program, statement by statement; `before` is told of each.
+    pub(crate) fn run(&self, connection: &Connection, sql: &str, mut before: impl FnMut() -> rusqlite::Result<()>) -> rusqlite::Result<()> {
         self.running.store(true, Ordering::Relaxed);
-        let outcome = connection.execute_batch(sql);
+        let outcome = statements(connection, sql, &mut before);
         self.running.store(false, Ordering::Relaxed);
         outcome
     }
@@ -45,6 +46,16 @@ impl Programs {
     pub(crate) fn off(self, connection: &mut Connection) -> rusqlite::Result<()> {
         connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>)
     }
+}
+
+fn statements(connection: &Connection, sql: &str, before: &mut dyn FnMut() -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+    let mut batch = Batch::new(connection, sql);
+    while let Some(mut statement) = batch.next()? {
+        before()?;
+        let mut rows = statement.raw_query();
+        while rows.next()?.is_some() {}
+    }
+    Ok(())
 }
 
 fn allowed(action: AuthAction<'_>) -> bool {

@@ -1,8 +1,9 @@
 //! The schema of a database: up to the newest step of this build, or down to a step below.
 
 use crate::{
-    DatabaseError, Migration,
+    DatabaseError, Migration, copy,
     disk::{Disk, FileSystem, keep_private, with_suffix},
+    dump,
     flip::{self, PREVIOUS},
     law::Law,
     ledger, open,
@@ -10,7 +11,13 @@ use crate::{
     shape,
 };
 use rusqlite::{Connection, ErrorCode};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// The copy a plan is tried on.
+const SCRATCH: &str = ".plan";
 
 /// Who applies steps, and when.
 #[derive(Clone, Copy)]
@@ -37,7 +44,7 @@ pub(crate) fn bring_up(disk: &mut impl Disk, path: &Path, migrations: &[Migratio
     if ledger::is_new(&writer)? {
         let programs = Programs::on(&mut writer)?;
         let transaction = writer.transaction()?;
-        apply(&transaction, &programs, migrations, &pending, stamp)?;
+        apply(&transaction, &mut |program| programs.run(&transaction, program, || Ok(())), migrations, &pending, stamp)?;
         transaction.commit()?;
         programs.off(&mut writer)?;
         return Ok(writer);
@@ -45,7 +52,7 @@ pub(crate) fn bring_up(disk: &mut impl Disk, path: &Path, migrations: &[Migratio
     drop(writer);
     let steps: Vec<u32> = pending.iter().map(|step| step.id).collect();
     flip::flip(disk, path, |change| {
-        apply(change.copy, change.programs, migrations, &pending, stamp)?;
+        apply(change.copy, &mut |program| change.run(program), migrations, &pending, stamp)?;
         Law::between(change.before, change.copy, &steps)?.up()
     })?;
     open::writer(path)
@@ -53,14 +60,14 @@ pub(crate) fn bring_up(disk: &mut impl Disk, path: &Path, migrations: &[Migratio
 
 fn apply(
     connection: &Connection,
-    programs: &Programs,
+    run: &mut dyn FnMut(&str) -> rusqlite::Result<()>,
     migrations: &[Migration],
     pending: &[&Migration],
     stamp: Stamp<'_>,
 ) -> Result<(), DatabaseError> {
     ledger::prepare(connection, migrations)?;
     for step in pending {
-        let ran = programs.run(connection, step.up_sql).and_then(|()| ledger::note(connection, step, stamp.now_ms, stamp.written_by));
+        let ran = run(step.up_sql).and_then(|()| ledger::note(connection, step, stamp.now_ms, stamp.written_by));
         ran.map_err(failed(step.id, step.name))?;
         tracing::info!(step = step.id, name = step.name, "schema step applied");
     }
@@ -75,9 +82,24 @@ pub struct Downgraded {
     /// The newest step now.
     pub to: u32,
     /// The steps that were taken back, newest first.
-    pub undone: Vec<u32>,
+    pub undone: Vec<Undone>,
     /// The database as it was; `None` when there was nothing to take back.
     pub previous: Option<PathBuf>,
+}
+
+/// A step that was taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undone {
+    /// Its id.
+    pub id: u32,
+    /// Its name.
+    pub name: String,
+    /// The version that applied it; `None` when it did not say.
+    pub written_by: Option<String>,
+    /// SHA-256 of the way back, verified before it ran; hex.
+    pub down_sha256: String,
+    /// Rows it parked, by attic table.
+    pub parked: BTreeMap<String, u64>,
 }
 
 /// Takes a database back to the step `to_step`, by the ways back in its own ledger: the build that runs this need not know
@@ -102,23 +124,66 @@ pub(crate) fn downgrade_on(disk: &mut impl Disk, path: &Path, to_step: u32) -> R
     let schema = applied.iter().find(|step| step.id == to_step).and_then(|step| step.schema_sha256.clone());
     applied.retain(|step| step.id > to_step);
     applied.reverse();
-    let undone: Vec<u32> = applied.iter().map(|step| step.id).collect();
-    if undone.is_empty() {
-        return Ok(Downgraded { from, to: to_step, undone, previous: None });
+    if applied.is_empty() {
+        return Ok(Downgraded { from, to: to_step, undone: Vec::new(), previous: None });
     }
     // All of them are looked at before any is run.
     let ways = applied.iter().map(|step| Ok((step, step.way_back()?))).collect::<Result<Vec<_>, DatabaseError>>()?;
+    let ids: Vec<u32> = applied.iter().map(|step| step.id).collect();
+    let mut undone = Vec::with_capacity(applied.len());
     flip::flip(disk, path, |change| {
-        for (step, program) in ways {
-            let ran = change.programs.run(change.copy, program).and_then(|()| ledger::forget(change.copy, step.id));
+        for (step, way) in ways {
+            let ran = change.run(way.program).and_then(|()| ledger::forget(change.copy, step.id));
             ran.map_err(failed(step.id, &step.name))?;
             tracing::info!(step = step.id, name = step.name, "schema step taken back");
+            undone.push(Undone {
+                id: step.id,
+                name: step.name.clone(),
+                written_by: step.written_by.clone(),
+                down_sha256: way.sha256.to_owned(),
+                parked: parked(change.copy, step.id)?,
+            });
         }
-        Law::between(change.before, change.copy, &undone)?.down()?;
+        Law::between(change.before, change.copy, &ids)?.down()?;
         let now = shape::schema_sha256(change.copy)?;
         if schema.is_none_or(|then| then == now) { Ok(()) } else { Err(DatabaseError::OtherSchema { step: to_step }) }
     })?;
     Ok(Downgraded { from, to: to_step, undone, previous: Some(with_suffix(path, PREVIOUS)) })
+}
+
+/// How many rows the attics of a step hold.
+fn parked(connection: &Connection, step: u32) -> rusqlite::Result<BTreeMap<String, u64>> {
+    let tables = dump::tables(connection)?.into_keys().filter(|table| dump::attic_of(table).is_some_and(|(of, _)| of == step));
+    let count = |table: &str| {
+        let sql = format!("SELECT count(*) FROM {}", dump::quoted(table));
+        connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
+    };
+    tables.map(|table| count(&table).map(|rows| (table, rows))).collect()
+}
+
+/// What [`downgrade`] would do, found by doing it to a copy that is thrown away; the database may be in use meanwhile. Takes three
+/// times the room of the database beside it. Blocks.
+///
+/// # Errors
+/// As [`downgrade`].
+pub fn downgrade_plan(path: &Path, to_step: u32) -> Result<Downgraded, DatabaseError> {
+    if !path.is_file() {
+        return Err(DatabaseError::Absent { path: path.to_owned() });
+    }
+    let scratch = with_suffix(path, SCRATCH);
+    flip::throw_away(&scratch)?;
+    let outcome = tried_on(path, &scratch, to_step);
+    // What cannot be removed now is removed by the next plan.
+    flip::throw_away(&scratch).or_else(|error| outcome.is_err().then_some(()).ok_or(error))?;
+    outcome
+}
+
+fn tried_on(path: &Path, scratch: &Path, to_step: u32) -> Result<Downgraded, DatabaseError> {
+    let mut reader = open::reader(path)?;
+    let snapshot = reader.transaction()?;
+    snapshot.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    copy::copy(&snapshot, scratch)?;
+    Ok(Downgraded { previous: None, ..downgrade(scratch, to_step)? })
 }
 
 /// A step is at fault only where SQLite's reason is one it would have every time: an unreadable disk, a full one (a quota

@@ -1,6 +1,7 @@
 //! A flip that is cut short at any moment, and a disk that has no room.
 
 mod recorded;
+mod replaced;
 
 use crate::{
     Database, DatabaseError, Migration,
@@ -9,7 +10,7 @@ use crate::{
     schema::{Stamp, bring_up, downgrade_on},
 };
 use recorded::{Loss, Recorded};
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 use std::{
     collections::BTreeSet,
     fs, io,
@@ -23,8 +24,8 @@ const STEPS: &[Migration] = &[
     Migration {
         id: 2,
         name: "words",
-        up_sql: "ALTER TABLE note ADD COLUMN word TEXT",
-        down_sql: Some("CREATE TABLE attic_2_note (id INTEGER); ALTER TABLE note DROP COLUMN word"),
+        up_sql: "ALTER TABLE note ADD COLUMN word TEXT; CREATE INDEX note_word ON note (word); CREATE TABLE extra (x INTEGER) STRICT",
+        down_sql: Some("CREATE TABLE attic_2_note (id INTEGER); DROP INDEX note_word; ALTER TABLE note DROP COLUMN word; DROP TABLE extra"),
     },
 ];
 
@@ -90,6 +91,7 @@ fn a_crash_anywhere_leaves_the_old_database_or_the_new_one() {
     let mut disk = Recorded::below(path.parent().expect("a directory"));
     let writer = bring_up(&mut disk, &path, STEPS, STAMP).expect("goes up");
     drop(writer);
+    assert_eq!(disk.statements(), 3, "each statement is a place to be cut at");
     let (old, new) = (dump_of(&with_suffix(&path, ".previous")), dump_of(&path));
     assert!(old.contains("'two'") && new.contains("'two'"), "what was only in the log is in both: {old} {new}");
     assert_ne!(old, new);
@@ -108,6 +110,7 @@ fn a_crash_on_the_way_back_leaves_the_old_database_or_the_new_one() {
     });
     let mut disk = Recorded::below(path.parent().expect("a directory"));
     downgrade_on(&mut disk, &path, 1).expect("goes back");
+    assert_eq!(disk.statements(), 4, "each statement is a place to be cut at");
     let below = dump_of(&path);
     assert_ne!(below, newest);
     every_cut(&disk, &path, &newest, &below, &newest);
@@ -119,6 +122,13 @@ struct Failing {
     /// The operation that fails, by name.
     at: &'static str,
     kind: io::ErrorKind,
+    /// Statements that go well before one does not, and how that one fails.
+    statement: Option<(usize, i32)>,
+}
+
+impl Failing {
+    /// A disk on which all is well.
+    const NOTHING: Failing = Failing { free_bytes: u64::MAX, at: "", kind: io::ErrorKind::Other, statement: None };
 }
 
 impl Failing {
@@ -149,6 +159,16 @@ impl Disk for Failing {
     fn sync_dir(&mut self, path: &Path) -> io::Result<()> {
         self.does("sync_dir").and_then(|()| FileSystem.sync_dir(path))
     }
+    fn statement(&mut self) -> rusqlite::Result<()> {
+        match &mut self.statement {
+            Some((0, code)) => Err(rusqlite::Error::SqliteFailure(ffi::Error::new(*code), None)),
+            Some((left, _)) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 #[test]
@@ -164,14 +184,37 @@ fn a_disk_that_fails_leaves_the_old_database() {
         assert_eq!(fs::read(with_suffix(&path, ".previous")).expect("still there"), OLDER, "{} {error}", disk.at);
         error
     };
-    let full = refused(Failing { free_bytes: 1 << 20, at: "", kind: io::ErrorKind::Other });
+    let full = refused(Failing { free_bytes: 1 << 20, ..Failing::NOTHING });
     assert!(matches!(full, DatabaseError::DiskFull), "{full}");
     for at in ["create", "sync_file", "link", "sync_dir", "rename"] {
-        let full = refused(Failing { free_bytes: u64::MAX, at, kind: io::ErrorKind::StorageFull });
+        let full = refused(Failing { at, kind: io::ErrorKind::StorageFull, ..Failing::NOTHING });
         assert!(matches!(full, DatabaseError::DiskFull), "{at}: {full}");
-        let other = refused(Failing { free_bytes: u64::MAX, at, kind: io::ErrorKind::PermissionDenied });
+        let other = refused(Failing { at, kind: io::ErrorKind::PermissionDenied, ..Failing::NOTHING });
         assert!(matches!(other, DatabaseError::File { .. }), "{at}: {other}");
+    }
+    for well in 0..3 {
+        let full = refused(Failing { statement: Some((well, ffi::SQLITE_FULL)), ..Failing::NOTHING });
+        assert!(matches!(full, DatabaseError::DiskFull), "{well}: {full}");
+        let other = refused(Failing { statement: Some((well, ffi::SQLITE_IOERR_WRITE)), ..Failing::NOTHING });
+        assert!(matches!(other, DatabaseError::Sqlite(_)), "{well}: {other}");
     }
     drop(Database::open(&path, STEPS, 1, "1.1.0-b1").expect("opens once the disk is well"));
     assert_ne!(dump_of(&path), old);
+}
+
+#[test]
+fn a_way_back_that_fails_at_any_statement_leaves_the_old_database() {
+    let home = tempfile::tempdir().expect("dir");
+    let path = killed(home.path());
+    drop(bring_up(&mut FileSystem, &path, STEPS, STAMP).expect("goes up"));
+    let old = dump_of(&path);
+    for well in 0..4 {
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_NOMEM] {
+            let mut disk = Failing { statement: Some((well, code)), ..Failing::NOTHING };
+            downgrade_on(&mut disk, &path, 1).expect_err("refused");
+            assert_eq!(dump_of(&path), old, "{well} {code}");
+            assert!(!with_suffix(&path, ".next").exists() && !with_suffix(&path, ".before").exists(), "{well} {code}");
+        }
+    }
+    downgrade_on(&mut FileSystem, &path, 1).expect("goes back once the disk is well");
 }

@@ -3,10 +3,11 @@
 use proptest::prelude::*;
 use rusqlite::Connection;
 use std::{
+    collections::BTreeMap,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
-use weir_database::{Database, DatabaseError, Downgraded, Migration, Touch, downgrade, dump};
+use weir_database::{Database, DatabaseError, Downgraded, Migration, Touch, downgrade, downgrade_plan, dump};
 
 const FIRST: Migration = Migration {
     id: 1,
@@ -66,9 +67,21 @@ impl Kept {
         Database::open(&self.path, steps, 2, "1.1.0-b1").map(|_| ())
     }
 
+    /// What lies in its directory.
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path.parent().expect("a directory")).expect("read");
+        let mut names: Vec<_> = entries.map(|entry| entry.expect("entry").file_name().into_string().expect("UTF-8")).collect();
+        names.sort();
+        names
+    }
+
     fn beside(&self, suffix: &str) -> PathBuf {
         PathBuf::from(format!("{}{suffix}", self.path.display()))
     }
+}
+
+fn ids(done: &Downgraded) -> Vec<u32> {
+    done.undone.iter().map(|step| step.id).collect()
 }
 
 #[test]
@@ -82,8 +95,15 @@ fn up_and_down_keep_the_file_before() {
     assert_eq!(dump(&Connection::open(kept.beside(".previous")).expect("opens")).expect("dumps"), old);
     kept.sql("INSERT INTO extra (value) VALUES (7); UPDATE note SET word = 'said'");
     let new = kept.dump();
+    let planned = downgrade_plan(&kept.path, 1).expect("planned");
+    assert_eq!(kept.dump(), new, "a plan changes nothing");
+    assert_eq!(planned.undone[1].parked, BTreeMap::from([("attic_2_extra".to_owned(), 1), ("attic_2_note".to_owned(), 1)]));
+    let second = &planned.undone[1];
+    assert_eq!((second.name.as_str(), second.written_by.as_deref()), ("words", Some("1.1.0-b1")));
+    assert_eq!(Some(second.down_sha256.clone()), SECOND.down_sha256());
     let done = downgrade(&kept.path, 1).expect("goes back");
-    assert_eq!(done, Downgraded { from: 3, to: 1, undone: vec![3, 2], previous: Some(kept.beside(".previous")) });
+    assert_eq!((ids(&done), done.from, done.to), (vec![3, 2], 3, 1));
+    assert_eq!(done, Downgraded { previous: Some(kept.beside(".previous")), ..planned });
     assert_eq!(kept.dump(), old, "counters and all");
     kept.up(&[FIRST]).expect("the older build opens it");
     assert_eq!(dump(&Connection::open(kept.beside(".previous")).expect("opens")).expect("dumps"), new, "no flip, so still there");
@@ -94,9 +114,9 @@ fn up_and_down_keep_the_file_before() {
 #[test]
 fn one_step_back_is_enough() {
     let kept = Kept::at(ALL);
-    assert_eq!(downgrade(&kept.path, 3).expect("nothing to do").undone, Vec::<u32>::new());
+    assert_eq!(downgrade(&kept.path, 3).expect("nothing to do").undone, []);
     assert!(!kept.beside(".previous").exists());
-    assert_eq!(downgrade(&kept.path, 2).expect("goes back").undone, [3]);
+    assert_eq!(ids(&downgrade(&kept.path, 2).expect("goes back")), [3]);
     kept.up(&ALL[..2]).expect("the build before opens it");
 }
 
@@ -107,6 +127,9 @@ fn a_way_back_is_refused_for_a_reason() {
     let refused = |step, says: fn(&DatabaseError) -> bool| {
         let error = downgrade(&kept.path, step).expect_err("refused");
         assert!(says(&error), "{step}: {error}");
+        let error = downgrade_plan(&kept.path, step).expect_err("refused");
+        assert!(says(&error), "plan {step}: {error}");
+        assert_eq!(kept.names(), ["a.db"], "nothing is left of the plan");
         assert_eq!(kept.dump(), old);
     };
     refused(4, |e| matches!(e, DatabaseError::UnknownStep { step: 4, newest: 3 }));
@@ -131,7 +154,7 @@ fn a_ledger_of_before_learns_the_ways_back() {
     let lacking = downgrade(&kept.path, 2);
     assert!(matches!(lacking, Err(DatabaseError::NoWayBack { id: 3, .. })), "{lacking:?}");
     kept.up(ALL).expect("opens");
-    assert_eq!(downgrade(&kept.path, 1).expect("goes back").undone, [3, 2]);
+    assert_eq!(ids(&downgrade(&kept.path, 1).expect("goes back")), [3, 2]);
 }
 
 #[test]
@@ -346,9 +369,15 @@ fn a_database_in_use_keeps_its_schema() {
     other.execute_batch("BEGIN; SELECT count(*) FROM note").expect("reads");
     let error = kept.up(ALL).expect_err("refused");
     assert!(matches!(error, DatabaseError::InUse { .. }), "{error}");
+    assert_eq!(downgrade_plan(&kept.path, 1).expect("a plan only reads").undone, []);
     other.execute_batch("COMMIT").expect("ends");
     drop(other);
     kept.up(ALL).expect("goes up once nobody has it open");
+}
+
+/// How many cases: as the soak says, else a few.
+fn cases(short: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").map_or(short, |cases| cases.parse().expect("PROPTEST_CASES is a number"))
 }
 
 fn text() -> impl Strategy<Value = String> {
@@ -356,7 +385,7 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(24), ..ProptestConfig::default() })]
 
     /// `down(up(db)) == db`, up again gives back what down parked, and edits made in between stay.
     #[test]

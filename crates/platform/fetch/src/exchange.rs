@@ -102,6 +102,19 @@ pub(crate) async fn ask(connection: Connection, wanted: &Wanted<'_>, limits: &Li
     Ok(Asked::Content(Answer { begins, body, driver }))
 }
 
+/// Sends a request with a body over `connection` and takes the status of its answer.
+pub(crate) async fn send<B>(connection: Connection, target: &Target, request: Request<B>) -> Result<StatusCode, Failure>
+where
+    B: Body<Data = Bytes, Error = io::Error> + Send + 'static,
+{
+    let mut builder = http1::Builder::new();
+    builder.max_headers(FIELDS_MAX).max_header_size(HEAD_BYTES_MAX).max_buf_size(BUFFER_BYTES);
+    let failed = |error: hyper::Error| broken(target, &error);
+    let (mut sender, connection) = builder.handshake(TokioIo::new(connection.stream)).await.map_err(failed)?;
+    let mut driver = Driver { connection: Some(Box::pin(connection)) };
+    driver.drive(sender.send_request(request)).await.map(|answer| answer.status()).map_err(failed)
+}
+
 fn request(wanted: &Wanted<'_>) -> Result<Request<Empty<Bytes>>, Failure> {
     let target = wanted.target;
     let agent = format!("weir/{}", weir_model::version());

@@ -1,4 +1,4 @@
-//! One download of a software file from a server nobody vouches for.
+//! One download of a software file from a server nobody vouches for, and one upload of a file to such a server.
 //!
 //! The URL's name is resolved once and the connection goes to the address that was checked; every redirect is resolved and
 //! checked like the first. Bytes, time and slowness are bounded, and a secret never follows a redirect to another origin.
@@ -9,6 +9,7 @@ mod content;
 mod credentials;
 mod exchange;
 mod pace;
+mod put;
 mod resolve;
 mod target;
 
@@ -17,6 +18,7 @@ use content::Content;
 pub use credentials::{Credentials, header_refused, header_value_refused};
 use exchange::{Answer, Asked, Wanted};
 pub use pace::Pace;
+pub use put::{PutError, put};
 use std::time::Duration;
 use target::Target;
 pub use target::shown;

@@ -1,4 +1,4 @@
-//! The container of archives and images: ustar with one written form for each content.
+//! The container of archives, images and backups: ustar with one written form for each content.
 //!
 //! POSIX.1-2017, pax, "ustar Interchange Format". Only regular files, only plain relative paths, every other field of a header
 //! fixed, so a header that is not exactly the one this module writes is refused: no links, devices, owners, times,
@@ -43,9 +43,11 @@ pub enum TarError {
 
 /// The path and the length of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Head {
-    pub(crate) path: String,
-    pub(crate) bytes: u64,
+pub struct Head {
+    /// Plain, relative.
+    pub path: String,
+    /// Length of the body.
+    pub bytes: u64,
 }
 
 /// Segments of letters, digits and `.-_+`, none of them hidden or empty.
@@ -98,17 +100,21 @@ fn read_header(block: &[u8; BLOCK_BYTES]) -> Result<Head, TarError> {
 }
 
 /// Writes entries one after the other.
-pub(crate) struct TarWriter<W> {
+pub struct TarWriter<W> {
     to: W,
 }
 
 impl<W: Write> TarWriter<W> {
-    pub(crate) fn new(to: W) -> Self {
+    /// Writes to `to`.
+    pub fn new(to: W) -> Self {
         Self { to }
     }
 
     /// Adds an entry of exactly `bytes` bytes of `from`.
-    pub(crate) fn add(&mut self, path: &str, bytes: u64, from: impl Read) -> Result<(), TarError> {
+    ///
+    /// # Errors
+    /// A path that is not plain, `from` that ends too early, the writer's.
+    pub fn add(&mut self, path: &str, bytes: u64, from: impl Read) -> Result<(), TarError> {
         if !plain(path) {
             return Err(TarError::Path(path.to_owned()));
         }
@@ -124,14 +130,17 @@ impl<W: Write> TarWriter<W> {
     }
 
     /// Writes the end marker.
-    pub(crate) fn finish(mut self) -> Result<W, TarError> {
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn finish(mut self) -> Result<W, TarError> {
         self.to.write_all(&[0; 2 * BLOCK_BYTES]).map_err(TarError::Io)?;
         Ok(self.to)
     }
 }
 
 /// Reads entries one after the other.
-pub(crate) struct TarReader<R> {
+pub struct TarReader<R> {
     from: R,
     /// Bytes of the current entry's body that are unread.
     left: u64,
@@ -142,17 +151,21 @@ pub(crate) struct TarReader<R> {
 }
 
 impl<R: Read> TarReader<R> {
-    pub(crate) fn new(from: R) -> Self {
+    /// Reads from `from`.
+    pub fn new(from: R) -> Self {
         Self { from, left: 0, padding: 0, position: 0 }
     }
 
     /// The offset of the next unread byte.
-    pub(crate) fn position(&self) -> u64 {
+    pub fn position(&self) -> u64 {
         self.position
     }
 
     /// The next entry, whose body is then read from this reader; `None` after the end marker, which nothing follows.
-    pub(crate) fn next_entry(&mut self) -> Result<Option<Head>, TarError> {
+    ///
+    /// # Errors
+    /// [`TarError`].
+    pub fn next_entry(&mut self) -> Result<Option<Head>, TarError> {
         if self.left > 0 {
             io::copy(&mut *self, &mut io::sink()).map_err(TarError::of_body)?;
         }
@@ -191,7 +204,10 @@ impl<R: Read> TarReader<R> {
     }
 
     /// The whole body of an entry of at most `limit` bytes; `None` when it is larger.
-    pub(crate) fn body(&mut self, limit: u64) -> Result<Option<Vec<u8>>, TarError> {
+    ///
+    /// # Errors
+    /// [`TarError`].
+    pub fn body(&mut self, limit: u64) -> Result<Option<Vec<u8>>, TarError> {
         if self.left > limit {
             return Ok(None);
         }
@@ -203,7 +219,7 @@ impl<R: Read> TarReader<R> {
 
 impl TarError {
     /// The error of reading a body: its end before its length is [`TarError::Truncated`].
-    pub(crate) fn of_body(error: io::Error) -> Self {
+    pub fn of_body(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::UnexpectedEof { Self::Truncated } else { Self::Io(error) }
     }
 }

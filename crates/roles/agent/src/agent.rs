@@ -307,6 +307,7 @@ impl Shared {
         match (self.hooks.apply)(&configuration) {
             Ok(()) => {
                 *self.rejected.lock().expect("no panic while held") = None;
+                self.client.hears(stamp.term);
                 self.client.set_managers(&configuration.managers);
                 weir_telemetry::log::set_stamp(stamp.term, stamp.generation);
                 tracing::info!("configuration in force");

@@ -1,6 +1,9 @@
 //! Answers to what an operator asks a device through the manager.
 
-use crate::agent::Shared;
+use crate::{
+    agent::Shared,
+    vault::{self, Kept},
+};
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom},
@@ -8,6 +11,7 @@ use std::{
     sync::Arc,
 };
 use weir_device_api::{Answer, Ask, poll::LOG_LINES_MAX};
+use weir_model::Role;
 
 /// Most log text one answer carries, in bytes.
 const LOG_ANSWER_BYTES: u64 = 1024 * 1024;
@@ -38,7 +42,11 @@ pub(crate) async fn to(shared: &Arc<Shared>, ask: Ask) -> Answer {
                 Err(reason) => Answer::Refused { reason },
             },
         },
-        Ask::VaultKeep { .. } | Ask::VaultGive { .. } => Answer::Refused { reason: "keeps no backups; only engines do".into() },
+        Ask::VaultKeep { .. } | Ask::VaultGive { .. } if shared.settings.role != Role::Engine => {
+            Answer::Refused { reason: "keeps no backups; only engines do".into() }
+        }
+        Ask::VaultKeep { sha256, bytes, name } => vault::keep(shared, Kept { sha256, bytes, name }).await,
+        Ask::VaultGive { sha256, name } => vault::give(shared, &sha256, &name).await,
         Ask::Unknown => Answer::Refused { reason: "does not know this question; its release is older than the question".into() },
     }
 }

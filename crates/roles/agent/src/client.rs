@@ -1,7 +1,14 @@
 //! The device's HTTP/2 client to the managers: mutual TLS, one address at a time, the next one when it fails.
+//!
+//! It obeys the highest term it has heard: what a manager of a lower one answers is passed over, and the next manager is asked.
 
 use crate::device_state::Identity;
-use std::{net::SocketAddr, sync::Mutex, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+use tokio::sync::watch;
 use weir_device_api::{Answer, Poll, Report, ReportAnswer, paths};
 use weir_model::{Stamp, configuration::ManagerEntry};
 
@@ -9,6 +16,8 @@ use weir_model::{Stamp, configuration::ManagerEntry};
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Patience for an answer beyond what the call itself asks to wait.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Patience for a manager that is knocked at: it is not the one that is asked.
+const KNOCK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest part of a refusal's body that is logged, in bytes.
 const REFUSAL_BYTES: usize = 2048;
 
@@ -27,6 +36,16 @@ pub enum ClientError {
         #[source]
         source: reqwest::Error,
     },
+    /// A manager that was primary once: somebody is since, with a higher term.
+    #[error("manager at {address} speaks for term {term}, and term {heard} was heard")]
+    Overtaken {
+        /// Which.
+        address: SocketAddr,
+        /// The term it answered with.
+        term: u64,
+        /// The highest one this device has heard.
+        heard: u64,
+    },
     /// An answer that says no.
     #[error("manager at {address} answered {status}: {body}")]
     Refused {
@@ -39,10 +58,23 @@ pub enum ClientError {
     },
 }
 
+impl ClientError {
+    /// Whether another manager is the one to ask, at once.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        matches!(self, ClientError::Overtaken { .. } | ClientError::Refused { status: MISDIRECTED, .. })
+    }
+}
+
+/// RFC 9110 section 15.5.20: what a standby answers.
+const MISDIRECTED: u16 = 421;
+
 /// A client that knows the managers.
 pub struct ManagerClient {
     http: reqwest::Client,
-    managers: Mutex<Vec<SocketAddr>>,
+    /// The one that is asked, then the others in order.
+    managers: watch::Sender<Vec<SocketAddr>>,
+    /// The highest term any manager has named; 0 before the first.
+    heard: AtomicU64,
 }
 
 /// A client for this TLS configuration: HTTP/2 only, no proxy, no redirects.
@@ -74,35 +106,92 @@ impl ManagerClient {
     pub fn new(identity: &Identity) -> Result<Self, ClientError> {
         let tls = weir_net::tls::client_config(&identity.ca, Some((&identity.certificate, &identity.key)))?;
         let http = http_client(tls).map_err(|source| ClientError::Unreachable { address: identity.manager, source })?;
-        Ok(Self { http, managers: Mutex::new(vec![identity.manager]) })
+        Ok(Self { http, managers: watch::Sender::new(vec![identity.manager]), heard: AtomicU64::new(0) })
     }
 
     /// Takes the managers a configuration lists; an empty list changes nothing.
     pub fn set_managers(&self, managers: &[ManagerEntry]) {
         if !managers.is_empty() {
-            let mut known = self.managers.lock().expect("no panic while held");
-            let current = known[0];
-            *known = managers.iter().map(|m| m.device).collect();
-            if let Some(at) = known.iter().position(|a| *a == current) {
-                known.rotate_left(at);
-            }
+            self.managers.send_modify(|known| {
+                let current = known[0];
+                *known = managers.iter().map(|m| m.device).collect();
+                if let Some(at) = known.iter().position(|a| *a == current) {
+                    known.rotate_left(at);
+                }
+            });
         }
     }
 
     fn current(&self) -> SocketAddr {
-        self.managers.lock().expect("no panic while held")[0]
+        self.managers.borrow()[0]
+    }
+
+    /// Waits until another manager than the one at `address` is asked.
+    pub(crate) async fn turned_from(&self, address: SocketAddr) {
+        // An error means that the client is gone, and whoever waits with it.
+        let _ = self.managers.subscribe().wait_for(|known| known[0] != address).await;
+    }
+
+    /// The manager that is asked now.
+    pub(crate) fn asked(&self) -> SocketAddr {
+        self.current()
+    }
+
+    /// Takes a term that a configuration or an answer names; whether it is as high as any heard before. 0 says nothing.
+    pub(crate) fn hears(&self, term: u64) -> bool {
+        term == 0 || self.heard.fetch_max(term, Ordering::Relaxed) <= term
+    }
+
+    /// Passes over an answer of a lower term, and its manager with it.
+    fn of_highest<T>(&self, address: SocketAddr, term: u64, answer: T) -> Result<T, ClientError> {
+        if self.hears(term) {
+            return Ok(answer);
+        }
+        self.fail_over(address);
+        Err(ClientError::Overtaken { address, term, heard: self.heard.load(Ordering::Relaxed) })
     }
 
     /// Moves on to the next manager: this one is out of reach, fails, or is not the primary. A refusal of one request
     /// says nothing against the manager.
     fn fail_over(&self, from: SocketAddr) {
-        let mut known = self.managers.lock().expect("no panic while held");
-        if known[0] == from {
-            known.rotate_left(1);
+        self.managers.send_if_modified(|known| {
+            let turns = known[0] == from && known.len() > 1;
+            known.rotate_left(usize::from(turns));
+            turns
+        });
+    }
+
+    /// Reports to the managers this device does not ask. One that answers for a term as high as any heard is the primary: it is asked
+    /// from now on. One that was primary hears the higher term so. The others refuse, which is no news.
+    pub(crate) async fn knock(&self, report: &Report) {
+        let others: Vec<SocketAddr> = self.managers.borrow().iter().skip(1).copied().collect();
+        for address in others {
+            let url = format!("https://{address}{}", paths::REPORT);
+            let Ok(response) = self.http.post(url).timeout(KNOCK_TIMEOUT).json(report).send().await else { continue };
+            if !response.status().is_success() {
+                continue;
+            }
+            let Ok(answer) = response.json::<ReportAnswer>().await else { continue };
+            let term = answer.hello.stamp.term;
+            if term > 0 && self.hears(term) {
+                tracing::info!(%address, term, "another manager is the primary");
+                self.turn_to(address);
+                return;
+            }
         }
     }
 
-    async fn send(
+    fn turn_to(&self, address: SocketAddr) {
+        self.managers.send_if_modified(|known| match known.iter().position(|a| *a == address) {
+            Some(at) if at > 0 => {
+                known.rotate_left(at);
+                true
+            }
+            _ => false,
+        });
+    }
+
+    pub(crate) async fn send(
         &self,
         request: impl FnOnce(&reqwest::Client, String) -> reqwest::RequestBuilder,
         path: &str,
@@ -113,7 +202,7 @@ impl ManagerClient {
         match request(&self.http, url).timeout(wait + ANSWER_TIMEOUT).send().await {
             Ok(response) if response.status().is_success() => Ok((address, response)),
             Ok(response) => {
-                if response.status().is_server_error() || response.status() == reqwest::StatusCode::MISDIRECTED_REQUEST {
+                if response.status().is_server_error() || response.status().as_u16() == MISDIRECTED {
                     self.fail_over(address);
                 }
                 Err(refusal(address, response).await)
@@ -127,7 +216,10 @@ impl ManagerClient {
 
     /// Reports.
     pub async fn report(&self, report: &Report) -> Result<ReportAnswer, ClientError> {
-        json(self.send(|http, url| http.post(url).json(report), paths::REPORT, Duration::ZERO).await?).await
+        let sent = self.send(|http, url| http.post(url).json(report), paths::REPORT, Duration::ZERO).await?;
+        let address = sent.0;
+        let answer: ReportAnswer = json(sent).await?;
+        self.of_highest(address, answer.hello.stamp.term, answer)
     }
 
     /// Waits at most `wait` for a configuration newer than `stamp`, another word about the update than the one of revision
@@ -135,7 +227,11 @@ impl ManagerClient {
     pub async fn poll(&self, stamp: Stamp, update: u64, wait: Duration) -> Result<Poll, ClientError> {
         let Stamp { term, generation } = stamp;
         let path = format!("{}?term={term}&generation={generation}&update={update}&wait_ms={}", paths::CONFIGURATION, wait.as_millis());
-        json(self.send(|http, url| http.get(url), &path, wait).await?).await
+        let sent = self.send(|http, url| http.get(url), &path, wait).await?;
+        let address = sent.0;
+        let poll: Poll = json(sent).await?;
+        let term = poll.configuration.as_ref().map_or(poll.term, |configuration| configuration.stamp.term);
+        self.of_highest(address, term, poll)
     }
 
     /// The newest signed metadata of the network's releases, as `MetadataSet::to_bytes` of `weir_release` writes it; `None` when

@@ -40,6 +40,9 @@ pub enum StateError {
         #[source]
         source: serde_json::Error,
     },
+    /// What came as the network key is none.
+    #[error("the manager sent something else than a network key")]
+    NetworkKey,
     /// A file of another device.
     #[error("{} belongs to {found}, not to {expected}; each device needs its own data directory", path.display())]
     Foreign {
@@ -152,6 +155,16 @@ impl DeviceState {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Keeps the network key of a manager, 64 hex digits, as the bytes it is: what it seals lies in the database beside it.
+    pub fn keep_network_key(&self, key: &str) -> Result<(), StateError> {
+        let path = self.dir.join("network.key");
+        let mut bytes = zeroize::Zeroizing::new([0_u8; 32]);
+        if hex::decode_to_slice(key, bytes.as_mut_slice()).is_err() {
+            return Err(StateError::NetworkKey);
+        }
+        Ok(weir_slots::durable_write_private(&path, bytes.as_slice())?)
     }
 
     /// The last good configuration.

@@ -52,6 +52,10 @@ pub async fn enrol(
     };
     let failed = |source| EnrolError::Manager { device: device.clone(), source };
     let answer = ask(manager, token, &body).await.map_err(failed)?;
+    // First: an identity without the key would make a standby that can never take over.
+    if let Some(key) = answer.network_key.as_ref().filter(|_| role == Role::Manager) {
+        state.keep_network_key(key)?;
+    }
     state.keep_identity(&Identity {
         device: device.clone(),
         role,

@@ -26,7 +26,13 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         let _ = parked.wait_for(|parked| !*parked).await;
         let asked = weir_clock::monotonic();
         let wait = Duration::from_millis(shared.profile().poll_ms);
-        match shared.client.poll(known(&shared), shared.update.revision(), wait).await {
+        let manager = shared.client.asked();
+        let polled = tokio::select! {
+            polled = shared.client.poll(known(&shared), shared.update.revision(), wait) => polled,
+            // Another one is the primary: what this one would say is not waited for.
+            () = shared.client.turned_from(manager) => continue,
+        };
+        match polled {
             Ok(poll) => {
                 pause = PAUSE_MIN;
                 let empty = poll.configuration.is_none() && poll.questions.is_empty() && poll.update.is_none();
@@ -51,7 +57,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             Err(error) => {
                 tracing::warn!(error = %Chain(&error), "no configuration from the manager; serving from the last good one");
                 tokio::time::sleep(jittered(pause, shared.boot() ^ weir_clock::monotonic_ms())).await;
-                pause = (pause * 2).min(PAUSE_MAX);
+                pause = if error.is_elsewhere() { PAUSE_MIN } else { (pause * 2).min(PAUSE_MAX) };
             }
         }
     }

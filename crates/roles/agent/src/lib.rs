@@ -8,6 +8,7 @@
 //! - `update`: how this device becomes another version, and goes back.
 //! - [`keepalive`]: what routers hear from an engine, and what they answer on its lifelines.
 //! - [`control`]: the worker's end of the keeper's socket.
+//! - `vault`: backups of the managers that an engine keeps.
 //! - [`admin`]: metrics and health.
 //!
 //! The agent knows no role: a role gives it [`Hooks`], and `bin/weir` wires the two.
@@ -26,6 +27,7 @@ mod life;
 mod ramp;
 pub mod report;
 mod update;
+mod vault;
 
 pub use agent::{Agent, AgentSettings, Explain, Hold, Hooks, TellRouters};
 pub use device_state::{DeviceState, Identity, StateError};

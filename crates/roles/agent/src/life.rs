@@ -70,6 +70,7 @@ impl Agent {
         shared.parked.send_replace(false);
         serving.spawn("follow", follow::run(shared.clone()));
         serving.spawn("report", report::run(shared.clone()));
+        serving.spawn("knock", report::knock(shared.clone()));
         if shared.settings.role != Role::Manager {
             self.life.driver.spawn("update", update::run(shared.clone(), keeper));
         }

@@ -16,6 +16,12 @@ use weir_telemetry::Chain;
 /// router that says something all the time does not make a report of each.
 const NEWS_PAUSE: Duration = Duration::from_millis(100);
 
+/// Pause after a manager said that another one is the primary.
+const ELSEWHERE_PAUSE: Duration = Duration::from_millis(500);
+
+/// Report periods between two reports to the managers this device does not ask.
+const KNOCK_PERIODS: u32 = 4;
+
 /// How long the first report waits for what it says of the update.
 const UPDATE_KNOWN: Duration = Duration::from_secs(1);
 
@@ -34,6 +40,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         occasion.running.mark_unchanged();
         occasion.headline.mark_unchanged();
         let report = compose(&shared);
+        let mut period = Duration::from_millis(shared.profile().report_ms);
         match shared.client.report(&report).await {
             Ok(_) => {
                 shared.update.reached();
@@ -42,14 +49,30 @@ pub(crate) async fn run(shared: Arc<Shared>) {
                 }
                 reached = true;
             }
-            Err(error) if reached => {
-                tracing::warn!(error = %Chain(&error), "report not delivered");
+            Err(error) => {
+                if reached {
+                    tracing::warn!(error = %Chain(&error), "report not delivered");
+                }
                 reached = false;
+                if error.is_elsewhere() {
+                    period = period.min(ELSEWHERE_PAUSE);
+                }
             }
-            Err(_) => {}
         }
         let since = shared.ramp.lock().expect("no panic while held").offloaded_since();
-        occasion.next(since.map(|since| (since, report.routers.as_slice())), Duration::from_millis(shared.profile().report_ms)).await;
+        occasion.next(since.map(|since| (since, report.routers.as_slice())), period).await;
+    }
+}
+
+/// Reports now and then to the managers this device does not ask, for as long as the task lives: so it hears of a primary that the
+/// one it asks has not heard of, and one that was primary hears of the term this device obeys.
+pub(crate) async fn knock(shared: Arc<Shared>) {
+    let mut parked = shared.parked.subscribe();
+    loop {
+        tokio::time::sleep(KNOCK_PERIODS * Duration::from_millis(shared.profile().report_ms)).await;
+        // Another worker reports for this device.
+        let _ = parked.wait_for(|parked| !*parked).await;
+        shared.client.knock(&compose(&shared)).await;
     }
 }
 

@@ -1,5 +1,6 @@
 // Keeps pages current. An element with `data-live="URL"` and `data-topics="devices alarms"` is fetched again when one of
-// its topics changes. If the element has an id and the answer holds an element of that id, its content is taken from
+// its topics changes. When this manager is the standby now, the bar says where the pages are, and a page with an element
+// `data-follow` goes there. If the element has an id and the answer holds an element of that id, its content is taken from
 // there, so that URL may be the page itself. What holds the focus, a selection or a form somebody fills in is left alone.
 (() => {
   const FIRST_RETRY_MS = 1000;
@@ -86,6 +87,7 @@
     try {
       const answer = await fetch(region.dataset.live, { headers: { "X-Weir-Fragment": "1" }, credentials: "same-origin" });
       if (answer.status === 401) return signedOut();
+      if (answer.status === 421) return moved(answer.headers.get("Weir-Primary"));
       if (answer.ok) {
         const text = await answer.text();
         if (inUse(region)) region.stale = true;
@@ -121,6 +123,24 @@
     bar.append(" ", link);
   };
 
+  // This manager is the standby now: the pages are on the other one, at the same path. A page that waits for that goes there.
+  const moved = (primary) => {
+    if (!primary || !primary.startsWith("https://")) return;
+    ended = true;
+    close();
+    const there = primary + location.pathname;
+    if (document.querySelector("[data-follow]")) {
+      location.assign(there);
+      return;
+    }
+    say("This manager is the standby now.");
+    if (!bar) return;
+    const link = document.createElement("a");
+    link.href = there + location.search;
+    link.textContent = "Go to the primary";
+    bar.append(" ", link);
+  };
+
   const close = () => {
     clearTimeout(retryTimer);
     clearTimeout(lostTimer);
@@ -135,7 +155,13 @@
     try {
       const answer = await fetch("/events", { headers: { "X-Weir-Fragment": "1" }, credentials: "same-origin", signal: stop.signal });
       if (answer.status === 401) return signedOut();
+      if (answer.status === 421) return moved(answer.headers.get("Weir-Primary"));
       if (answer.status !== 503) return;
+      if (answer.headers.has("Weir-State")) {
+        clearTimeout(lostTimer);
+        lostTimer = 0;
+        return say("This manager is disabled: load the page again to see why.");
+      }
       clearTimeout(lostTimer);
       lostTimer = 0;
       say("Too many pages are open: this one is not kept current until another is closed.");

@@ -1,16 +1,22 @@
 //! The operator API: thin handlers, one file per noun, and the OpenAPI document generated from them.
 
 mod alarms;
+mod apply;
 mod audit;
 mod authentication;
+mod backups;
 mod body;
 mod changesets;
+mod conditions;
 mod coverage_zones;
 mod delivery_services;
 mod devices;
+mod history;
 mod locations;
 mod offload;
 mod pages;
+mod pair;
+mod permissions;
 mod problems;
 mod route;
 mod software_files;
@@ -21,10 +27,11 @@ mod updates;
 mod users;
 mod utoipa;
 
+pub(crate) use backups::file as backup_file;
 pub(crate) use body::{JsonBody, QueryOf};
 pub(crate) use problems::{Active, Refused, not_allowed, not_found};
 
-use crate::app::App;
+use crate::{app::App, pair::replicated};
 use ::utoipa::{
     Modify, OpenApi,
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
@@ -55,8 +62,10 @@ impl Modify for Bearer {
 }
 
 fn routes() -> OpenApiRouter<Arc<App>> {
-    let zones = OpenApiRouter::new()
+    let large = OpenApiRouter::new()
         .routes(routes!(coverage_zones::show, coverage_zones::replace))
+        .routes(routes!(apply::export))
+        .routes(routes!(apply::apply))
         .layer(DefaultBodyLimit::max(weir_operator_api::zone::ZONES_BODY_BYTES));
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(status::status))
@@ -82,6 +91,9 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tokens::delete_enrolment))
         .routes(routes!(tokens::list_api, tokens::create_api))
         .routes(routes!(tokens::delete_api))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::delete))
+        .routes(routes!(users::set_role))
         .routes(routes!(users::reset))
         .routes(routes!(alarms::list))
         .routes(routes!(alarms::acknowledge))
@@ -89,6 +101,17 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(changesets::list))
         .routes(routes!(changesets::show))
         .routes(routes!(changesets::undo))
+        .routes(routes!(history::delivery_service))
+        .routes(routes!(history::location))
+        .routes(routes!(history::device))
+        .routes(routes!(history::coverage_zones))
+        .routes(routes!(backups::list, backups::create))
+        .routes(routes!(backups::download, backups::delete))
+        .routes(routes!(backups::confirm))
+        .routes(routes!(backups::rehearse))
+        .routes(routes!(backups::schedule, backups::set_schedule))
+        .routes(routes!(pair::show))
+        .routes(routes!(pair::change_role))
         .routes(routes!(route::explain))
         .routes(routes!(software_files::list, software_files::register))
         .routes(routes!(software_files::show, software_files::delete))
@@ -97,7 +120,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(software_files::choices))
         .routes(routes!(software_sources::show, software_sources::replace))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .merge(zones)
+        .merge(large)
 }
 
 /// The OpenAPI 3.1 document of the operator API, as JSON with a line feed at its end.
@@ -118,6 +141,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     router
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
+        .layer(middleware::from_fn(replicated::tell))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), authentication::authenticate))
         .route(paths::OPENAPI, openapi)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), problems::measure))

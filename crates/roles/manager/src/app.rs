@@ -3,12 +3,16 @@
 use crate::{
     ask::Asks,
     change::{Caller, Change, Outcome, Refusal},
+    cms::{BoxFile, Cms},
+    compile::Documents,
     device_api::Giving,
     domain::{attempts::Attempts, passwords::Passwords, sessions::Sessions},
     drains::Drains,
     gui::Events,
+    journal::Journal,
     manager::OwnAnswers,
     metrics::ManagerMetrics,
+    pair::{self, Pair},
     reports::Reports,
     series::Series,
     snapshot::Snapshot,
@@ -17,6 +21,7 @@ use crate::{
     updates::{Updates, record::Kept as KeptUpdates},
 };
 use std::{
+    convert::Infallible,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -34,6 +39,8 @@ use weir_telemetry::Tasks;
 /// The shared state of a manager.
 pub(crate) struct App {
     pub(crate) name: DeviceName,
+    /// The box it is the primary on.
+    pub(crate) cms: Arc<Cms>,
     pub(crate) config: Database,
     pub(crate) state: Database,
     pub(crate) authority: Authority,
@@ -62,10 +69,20 @@ pub(crate) struct App {
     pub(crate) updates: Updates,
     /// Archives that are being given to devices.
     pub(crate) giving: Giving,
+    /// What devices are sent, written.
+    pub(crate) documents: Documents,
+    /// Backups.
+    pub(crate) backups: crate::backup::Shelf,
     /// What open pages are told.
     pub(crate) events: Events,
     /// The manager's state directory.
     pub(crate) directory: PathBuf,
+    /// The standby, and whether writes wait for it.
+    pub(crate) pair: Pair,
+    /// `journal.log`.
+    pub(crate) journal: Arc<Journal>,
+    /// `box.json`.
+    pub(crate) box_file: Arc<BoxFile>,
     /// Held from the beginning of a change until everybody has learnt of it.
     changing: tokio::sync::Mutex<()>,
     /// The newest changeset.
@@ -78,6 +95,7 @@ pub(crate) struct App {
 /// What an [`App`] is made of.
 pub(crate) struct Parts {
     pub(crate) name: DeviceName,
+    pub(crate) cms: Arc<Cms>,
     pub(crate) config: Database,
     pub(crate) state: Database,
     pub(crate) authority: Authority,
@@ -93,6 +111,8 @@ pub(crate) struct Parts {
     pub(crate) software: KeptSoftware,
     pub(crate) updates: KeptUpdates,
     pub(crate) directory: PathBuf,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) box_file: Arc<BoxFile>,
     /// The newest changeset.
     pub(crate) rev: u64,
 }
@@ -102,7 +122,11 @@ impl App {
         let stamp = parts.network.stamp;
         weir_telemetry::log::set_stamp(stamp.term, stamp.generation);
         Self {
+            pair: Pair::new(&parts.network, &parts.name),
+            journal: parts.journal,
+            box_file: parts.box_file,
             name: parts.name,
+            cms: parts.cms,
             config: parts.config,
             state: parts.state,
             authority: parts.authority,
@@ -125,6 +149,8 @@ impl App {
             software: Arc::new(Shelf::new(&parts.directory, parts.software)),
             updates: Updates::new(parts.updates),
             giving: Giving::default(),
+            documents: Documents::default(),
+            backups: crate::backup::Shelf::default(),
             events: Events::default(),
             directory: parts.directory,
             changing: tokio::sync::Mutex::new(()),
@@ -202,8 +228,30 @@ impl App {
         self.changes.join(deadline).await
     }
 
-    /// Makes a change: all of it, durable and known to everybody when this returns `Ok`, or nothing. It runs to its end
-    /// even when the caller stops waiting.
+    /// Takes no more writes: those under way are done when this returns.
+    pub(crate) async fn freeze(&self) {
+        let _none_under_way = self.changing.lock().await;
+        self.pair.freeze();
+    }
+
+    /// Takes writes again.
+    pub(crate) fn thaw(&self) {
+        self.pair.thaw();
+    }
+
+    /// Runs a write that is no change of the configuration while no change is under way.
+    pub(crate) async fn alone<T>(&self, write: impl Future<Output = T>) -> T {
+        let _none_under_way = self.changing.lock().await;
+        write.await
+    }
+
+    /// A changeset was kept beside [`App::change`].
+    pub(crate) fn kept_up_to(&self, rev: u64) {
+        self.kept.send_replace(rev);
+    }
+
+    /// Makes a change: all of it, durable and known to everybody when this returns `Ok`, or nothing. While the standby follows it is
+    /// durable there too. It runs to its end even when the caller stops waiting.
     pub(crate) async fn change<T, F>(self: &Arc<Self>, caller: Caller, f: F) -> Result<T, Problem>
     where
         T: Send + 'static,
@@ -224,18 +272,56 @@ impl App {
             // Nobody waits any more when the request was dropped.
             let _ = done.send(app.change_now(caller, f).await);
         });
-        match wait.await {
-            Ok(result) => result.map_err(Refusal::into_problem),
-            Err(_) => Err(Problem::new(Reason::Unavailable, "the manager is stopping")),
+        let Ok(result) = wait.await else {
+            return Err(Problem::new(Reason::Unavailable, "the manager is stopping"));
+        };
+        let (value, newest, kept) = result.map_err(Refusal::into_problem)?;
+        if let Some(rev) = kept {
+            // Others write meanwhile: nobody waits for the standby but who has written.
+            pair::replicated::note(self.pair.acknowledged(rev).await);
+        }
+        Ok((value, newest))
+    }
+
+    /// What a change would come to, and what is said against keeping it: it is made, checked and taken back.
+    pub(crate) async fn rehearse<T, F>(&self, caller: Caller, f: F) -> Result<(T, Result<(), Problem>), Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Change<'_>) -> Result<T, Refusal> + Send + 'static,
+    {
+        enum TakenBack<T> {
+            Made(T, Result<(), Refusal>),
+            Refused(Refusal),
+        }
+        impl<T> From<DatabaseError> for TakenBack<T> {
+            fn from(error: DatabaseError) -> Self {
+                TakenBack::Refused(error.into())
+            }
+        }
+        let _one_at_a_time = self.changing.lock().await;
+        self.pair.writable()?;
+        let before = self.network();
+        let now_ms = weir_clock::wall_ms();
+        let rehearsed = self.config.write(move |tx| {
+            let change = Change::new(tx, &before, &caller, now_ms)?;
+            let value = f(&change).map_err(TakenBack::Refused)?;
+            let finished = change.finish().map(drop);
+            Err::<Infallible, _>(TakenBack::Made(value, finished))
+        });
+        match rehearsed.await {
+            Err(TakenBack::Made(value, finished)) => Ok((value, finished.map_err(Refusal::into_problem))),
+            Err(TakenBack::Refused(refusal)) => Err(refusal.into_problem()),
+            Ok(never) => match never {},
         }
     }
 
-    async fn change_now<T, F>(&self, caller: Caller, f: F) -> Result<(T, u64), Refusal>
+    async fn change_now<T, F>(&self, caller: Caller, f: F) -> Result<(T, u64, Option<u64>), Refusal>
     where
         T: Send + 'static,
         F: FnOnce(&Change<'_>) -> Result<T, Refusal> + Send + 'static,
     {
         let _one_at_a_time = self.changing.lock().await;
+        self.pair.writable()?;
         let before = self.network();
         let now_ms = weir_clock::wall_ms();
         let written = self
@@ -252,8 +338,9 @@ impl App {
             Err(Refusal::Problem(_)) => {}
         }
         let (value, outcome) = written?;
+        let kept = outcome.rev;
         self.publish(outcome);
-        Ok((value, *self.kept.borrow()))
+        Ok((value, *self.kept.borrow(), kept))
     }
 
     fn publish(&self, outcome: Outcome) {
@@ -273,6 +360,7 @@ impl App {
             self.updates.replace(updates);
         }
         let Some(network) = outcome.network else { return };
+        self.pair.learn(&network, &self.name);
         weir_telemetry::log::set_stamp(network.stamp.term, network.stamp.generation);
         self.network.send_if_modified(|current| {
             let rises = network.stamp > current.stamp;

@@ -1,11 +1,12 @@
 //! A change: one write transaction, its audit rows, its changeset, and the next generation if it changes configuration.
 
 use crate::{
-    compile, domain,
+    access::Access,
+    confirm, domain, published,
     snapshot::Snapshot,
     software,
     tables::{
-        audit, changesets, device_updates, migrations, settings,
+        audit, changesets, device_updates, digests, migrations, settings,
         tokens::{self, Kept},
         users::{self, User},
     },
@@ -19,6 +20,7 @@ use std::{
     fmt,
 };
 use weir_database::{DatabaseError, Recorder};
+use weir_model::DeviceName;
 use weir_operator_api::{ApiToken, AuditEntry, Problem, Reason};
 
 /// Who asks for a change, and from where.
@@ -27,6 +29,8 @@ pub(crate) struct Caller {
     pub(crate) actor: Actor,
     /// Address, or `local`.
     pub(crate) source: String,
+    /// What it may do.
+    pub(crate) access: Access,
 }
 
 /// Who asks.
@@ -65,7 +69,7 @@ impl fmt::Display for Actor {
 impl Caller {
     /// The manager's own doing.
     pub(crate) fn manager() -> Self {
-        Self { actor: Actor::Manager, source: "local".to_owned() }
+        Self { actor: Actor::Manager, source: "local".to_owned(), access: Access::admin() }
     }
 }
 
@@ -113,10 +117,15 @@ pub(crate) struct Change<'a> {
     pub(crate) before: &'a Snapshot,
     pub(crate) now_ms: u64,
     caller: &'a Caller,
-    recorder: Recorder<'a>,
+    /// Absent: a part, whose change records it.
+    recorder: Option<Recorder<'a>>,
     /// Ids of the audit entries written.
     entries: RefCell<Vec<i64>>,
     undoes: Cell<Option<u64>>,
+    /// The term after it.
+    term: Cell<u64>,
+    /// The word of whoever asks that what it takes away may go.
+    confirm: RefCell<Option<String>>,
     configures: Cell<bool>,
     enrols: Cell<bool>,
     changes_tokens: Cell<bool>,
@@ -146,9 +155,11 @@ impl<'a> Change<'a> {
             before,
             now_ms,
             caller,
-            recorder: Recorder::begin(tx, &changesets::NOT_RECORDED)?,
+            recorder: Some(Recorder::begin(tx, &changesets::NOT_RECORDED)?),
             entries: RefCell::default(),
             undoes: Cell::new(None),
+            term: Cell::new(before.stamp.term),
+            confirm: RefCell::default(),
             configures: Cell::new(false),
             enrols: Cell::new(false),
             changes_tokens: Cell::new(false),
@@ -156,6 +167,48 @@ impl<'a> Change<'a> {
             changes_software: Cell::new(false),
             changes_updates: Cell::new(false),
         })
+    }
+
+    /// A part of this change, which finds the network as the parts before left it.
+    pub(crate) fn on<'b>(&'b self, network: &'b Snapshot) -> Change<'b> {
+        Change {
+            tx: self.tx,
+            before: network,
+            now_ms: self.now_ms,
+            caller: self.caller,
+            recorder: None,
+            entries: RefCell::default(),
+            undoes: Cell::new(None),
+            term: Cell::new(self.term.get()),
+            confirm: RefCell::default(),
+            configures: Cell::new(self.configures.get()),
+            enrols: Cell::new(false),
+            changes_tokens: Cell::new(false),
+            changes_users: Cell::new(false),
+            changes_software: Cell::new(false),
+            changes_updates: Cell::new(false),
+        }
+    }
+
+    /// Takes over what a part that was made has noted.
+    pub(crate) fn absorb(&self, part: Change<'_>) {
+        self.entries.borrow_mut().extend(part.entries.into_inner());
+        let notes = [
+            (&self.configures, part.configures),
+            (&self.enrols, part.enrols),
+            (&self.changes_tokens, part.changes_tokens),
+            (&self.changes_users, part.changes_users),
+            (&self.changes_software, part.changes_software),
+            (&self.changes_updates, part.changes_updates),
+        ];
+        for (note, of_part) in notes {
+            note.set(note.get() || of_part.get());
+        }
+    }
+
+    /// What whoever makes it may do.
+    pub(crate) fn access(&self) -> &Access {
+        &self.caller.access
     }
 
     /// Who makes it.
@@ -169,9 +222,28 @@ impl<'a> Change<'a> {
         self.before.stamp.generation + 1
     }
 
+    /// Makes a manager the primary, with a term of its own.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(crate) fn take_over(&self, primary: &DeviceName, term: u64) -> rusqlite::Result<()> {
+        settings::set(self.tx, settings::PRIMARY, primary.as_str())?;
+        settings::set_number(self.tx, settings::TERM, term)?;
+        self.term.set(term);
+        self.revision();
+        let side = |primary: &DeviceName, term: u64| serde_json::json!({ "primary": primary, "term": term });
+        let (before, after) = (side(&self.before.primary, self.before.stamp.term), side(primary, term));
+        self.audit("promote", format_args!("manager {primary}"), Some(&before), Some(&after))
+    }
+
     /// Notes that it takes another changeset back.
     pub(crate) fn undoes(&self, rev: u64) {
         self.undoes.set(Some(rev));
+    }
+
+    /// Takes the hash by which whoever asks confirms what the change takes away.
+    pub(crate) fn confirm(&self, given: Option<String>) {
+        *self.confirm.borrow_mut() = given;
     }
 
     /// Notes that the coverage zones, or a name they use, are new.
@@ -229,7 +301,8 @@ impl<'a> Change<'a> {
         Ok(())
     }
 
-    fn generation(&self) -> u64 {
+    /// The generation there is after it, as far as it has come.
+    pub(crate) fn generation(&self) -> u64 {
         self.before.stamp.generation + u64::from(self.configures.get())
     }
 
@@ -240,8 +313,13 @@ impl<'a> Change<'a> {
             settings::set_number(self.tx, settings::GENERATION, self.generation())?;
         }
         if self.configures.get() || self.enrols.get() {
-            let network = Snapshot::load(self.tx, Some(self.before))?;
-            compile::check(&network).map_err(|error| Problem::new(Reason::DoesNotCompile, error.to_string()))?;
+            let mut network = Snapshot::load(self.tx, &self.before.seal, Some(self.before))?;
+            published::allowed(self.before, &network)?;
+            confirm::check(self.before, &network, self.confirm.borrow().as_deref())?;
+            if self.configures.get() {
+                published::keep(self.tx, self.before, &network)?;
+                confirm::note(self.tx, self.before, &mut network)?;
+            }
             outcome.network = Some(network);
         }
         if self.changes_tokens.get() {
@@ -263,7 +341,8 @@ impl<'a> Change<'a> {
     /// Keeps what was done as a changeset; `None` when nothing was.
     fn keep(self) -> rusqlite::Result<Option<u64>> {
         let generation = self.generation();
-        let changeset = self.recorder.finish()?;
+        let Some(recorder) = self.recorder else { return Ok(None) };
+        let changeset = recorder.finish()?;
         if changeset.is_empty() {
             return Ok(None);
         }
@@ -272,14 +351,15 @@ impl<'a> Change<'a> {
             at_ms: self.now_ms,
             actor: self.caller.actor.to_string(),
             source: self.caller.source.clone(),
-            term: self.before.stamp.term,
+            term: self.term.get(),
             generation,
             step: migrations::newest().into(),
             undoes: self.undoes.get(),
             undoable: changeset.any(|row| domain::changesets::UNDONE.contains(&row.table.as_str()))?,
             hash: [0; 32],
+            digest: digests::follow(self.tx, &changeset)?.of_all(),
         };
-        changesets::append(self.tx, record, &changeset, &self.entries.into_inner()).map(Some)
+        changesets::append(self.tx, record, &changeset, &self.entries.into_inner()).map(|kept| Some(kept.rev))
     }
 }
 

@@ -1,29 +1,45 @@
 //! Compiles the document each device runs from: a pure function of the network and the device.
 //!
 //! Equal stamps mean equal bytes: every list is in name order, and nothing but the [`Snapshot`] goes in. A device that is
-//! not active learns the managers and the timers, no content and no keys. Managers learn the tree and the devices.
+//! not active learns the managers and the timers, no content and no keys. Managers learn the tree and the devices; an engine
+//! learns of the engines it can have to do with, a router of all.
 
-use crate::snapshot::{DeviceRecord, Outside, Snapshot};
-use std::collections::BTreeSet;
+mod line;
+mod shared;
+
+pub(crate) use shared::{Documents, Written};
+
+use crate::{
+    published,
+    snapshot::{DeviceRecord, Outside, Snapshot},
+};
 use weir_model::{
-    DeliveryService, DeviceConfiguration, DeviceName, Role,
+    DeliveryService, DeviceConfiguration, DeviceName, Line, Role,
     configuration::{EngineEntry, LocationEntry, ManagerEntry, RouterEntry},
 };
 use weir_routing::{CompileError, Network};
 
-/// The document of one device.
+/// The document of one device that runs the line of the network's level or a later one.
 pub(crate) fn document(network: &Snapshot, device: &DeviceRecord) -> DeviceConfiguration {
+    document_for(network, device, None)
+}
+
+/// The document of one device, as its line can run it when that is below the level of the network.
+pub(crate) fn document_for(network: &Snapshot, device: &DeviceRecord, below: Option<Line>) -> DeviceConfiguration {
     let mut document = DeviceConfiguration { role: device.role, ..without_content(network, device.name.clone()) };
     if !device.active {
         return document;
     }
     document.location = device.location.clone();
     document.locations = locations(network);
-    document.engines = engines(network);
+    document.engines = match device.role {
+        Role::Engine => line::engines(network, device, below),
+        Role::Manager | Role::Router => engines(network),
+    };
     document.routers = routers(network);
     if device.role != Role::Manager {
         document.keepalive_keys = network.keepalive_keys.clone();
-        document.services = services(network, &document.engines);
+        document.services = services(network, &document.engines, below);
     }
     if device.role == Role::Router {
         document.zones = network.zones.to_vec();
@@ -33,22 +49,37 @@ pub(crate) fn document(network: &Snapshot, device: &DeviceRecord) -> DeviceConfi
 
 /// What a router would run from: everything, whichever router it is.
 pub(crate) fn routers_document(network: &Snapshot) -> DeviceConfiguration {
-    let mut document = DeviceConfiguration {
-        role: Role::Router,
-        location: None,
-        locations: locations(network),
-        engines: engines(network),
-        routers: routers(network),
-        zones: network.zones.to_vec(),
-        ..without_content(network, network.primary.clone())
-    };
-    document.services = services(network, &document.engines);
+    let mut document = content(network, engines(network));
+    document.services = services(network, &document.engines, None);
     document
 }
 
-/// Whether routers and engines can load what this network compiles to: by the function they load it with.
-pub(crate) fn check(network: &Snapshot) -> Result<(), CompileError> {
-    Network::compile(&routers_document(network)).map(|_| ())
+/// The same without delivery services.
+fn content(network: &Snapshot, engines: Vec<EngineEntry>) -> DeviceConfiguration {
+    DeviceConfiguration {
+        role: Role::Router,
+        location: None,
+        locations: locations(network),
+        routers: routers(network),
+        zones: network.zones.to_vec(),
+        engines,
+        ..without_content(network, network.primary.clone())
+    }
+}
+
+/// Delivery services that routers and engines could not load, each with why: by the function they load them with. Those that are
+/// held count in their last form, and give way to the others.
+///
+/// # Errors
+/// What else of this network they could not load.
+pub(crate) fn faults(network: &Snapshot) -> Result<Vec<(i64, CompileError)>, CompileError> {
+    let engines = engines(network);
+    let (held, good): (Vec<_>, Vec<_>) = published(network, None).partition(|service| network.held.contains_key(&service.id));
+    let ordered: Vec<_> = good.into_iter().chain(held).collect();
+    let services = ordered.iter().map(|service| compiled(network, service, &engines)).collect();
+    let document = DeviceConfiguration { services, ..content(network, engines) };
+    let (_, faults) = Network::compile_apart(&document)?;
+    Ok(faults.into_iter().map(|fault| (ordered[fault.index].id, fault.error)).collect())
 }
 
 fn without_content(network: &Snapshot, device: DeviceName) -> DeviceConfiguration {
@@ -60,6 +91,7 @@ fn without_content(network: &Snapshot, device: DeviceName) -> DeviceConfiguratio
         managers: managers(network),
         profile: network.profile.clone(),
         level: Some(network.level),
+        confirmed_by: network.confirmed_by,
         keepalive_keys: Vec::new(),
         locations: Vec::new(),
         engines: Vec::new(),
@@ -82,19 +114,21 @@ fn managers(network: &Snapshot) -> Vec<ManagerEntry> {
 }
 
 /// Active engines that listen for viewers.
-fn engines(network: &Snapshot) -> Vec<EngineEntry> {
-    let entry = |d: &DeviceRecord| {
-        let outside = network.outside.get(&d.name);
-        Some(EngineEntry {
-            name: d.name.clone(),
-            location: d.location.clone()?,
-            http: d.addresses.http?,
-            weight: d.weight,
-            offload: outside.map(Outside::epoch),
-            offload_since_ms: outside.map(|outside| outside.since_ms),
-        })
-    };
-    network.active(Role::Engine).filter_map(entry).collect()
+pub(crate) fn engines(network: &Snapshot) -> Vec<EngineEntry> {
+    network.active(Role::Engine).filter_map(|device| entry(network, device)).collect()
+}
+
+/// An engine as documents name it, when it listens for viewers somewhere in the tree.
+fn entry(network: &Snapshot, device: &DeviceRecord) -> Option<EngineEntry> {
+    let outside = network.outside.get(&device.name);
+    Some(EngineEntry {
+        name: device.name.clone(),
+        location: device.location.clone()?,
+        http: device.addresses.http?,
+        weight: device.weight,
+        offload: outside.map(Outside::epoch),
+        offload_since_ms: outside.map(|outside| outside.since_ms),
+    })
 }
 
 /// Active routers that listen for keepalives.
@@ -111,23 +145,40 @@ fn routers(network: &Snapshot) -> Vec<RouterEntry> {
     network.active(Role::Router).filter_map(entry).collect()
 }
 
-/// Delivery services with the engines that can carry them now.
-fn services(network: &Snapshot, engines: &[EngineEntry]) -> Vec<DeliveryService> {
-    let serving: BTreeSet<&DeviceName> = engines.iter().map(|e| &e.name).collect();
-    let carriers = |named: &Option<Vec<DeviceName>>| match named {
-        None => engines.iter().map(|e| e.name.clone()).collect(),
-        Some(named) => named.iter().filter(|n| serving.contains(n)).cloned().collect(),
-    };
-    let compiled = |s: &weir_operator_api::DeliveryService| DeliveryService {
-        name: s.name.clone(),
-        domain: s.domain.clone(),
-        origin: s.origin.clone(),
-        engines: carriers(&s.engines),
-        caching: s.caching.clone().into(),
+/// What is published of each delivery service: its row; of one that is held its last form; for a line that cannot run it what
+/// that can.
+fn published(network: &Snapshot, below: Option<Line>) -> impl Iterator<Item = &weir_operator_api::DeliveryService> {
+    network.services.iter().filter_map(move |service| match (network.held.get(&service.id), below) {
+        (Some(held), _) => held.last.as_ref(),
+        (None, Some(line)) if published::since(network, service) > line => published::for_line(network, service, line),
+        (None, _) => Some(service),
+    })
+}
+
+/// Delivery services with the engines that can carry them now, by name.
+fn services(network: &Snapshot, engines: &[EngineEntry], below: Option<Line>) -> Vec<DeliveryService> {
+    let mut services: Vec<_> = published(network, below).map(|service| compiled(network, service, engines)).collect();
+    // One that is held may have had another name.
+    services.sort_by(|a, b| a.name.cmp(&b.name));
+    services
+}
+
+fn compiled(network: &Snapshot, service: &weir_operator_api::DeliveryService, engines: &[EngineEntry]) -> DeliveryService {
+    let serves = |name: &&DeviceName| engines.binary_search_by(|engine| engine.name.cmp(name)).is_ok();
+    #[cfg(not(feature = "synthetic-next"))]
+    let _ = network;
+    DeliveryService {
+        name: service.name.clone(),
+        domain: service.domain.clone(),
+        origin: service.origin.clone(),
+        engines: match &service.engines {
+            None => engines.iter().map(|engine| engine.name.clone()).collect(),
+            Some(named) => named.iter().filter(serves).cloned().collect(),
+        },
+        caching: service.caching.clone().into(),
         #[cfg(feature = "synthetic-next")]
-        detail: s.detail.clone().filter(|_| network.is_open(&weir_model::next::service_detail())),
-    };
-    network.services.iter().map(compiled).collect()
+        detail: service.detail.clone().filter(|_| network.is_open(&weir_model::next::service_detail())),
+    }
 }
 
 #[cfg(test)]

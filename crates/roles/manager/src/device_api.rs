@@ -3,13 +3,17 @@
 mod answers;
 mod enrol;
 mod giving;
+mod pair;
 mod peer;
 mod poll;
+mod polled;
 mod range;
 mod report;
 mod software;
+mod vault;
 
 pub(crate) use giving::Giving;
+pub(crate) use software::give;
 
 use crate::{
     api::{not_allowed, not_found},
@@ -35,6 +39,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route(&format!("{}/{{id}}", paths::ANSWERS), post(answers::answer))
         .route(&format!("{}/{{sha256}}", paths::SOFTWARE), get(software::archive))
         .route(paths::RELEASE_METADATA, get(software::metadata))
+        .route(&format!("{}/{{sha256}}", paths::VAULT), get(vault::give).put(vault::take))
+        .route(paths::PAIR_POLL, post(pair::poll))
+        .route(paths::PAIR_SNAPSHOT, get(pair::snapshot))
+        .route(paths::PAIR_YIELD, post(pair::make_way))
+        .route(paths::PAIR_HELLO, get(pair::hello))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

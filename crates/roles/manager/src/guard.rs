@@ -51,6 +51,13 @@ impl Departure {
         Ok(Self { facts: Facts::about(app, name).await?, overrides })
     }
 
+    /// Observes what the leaving of any of these devices would mean.
+    pub(crate) async fn gather_all(app: &App, names: &[&str]) -> Result<Self, Problem> {
+        let network = app.network();
+        let sites = names.iter().filter_map(|name| network.devices.get(*name)?.location.clone());
+        Ok(Self { facts: Facts::gather(app, &network, &sites.collect()).await?, overrides: false })
+    }
+
     /// Refuses when the device's leaving its place breaks a floor and nobody overrides; says what was overridden. No viewer
     /// misses a device where there are no delivery services, when Server Offload has taken it out before, when it carries
     /// nothing, and while it has yet to run its activation.

@@ -8,8 +8,10 @@
 mod alarms;
 mod assets;
 mod audit;
+mod backups;
 mod chart;
 mod confirmation;
+mod confirming;
 mod delivery_services;
 mod device;
 mod devices;
@@ -23,15 +25,19 @@ mod home;
 mod links;
 mod locations;
 mod login;
+mod managers;
 mod order;
 mod page;
 mod password;
+mod permissions;
 mod prose;
 mod rejected;
 mod session;
 mod software_files;
 pub(crate) mod standby;
+mod tokens;
 mod update_software;
+mod users;
 
 pub(crate) use errors::{Refused, html, html_with, redirect};
 pub(crate) use events::Events;
@@ -53,13 +59,17 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(events::routes())
         .merge(alarms::routes())
         .merge(audit::routes())
+        .merge(backups::routes())
         .merge(delivery_services::routes())
         .merge(device::routes())
         .merge(devices::routes())
         .merge(explain::routes())
         .merge(locations::routes())
+        .merge(managers::routes())
         .merge(software_files::routes())
+        .merge(tokens::routes())
         .merge(update_software::routes())
+        .merge(users::routes())
         .fallback(errors::not_found)
         .method_not_allowed_fallback(errors::not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), errors::dress))
@@ -86,6 +96,7 @@ impl Page {
             network: "test".into(),
             manager: "manager-1".into(),
             user: "admin".into(),
+            role: weir_operator_api::AccessRole::Admin,
             csrf: "token".into(),
             lights: weir_operator_api::AlarmCounts::default(),
             version: "1.0.0-b1",

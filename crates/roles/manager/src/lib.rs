@@ -16,29 +16,39 @@
 //! - `compile`: what each device runs from; equal stamps mean equal bytes.
 //! - [`standby`]: the other manager of the pair, which refuses all but its status.
 
+mod access;
 mod alarms;
 mod api;
 mod app;
 mod ask;
+mod backup;
 mod change;
+mod cms;
 mod compile;
+mod confirm;
 mod device_api;
 mod device_view;
 mod domain;
 mod drains;
+mod follower;
 mod guard;
 mod gui;
+mod journal;
 mod keep;
 mod manager;
 mod metrics;
+mod network_key;
 mod offload;
+mod pair;
+mod published;
 mod reports;
+mod seal;
 mod series;
 mod server;
 mod snapshot;
 mod socket;
 mod software;
-pub mod standby;
+mod standby;
 mod status;
 mod tables;
 mod updates;
@@ -46,6 +56,11 @@ mod verbs;
 mod watch;
 
 pub use api::document as openapi;
-pub use manager::{Manager, ManagerError, ManagerListeners, ManagerSettings, OwnAnswers};
-pub use standby::{StandbyApi, StandbySettings};
+pub use backup::{
+    file::{BackupFileError, read as read_backup},
+    rehearsal::offline as rehearse_backup,
+};
+pub use cms::{KeepIdentity, KeptIdentity, LifeNow, ManagerBox, OwnIdentity, ReadIdentity, downgrade_offline};
+pub use journal::{JournalCheck, check as check_journal};
+pub use manager::{ManagerError, ManagerListeners, ManagerSettings, OwnAnswers};
 pub use tables::migrations::{Schema, SchemaStep, schema};

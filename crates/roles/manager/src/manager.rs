@@ -6,6 +6,7 @@ use crate::{
     api,
     app::{App, Parts},
     change::Caller,
+    cms::Cms,
     device_api,
     domain::{
         devices, enrolment,
@@ -13,30 +14,33 @@ use crate::{
         sessions::{self, Now, Sessions},
         users,
     },
-    gui, keep,
-    metrics::ManagerMetrics,
+    gui,
+    journal::JournalError,
+    pair,
     reports::Reports,
     server::{self, CONNECTIONS_MAX, Limits, Service},
     snapshot::Snapshot,
-    socket, software, tables, updates, watch,
+    software, tables, updates, watch,
 };
-use state::{FirstStart, LOCK_PATIENCE};
+use axum::Router;
+use state::LOCK_PATIENCE;
+pub(crate) use state::{lock, network};
 use std::{
-    fs::File,
     io,
     net::{IpAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
-use weir_database::DatabaseError;
-use weir_device_api::{Answer, Ask, Condition, Listeners, Load};
-use weir_model::{DeviceName, Profile, Stamp};
+use weir_database::{Database, DatabaseError};
+use weir_device_api::{Answer, Ask, Listeners};
+use weir_model::{DeviceName, Profile};
 use weir_net::{identity::IdentityError, tls::TlsError};
 use weir_operator_api::{Problem, Reason};
 use weir_telemetry::{Metrics, Tasks};
 
 /// How a manager's own device answers questions: `bin/weir` gives what its agent would.
+#[derive(Clone)]
 pub struct OwnAnswers {
     /// Rises with each start of the worker.
     pub boot: u64,
@@ -97,6 +101,14 @@ pub struct ManagerListeners {
     pub connections: Option<usize>,
 }
 
+impl ManagerListeners {
+    /// The same sockets once more: each life of a box has its own, and the next begins where it ends.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        let each = |sockets: &[TcpListener]| sockets.iter().map(TcpListener::try_clone).collect::<io::Result<Vec<_>>>();
+        Ok(Self { api: each(&self.api)?, device: each(&self.device)?, connections: self.connections })
+    }
+}
+
 /// Why a manager cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum ManagerError {
@@ -117,6 +129,12 @@ pub enum ManagerError {
     /// The database is there, its CA is not.
     #[error("{} is missing although the network exists; restore it from a backup", .0.display())]
     AuthorityLost(PathBuf),
+    /// The network key is not on this box, or does not open what is sealed in the database.
+    #[error("{0}; run `weir cms key import` on this box with the phrase that `weir cms key export` showed")]
+    KeyMissing(String),
+    /// It is to follow a primary, and has no certificate to do so with.
+    #[error("{} has no identity in it: this box was never enrolled and never was a primary", .0.display())]
+    NotEnrolled(PathBuf),
     /// The state is another manager's.
     #[error("this state belongs to manager {0}; start it under that name")]
     OtherManager(DeviceName),
@@ -135,9 +153,18 @@ pub enum ManagerError {
     /// A first change was refused.
     #[error("write own record: {0}")]
     Refused(Problem),
+    /// The journal.
+    #[error("open the journal")]
+    Journal(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A listener.
     #[error("serve")]
     Serve(#[source] io::Error),
+}
+
+impl From<JournalError> for ManagerError {
+    fn from(error: JournalError) -> Self {
+        ManagerError::Journal(Box::new(error))
+    }
 }
 
 impl From<rusqlite::Error> for ManagerError {
@@ -147,13 +174,11 @@ impl From<rusqlite::Error> for ManagerError {
 }
 
 /// A primary manager.
-pub struct Manager {
+pub(crate) struct Manager {
     app: Arc<App>,
-    data: PathBuf,
     tls: Arc<rustls::ServerConfig>,
     device_tls: Arc<rustls::ServerConfig>,
     tasks: Tasks,
-    _lock: File,
 }
 
 impl Drop for Manager {
@@ -163,53 +188,45 @@ impl Drop for Manager {
     }
 }
 
-fn at<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> ManagerError + 'a {
+pub(crate) fn at<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> ManagerError + 'a {
     move |source| ManagerError::File { what, path: path.to_owned(), source }
 }
 
 impl Manager {
-    /// Opens the state, or makes a new network in it: CA, databases, keys, its own record.
-    pub async fn open(settings: ManagerSettings) -> Result<Self, ManagerError> {
-        let directory = settings.data.join("state/manager");
-        keep::directory(&directory).map_err(at("create directory", &directory))?;
-        let lock = state::lock(&directory.join("lock")).await?;
+    /// Opens the state, or makes a new network in it: CA, databases, keys, its own record. `config` is `config.db` when it was opened
+    /// before.
+    pub(crate) async fn open(cms: &Arc<Cms>, config: Option<Database>) -> Result<Self, ManagerError> {
+        let settings = cms.settings();
+        let directory = cms.state_directory().to_owned();
         if Profile::named(&settings.profile).is_none() {
-            return Err(ManagerError::Profile(settings.profile));
+            return Err(ManagerError::Profile(settings.profile.clone()));
         }
         let now = weir_clock::wall();
-        let authority = state::authority(&directory, &settings.network_name, now)?;
-        let (config, kept) = state::databases(directory.clone()).await?;
-        let first = FirstStart::new(&settings)?;
-        config.write(move |tx| first.write(tx)).await?;
-        let network = config.read(|tx| Ok::<_, ManagerError>(Snapshot::load(tx, None)?)).await?;
+        let (config, kept) = state::databases(directory.clone(), config).await?;
+        let (seal, authority) = state::network(&directory, &config, settings).await?;
+        let network = config.read(move |tx| Ok::<_, ManagerError>(Snapshot::load(tx, &seal, None)?)).await?;
         if network.primary != settings.name {
             return Err(ManagerError::OtherManager(network.primary));
         }
-        let certificate = state::certificate(&authority, &settings, now)?;
+        let certificate = state::certificate(&authority, settings, now)?;
         let api_tokens = config.read(|tx| Ok::<_, ManagerError>(tables::tokens::api_all(tx)?)).await?;
         let users = config.read(|tx| Ok::<_, ManagerError>(tables::users::all(tx)?)).await?;
         let kept_software = config.read(|tx| Ok::<_, ManagerError>(software::kept(tx)?)).await?;
         let kept_updates = config.read(|tx| Ok::<_, ManagerError>(tables::device_updates::all(tx)?)).await?;
         let rev = config.read(|tx| Ok::<_, ManagerError>(tables::changesets::last(tx)?)).await?;
-        match config.read(|tx| Ok::<_, DatabaseError>(tables::changesets::broken(tx)?)).await {
-            Ok(None) => {}
-            Ok(Some(rev)) => tracing::error!(rev, "the log of writes is not as it was written from this changeset on"),
-            Err(error) => tracing::error!(error = %weir_telemetry::Chain(&error), "the log of writes cannot be read"),
-        }
         let sessions = kept.read(|tx| Ok::<_, ManagerError>(tables::sessions::all(tx)?)).await?;
         let reports = kept.read(|tx| Ok::<_, ManagerError>(tables::reports::all(tx)?)).await?;
         let reports = reports.into_iter().filter(|r| network.devices.contains_key(&r.device)).collect();
-        let metrics = ManagerMetrics::default();
-        metrics.register(&settings.metrics);
         let app = Arc::new(App::new(Parts {
-            name: settings.name,
+            name: settings.name.clone(),
+            cms: Arc::clone(cms),
             config,
             state: kept,
             authority,
             certificate_sha256: certificate.sha256,
             reports: Reports::new(reports),
-            own: settings.own,
-            metrics,
+            own: settings.own.clone(),
+            metrics: cms.metrics().clone(),
             network,
             api_tokens,
             users,
@@ -217,27 +234,41 @@ impl Manager {
             passwords: Passwords::new().await.map_err(ManagerError::Refused)?,
             software: kept_software,
             updates: kept_updates,
+            journal: Arc::clone(cms.journal()),
+            box_file: Arc::clone(cms.box_file()),
             directory,
             rev,
         }));
+        pair::begin(&app).await.map_err(ManagerError::Refused)?;
         let listeners = settings.listeners;
         let own = app.name.clone();
         let write = move |change: &crate::change::Change<'_>| devices::listen_at(change, own.as_str(), enrolment::addresses(&listeners));
         app.change(Caller::manager(), write).await.map_err(ManagerError::Refused)?;
         users::begin(&app).await.map_err(ManagerError::Refused)?;
         software::begin(&app, settings.data.clone()).await.map_err(ManagerError::Refused)?;
+        // A full disk or an unreadable backup keeps no manager from serving.
+        if let Err(problem) = crate::backup::begin(&app).await {
+            tracing::error!(%problem, "backups are not known");
+        }
         tracing::info!("manager opened");
-        Ok(Self { app, data: settings.data, tls: certificate.tls, device_tls: certificate.device_tls, tasks: Tasks::new(), _lock: lock })
+        Ok(Self { app, tls: certificate.tls, device_tls: certificate.device_tls, tasks: Tasks::new() })
     }
 
-    /// Serves both APIs, the pages and the local socket until [`Manager::stop`]. Returns as soon as all listen.
-    pub async fn serve(&self, listeners: ManagerListeners) -> Result<(), ManagerError> {
+    /// What its parts share.
+    pub(crate) fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// What the control socket serves beside its own.
+    pub(crate) fn local(&self) -> Router {
+        api::router(Arc::clone(&self.app))
+    }
+
+    /// Serves both APIs and the pages until [`Manager::stop`]. Returns as soon as all listen.
+    pub(crate) async fn serve(&self, listeners: ManagerListeners) -> Result<(), ManagerError> {
         let service = |router| Service { router, tasks: self.tasks.clone(), stopping: self.app.stopping() };
-        let api = service(api::router(Arc::clone(&self.app)));
         let pages = service(gui::beside(api::router(Arc::clone(&self.app)), gui::router(Arc::clone(&self.app))));
         let device = service(device_api::router(Arc::clone(&self.app)));
-        let local = socket::bind(&self.data).map_err(at("listen at the local socket below", &self.data))?;
-        server::serve_local(local.listener, local.file, api);
         let (for_pages, for_devices) = Limits::shares(listeners.connections.unwrap_or(CONNECTIONS_MAX));
         for listener in listeners.api {
             server::serve_tls(listener, Arc::clone(&self.tls), pages.clone(), for_pages).map_err(ManagerError::Serve)?;
@@ -245,7 +276,9 @@ impl Manager {
         for listener in listeners.device {
             server::serve_tls(listener, Arc::clone(&self.device_tls), device.clone(), for_devices).map_err(ManagerError::Serve)?;
         }
+        self.tasks.spawn("pair", pair::run(Arc::clone(&self.app)));
         self.tasks.spawn("watch", watch::run(Arc::clone(&self.app)));
+        self.tasks.spawn("backups", crate::backup::run(Arc::clone(&self.app)));
         self.tasks.spawn("software", software::runner::run(Arc::clone(&self.app), self.tasks.clone()));
         self.tasks.spawn("copies", software::copies::run(Arc::clone(&self.app), self.tasks.clone()));
         self.tasks.spawn("updates", updates::round::run(Arc::clone(&self.app)));
@@ -256,32 +289,12 @@ impl Manager {
 
     /// Accepts nothing more, answers what is asked, writes what is to be kept and closes the databases. What is not done
     /// within `deadline` is cut off; returns whether all was done.
-    pub async fn stop(&self, deadline: Duration) -> bool {
+    pub(crate) async fn stop(&self, deadline: Duration) -> bool {
         self.app.begin_stop();
         let ended = self.tasks.join(deadline).await;
         let changed = self.app.finish_changes(deadline).await;
         self.app.config.close().await;
         self.app.state.close().await;
         ended && changed
-    }
-
-    /// Work in hand and done.
-    pub fn load(&self) -> Load {
-        watch::load(&self.app)
-    }
-
-    /// What is wrong, as far as the manager knows.
-    pub fn conditions(&self) -> Vec<Condition> {
-        watch::conditions(&self.app)
-    }
-
-    /// The configuration's stamp.
-    pub fn stamp(&self) -> Stamp {
-        self.app.network().stamp
-    }
-
-    /// The network's CA certificate, PEM: what operators' clients trust.
-    pub fn ca_pem(&self) -> String {
-        self.app.authority.certificate_pem().to_owned()
     }
 }

@@ -1,5 +1,7 @@
 //! The network as it is configured at one generation: what rules check against, documents are compiled from, lists show.
 
+use crate::published::{self, Held, Rendition};
+use crate::seal::Seal;
 use crate::tables::{delivery_services, devices, locations, offload, settings, zones};
 use rusqlite::{Result, Transaction};
 use serde::Serialize;
@@ -17,6 +19,8 @@ use weir_operator_api::{Addresses, DeliveryService, Location, OffloadLease};
 /// Everything configured, at one (term, generation).
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
+    /// Opens and makes what lies sealed in the database.
+    pub(crate) seal: Arc<Seal>,
     pub(crate) stamp: Stamp,
     pub(crate) network: String,
     pub(crate) profile: Profile,
@@ -34,6 +38,14 @@ pub(crate) struct Snapshot {
     pub(crate) zones_revision: u64,
     /// By network. Shared by snapshots between which it did not change.
     pub(crate) zones: Arc<Vec<ZoneEntry>>,
+    /// Delivery services, by id, of which devices get the last that could be run, or nothing.
+    pub(crate) held: BTreeMap<i64, Held>,
+    /// By id, what was published before of those that an older line cannot run.
+    pub(crate) earlier: BTreeMap<i64, Vec<Rendition>>,
+    /// Why no device could run from this at all.
+    pub(crate) unfit: Option<String>,
+    /// The newest generation that took engines out of service with somebody's word for it.
+    pub(crate) confirmed_by: Option<u64>,
 }
 
 /// A device as it is configured.
@@ -90,29 +102,37 @@ fn missing(setting: &str) -> rusqlite::Error {
 }
 
 impl Snapshot {
-    /// Reads the network; takes the coverage zones over from `previous` when they did not change.
-    pub(crate) fn load(tx: &Transaction<'_>, previous: Option<&Snapshot>) -> Result<Self> {
+    /// Reads the network, opening what is sealed; takes the coverage zones over from `previous` when they did not change.
+    pub(crate) fn load(tx: &Transaction<'_>, seal: &Arc<Seal>, previous: Option<&Snapshot>) -> Result<Self> {
         let text = |name: &'static str| settings::get(tx, name)?.ok_or_else(|| missing(name));
         let zones_revision = settings::number(tx, settings::ZONES_REVISION)?;
         let zones = match previous {
             Some(previous) if previous.zones_revision == zones_revision => Arc::clone(&previous.zones),
             _ => Arc::new(zones::all(tx)?),
         };
-        Ok(Self {
+        let (services, unreadable) = delivery_services::all(tx)?;
+        let mut network = Self {
+            seal: Arc::clone(seal),
             stamp: Stamp { term: settings::number(tx, settings::TERM)?, generation: settings::number(tx, settings::GENERATION)? },
             network: text(settings::NETWORK)?,
             profile: Profile::named(&text(settings::PROFILE)?).ok_or_else(|| missing(settings::PROFILE))?,
             level: settings::get(tx, settings::LEVEL)?
                 .map_or(Ok(FIRST_LEVEL), |level| level.parse().map_err(|_| missing(settings::LEVEL)))?,
             primary: text(settings::PRIMARY)?.parse().map_err(|_| missing(settings::PRIMARY))?,
-            keepalive_keys: settings::keepalive_keys(tx)?,
+            keepalive_keys: settings::keepalive_keys(tx, seal)?,
             locations: locations::all(tx)?.into_iter().map(|l| (l.name.clone(), l)).collect(),
             devices: devices::all(tx)?.into_iter().map(|d| (d.name.clone(), d)).collect(),
             outside: offload::all(tx)?,
-            services: delivery_services::all(tx)?,
+            services,
             zones_revision,
             zones,
-        })
+            held: BTreeMap::new(),
+            earlier: BTreeMap::new(),
+            unfit: None,
+            confirmed_by: Some(settings::number(tx, settings::CONFIRMED_BY)?).filter(|generation| *generation > 0),
+        };
+        published::settle(tx, &mut network, unreadable)?;
+        Ok(network)
     }
 
     /// The delivery service of this name.

@@ -18,7 +18,7 @@ mod outcome;
 pub(crate) mod record;
 mod removal;
 mod request;
-mod root;
+pub(crate) mod root;
 pub(crate) mod runner;
 pub(crate) mod shelf;
 mod upload;
@@ -101,7 +101,7 @@ fn insert(change: &Change<'_>, registration: Registration) -> Result<i64, Refusa
     let checks = board::rows(matches!(registration.origin, Origin::Upload { .. }));
     let record = Record {
         id: 0,
-        registration,
+        registration: registration.sealed(&change.before.seal),
         standing,
         checks,
         release: None,

@@ -1,129 +1,194 @@
-//! A standby manager's API: its status, and 421 with the primary's address for everything else; to browsers as a page.
+//! A box that is not the primary, as everybody else sees it: its status, one page, where it stands in the pair; for the rest 421
+//! with the primary's address when it is the standby, 503 with what to do when it is disabled.
 
 use crate::{
-    api::Refused,
+    api::{JsonBody, Refused},
+    cms::{Cms, KeptIdentity, Life},
     gui,
-    server::{self, CONNECTIONS_MAX, Limits, Service},
-    socket,
+    manager::{ManagerError, ManagerListeners},
+    server::{self, CONNECTIONS_MAX, Limits, Peer, Service},
 };
 use axum::{
-    Json, Router,
-    extract::State,
+    Extension, Json, Router,
+    extract::{DefaultBodyLimit, State},
     http::{Method, Uri},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
-use std::{io, net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
-use weir_model::{DeviceName, version};
-use weir_net::tls::{ClientAuth, TlsError, server_config};
-use weir_operator_api::{AlarmCounts, DeviceCounts, ManagerRole, NetworkStatus, PrimaryAddress, Problem, Reason, paths};
+use weir_device_api::{PairHello, YieldAnswer, YieldRequest, paths as device_paths};
+use weir_model::{Role, version};
+use weir_net::tls::{ClientAuth, server_config};
+use weir_operator_api::{AlarmCounts, CmsInfo, DeviceCounts, ManagerRole, NetworkStatus, PrimaryAddress, Problem, Reason, paths};
 use weir_telemetry::Tasks;
 
-/// What a standby is opened with.
-pub struct StandbySettings {
-    /// The device's data directory; the local socket is below it.
-    pub data: PathBuf,
-    /// Its device name.
-    pub name: DeviceName,
-    /// Name of the network.
-    pub network_name: String,
-    /// The primary it was enrolled to.
-    pub primary: PrimaryAddress,
-    /// Its certificate, followed by the network's CA certificate, PEM.
-    pub certificate_pem: String,
-    /// Its private key, PEM.
-    pub key_pem: String,
-}
+/// Largest body anybody sends here, in bytes: a yield.
+const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Why a standby cannot serve.
-#[derive(Debug, thiserror::Error)]
-pub enum StandbyError {
-    /// Its certificate or key.
-    #[error("configure TLS")]
-    Tls(#[from] TlsError),
-    /// A listener.
-    #[error("serve")]
-    Serve(#[from] io::Error),
-}
-
+/// What is shown to those who connect.
 struct Shown {
-    name: DeviceName,
-    network: String,
-    primary: PrimaryAddress,
-    started_ms: u64,
+    api: Arc<rustls::ServerConfig>,
+    device: Arc<rustls::ServerConfig>,
 }
 
-/// The API of a standby manager.
-pub struct StandbyApi {
-    data: PathBuf,
-    shown: Arc<Shown>,
-    tls: Arc<rustls::ServerConfig>,
+/// A box that is not the primary.
+pub(crate) struct Apart {
+    cms: Arc<Cms>,
+    /// Absent: it has no certificate, and only the control socket answers.
+    shown: Option<Shown>,
     stopping: watch::Sender<bool>,
     tasks: Tasks,
 }
 
-impl StandbyApi {
+impl Apart {
     /// Reads the identity; listens nowhere yet.
-    pub fn new(settings: StandbySettings) -> Result<Self, StandbyError> {
-        let tls = server_config(&settings.certificate_pem, &settings.key_pem, ClientAuth::None, &[b"h2", b"http/1.1"])?;
-        let shown = Shown {
-            name: settings.name,
-            network: settings.network_name,
-            primary: settings.primary,
-            started_ms: weir_clock::monotonic_ms(),
+    pub(crate) fn new(cms: Arc<Cms>, identity: Option<&KeptIdentity>) -> Result<Self, ManagerError> {
+        let shown = match identity {
+            None => None,
+            Some(kept) => {
+                let chain = format!("{}{}", kept.certificate_pem, kept.ca_pem);
+                let alpn: &[&[u8]] = &[b"h2", b"http/1.1"];
+                let api = server_config(&chain, &kept.key_pem, ClientAuth::None, alpn)?;
+                let auth = ClientAuth::Optional { ca_pem: &kept.ca_pem };
+                Some(Shown { api, device: server_config(&chain, &kept.key_pem, auth, alpn)? })
+            }
         };
-        Ok(Self { data: settings.data, shown: Arc::new(shown), tls, stopping: watch::Sender::new(false), tasks: Tasks::new() })
+        Ok(Self { cms, shown, stopping: watch::Sender::new(false), tasks: Tasks::new() })
     }
 
-    /// Serves the listeners and the local socket until [`StandbyApi::stop`]. Returns as soon as all listen.
-    pub async fn serve(&self, api: Vec<TcpListener>) -> Result<(), StandbyError> {
-        let router = Router::new().route(paths::STATUS, get(status).fallback(elsewhere)).fallback(elsewhere);
-        let router = router.merge(gui::standby::assets()).with_state(Arc::clone(&self.shown));
-        let service = Service { router, tasks: self.tasks.clone(), stopping: self.stopping.subscribe() };
-        let local = socket::bind(&self.data)?;
-        server::serve_local(local.listener, local.file, service.clone());
-        for listener in api {
-            server::serve_tls(listener, Arc::clone(&self.tls), service.clone(), Limits::shares(CONNECTIONS_MAX).0)?;
+    /// What the control socket serves beside its own.
+    pub(crate) fn local(&self) -> Router {
+        let router = Router::new().route(paths::STATUS, get(status).fallback(elsewhere)).route(paths::PAIR, get(pair).fallback(elsewhere));
+        router.fallback(elsewhere).with_state(Arc::clone(&self.cms))
+    }
+
+    fn device(&self) -> Router {
+        Router::new()
+            .route(device_paths::PAIR_HELLO, get(hello))
+            .route(device_paths::PAIR_YIELD, post(make_way))
+            .fallback(device_elsewhere)
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+            .with_state(Arc::clone(&self.cms))
+    }
+
+    /// Serves the listeners until [`Apart::stop`]. Returns as soon as all listen.
+    pub(crate) fn serve(&self, listeners: ManagerListeners) -> Result<(), ManagerError> {
+        let Some(shown) = &self.shown else { return Ok(()) };
+        let service = |router| Service { router, tasks: self.tasks.clone(), stopping: self.stopping.subscribe() };
+        let pages = service(self.local().merge(gui::standby::assets()));
+        let device = service(self.device());
+        let (for_pages, for_devices) = Limits::shares(listeners.connections.unwrap_or(CONNECTIONS_MAX));
+        for listener in listeners.api {
+            server::serve_tls(listener, Arc::clone(&shown.api), pages.clone(), for_pages).map_err(ManagerError::Serve)?;
+        }
+        for listener in listeners.device {
+            server::serve_tls(listener, Arc::clone(&shown.device), device.clone(), for_devices).map_err(ManagerError::Serve)?;
         }
         Ok(())
     }
 
     /// Accepts nothing more and answers what is asked; what is not done within `deadline` is cut off.
-    pub async fn stop(&self, deadline: Duration) -> bool {
+    pub(crate) async fn stop(&self, deadline: Duration) -> bool {
         self.stopping.send_replace(true);
         self.tasks.join(deadline).await
     }
 }
 
-impl Drop for StandbyApi {
+impl Drop for Apart {
     fn drop(&mut self) {
         self.tasks.cancel();
     }
 }
 
-async fn status(State(shown): State<Arc<Shown>>) -> Json<NetworkStatus> {
-    Json(NetworkStatus {
-        name: shown.name.clone(),
-        network: shown.network.clone(),
+async fn status(State(cms): State<Arc<Cms>>) -> Result<Json<NetworkStatus>, Refused> {
+    if cms.is_disabled() {
+        return Err(disabled(&cms).await.into());
+    }
+    let stamp = cms.stamp();
+    Ok(Json(NetworkStatus {
+        name: cms.name().clone(),
+        network: cms.network_name(),
         role: ManagerRole::Standby,
         version: version().to_owned(),
-        term: 0,
-        generation: 0,
-        uptime_ms: weir_clock::monotonic_ms().saturating_sub(shown.started_ms),
+        term: stamp.term,
+        generation: stamp.generation,
+        uptime_ms: cms.uptime_ms(),
         profile: String::new(),
         devices: DeviceCounts::default(),
         alarms: AlarmCounts::default(),
-        primary: Some(shown.primary.clone()),
-    })
+        primary: cms.primary(),
+    }))
 }
 
-async fn elsewhere(State(shown): State<Arc<Shown>>, method: Method, uri: Uri) -> Response {
-    if method == Method::GET && !uri.path().starts_with("/api/") {
-        return gui::standby::page(shown.name.as_str(), &shown.network, &shown.primary, uri.path());
+async fn pair(State(cms): State<Arc<Cms>>) -> Json<CmsInfo> {
+    Json(cms.info().await)
+}
+
+async fn disabled(cms: &Arc<Cms>) -> Problem {
+    let info = cms.info().await;
+    let why = info.why.map(|why| format!(": {why}")).unwrap_or_default();
+    let problem = Problem::new(Reason::CmsDisabled, format!("{} is {}{why}", info.name, info.state.as_str()));
+    if info.next.is_empty() { problem } else { problem.next_step(format!("on its box: {}", info.next.join(", then "))) }
+}
+
+async fn elsewhere(State(cms): State<Arc<Cms>>, method: Method, uri: Uri) -> Response {
+    let is_page = method == Method::GET && !uri.path().starts_with("/api/");
+    if cms.is_disabled() {
+        return if is_page { gui::standby::disabled_page(&cms.info().await) } else { Refused::from(disabled(&cms).await).into_response() };
     }
-    let PrimaryAddress { name, url } = &shown.primary;
-    let detail = format!("{} is the standby; the primary is {name} at {url}", shown.name);
-    let problem = Problem::new(Reason::NotPrimary, detail).next_step(format!("send the request to {url}{}", uri.path()));
+    let unknown = || PrimaryAddress { name: cms.name().clone(), url: String::new() };
+    let primary = cms.primary().unwrap_or_else(unknown);
+    if is_page {
+        return gui::standby::standby_page(&cms.info().await, &cms.network_name(), &primary, uri.path());
+    }
+    let PrimaryAddress { name, url } = &primary;
+    let problem = if url.is_empty() {
+        Problem::new(Reason::NotPrimary, format!("{} is the standby and has not heard who is the primary", cms.name()))
+    } else {
+        let detail = format!("{} is the standby; the primary is {name} at {url}", cms.name());
+        Problem::new(Reason::NotPrimary, detail).next_step(format!("send the request to {url}{}", uri.path()))
+    };
     Refused::from(problem).into_response()
+}
+
+async fn device_elsewhere(State(cms): State<Arc<Cms>>) -> Refused {
+    if cms.is_disabled() {
+        return disabled(&cms).await.into();
+    }
+    let problem = Problem::new(Reason::NotPrimary, format!("{} is the standby", cms.name()));
+    match cms.device_address_of_primary() {
+        Some(address) => problem.next_step(format!("ask the primary at {address}")),
+        None => problem,
+    }
+    .into()
+}
+
+/// A manager of this network: its CA signed the certificate. Without a database nobody else is on record here.
+fn is_manager(cms: &Cms, peer: &Peer) -> Result<(), Problem> {
+    let Peer::Tls { certificate: Some(certificate), .. } = peer else {
+        return Err(Problem::new(Reason::CertificateRequired, "the connection shows no certificate of this network"));
+    };
+    let subject = &certificate.subject;
+    if subject.role == Role::Manager.as_str() && subject.device != cms.name().as_str() {
+        return Ok(());
+    }
+    Err(Problem::new(Reason::CertificateRefused, format!("{} is no other manager", subject.device)))
+}
+
+async fn hello(State(cms): State<Arc<Cms>>, Extension(peer): Extension<Peer>) -> Result<Json<PairHello>, Refused> {
+    is_manager(&cms, &peer)?;
+    Ok(Json(cms.hello().await))
+}
+
+async fn make_way(
+    State(cms): State<Arc<Cms>>,
+    Extension(peer): Extension<Peer>,
+    JsonBody(request): JsonBody<YieldRequest>,
+) -> Result<Json<YieldAnswer>, Refused> {
+    is_manager(&cms, &peer)?;
+    match cms.life() {
+        Life::Standby(follower) => Ok(Json(follower.answer_yield(&request)?)),
+        _ => Err(disabled(&cms).await.into()),
+    }
 }

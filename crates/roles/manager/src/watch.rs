@@ -3,10 +3,11 @@
 use crate::{
     alarms::{self, Step, View},
     app::App,
+    backup,
     device_view::{count_of, counts, status_of},
     drains,
     metrics::ManagerMetrics,
-    series, software, tables, updates,
+    pair, published, series, software, tables, updates,
 };
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -98,7 +99,10 @@ async fn round(app: &App) -> Result<(), DatabaseError> {
     let (now_ms, wall_ms) = (weir_clock::monotonic_ms(), weir_clock::wall_ms());
     let mut want = app.drains.alarms(&network, &standing, wall_ms);
     want.extend(software::alarms(app));
+    want.extend(pair::alarms::wanted(app, &network));
     want.extend(updates::alarms::wanted(app, &network));
+    want.extend(backup::alarms(app));
+    want.extend(published::alarms(app, &network));
     let steps = app.reports.with_all(|heard| {
         let views = network.devices.values().map(|record| {
             let heard = heard.get(&record.name);

@@ -5,7 +5,7 @@
 use crate::{
     lifeline::Lifelines,
     router::{Router, Running},
-    vitals::{PUBLISH_MS, SAVE_MS},
+    vitals::{PANIC_LOOK_MS, PUBLISH_MS, SAVE_MS},
 };
 use std::{io, net, sync::Arc, time::Duration};
 use tokio::net::{TcpListener, UdpSocket};
@@ -125,6 +125,7 @@ pub fn run(router: &Router, udp: Vec<net::UdpSocket>, tcp: Vec<net::TcpListener>
         tasks.spawn("lifelines", lifelines.clone().accept(listener));
     }
     tasks.spawn("health publication", publish(router.clone()));
+    tasks.spawn("panic", panic(router.clone(), gate.clone()));
     tasks.spawn("health on disk", save(router.clone()));
     Ok(())
 }
@@ -159,6 +160,16 @@ async fn publish(router: Router) {
     loop {
         ticks.tick().await;
         router.shared.vitals.publish();
+    }
+}
+
+/// A worker that does not accept hears nobody, which is no reason to panic.
+async fn panic(router: Router, gate: Gate) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(PANIC_LOOK_MS));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while gate.accepts().await {
+        ticks.tick().await;
+        router.look_for_panic();
     }
 }
 

@@ -1,11 +1,17 @@
 //! The router as a value: the configuration in force, what it answers, and what it reports.
 
-use crate::{dns::Zones, metrics::RouterMetrics, obedience::Handover, url, vitals::Vitals};
+use crate::{
+    dns::Zones,
+    metrics::RouterMetrics,
+    obedience::Handover,
+    url,
+    vitals::{PanicChange, Vitals},
+};
 use arc_swap::ArcSwapOption;
 use std::{collections::HashSet, net::IpAddr, path::PathBuf, sync::Arc};
 use weir_device_api::{Condition, Drain, Load};
 use weir_model::{AlarmReason, DeviceConfiguration, DeviceName, Role, Stamp, configuration::KeepaliveKey};
-use weir_routing::{CompileError, Decision, Network, RouteRequest};
+use weir_routing::{CompileError, Decision, MassChange, Network, Reason, RouteRequest};
 use weir_telemetry::Metrics;
 
 /// File of the health table inside the state directory.
@@ -40,6 +46,9 @@ pub enum Rejection {
         /// The one in force.
         running: Stamp,
     },
+    /// It takes too many engines out of service, and nobody has confirmed that.
+    #[error(transparent)]
+    MassChange(#[from] MassChange),
     /// An object of it is wrong.
     #[error(transparent)]
     Compile(#[from] CompileError),
@@ -77,6 +86,8 @@ pub(crate) struct Shared {
     pub(crate) vitals: Vitals,
     pub(crate) metrics: RouterMetrics,
     pub(crate) handover: Handover,
+    /// The configuration that was offered last and takes too much away.
+    pub(crate) held_back: ArcSwapOption<MassChange>,
 }
 
 impl Router {
@@ -89,6 +100,7 @@ impl Router {
             vitals: Vitals::load(settings.state.join(HEALTH_FILE), weir_clock::monotonic_ms()),
             metrics: RouterMetrics::register(metrics),
             handover: Handover::default(),
+            held_back: ArcSwapOption::empty(),
         });
         let router = Self { shared };
         let gauge = router.clone();
@@ -99,7 +111,8 @@ impl Router {
         router
     }
 
-    /// Runs a configuration from now on.
+    /// Runs a configuration from now on. One that takes too many engines away at once is run only with somebody's word for it
+    /// ([`weir_routing::removal`]), or by a router that runs none yet.
     ///
     /// # Errors
     /// [`Rejection`]; the configuration before stays in force.
@@ -112,6 +125,11 @@ impl Router {
             return Err(Rejection::Older { offered: configuration.stamp, running });
         }
         let network = Network::compile(configuration)?;
+        let held_back = self.shared.running.load().as_ref().and_then(|running| running.network.may_become(&network).err());
+        self.shared.held_back.store(held_back.clone().map(Arc::new));
+        if let Some(change) = held_back {
+            return Err(change.into());
+        }
         self.shared.vitals.retain(&network);
         let engine_addresses = network.engines().iter().map(|engine| engine.http.ip().to_canonical()).collect();
         let keys = configuration.keepalive_keys.clone();
@@ -138,7 +156,11 @@ impl Router {
         let parts = url::split(url).ok_or_else(|| ExplainError::Url(url.to_owned()))?;
         let now_ms = weir_clock::monotonic_ms();
         let request = RouteRequest { client, host: parts.host, path: parts.path, query: parts.query, now_ms };
-        Ok(weir_routing::explain(&running.network, &self.shared.vitals.published(), &request))
+        let mut decision = weir_routing::explain(&running.network, &self.shared.vitals.published(), &request);
+        if let Some(change) = self.shared.held_back.load().as_deref() {
+            decision.reasons.insert(0, Reason::MassChange { change: change.clone() });
+        }
+        Ok(decision)
     }
 
     /// Requests answered. What is open and sent is known to the server loop's gate.
@@ -162,7 +184,32 @@ impl Router {
     pub fn conditions(&self) -> Vec<Condition> {
         let unsaved =
             self.shared.vitals.save_error().map(|text| Condition { reason: AlarmReason::DiskFull, object: HEALTH_FILE.to_owned(), text });
-        unsaved.into_iter().collect()
+        let held_back = self.shared.held_back.load();
+        let mass = held_back.as_deref().map(|change| Condition {
+            reason: AlarmReason::MassChange,
+            object: String::new(),
+            text: change.to_string(),
+        });
+        let health = self.shared.vitals.published();
+        let panic = health.panic(weir_clock::monotonic_ms()).map(|panic| Condition {
+            reason: AlarmReason::RouterPanic,
+            object: String::new(),
+            text: format!("{} of {} engines vanished at once; this router goes on choosing among them", panic.vanished.len(), panic.of),
+        });
+        unsaved.into_iter().chain(mass).chain(panic).collect()
+    }
+
+    /// Looks whether over half of the engines vanished at once.
+    pub(crate) fn look_for_panic(&self) {
+        let running = self.shared.running.load();
+        let Some(running) = running.as_ref() else { return };
+        match self.shared.vitals.look_for_panic(&running.network, weir_clock::monotonic_ms()) {
+            Some(PanicChange::Began { vanished, of }) => {
+                tracing::error!(vanished, of, "over half of the engines vanished at once; they are still chosen among");
+            }
+            Some(PanicChange::Ended) => tracing::info!("the panic is over"),
+            None => {}
+        }
     }
 
     /// Engines of the configuration that are live now.
@@ -222,6 +269,50 @@ mod tests {
         assert!(matches!(router.apply(&other), Err(Rejection::Device { .. })));
         assert_eq!(router.stamp(), Some(good.stamp));
         router.apply(&good).expect("the same again");
+    }
+
+    #[test]
+    fn what_takes_too_much_away_waits_for_a_word() {
+        let (router, _dir) = sample::router();
+        let good = sample::configuration();
+        router.apply(&good).expect("the first is run whatever it takes away");
+        let mut mass = good.clone();
+        mass.stamp.generation += 2;
+        mass.engines.iter_mut().for_each(|engine| engine.weight = 0);
+        assert!(matches!(router.apply(&mass), Err(Rejection::MassChange(_))));
+        assert_eq!(router.stamp(), Some(good.stamp));
+        let conditions: Vec<_> = router.conditions().into_iter().map(|condition| condition.reason).collect();
+        assert_eq!(conditions, [AlarmReason::MassChange]);
+        let explained = router.explain("127.0.0.9".parse().expect("address"), "/demo.weir.test/a").expect("a decision");
+        assert_eq!(explained.reasons[0].reason(), "mass_change");
+        assert_eq!(
+            explained.reasons[0].to_string(),
+            "this router keeps configuration 1.5: 1.7 takes out of service 2 of 2 engines of east (east-1, east-2), and nobody has \
+             confirmed that since 1.5"
+        );
+
+        let mut one = good.clone();
+        one.stamp.generation += 3;
+        one.engines[0].weight = 0;
+        router.apply(&one).expect("one may always go");
+        assert!(router.conditions().is_empty(), "what was offered before is no matter any longer");
+        mass.stamp.generation += 9;
+        router.apply(&mass).expect("now it is one of one");
+    }
+
+    #[test]
+    fn a_word_is_obeyed() {
+        let (router, _dir) = sample::router();
+        let good = sample::configuration();
+        router.apply(&good).expect("valid");
+        let mut mass = good.clone();
+        mass.stamp.generation += 2;
+        mass.engines.iter_mut().for_each(|engine| engine.weight = 0);
+        router.apply(&mass).expect_err("nobody's word");
+        mass.stamp.generation += 1;
+        mass.confirmed_by = Some(mass.stamp.generation);
+        router.apply(&mass).expect("confirmed");
+        assert!(router.conditions().is_empty());
     }
 
     #[test]

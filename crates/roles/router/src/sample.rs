@@ -31,6 +31,7 @@ pub(crate) fn configuration() -> DeviceConfiguration {
         managers: Vec::new(),
         profile: Profile::rehearsal(),
         level: None,
+        confirmed_by: None,
         keepalive_keys: vec![key()],
         locations: vec![LocationEntry { name: "east".parse().expect("name"), parent: None }],
         routers: Vec::new(),

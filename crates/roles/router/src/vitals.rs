@@ -26,10 +26,27 @@ use weir_telemetry::Chain;
 pub(crate) const PUBLISH_MS: u64 = 50;
 /// How often the table is looked at for writing, in milliseconds: a change of who is live is on disk this soon.
 pub(crate) const SAVE_MS: u64 = 1_000;
+/// How often it is looked whether to panic, in milliseconds: a viewer that asks within it after over half of the engines vanished
+/// may be sent further away than needed.
+pub(crate) const PANIC_LOOK_MS: u64 = 250;
 /// How often mere renewals are written, in milliseconds: after a crash, replays this old at most are not known as such.
 const RENEWALS_SAVE_MS: u64 = 5_000;
 /// Largest health file read, in bytes: 10,000 engines need a quarter of it.
 const HEALTH_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// What became of a panic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PanicChange {
+    /// Over half of the engines vanished at once.
+    Began {
+        /// How many.
+        vanished: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// They are back, or its time has passed.
+    Ended,
+}
 
 /// Who is alive, as the router knows it.
 pub(crate) struct Vitals {
@@ -176,6 +193,21 @@ impl Vitals {
         let mut table = self.lock();
         table.health.retain(network);
         self.publish_now(&mut table);
+    }
+
+    /// Looks whether engines vanished by their own doing or all at once. Returns the panic that began or ended, if one did.
+    pub(crate) fn look_for_panic(&self, network: &Network, now_ms: u64) -> Option<PanicChange> {
+        let mut table = self.lock();
+        let before = table.health.panic(now_ms).is_some();
+        if !table.health.look_for_panic(network, now_ms) {
+            return None;
+        }
+        self.publish_now(&mut table);
+        match (before, table.health.panic(now_ms)) {
+            (false, Some(panic)) => Some(PanicChange::Began { vanished: panic.vanished.len(), of: panic.of }),
+            (true, Some(_)) => None,
+            (_, None) => Some(PanicChange::Ended),
+        }
     }
 
     /// Publishes what was renewed since the last time.

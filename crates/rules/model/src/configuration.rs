@@ -23,6 +23,10 @@ pub struct DeviceConfiguration {
     /// The line whose features the whole network may use; absent: not said, which is [`crate::FIRST_LEVEL`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<Line>,
+    /// The newest generation that took engines out of service with somebody's word for it: routers obey a large removal only if it
+    /// is newer than what they run. Absent: none has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_by: Option<u64>,
     /// Keys that authenticate keepalives, newest first; at most two.
     pub keepalive_keys: Vec<KeepaliveKey>,
     /// The location tree.

@@ -15,6 +15,12 @@ pub struct Profile {
     pub keepalive_ms: u64,
     /// Keepalives missed before a router takes an engine for dead.
     pub keepalives_missed: u32,
+    /// Over half of the engines that a router knew as healthy vanishing within this time is its own doing, not theirs.
+    #[serde(default = "panic_window_ms")]
+    pub panic_window_ms: u64,
+    /// How long it then goes on choosing among them; longer than the window.
+    #[serde(default = "panic_hold_ms")]
+    pub panic_hold_ms: u64,
     /// How long a manager holds a configuration poll that has nothing new.
     pub poll_ms: u64,
     /// How long a viewer counts as a session after its last media bytes.
@@ -65,6 +71,16 @@ pub struct UpdateProfile {
     pub fetch_bytes_per_second: u64,
 }
 
+/// Of a network in production.
+fn panic_window_ms() -> u64 {
+    10_000
+}
+
+/// Of a network in production.
+fn panic_hold_ms() -> u64 {
+    300_000
+}
+
 impl UpdateProfile {
     /// For a network in production.
     pub fn standard() -> Self {
@@ -110,6 +126,8 @@ impl Profile {
             reports_missed: 2,
             keepalive_ms: 1_000,
             keepalives_missed: 3,
+            panic_window_ms: panic_window_ms(),
+            panic_hold_ms: panic_hold_ms(),
             poll_ms: 30_000,
             session_window_ms: 30_000,
             clock_skew_ms: 5_000,
@@ -131,6 +149,8 @@ impl Profile {
             reports_missed: 2,
             keepalive_ms: 250,
             keepalives_missed: 3,
+            panic_window_ms: 2_000,
+            panic_hold_ms: 8_000,
             poll_ms: 10_000,
             session_window_ms: 5_000,
             clock_skew_ms: 5_000,

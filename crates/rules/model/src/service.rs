@@ -25,6 +25,35 @@ pub struct DeliveryService {
     pub detail: Option<crate::Detail>,
 }
 
+/// Why a delivery service is nothing to serve from.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ServiceError {
+    /// A TTL over [`TTL_SECONDS_MAX`].
+    #[error("{field} is {seconds} s, more than {TTL_SECONDS_MAX}")]
+    Ttl {
+        /// Which, such as `caching.max_ttl_seconds`.
+        field: &'static str,
+        /// What it says.
+        seconds: u32,
+    },
+}
+
+impl DeliveryService {
+    /// Whether it can be served from, as far as it can be told from it alone. Manager, routers and engines all ask here.
+    ///
+    /// # Errors
+    /// [`ServiceError`] names the field.
+    pub fn check(&self) -> Result<(), ServiceError> {
+        let CachePolicy { default_ttl_seconds, max_ttl_seconds, .. } = self.caching;
+        for (field, ttl) in [("caching.default_ttl_seconds", default_ttl_seconds), ("caching.max_ttl_seconds", max_ttl_seconds)] {
+            if let Some(seconds) = ttl.filter(|seconds| *seconds > TTL_SECONDS_MAX) {
+                return Err(ServiceError::Ttl { field, seconds });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What a delivery service changes about RFC 9111.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

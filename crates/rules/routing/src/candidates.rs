@@ -43,6 +43,7 @@ impl<'n> Field<'n, '_> {
             let location = || self.network.location(engine.location).name.clone();
             let found = self.candidate(engine);
             recorder.note(|| match found {
+                Ok(_) if let Some(why) = self.kept(engine) => Reason::Kept { engine: engine.name.clone(), location: location(), why },
                 Ok(Candidate { share_permille, .. }) => {
                     Reason::Candidate { engine: engine.name.clone(), location: location(), weight: engine.weight, share_permille }
                 }
@@ -56,6 +57,12 @@ impl<'n> Field<'n, '_> {
     pub(crate) fn anywhere(self) -> impl Iterator<Item = Candidate<'n>> {
         let engines = self.service.engines_at.keys().flat_map(move |at| self.network.engines_of(self.service, *at));
         engines.filter_map(move |engine| self.candidate(engine).ok())
+    }
+
+    /// Why an engine would be passed over, were it not for a panic.
+    fn kept(self, engine: &Engine) -> Option<DropReason> {
+        let why = self.health.standing(self.network, engine, self.now_ms).err()?;
+        self.health.is_kept(&engine.name, why, self.now_ms).then_some(why)
     }
 
     fn candidate(self, engine: &'n Engine) -> Result<Candidate<'n>, DropReason> {

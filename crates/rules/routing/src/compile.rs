@@ -17,6 +17,7 @@ use weir_model::{
     DeviceConfiguration, DeviceName, Domain, LocationName, ServiceName,
     configuration::{EngineEntry, LocationEntry, RouterEntry, ZoneEntry},
     delivery,
+    service::{DeliveryService, ServiceError},
 };
 
 /// Most locations of a network.
@@ -106,6 +107,14 @@ pub enum CompileError {
     /// The way to the root is a circle, or longer than the limit.
     #[error("{0} has no root within {TREE_DEPTH_MAX} steps: its parents form a circle or the tree is too deep")]
     NoRoot(Place),
+    /// A delivery service that is nothing to serve from.
+    #[error("{place}: {error}")]
+    Service {
+        /// Which.
+        place: Place,
+        /// Why.
+        error: ServiceError,
+    },
     /// A weight over [`WEIGHT_MAX`].
     #[error("{place} has weight {weight}, more than {WEIGHT_MAX}")]
     Weight {
@@ -122,6 +131,19 @@ impl Network {
     /// # Errors
     /// [`CompileError`] names the first object that is wrong.
     pub fn compile(configuration: &DeviceConfiguration) -> Result<Network, CompileError> {
+        let (network, faults) = Self::compile_apart(configuration)?;
+        match faults.into_iter().next() {
+            Some(fault) => Err(fault.error),
+            None => Ok(network),
+        }
+    }
+
+    /// The same, with each delivery service for itself: those that do not fit are left out and told of, in their order. A device
+    /// takes a configuration whole or not at all; a manager asks here which service it must not publish.
+    ///
+    /// # Errors
+    /// [`CompileError`] names the first object that is wrong and no delivery service.
+    pub fn compile_apart(configuration: &DeviceConfiguration) -> Result<(Network, Vec<ServiceFault>), CompileError> {
         limit("locations", configuration.locations.len(), LOCATIONS_MAX)?;
         limit("engines", configuration.engines.len(), ENGINES_MAX)?;
         limit("routers", configuration.routers.len(), ROUTERS_MAX)?;
@@ -132,13 +154,14 @@ impl Network {
         let locations = locations(&configuration.locations, &names)?;
         let (engines, engines_by_name) = engines(configuration, &names)?;
         let (routers, routers_by_name) = routers(configuration)?;
-        let (services, services_by_domain) = services(configuration, &engines, &engines_by_name)?;
+        let Services { services, by_domain: services_by_domain, faults } = services(configuration, &engines, &engines_by_name);
         let domains = domains(&services_by_domain);
         let zones = zones(&configuration.zones, &names, &locations)?;
         let (stamp, profile) = (configuration.stamp, configuration.profile.clone());
-        Ok(Network {
+        let network = Network {
             stamp,
             profile,
+            confirmed_by: configuration.confirmed_by,
             locations,
             engines,
             engines_by_name,
@@ -148,8 +171,18 @@ impl Network {
             services_by_domain,
             domains,
             zones,
-        })
+        };
+        Ok((network, faults))
     }
+}
+
+/// A delivery service that does not fit into its configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceFault {
+    /// Its place among the configuration's services.
+    pub index: usize,
+    /// Why.
+    pub error: CompileError,
 }
 
 type LocationNames<'a> = FixedMap<&'a LocationName, LocationIndex>;
@@ -227,36 +260,56 @@ fn routers(configuration: &DeviceConfiguration) -> Result<Routers, CompileError>
     Ok((routers, by_name))
 }
 
-type Services = (Vec<Service>, FixedMap<Domain, ServiceIndex>);
+#[derive(Default)]
+struct Services {
+    services: Vec<Service>,
+    by_domain: FixedMap<Domain, ServiceIndex>,
+    faults: Vec<ServiceFault>,
+}
 
-fn services(
-    configuration: &DeviceConfiguration,
+fn services(configuration: &DeviceConfiguration, engines: &[Engine], by_name: &FixedMap<DeviceName, EngineIndex>) -> Services {
+    let mut found = Services::default();
+    let mut seen = BTreeSet::new();
+    for (index, entry) in configuration.services.iter().enumerate() {
+        let duplicate = (!seen.insert(&entry.name)).then(|| CompileError::Duplicate(Place::Service(entry.name.clone())));
+        let fits = match duplicate {
+            Some(error) => Err(error),
+            None => service(entry, &found.by_domain, engines, by_name),
+        };
+        match fits {
+            Ok(service) => {
+                let at = u32::try_from(found.services.len()).expect("no more services than the limit");
+                found.by_domain.insert(entry.domain.clone(), ServiceIndex(at));
+                found.services.push(service);
+            }
+            Err(error) => found.faults.push(ServiceFault { index, error }),
+        }
+    }
+    found
+}
+
+/// One delivery service as it is served from, beside those whose domains are taken.
+fn service(
+    entry: &DeliveryService,
+    taken: &FixedMap<Domain, ServiceIndex>,
     engines: &[Engine],
     by_name: &FixedMap<DeviceName, EngineIndex>,
-) -> Result<Services, CompileError> {
-    let mut services = Vec::with_capacity(configuration.services.len());
-    let mut by_domain = FixedMap::default();
-    let mut seen = BTreeSet::new();
-    for (index, service) in (0..).zip(&configuration.services) {
-        let place = || Place::Service(service.name.clone());
-        if !seen.insert(&service.name) {
-            return Err(CompileError::Duplicate(place()));
-        }
-        if by_domain.insert(service.domain.clone(), ServiceIndex(index)).is_some() {
-            return Err(CompileError::DuplicateDomain { service: place(), domain: service.domain.clone() });
-        }
-        let mut engines_at: BTreeMap<LocationIndex, Vec<EngineIndex>> = BTreeMap::new();
-        let carriers: BTreeSet<&DeviceName> = service.engines.iter().collect();
-        for name in carriers {
-            let index = *by_name.get(name).ok_or_else(|| CompileError::UnknownEngine { place: place(), name: name.clone() })?;
-            engines_at.entry(engines[index.0 as usize].location).or_default().push(index);
-        }
-        let chosen = |engine: &&Engine| engine.weight > 0;
-        let carriers = || engines_at.values().flatten().map(|index: &EngineIndex| &engines[index.0 as usize]).filter(chosen);
-        let families = [Family::V4, Family::V6].into_iter().filter(|family| carriers().any(|engine| family.is_of(engine))).collect();
-        services.push(Service { service: service.clone(), engines_at, families });
+) -> Result<Service, CompileError> {
+    let place = || Place::Service(entry.name.clone());
+    entry.check().map_err(|error| CompileError::Service { place: place(), error })?;
+    if taken.contains_key(&entry.domain) {
+        return Err(CompileError::DuplicateDomain { service: place(), domain: entry.domain.clone() });
     }
-    Ok((services, by_domain))
+    let mut engines_at: BTreeMap<LocationIndex, Vec<EngineIndex>> = BTreeMap::new();
+    let carriers: BTreeSet<&DeviceName> = entry.engines.iter().collect();
+    for name in carriers {
+        let index = *by_name.get(name).ok_or_else(|| CompileError::UnknownEngine { place: place(), name: name.clone() })?;
+        engines_at.entry(engines[index.0 as usize].location).or_default().push(index);
+    }
+    let chosen = |engine: &&Engine| engine.weight > 0;
+    let carriers = || engines_at.values().flatten().map(|index: &EngineIndex| &engines[index.0 as usize]).filter(chosen);
+    let families = [Family::V4, Family::V6].into_iter().filter(|family| carriers().any(|engine| family.is_of(engine))).collect();
+    Ok(Service { service: entry.clone(), engines_at, families })
 }
 
 fn domains(by_domain: &FixedMap<Domain, ServiceIndex>) -> Domains {

@@ -141,6 +141,9 @@ fn decide<'n, 'r>(
 fn placed<'n>(field: Field<'n, '_>, client: IpAddr, key: Key, recorder: &mut impl Recorder) -> Result<&'n Engine, RefusalReason> {
     let (zone, tiers) = field.network.zones().nearest(client).ok_or(RefusalReason::NoCoverageZone)?;
     recorder.note(|| Reason::Zone { client, network: zone });
+    if let Some(panic) = field.health.panic(field.now_ms) {
+        recorder.note(|| Reason::Panic { vanished: panic.vanished.iter().cloned().collect(), of: panic.of });
+    }
     let engine = field.first(key, tiers, |_| true, recorder).ok_or(RefusalReason::NoLiveEngine)?;
     recorder.note(|| Reason::Chosen { engine: engine.name.clone(), key: key.to_string() });
     Ok(engine)

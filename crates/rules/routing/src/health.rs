@@ -11,6 +11,7 @@
 
 use crate::{
     network::{Engine, FixedMap, Network},
+    panic::Panic,
     placement::Candidate,
     reason::DropReason,
 };
@@ -126,6 +127,7 @@ pub struct Word {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HealthTable {
     engines: FixedMap<DeviceName, Health>,
+    pub(crate) panic: Option<Panic>,
 }
 
 /// One engine as a router keeps it on disk.
@@ -224,14 +226,26 @@ impl HealthTable {
         self.candidate(network, engine, now_ms).map(|_| ())
     }
 
+    /// How an engine of this network stands by itself, a panic or not.
+    pub(crate) fn standing(&self, network: &Network, engine: &Engine, now_ms: u64) -> Result<(), DropReason> {
+        stands(network, engine, self.engines.get(&engine.name), now_ms)
+    }
+
+    /// When an engine that is gone was last known to be there, as far as one can hear.
+    pub(crate) fn vanished_ms(&self, engine: &DeviceName, patience_ms: u64) -> Option<u64> {
+        let health = self.engines.get(engine)?;
+        let heard_ms = health.heard_ms?;
+        Some(if health.lost_boot.is_some() { heard_ms } else { heard_ms + patience_ms })
+    }
+
     /// The engine as placement takes it, with the share of its weight it last spoke of.
     pub(crate) fn candidate<'n>(&self, network: &Network, engine: &'n Engine, now_ms: u64) -> Result<Candidate<'n>, DropReason> {
         let health = self.engines.get(&engine.name);
-        if offload_stamp(network, engine, health).is_some() {
-            return Err(DropReason::Offloaded);
+        match stands(network, engine, health, now_ms) {
+            Err(why) if !self.is_kept(&engine.name, why, now_ms) => return Err(why),
+            _ => {}
         }
         let health = health.ok_or(DropReason::NeverHeard)?;
-        health.up(now_ms, network.profile().keepalive_patience_ms())?;
         // Only the configuration knows of its return yet: it begins as the engine itself will.
         let most = if health.state == EngineState::Offloading { SHARE_FIRST } else { SHARE_WHOLE };
         Ok(Candidate { engine, share_permille: health.share_permille.min(most) })
@@ -239,7 +253,10 @@ impl HealthTable {
 
     /// Whether an engine's worker runs and goes on running, offloaded or not: whether its own name may lead to it.
     pub fn is_up(&self, engine: &DeviceName, now_ms: u64, patience_ms: u64) -> bool {
-        self.engines.get(engine).is_some_and(|health| health.up(now_ms, patience_ms).is_ok())
+        self.engines.get(engine).is_some_and(|health| match health.up(now_ms, patience_ms) {
+            Ok(()) => true,
+            Err(why) => self.is_kept(engine, why, now_ms),
+        })
     }
 
     /// The part of its weight an engine last said it takes, in thousandths; the whole of one never heard.
@@ -305,8 +322,15 @@ impl HealthTable {
             lifeline: None,
             lost_boot: None,
         };
-        Self { engines: saved.iter().map(|saved| (saved.engine.clone(), health(saved))).collect() }
+        Self { engines: saved.iter().map(|saved| (saved.engine.clone(), health(saved))).collect(), panic: None }
     }
+}
+
+fn stands(network: &Network, engine: &Engine, health: Option<&Health>, now_ms: u64) -> Result<(), DropReason> {
+    if offload_stamp(network, engine, health).is_some() {
+        return Err(DropReason::Offloaded);
+    }
+    health.ok_or(DropReason::NeverHeard)?.up(now_ms, network.profile().keepalive_patience_ms())
 }
 
 /// The stamp of the offload in force for an engine, if there is one: the higher stamp decides, and where configuration and

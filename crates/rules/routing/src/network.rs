@@ -89,6 +89,7 @@ pub(crate) struct Domains {
 pub struct Network {
     pub(crate) stamp: Stamp,
     pub(crate) profile: Profile,
+    pub(crate) confirmed_by: Option<u64>,
     pub(crate) locations: Vec<Location>,
     pub(crate) engines: Vec<Engine>,
     pub(crate) engines_by_name: FixedMap<DeviceName, EngineIndex>,

@@ -2,6 +2,7 @@
 
 use crate::{
     network::Network,
+    removal::MassChange,
     url_form::{Unresolved, UrlForm},
     zones::{Nearness, Tier},
 };
@@ -156,6 +157,27 @@ pub enum Reason {
         /// The part of the weight it takes, in thousandths: less than 1000 while it returns to service.
         share_permille: u16,
     },
+    /// This router does not run the configuration it was offered last.
+    MassChange {
+        /// Why, and which.
+        change: MassChange,
+    },
+    /// Over half of the engines vanished at once: this router goes on choosing among them.
+    Panic {
+        /// Those that vanished.
+        vanished: Vec<DeviceName>,
+        /// How many were healthy before.
+        of: usize,
+    },
+    /// An engine is chosen among although it is gone, because of a panic.
+    Kept {
+        /// Which.
+        engine: DeviceName,
+        /// Where it is.
+        location: LocationName,
+        /// Why it would be passed over.
+        why: DropReason,
+    },
     /// The content hash chose an engine.
     Chosen {
         /// Which.
@@ -186,7 +208,9 @@ impl Reason {
             Reason::Service { .. } => "service",
             Reason::Zone { .. } => "zone",
             Reason::Locations { .. } => "locations",
-            Reason::Dropped { .. } | Reason::Candidate { .. } => "engine",
+            Reason::MassChange { .. } => "configuration",
+            Reason::Panic { .. } => "panic",
+            Reason::Dropped { .. } | Reason::Candidate { .. } | Reason::Kept { .. } => "engine",
             Reason::Chosen { .. } | Reason::SentBack { .. } | Reason::Refused(_) => "answer",
         }
     }
@@ -200,6 +224,9 @@ impl Reason {
             Reason::Locations { nearness: Nearness::Metric(_), .. } => "metric",
             Reason::Locations { nearness: Nearness::Ancestor(_), .. } => "up_the_tree",
             Reason::Dropped { why, .. } => why.as_str(),
+            Reason::MassChange { .. } => "mass_change",
+            Reason::Panic { .. } => "vanished_at_once",
+            Reason::Kept { .. } => "kept_in_panic",
             Reason::Candidate { .. } => "live",
             Reason::Chosen { .. } => "content_hash",
             Reason::SentBack { .. } => "sent_back",
@@ -213,7 +240,10 @@ impl Reason {
             Reason::Service { service, .. } => service.to_string(),
             Reason::Zone { network, .. } => network.to_string(),
             Reason::Locations { locations, .. } => joined(locations),
+            Reason::MassChange { change } => change.offered.to_string(),
+            Reason::Panic { vanished, .. } => joined(vanished),
             Reason::Dropped { engine, .. }
+            | Reason::Kept { engine, .. }
             | Reason::Candidate { engine, .. }
             | Reason::Chosen { engine, .. }
             | Reason::SentBack { engine, .. } => engine.to_string(),
@@ -222,8 +252,8 @@ impl Reason {
     }
 }
 
-fn joined(names: &[LocationName]) -> String {
-    names.iter().map(LocationName::as_str).collect::<Vec<_>>().join(", ")
+fn joined(names: &[impl fmt::Display]) -> String {
+    names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl fmt::Display for Reason {
@@ -242,6 +272,11 @@ impl fmt::Display for Reason {
             Reason::Locations { nearness: Nearness::Ancestor(steps), locations } => {
                 write!(f, "no engine nearer; {} up the tree: {}", Steps(*steps), joined(locations))
             }
+            Reason::MassChange { change } => write!(f, "this router keeps configuration {}: {change}", change.running),
+            Reason::Panic { vanished, of } => {
+                write!(f, "{} of {of} engines vanished at once; this router goes on choosing among them", vanished.len())
+            }
+            Reason::Kept { engine, location, why } => write!(f, "{engine} in {location} is chosen among although {why}"),
             Reason::Dropped { engine, location, why } => write!(f, "{engine} in {location} is passed over: {why}"),
             Reason::Candidate { engine, location, weight, share_permille } => {
                 write!(f, "{engine} in {location} is live, weight {weight}")?;

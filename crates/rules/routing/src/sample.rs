@@ -43,6 +43,7 @@ pub(crate) fn configuration() -> DeviceConfiguration {
         managers: Vec::new(),
         profile: Profile::rehearsal(),
         level: None,
+        confirmed_by: None,
         keepalive_keys: Vec::new(),
         locations: vec![location("core", None), location("east", Some("core")), location("west", Some("core"))],
         engines: ENGINES.into_iter().enumerate().map(engine).collect(),

@@ -66,6 +66,7 @@ fn tree(configuration: &DeviceConfiguration) -> Option<Network> {
         managers: Vec::new(),
         profile: configuration.profile.clone(),
         level: None,
+        confirmed_by: None,
         keepalive_keys: Vec::new(),
         locations: configuration.locations.clone(),
         engines,

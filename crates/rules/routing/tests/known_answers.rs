@@ -29,6 +29,7 @@ fn network() -> Network {
         managers: Vec::new(),
         profile: Profile::standard(),
         level: None,
+        confirmed_by: None,
         keepalive_keys: Vec::new(),
         locations: vec![
             LocationEntry { name: "core".parse().expect("name"), parent: None },

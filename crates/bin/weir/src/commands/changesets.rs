@@ -1,12 +1,12 @@
 //! `weir changesets`, `weir undo`: the log of writes, and taking one back.
 
-mod fields;
+pub(super) mod fields;
 mod show;
 mod watch;
 
 use crate::{
-    api_client::ApiClient,
-    cli::{ChangesetRef, ChangesetsVerb, Format},
+    api_client::{ApiClient, confirmed},
+    cli::{ChangesetRef, ChangesetsVerb, ConfirmArg, Format},
     output,
 };
 use weir_operator_api::{Changeset, ChangesetDetail, Listing, paths};
@@ -30,10 +30,16 @@ pub(super) async fn run(api: &ApiClient, format: Format, verb: ChangesetsVerb) -
 }
 
 /// Takes a changeset back.
-pub(super) async fn undo(api: &ApiClient, format: Format, rev: u64) -> anyhow::Result<()> {
+pub(super) async fn undo(api: &ApiClient, format: Format, rev: u64, word: &ConfirmArg) -> anyhow::Result<()> {
     let undone: ChangesetDetail = api.get(&path(rev)).await?;
-    let kept: ChangesetDetail = api.post(&format!("{}/undo", path(rev)), &serde_json::json!({})).await?;
+    let kept: ChangesetDetail = api.post(&confirmed(&format!("{}/undo", path(rev)), word), &serde_json::json!({})).await?;
     output::print(format, &kept, |kept| show::taken_back(&undone.changeset, &kept.changeset))
+}
+
+/// What was done to the object at a path of the API.
+pub(super) async fn history(api: &ApiClient, format: Format, object: &str, limit: u32) -> anyhow::Result<()> {
+    let page: Listing<Changeset> = api.get(&format!("{object}/history?limit={limit}")).await?;
+    output::print(format, &page.items, |changesets| show::list(changesets))
 }
 
 /// So many of the newest, oldest of them first.

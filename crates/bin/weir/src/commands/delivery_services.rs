@@ -1,7 +1,8 @@
 //! `weir service ...`.
 
+use super::changesets;
 use crate::{
-    api_client::{ApiClient, escape},
+    api_client::{ApiClient, confirmed, escape},
     cli::{Format, ServiceArgs, ServiceVerb},
     output::{self, or_dash},
 };
@@ -58,9 +59,10 @@ pub(super) async fn run(api: &ApiClient, format: Format, verb: ServiceVerb) -> a
             api.delete(&path(&name)).await?;
             return output::print(format, &serde_json::json!({ "deleted": name }), |_| format!("{name} deleted"));
         }
+        ServiceVerb::History { name, limit } => return changesets::history(api, format, &path(&name), limit).await,
         ServiceVerb::Show { name } => api.get(&path(&name)).await?,
         ServiceVerb::Create(arguments) => api.post(paths::DELIVERY_SERVICES, &request(arguments)).await?,
-        ServiceVerb::Set(arguments) => api.put(&path(&arguments.name.clone()), &request(arguments)).await?,
+        ServiceVerb::Set { service, word } => api.put(&confirmed(&path(&service.name.clone()), &word), &request(service)).await?,
     };
     output::print(format, &service, |s| show(std::slice::from_ref(s)))
 }

@@ -1,5 +1,6 @@
 //! `weir devices`, `weir device ...`, `weir logs`.
 
+use super::changesets;
 use crate::{
     api_client::{ApiClient, escape},
     cli::{DeviceVerb, Format},
@@ -49,6 +50,7 @@ pub(super) async fn run(api: &ApiClient, format: Format, verb: DeviceVerb) -> an
             let device: Device = api.get(&path(&device)).await?;
             output::print(format, &device, show)
         }
+        DeviceVerb::History { device, limit } => changesets::history(api, format, &path(&device), limit).await,
         DeviceVerb::Activate { device, location, weight, capacity_mbps, overrides } => {
             let request = Activation { location, weight, capacity_mbps, overrides };
             let device: Device = api.post(&format!("{}/activate", path(&device)), &request).await?;

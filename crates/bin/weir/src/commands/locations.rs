@@ -1,5 +1,6 @@
 //! `weir location ...`.
 
+use super::changesets;
 use crate::{
     api_client::{ApiClient, escape},
     cli::{Format, LocationVerb},
@@ -19,6 +20,9 @@ pub(super) async fn run(api: &ApiClient, format: Format, verb: LocationVerb) -> 
         LocationVerb::List => {
             let locations: Vec<Location> = api.list(paths::LOCATIONS).await?;
             output::print(format, &locations, |l| show(l))
+        }
+        LocationVerb::History { name, limit } => {
+            changesets::history(api, format, &format!("{}/{}", paths::LOCATIONS, escape(&name)), limit).await
         }
         LocationVerb::Create { name, parent } => {
             let location: Location = api.post(paths::LOCATIONS, &LocationRequest { name, parent }).await?;

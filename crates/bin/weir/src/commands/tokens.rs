@@ -2,7 +2,7 @@
 
 use crate::{
     api_client::{ApiClient, escape},
-    cli::{ApiTokenVerb, EnrolmentTokenVerb, Format, TokenVerb},
+    cli::{ApiTokenVerb, EnrolmentTokenVerb, Format, RoleArg, TokenVerb},
     output::{self, or_dash, time},
 };
 use weir_operator_api::{ApiToken, ApiTokenRequest, EnrolmentToken, EnrolmentTokenRequest, NewApiToken, NewEnrolmentToken, paths};
@@ -53,14 +53,27 @@ async fn api_token(api: &ApiClient, format: Format, verb: ApiTokenVerb) -> anyho
         ApiTokenVerb::List => {
             let tokens: Vec<ApiToken> = api.list(paths::TOKENS).await?;
             output::print(format, &tokens, |tokens| {
-                let row = |t: &ApiToken| [t.id.clone(), t.name.clone(), or_dash(t.expires_ms.map(time)), t.created_by.clone()];
-                output::table(["ID", "NAME", "EXPIRES", "MADE BY"], tokens.iter().map(row))
+                output::table(["ID", "NAME", "ROLE", "SERVICES", "EXPIRES", "MADE BY"], tokens.iter().map(api_row))
             })
         }
-        ApiTokenVerb::Create { name, expires_in } => {
-            let made: NewApiToken = api.post(paths::TOKENS, &ApiTokenRequest { name, expires_in_seconds: expires_in }).await?;
+        ApiTokenVerb::Create { name, expires_in, role, services } => {
+            let services = (!services.is_empty()).then_some(services);
+            let request = ApiTokenRequest { name, expires_in_seconds: expires_in, role: role.map(RoleArg::word), services };
+            let made: NewApiToken = api.post(paths::TOKENS, &request).await?;
             output::print(format, &made, |made| made.token.clone())
         }
         ApiTokenVerb::Delete { id } => delete(api, format, paths::TOKENS, &id).await,
     }
+}
+
+fn api_row(token: &ApiToken) -> [String; 6] {
+    let services = token.services.as_ref().map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
+    [
+        token.id.clone(),
+        token.name.clone(),
+        token.role.to_string(),
+        services.unwrap_or_else(|| "all".into()),
+        or_dash(token.expires_ms.map(time)),
+        token.created_by.clone(),
+    ]
 }

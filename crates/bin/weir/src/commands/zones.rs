@@ -1,7 +1,8 @@
 //! `weir zones ...`.
 
+use super::changesets;
 use crate::{
-    api_client::ApiClient,
+    api_client::{ApiClient, confirmed},
     cli::{Format, ZonesVerb},
     output,
 };
@@ -11,11 +12,12 @@ use weir_operator_api::{CoverageZones, CoverageZonesRequest, paths};
 pub(super) async fn run(api: &ApiClient, format: Format, verb: ZonesVerb) -> anyhow::Result<()> {
     let zones: CoverageZones = match verb {
         ZonesVerb::Show => api.get(paths::COVERAGE_ZONES).await?,
-        ZonesVerb::Set { file } => {
+        ZonesVerb::History { limit } => return changesets::history(api, format, paths::COVERAGE_ZONES, limit).await,
+        ZonesVerb::Set { file, word } => {
             let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
             let request: CoverageZonesRequest =
                 serde_json::from_str(&text).with_context(|| format!("{} is not a coverage zone set", file.display()))?;
-            api.put(paths::COVERAGE_ZONES, &request).await?
+            api.put(&confirmed(paths::COVERAGE_ZONES, &word), &request).await?
         }
     };
     output::print(format, &zones, |zones| {

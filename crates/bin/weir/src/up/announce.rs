@@ -1,7 +1,7 @@
 //! What `weir up` tells at the end: what runs where, the credentials, and what to try.
 
 use super::{
-    network::NetworkFile,
+    network::{ManagerEntry, NetworkFile},
     plan::{Content, Plan},
 };
 use crate::output::{self, or_dash};
@@ -9,10 +9,10 @@ use std::{path::Path, time::Duration};
 use weir_model::Role;
 
 /// The text.
-pub(crate) fn text(network: &NetworkFile, plan: &Plan, dir: &Path, took: Duration, content: Content) -> String {
+pub(crate) fn text(network: &NetworkFile, primary: &ManagerEntry, plan: &Plan, dir: &Path, took: Duration, content: Content) -> String {
     let rows = plan.devices.iter().map(|d| {
         let role = match d.role {
-            Role::Manager if d.name == network.manager.name => "manager, primary",
+            Role::Manager if d.name == primary.name => "manager, primary",
             Role::Manager => "manager, standby",
             Role::Router => "router (Service Router)",
             Role::Engine => "engine (Service Engine)",
@@ -42,17 +42,17 @@ pub(crate) fn text(network: &NetworkFile, plan: &Plan, dir: &Path, took: Duratio
         name = service.name,
         domain = service.domain,
         origin = service.origin,
-        pages = pages(network),
+        pages = pages(primary),
         token = or_dash(network.manager.token.as_ref()),
-        ca = or_dash(network.manager.ca.as_ref().map(|c| c.display())),
+        ca = or_dash(primary.ca.as_ref().map(|c| c.display())),
         file = NetworkFile::path(dir).display(),
     )
 }
 
 /// Where the pages are, and how to get in the first time.
-fn pages(network: &NetworkFile) -> String {
-    let url = or_dash(network.manager.url.as_ref());
-    match &network.manager.one_time_password {
+fn pages(primary: &ManagerEntry) -> String {
+    let url = or_dash(primary.url.as_ref());
+    match &primary.one_time_password {
         Some(password) => {
             format!("pages:                     {url}\n  first login:             user admin, one-time password {password}")
         }
@@ -78,6 +78,7 @@ fn tries(network: &NetworkFile, dir: &str, content: Content) -> Vec<(String, &'s
         tries.push((format!("dig @{ip} -p {port} {domain}"), "which engines a router names to your resolver"));
     }
     tries.push((format!("{weir} --network {dir} devices"), "who is there and what they do"));
+    tries.push((format!("{weir} --network {dir} cms --box standby role primary"), "the other manager takes over, and nothing is lost"));
     tries.push((
         format!("{weir} --network {dir} offload {} --why test --wait", network.engines[1 % network.engines.len()].name),
         "a server leaves, and no viewer notices",

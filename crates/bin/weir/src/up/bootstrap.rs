@@ -29,7 +29,7 @@ pub(crate) async fn admin_token(directory: &Directory, local: &ApiClient) -> any
     if let Some(token) = directory.admin_token() {
         return Ok(token);
     }
-    let request = ApiTokenRequest { name: "weir-up".into(), expires_in_seconds: None };
+    let request = ApiTokenRequest { name: "weir-up".into(), expires_in_seconds: None, role: None, services: None };
     // A token made by a start that was cut short before it could keep it is worth nothing to anybody.
     let tokens: Vec<ApiToken> = local.list(paths::TOKENS).await?;
     for lost in tokens.iter().filter(|t| t.name == request.name) {
@@ -80,9 +80,10 @@ pub(crate) async fn configure(api: &ApiClient, origin: &str) -> anyhow::Result<(
     Ok(())
 }
 
-/// Enrols and activates every device that has no identity yet.
-pub(crate) async fn enrol(directory: &Directory, api: &ApiClient, plan: &Plan) -> anyhow::Result<()> {
-    let manager = plan.primary().listeners.device.expect("the primary has a device listener");
+/// Enrols and activates every device that has no identity yet; returns their names.
+pub(crate) async fn enrol(directory: &Directory, api: &ApiClient, plan: &Plan, primary: &Planned) -> anyhow::Result<Vec<String>> {
+    let manager = primary.listeners.device.expect("managers have a device listener");
+    let mut enrolled = Vec::new();
     let mut enrolments = JoinSet::new();
     for group in waiting(directory, plan)? {
         let first = &group[0].0;
@@ -95,6 +96,7 @@ pub(crate) async fn enrol(directory: &Directory, api: &ApiClient, plan: &Plan) -
         let made: NewEnrolmentToken = api.post(paths::ENROLMENT_TOKENS, &request).await?;
         let token: EnrolToken = made.token.parse().context("the manager's own token")?;
         for (device, state) in group {
+            enrolled.push(device.name.clone());
             let token = token.clone();
             enrolments.spawn(async move {
                 let name = device.name.parse().context("planned names are names")?;
@@ -106,7 +108,16 @@ pub(crate) async fn enrol(directory: &Directory, api: &ApiClient, plan: &Plan) -
     while let Some(done) = enrolments.join_next().await {
         done.context("enrolment task")??;
     }
-    Ok(())
+    Ok(enrolled)
+}
+
+/// Whether a device is part of the network.
+pub(crate) fn is_enrolled(directory: &Directory, device: &Planned) -> anyhow::Result<bool> {
+    Ok(state(directory, device)?.identity()?.is_some())
+}
+
+fn state(directory: &Directory, device: &Planned) -> anyhow::Result<DeviceState> {
+    Ok(DeviceState::open(&directory.device(&device.name), device.name.parse().context("planned names are names")?, device.role)?)
 }
 
 type Waiting = Vec<(Planned, DeviceState)>;
@@ -115,8 +126,7 @@ type Waiting = Vec<(Planned, DeviceState)>;
 fn waiting(directory: &Directory, plan: &Plan) -> anyhow::Result<Vec<Waiting>> {
     let mut groups: BTreeMap<(Role, &str), Waiting> = BTreeMap::new();
     for device in plan.devices.iter().skip(1) {
-        let state =
-            DeviceState::open(&directory.device(&device.name), device.name.parse().context("planned names are names")?, device.role)?;
+        let state = state(directory, device)?;
         if state.identity()?.is_none() {
             groups.entry((device.role, device.location)).or_default().push((device.clone(), state));
         }

@@ -134,6 +134,20 @@ impl Directory {
         Ok(weir_slots::durable_write_private(&self.root.join("admin.token"), token.as_bytes())?)
     }
 
+    fn phrase(&self) -> PathBuf {
+        self.root.join("recovery-phrase")
+    }
+
+    /// Whether this is the phrase that is kept.
+    pub(crate) fn has_phrase(&self, phrase: &str) -> bool {
+        std::fs::read_to_string(self.phrase()).is_ok_and(|kept| kept.trim() == phrase)
+    }
+
+    /// Keeps the network key's phrase, for its owner's eyes only.
+    pub(crate) fn keep_phrase(&self, phrase: &str) -> anyhow::Result<()> {
+        Ok(weir_slots::durable_write_private(&self.phrase(), format!("{phrase}\n").as_bytes())?)
+    }
+
     /// Where images lie that slots are linked from.
     pub(crate) fn images(&self) -> PathBuf {
         self.root.join("images")

@@ -58,7 +58,7 @@ pub(crate) struct Planned {
 pub(crate) struct Plan {
     /// The /24.
     pub(crate) base: Ipv4Addr,
-    /// Primary, standby, routers, engines, in this order.
+    /// Managers, routers, engines, in this order; the first manager makes the network.
     pub(crate) devices: Vec<Planned>,
 }
 
@@ -66,13 +66,13 @@ impl Plan {
     /// The network of `engines` engines on `base`'s /24.
     pub(crate) fn new(base: Ipv4Addr, engines: u16) -> Self {
         let at = |host: u8, port: u16| Some(SocketAddr::new(address(base, host), port));
-        let manager = |n: u8, device: bool| Planned {
+        let manager = |n: u8| Planned {
             name: format!("manager-{n}"),
             role: Role::Manager,
             location: ROOT,
             listeners: Listeners {
                 https: at(MANAGER_HOST + n - 1, HTTPS),
-                device: if device { at(MANAGER_HOST + n - 1, DEVICE) } else { None },
+                device: at(MANAGER_HOST + n - 1, DEVICE),
                 admin: at(MANAGER_HOST + n - 1, ADMIN),
                 ..Listeners::default()
             },
@@ -89,7 +89,7 @@ impl Plan {
                 ..Listeners::default()
             },
         };
-        let mut devices = vec![manager(1, true), manager(2, false), router(1), router(2)];
+        let mut devices = vec![manager(1), manager(2), router(1), router(2)];
         devices.extend((0..engines).map(|i| {
             let location = LOCATIONS[usize::from(i) % LOCATIONS.len()];
             let host = ENGINE_HOST + u8::try_from(i).expect("at most 200 engines");
@@ -108,8 +108,8 @@ impl Plan {
         SocketAddr::new(address(self.base, ORIGIN_HOST), HTTP)
     }
 
-    /// The primary.
-    pub(crate) fn primary(&self) -> &Planned {
+    /// The manager that makes the network; either may be the primary by now.
+    pub(crate) fn first(&self) -> &Planned {
         &self.devices[0]
     }
 

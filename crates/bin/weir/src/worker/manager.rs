@@ -1,4 +1,4 @@
-//! Wires a manager to its sockets: the primary, or, once enrolled to one, the standby.
+//! Wires a manager's box to its sockets, and an agent beside it for as long as it is the standby.
 
 use super::{
     Start,
@@ -8,44 +8,60 @@ use super::{
 };
 use anyhow::Context;
 use std::{path::PathBuf, sync::Arc, time::Duration};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use weir_agent::{Agent, DeviceState, Hooks, Identity, KEEPER_NEWS_MAX, KeeperLink, admin::WorkerState, answer::last_lines};
 use weir_device_api::Load;
 use weir_keeper_api::{Reason, Verb};
-use weir_manager::{Manager, ManagerListeners, ManagerSettings, OwnAnswers, StandbyApi, StandbySettings};
-use weir_operator_api::status::PrimaryAddress;
+use weir_manager::{KeptIdentity, LifeNow, ManagerBox, ManagerListeners, ManagerSettings, OwnAnswers, OwnIdentity};
 use weir_rollout::update::Figures;
 use weir_sockets::{ControlSender, Event};
-use weir_telemetry::Tasks;
+use weir_telemetry::{Chain, Tasks};
 
 /// How long a manager whose keeper died finishes what was asked of it.
 const ORPHAN_STOP: Duration = Duration::from_secs(5);
 /// How long owned tasks may take to end.
 const TASKS_END: Duration = Duration::from_millis(500);
 
-/// Runs a manager until its keeper ends it.
+/// Runs a manager's box until its keeper ends it: primary, standby, disabled, and whatever it becomes.
 pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     let state = DeviceState::open(start.device.directory.root(), start.device.name.clone(), start.device.role)?;
-    let sockets = Sockets::of(&mut start);
-    match state.identity()? {
-        Some(identity) => standby(start, sockets, state, identity).await,
-        None => primary(start, sockets, state).await,
+    let mut sockets = Sockets::of(&mut start);
+    let (settings, identity) = (settings(&start, &state), own_identity(&start, &state));
+    let manager = ManagerBox::open(settings, identity).await?;
+    let tasks = Tasks::new();
+    let health = State::default();
+    let (who, gate) = ((start.device.name.clone(), start.device.role), admin::gate(false));
+    let stamp_of = manager.stamp_of();
+    let stamp = move || (stamp_of().term, stamp_of().generation);
+    admin::serve(sockets.tcp("admin"), &start.metrics, who, &health, stamp, (&gate, &tasks));
+    let mut events = std::mem::replace(&mut start.control.events, mpsc::channel(1).1);
+    if data_plane::ready(&start.control.sender, &mut events, drop).await? {
+        let connections = Some(start.connections);
+        manager.serve(ManagerListeners { api: sockets.tcp("https"), device: sockets.tcp("device"), connections }).await?;
+        health.is(WorkerState::Serving);
+        let sender = start.control.sender.clone();
+        let patience = tokio::select! {
+            patience = until_end(&sender, &mut events) => patience,
+            () = beside(&start, &state, manager.lives()) => ORPHAN_STOP,
+        };
+        health.is(WorkerState::Stopping);
+        // The next keeper binds the admin address too.
+        tasks.cancel();
+        if !manager.stop(patience).await {
+            tracing::warn!("some requests were cut off");
+        }
     }
+    tasks.join(TASKS_END).await;
+    Ok(())
 }
 
-fn logs(path: PathBuf) -> Arc<dyn Fn(u32) -> Result<Vec<String>, String> + Send + Sync> {
-    Arc::new(move |lines| {
-        last_lines(&path, usize::try_from(lines).unwrap_or(usize::MAX)).map_err(|error| format!("cannot read its log: {error}"))
-    })
-}
-
-async fn primary(start: Start, mut sockets: Sockets, state: DeviceState) -> anyhow::Result<()> {
+fn settings(start: &Start, state: &DeviceState) -> ManagerSettings {
     let device = &start.device;
     let (boot, unsaved) = state.next_boot();
     if let Some(error) = unsaved {
-        tracing::error!(error = %weir_telemetry::Chain(&error), "state directory cannot be written");
+        tracing::error!(error = %Chain(&error), "state directory cannot be written");
     }
-    let manager = Manager::open(ManagerSettings {
+    ManagerSettings {
         data: device.directory.root().to_owned(),
         name: device.name.clone(),
         network_name: device.network.clone(),
@@ -59,46 +75,68 @@ async fn primary(start: Start, mut sockets: Sockets, state: DeviceState) -> anyh
             last_exit: start.last_exit.clone(),
             logs: logs(device.directory.device_log()),
         },
-    })
-    .await?;
-    let manager = Arc::new(manager);
-    let tasks = Tasks::new();
-    let health = State::default();
-    let stamp = {
-        let manager = manager.clone();
-        move || (manager.stamp().term, manager.stamp().generation)
-    };
-    let (who, gate) = ((device.name.clone(), device.role), admin::gate(false));
-    admin::serve(sockets.tcp("admin"), &start.metrics, who, &health, stamp, (&gate, &tasks));
-    let mut events = start.control.events;
-    if data_plane::ready(&start.control.sender, &mut events, drop).await? {
-        let connections = Some(start.connections);
-        manager.serve(ManagerListeners { api: sockets.tcp("https"), device: sockets.tcp("device"), connections }).await?;
-        health.is(WorkerState::Serving);
-        let patience = until_end(&start.control.sender, &mut events).await;
-        health.is(WorkerState::Stopping);
-        // The next keeper binds the admin address too.
-        tasks.cancel();
-        if !manager.stop(patience).await {
-            tracing::warn!("some requests were cut off");
-        }
     }
-    tasks.join(TASKS_END).await;
-    Ok(())
 }
 
-async fn standby(start: Start, mut sockets: Sockets, state: DeviceState, identity: Identity) -> anyhow::Result<()> {
-    let device = &start.device;
-    let url = identity.manager_api.map_or_else(|| "its operator API".to_owned(), |api| format!("https://{api}"));
-    let api = StandbyApi::new(StandbySettings {
-        data: device.directory.root().to_owned(),
-        name: device.name.clone(),
-        network_name: device.network.clone(),
-        primary: PrimaryAddress { name: identity.manager_name.clone(), url },
-        certificate_pem: format!("{}{}", identity.certificate, identity.ca),
-        key_pem: identity.key.clone(),
+fn logs(path: PathBuf) -> Arc<dyn Fn(u32) -> Result<Vec<String>, String> + Send + Sync> {
+    Arc::new(move |lines| {
+        last_lines(&path, usize::try_from(lines).unwrap_or(usize::MAX)).map_err(|error| format!("cannot read its log: {error}"))
     })
-    .context("make the standby")?;
+}
+
+/// The identity the agent keeps, as the manager reads and writes it: one that was primary issues its own.
+fn own_identity(start: &Start, state: &DeviceState) -> OwnIdentity {
+    let (read, keep) = (state.clone(), state.clone());
+    let (device, role) = (start.device.name.clone(), start.device.role);
+    OwnIdentity {
+        read: Arc::new(move || {
+            let identity = read.identity().map_err(|error| Chain(&error).to_string())?;
+            Ok(identity.map(|identity| KeptIdentity {
+                certificate_pem: identity.certificate,
+                key_pem: identity.key,
+                ca_pem: identity.ca,
+                manager: identity.manager,
+                manager_name: identity.manager_name,
+                manager_api: identity.manager_api,
+            }))
+        }),
+        keep: Arc::new(move |kept| {
+            let identity = Identity {
+                device: device.clone(),
+                role,
+                certificate: kept.certificate_pem.clone(),
+                key: kept.key_pem.clone(),
+                ca: kept.ca_pem.clone(),
+                manager: kept.manager,
+                manager_name: kept.manager_name.clone(),
+                manager_api: kept.manager_api,
+            };
+            keep.keep_identity(&identity).map_err(|error| Chain(&error).to_string())
+        }),
+    }
+}
+
+/// Runs an agent beside each life as standby: it reports, and keeps the newest configuration. Ends when the box does.
+async fn beside(start: &Start, state: &DeviceState, mut lives: watch::Receiver<LifeNow>) {
+    let mut agent: Option<Agent> = None;
+    loop {
+        let life = *lives.borrow_and_update();
+        if let Some(ended) = agent.take() {
+            ended.end().await;
+        }
+        if life.is_standby {
+            agent = agent_of_standby(start, state)
+                .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "the standby does not report to the primary"))
+                .ok();
+        }
+        if lives.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn agent_of_standby(start: &Start, state: &DeviceState) -> anyhow::Result<Agent> {
+    let identity = state.identity()?.context("a standby has an identity")?;
     // A standby serves nobody from its configuration; it keeps the newest and reports.
     let hooks = Hooks {
         apply: Box::new(|_| Ok(())),
@@ -113,26 +151,11 @@ async fn standby(start: Start, mut sockets: Sockets, state: DeviceState, identit
         #[cfg(feature = "synthetic-next")]
         detailed_responses: None,
     };
-    let agent = Agent::open(start.agent_settings(state, identity), hooks)?;
-    let tasks = Tasks::new();
-    let health = State::default();
-    let (who, gate) = ((device.name.clone(), device.role), admin::gate(false));
-    admin::serve(sockets.tcp("admin"), &start.metrics, who, &health, admin::stamp_of(&agent), (&gate, &tasks));
-    let mut events = start.control.events;
-    if data_plane::ready(&start.control.sender, &mut events, drop).await? {
-        api.serve(sockets.tcp("https")).await?;
-        // A manager is not updated by its agent: nothing of the keeper's concerns it.
-        let (_news, news) = mpsc::channel(KEEPER_NEWS_MAX);
-        agent.start(KeeperLink { sender: start.control.sender.clone(), news });
-        health.is(WorkerState::Serving);
-        let patience = until_end(&start.control.sender, &mut events).await;
-        health.is(WorkerState::Stopping);
-        agent.end().await;
-        tasks.cancel();
-        api.stop(patience).await;
-    }
-    tasks.join(TASKS_END).await;
-    Ok(())
+    let agent = Agent::open(start.agent_settings(state.clone(), identity), hooks)?;
+    // A manager is not updated by its agent: nothing of the keeper's concerns it.
+    let (_news, news) = mpsc::channel(KEEPER_NEWS_MAX);
+    agent.start(KeeperLink { sender: start.control.sender.clone(), news });
+    Ok(agent)
 }
 
 /// Waits until the keeper ends this worker, or is gone; returns how long it may take to finish. Sockets stay with the

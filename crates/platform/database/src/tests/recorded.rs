@@ -45,6 +45,7 @@ pub(super) struct Recorded {
     /// Files that were there before.
     old: Vec<u64>,
     renamed: bool,
+    statements: usize,
     cuts: Vec<Cut>,
 }
 
@@ -54,11 +55,16 @@ impl Recorded {
         let names = tree(root);
         let synced: BTreeMap<_, _> = names.values().cloned().collect();
         let old = synced.keys().copied().collect();
-        Self { root: root.to_owned(), names, synced, old, renamed: false, cuts: Vec::new() }
+        Self { root: root.to_owned(), names, synced, old, renamed: false, statements: 0, cuts: Vec::new() }
     }
 
     pub(super) fn cuts(&self) -> usize {
         self.cuts.len()
+    }
+
+    /// How many statements of steps were run.
+    pub(super) fn statements(&self) -> usize {
+        self.statements
     }
 
     /// Whether the cut is after the rename.
@@ -142,6 +148,11 @@ impl Disk for Recorded {
         self.cut();
         FileSystem.sync_dir(path)?;
         self.names = tree(&self.root);
+        self.cut();
+        Ok(())
+    }
+    fn statement(&mut self) -> rusqlite::Result<()> {
+        self.statements += 1;
         self.cut();
         Ok(())
     }

@@ -5,4 +5,5 @@ mod https;
 mod part;
 mod run;
 mod server;
+mod upload;
 mod way;

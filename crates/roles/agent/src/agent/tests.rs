@@ -34,6 +34,7 @@ pub(crate) fn configuration(generation: u64) -> DeviceConfiguration {
         managers: Vec::new(),
         profile: Profile::rehearsal(),
         level: None,
+        confirmed_by: None,
         keepalive_keys: Vec::new(),
         locations: Vec::new(),
         engines: Vec::new(),

@@ -99,6 +99,7 @@ pub(crate) fn configuration(plan: &Plan<'_>, device: &str, origin: &str, address
         managers: Vec::new(),
         profile: Profile::rehearsal(),
         level: None,
+        confirmed_by: None,
         keepalive_keys: Vec::new(),
         locations: plan
             .locations

@@ -1,24 +1,25 @@
 //! Who is asking: a bearer token over TLS, or whoever may open the local socket.
 
-use super::problems::Refused;
+use super::{permissions, problems::Refused};
 use crate::{
+    access::Access,
     app::App,
     change::{Actor, Caller},
     domain::tokens::{ApiSecret, proves},
     server::Peer,
 };
 use axum::{
-    extract::{FromRequestParts, Request, State},
+    extract::{FromRequestParts, MatchedPath, Request, State},
     http::{HeaderMap, header::AUTHORIZATION, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use std::{convert::Infallible, sync::Arc};
-use weir_operator_api::{Problem, Reason};
+use weir_operator_api::{ApiToken, Problem, Reason};
 
-/// Lets a request pass with its [`Caller`], or answers 401.
+/// Lets a request pass with its [`Caller`], or answers 401 or 403.
 pub(super) async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    match caller(&app, &request) {
+    match admitted(&app, &request) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -27,19 +28,29 @@ pub(super) async fn authenticate(State(app): State<Arc<App>>, mut request: Reque
     }
 }
 
+/// What the request shows may be done with it on this path.
+fn admitted(app: &App, request: &Request) -> Result<Caller, Problem> {
+    let caller = caller(app, request)?;
+    let path = request.extensions().get::<MatchedPath>();
+    permissions::allow(&caller.access, request.method(), path.map(MatchedPath::as_str))?;
+    Ok(caller)
+}
+
 fn caller(app: &App, request: &Request) -> Result<Caller, Problem> {
     match request.extensions().get::<Peer>() {
-        Some(Peer::Local) => Ok(Caller { actor: Actor::Local, source: "local".to_owned() }),
+        Some(Peer::Local) => Ok(Caller { actor: Actor::Local, source: "local".to_owned(), access: Access::admin() }),
         Some(Peer::Tls { address, .. }) => {
-            let name = token_name(app, request.headers())?;
-            Ok(Caller { actor: Actor::Token(name), source: address.ip().to_string() })
+            let token = token(app, request.headers())?;
+            let services = token.services.map(|services| services.into_iter().collect());
+            let access = Access { role: token.role, services };
+            Ok(Caller { actor: Actor::Token(token.name), source: address.ip().to_string(), access })
         }
         None => Err(Problem::new(Reason::Unauthenticated, "the connection is not known")),
     }
 }
 
-/// The name of the token the request shows.
-fn token_name(app: &App, headers: &HeaderMap) -> Result<String, Problem> {
+/// The token the request shows.
+fn token(app: &App, headers: &HeaderMap) -> Result<ApiToken, Problem> {
     let refused = |detail: &str| Problem::new(Reason::Unauthenticated, detail);
     let value = headers.get(AUTHORIZATION).ok_or_else(|| refused("the request shows no token"))?;
     let (scheme, text) = value.to_str().ok().and_then(|v| v.split_once(' ')).ok_or_else(|| refused("not a bearer token"))?;
@@ -55,7 +66,7 @@ fn token_name(app: &App, headers: &HeaderMap) -> Result<String, Problem> {
     if known.record.expires_ms.is_some_and(|e| e <= weir_clock::wall_ms()) {
         return Err(refused("the token's time has passed"));
     }
-    Ok(known.record.name.clone())
+    Ok(known.record.clone())
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {

@@ -12,7 +12,7 @@ use axum::{
     extract::{Path, State},
 };
 use std::{sync::Arc, time::Duration};
-use weir_operator_api::{Changeset, ChangesetDetail, ChangesetQuery, Listing, Problem, Reason};
+use weir_operator_api::{Changeset, ChangesetDetail, ChangesetQuery, Confirmation, Listing, Problem, Reason};
 
 /// How long an answer waits for the next changeset.
 const WATCH_TIME: Duration = Duration::from_secs(30);
@@ -63,10 +63,19 @@ pub(super) async fn show(State(app): State<Arc<App>>, Path(rev): Path<String>) -
 }
 
 /// Takes a write back, when nothing it did was changed since; answers with the changeset that does.
-#[utoipa::path(post, path = "/api/v1/changesets/{rev}/undo", tag = "changesets", params(("rev" = u64, Path)), responses((status = 200, body = ChangesetDetail), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn undo(State(app): State<Arc<App>>, caller: Caller, Path(rev): Path<String>) -> Result<Json<ChangesetDetail>, Refused> {
+#[utoipa::path(post, path = "/api/v1/changesets/{rev}/undo", tag = "changesets", params(("rev" = u64, Path), Confirmation), responses((status = 200, body = ChangesetDetail), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn undo(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(rev): Path<String>,
+    QueryOf(Confirmation { confirm }): QueryOf<Confirmation>,
+) -> Result<Json<ChangesetDetail>, Refused> {
     let rev = number(&rev)?;
-    let (_, kept) = app.change_kept(caller, move |change| domain::changesets::undo(change, rev)).await?;
+    let undone = app.change_kept(caller, move |change| {
+        change.confirm(confirm);
+        domain::changesets::undo(change, rev)
+    });
+    let (_, kept) = undone.await?;
     Ok(Json(detail(&app, kept).await?))
 }
 
@@ -86,7 +95,7 @@ async fn detail(app: &App, rev: u64) -> Result<ChangesetDetail, Problem> {
 }
 
 /// Records as they are shown.
-fn shown(tx: &rusqlite::Transaction<'_>, records: Vec<Record>) -> Result<Vec<Changeset>, Refusal> {
+pub(super) fn shown(tx: &rusqlite::Transaction<'_>, records: Vec<Record>) -> Result<Vec<Changeset>, Refusal> {
     let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(Vec::new()) };
     let mut words = changesets::words(tx, first.rev, last.rev)?;
     let show = |record: Record| Changeset {

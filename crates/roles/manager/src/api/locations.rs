@@ -1,6 +1,10 @@
 //! `/locations`.
 
-use super::{JsonBody, QueryOf, Refused, pages, utoipa};
+use super::{
+    JsonBody, QueryOf, Refused,
+    conditions::{IfMatch, Tagged},
+    pages, utoipa,
+};
 use crate::{
     app::App,
     change::Caller,
@@ -34,26 +38,41 @@ pub(super) async fn create(
 
 /// One location.
 #[utoipa::path(get, path = "/api/v1/locations/{name}", tag = "locations", params(("name" = String, Path)), responses((status = 200, body = Location), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn show(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<Location>, Refused> {
+pub(super) async fn show(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Tagged<Location>, Refused> {
     let network = app.network();
     let location = network.locations.get(name.as_str()).ok_or_else(|| absent("location", &name))?;
-    Ok(Json(location.clone()))
+    Ok(Tagged(location.revision, location.clone()))
 }
 
 /// Renames a location or moves it in the tree.
-#[utoipa::path(put, path = "/api/v1/locations/{name}", tag = "locations", params(("name" = String, Path)), request_body = LocationRequest, responses((status = 200, body = Location), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(put, path = "/api/v1/locations/{name}", tag = "locations", params(("name" = String, Path), ("If-Match" = Option<String>, Header, description = "`ETag` of what is meant; another one is refused")), request_body = LocationRequest, responses((status = 200, body = Location), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn replace(
     State(app): State<Arc<App>>,
     caller: Caller,
+    condition: IfMatch,
     Path(name): Path<String>,
     JsonBody(request): JsonBody<LocationRequest>,
-) -> Result<Json<Location>, Refused> {
-    Ok(Json(app.change(caller, move |change| locations::replace(change, &name, &request)).await?))
+) -> Result<Tagged<Location>, Refused> {
+    let replaced = app.change(caller, move |change| {
+        condition.check(change.before.locations.get(name.as_str()).map(|l| l.revision))?;
+        locations::replace(change, &name, &request)
+    });
+    let location = replaced.await?;
+    Ok(Tagged(location.revision, location))
 }
 
 /// Deletes a location that nothing uses.
-#[utoipa::path(delete, path = "/api/v1/locations/{name}", tag = "locations", params(("name" = String, Path)), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(name): Path<String>) -> Result<StatusCode, Refused> {
-    app.change(caller, move |change| locations::delete(change, &name)).await?;
+#[utoipa::path(delete, path = "/api/v1/locations/{name}", tag = "locations", params(("name" = String, Path), ("If-Match" = Option<String>, Header, description = "`ETag` of what is meant; another one is refused")), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    condition: IfMatch,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Refused> {
+    let deleted = app.change(caller, move |change| {
+        condition.check(change.before.locations.get(name.as_str()).map(|l| l.revision))?;
+        locations::delete(change, &name)
+    });
+    deleted.await?;
     Ok(StatusCode::NO_CONTENT)
 }

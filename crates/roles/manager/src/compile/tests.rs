@@ -56,6 +56,7 @@ fn service(id: i64, name: &str, engines: Option<&[&str]>) -> weir_operator_api::
 /// A small network: core with two engines, east with one and one that is not activated, a router, two managers.
 pub(crate) fn network() -> Snapshot {
     Snapshot {
+        seal: crate::seal::Seal::of_a_test(),
         stamp: Stamp { term: 1, generation: 42 },
         network: "test".into(),
         profile: Profile::rehearsal(),
@@ -79,6 +80,10 @@ pub(crate) fn network() -> Snapshot {
             network: "127.0.0.0/8".parse().expect("network"),
             locations: BTreeMap::from([("east".parse().expect("name"), 1)]),
         }]),
+        held: BTreeMap::new(),
+        earlier: BTreeMap::new(),
+        unfit: None,
+        confirmed_by: None,
     }
 }
 
@@ -129,6 +134,60 @@ fn an_engine_that_is_out_says_since_when() {
     let since = Some(1_700_000_000_000);
     let expected = [("core-1", None, None), ("core-2", Some(OffloadEpoch::Peers), since), ("east-1", Some(OffloadEpoch::Clients), since)];
     assert_eq!(found, expected.map(|(name, offload, since)| (name.to_owned(), offload, since)));
+}
+
+fn engines_of(network: &Snapshot, device: &str) -> Vec<String> {
+    compiled(network, device).engines.into_iter().map(|engine| engine.name.to_string()).collect()
+}
+
+/// One more engine, in a location below core.
+fn place(network: &mut Snapshot, id: i64, name: &str, at: &str) {
+    network.locations.extend([location(id, at, Some("core"))]);
+    network.devices.extend([device(id, name, Role::Engine, Some(at))]);
+}
+
+#[test]
+fn an_engine_learns_of_its_line_of_the_tree_and_of_one_elsewhere() {
+    let mut network = network();
+    for n in 1..=3 {
+        place(&mut network, 10 + n, &format!("west-{n}"), "west");
+    }
+    assert_eq!(engines_of(&network, "east-1"), ["core-1", "core-2", "east-1", "west-1"], "above, itself, and one elsewhere");
+    assert_eq!(engines_of(&network, "core-1"), ["core-1", "core-2", "east-1", "west-1", "west-2", "west-3"], "all are below");
+    assert_eq!(engines_of(&network, "router-1").len(), 6, "a router learns of all");
+    let out = Outside { since_ms: 1, clients_generation: 40, peers_generation: None, leases: Vec::new() };
+    network.outside.insert("west-1".parse().expect("name"), out);
+    assert_eq!(engines_of(&network, "east-1"), ["core-1", "core-2", "east-1", "west-2"], "one that takes viewers");
+    network.services[1].engines = Some(vec!["east-1".parse().expect("name"), "west-3".parse().expect("name")]);
+    assert_eq!(engines_of(&network, "east-1"), ["core-1", "core-2", "east-1", "west-2", "west-3"], "one for each service");
+}
+
+/// The bytes that devices share are those of each device's own document.
+#[test]
+fn written_once_is_what_each_would_get() {
+    let mut network = network();
+    place(&mut network, 10, "west-1", "west");
+    place(&mut network, 11, "east-3", "east");
+    let documents = Documents::default();
+    for pass in 0..2 {
+        for device in network.devices.values() {
+            let written = documents.of(&network, device, None);
+            let bytes = [written.head(device), written.after.to_vec()].concat();
+            assert_eq!(bytes, serde_json::to_vec(&document(&network, device)).expect("JSON"), "{}", device.name);
+        }
+        if pass == 0 {
+            let shared = |name: &str| documents.of(&network, &network.devices[name], None);
+            assert!(std::sync::Arc::ptr_eq(&shared("east-1"), &shared("east-3")), "devices of a site share one");
+            let older = Snapshot { stamp: Stamp { generation: 41, ..network.stamp }, ..network.clone() };
+            let device = &network.devices["east-1"];
+            let written = documents.of(&older, device, None);
+            assert_eq!(
+                [written.head(device), written.after.to_vec()].concat(),
+                serde_json::to_vec(&document(&older, device)).expect("JSON")
+            );
+            network.stamp.generation += 1;
+        }
+    }
 }
 
 /// What the manager hands out, routers and engines can load.

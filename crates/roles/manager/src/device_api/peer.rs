@@ -1,6 +1,7 @@
 //! Which device is asking: the one its certificate names, if that is the certificate we gave it last.
 
 use crate::{
+    access::Access,
     app::App,
     change::{Actor, Caller},
     server::Peer,
@@ -9,6 +10,7 @@ use crate::{
 use axum::{extract::FromRequestParts, http::request::Parts};
 use std::sync::Arc;
 use weir_device_api::{Hello, hello::PROTOCOL};
+use weir_model::Role;
 use weir_operator_api::{Problem, Reason};
 
 /// An authenticated device.
@@ -29,7 +31,7 @@ impl FromRequestParts<Arc<App>> for DevicePeer {
         if record.role.as_str() != certificate.subject.role {
             return Err(refused(&certificate.subject.device).into());
         }
-        let caller = Caller { actor: Actor::Device(record.name.to_string()), source: address.ip().to_string() };
+        let caller = Caller { actor: Actor::Device(record.name.to_string()), source: address.ip().to_string(), access: Access::least() };
         Ok(Self { record, caller, sha256: certificate.sha256.clone() })
     }
 }
@@ -62,9 +64,12 @@ pub(crate) fn compatible(hello: &Hello) -> Result<(), Problem> {
     })
 }
 
+/// The record of a device whose certificate TLS has verified. A manager's may be any that our CA signed: managers hold the CA's key, and
+/// one that was primary issues its own.
 fn known(app: &App, device: &str, sha256: &str) -> Result<DeviceRecord, Problem> {
     let network = app.network();
-    network.devices.get(device).filter(|d| d.certificate_sha256 == sha256).cloned().ok_or_else(|| refused(device))
+    let is_shown = |d: &&DeviceRecord| d.certificate_sha256 == sha256 || d.role == Role::Manager;
+    network.devices.get(device).filter(is_shown).cloned().ok_or_else(|| refused(device))
 }
 
 fn refused(device: &str) -> Problem {

@@ -1,12 +1,12 @@
 //! GET `/device/v1/configuration`: waits for a newer document, a question, or another word on the device's update.
 
-use super::peer::DevicePeer;
+use super::{peer::DevicePeer, polled::polled};
 use crate::{
     api::{QueryOf, Refused},
     app::App,
-    compile, updates,
+    cms, published, updates,
 };
-use axum::{Json, extract::State};
+use axum::{extract::State, response::Response};
 use serde::Deserialize;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
@@ -25,7 +25,8 @@ pub(super) struct PollQuery {
     wait_ms: u64,
 }
 
-pub(super) async fn poll(State(app): State<Arc<App>>, peer: DevicePeer, QueryOf(query): QueryOf<PollQuery>) -> Result<Json<Poll>, Refused> {
+pub(super) async fn poll(State(app): State<Arc<App>>, peer: DevicePeer, QueryOf(query): QueryOf<PollQuery>) -> Result<Response, Refused> {
+    cms::heard_of(&app, query.term).await?;
     let known = Stamp { term: query.term, generation: query.generation };
     let mut network = app.watch_network();
     let mut stopping = app.stopping();
@@ -38,18 +39,24 @@ pub(super) async fn poll(State(app): State<Arc<App>>, peer: DevicePeer, QueryOf(
         arrived.as_mut().enable();
         let now = network.borrow_and_update().clone();
         let record = peer.still_known(&app)?;
-        let configuration = (now.stamp > known).then(|| compile::document(&now, &record));
+        let document = (now.stamp > known).then(|| app.documents.of(&now, &record, published::line_below(&app, &now, &record.name)));
         let questions = app.asks.take(&peer.record.name);
         let word = updates::word(&app, &now, &record);
         let update = (word.revision != query.update).then_some(word);
-        if configuration.is_some() || !questions.is_empty() || update.is_some() {
-            return Ok(Json(Poll { configuration, questions, update, term: app.network().stamp.term }));
+        if document.is_some() || !questions.is_empty() || update.is_some() {
+            let poll = Poll { configuration: None, questions, update, term: app.network().stamp.term };
+            return Ok(polled(&poll, document.map(|document| (document, &record))));
         }
         tokio::select! {
-            changed = network.changed() => if changed.is_err() { return Ok(Json(Poll::default())) },
+            changed = network.changed() => if changed.is_err() { return Ok(nothing(&app)) },
             () = arrived => {}
-            () = sleep_until(deadline) => return Ok(Json(Poll::default())),
-            _ = stopping.wait_for(|s| *s) => return Ok(Json(Poll::default())),
+            () = sleep_until(deadline) => return Ok(nothing(&app)),
+            _ = stopping.wait_for(|s| *s) => return Ok(nothing(&app)),
         }
     }
+}
+
+/// Nothing but the term: the device passes over a manager whose term is not the highest it has heard.
+fn nothing(app: &App) -> Response {
+    polled(&Poll { term: app.network().stamp.term, ..Poll::default() }, None)
 }

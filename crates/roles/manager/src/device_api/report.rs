@@ -4,7 +4,9 @@ use super::peer::DevicePeer;
 use crate::{
     api::{JsonBody, Refused},
     app::App,
+    cms,
     domain::{devices, enrolment},
+    published,
 };
 use axum::{Json, extract::State};
 use std::sync::Arc;
@@ -24,13 +26,17 @@ pub(super) async fn report(
 ) -> Result<Json<ReportAnswer>, Refused> {
     peer.check(&report.hello)?;
     bounded(&report)?;
+    cms::heard_of(&app, report.hello.stamp.term).await?;
     let addresses = enrolment::addresses(&report.listeners);
     if peer.record.addresses != addresses {
         let name = peer.record.name.clone();
         app.change(peer.caller, move |change| devices::listen_at(change, name.as_str(), addresses)).await?;
     }
     let clock_ms = weir_clock::wall_ms();
+    let device = report.hello.device.clone();
+    let line = published::line_below(&app, &app.network(), &device);
     app.take_report(report, weir_clock::monotonic_ms(), clock_ms);
+    published::relined(&app, &device, line).await?;
     app.metrics.reports.inc();
     Ok(Json(ReportAnswer { hello: app.hello(), clock_ms }))
 }

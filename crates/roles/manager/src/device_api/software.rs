@@ -44,7 +44,18 @@ pub(super) async fn archive(
     Path(sha256): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let (path, bytes) = held(&app, &sha256).ok_or_else(|| absent(&sha256))?;
+    let held = held(&app, &sha256).ok_or_else(|| absent(&sha256))?;
+    give(&app, peer.record.id, held, &sha256, &headers).await
+}
+
+/// A file of this length and SHA-256, whole or in part, to the peer of this number.
+pub(crate) async fn give(
+    app: &Arc<App>,
+    peer: i64,
+    (path, bytes): (PathBuf, u64),
+    sha256: &str,
+    headers: &HeaderMap,
+) -> Result<Response, Refused> {
     let etag = format!("\"{sha256}\"");
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     // A range of another file is of no use (RFC 9110 section 13.1.5).
@@ -55,7 +66,7 @@ pub(super) async fn archive(
         Wanted::Part(part) => part.clone(),
         Wanted::Unsatisfiable => 0..0,
     };
-    let place = app.giving.begin(peer.record.id, weir_clock::monotonic_ms())?;
+    let place = app.giving.begin(peer, weir_clock::monotonic_ms())?;
     let opened = tokio::task::spawn_blocking(move || opened(&path, bytes)).await;
     let unread = |error: io::Error| {
         tracing::error!(%error, "an archive cannot be given");
@@ -64,7 +75,7 @@ pub(super) async fn archive(
     let file = opened.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into())).map_err(unread)?;
     let length = part.end - part.start;
     let mut response =
-        Response::new(Body::new(Giver { file: Arc::new(file), part: part.clone(), reading: None, app: Arc::clone(&app), place }));
+        Response::new(Body::new(Giver { file: Arc::new(file), part: part.clone(), reading: None, app: Arc::clone(app), place }));
     let head = response.headers_mut();
     let value = |text: String| HeaderValue::from_str(&text).expect("digits and plain words");
     head.extend([(ACCEPT_RANGES, HeaderValue::from_static("bytes")), (CONTENT_TYPE, OCTETS), (ETAG, value(etag))]);

@@ -7,19 +7,22 @@ use crate::{
     tables::{
         changesets::{self, Record},
         columns::signed,
-        locations, migrations, settings, tokens,
+        locations, migrations, published, settings, tokens,
     },
 };
 use rusqlite::{Transaction, types::Value};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use weir_database::{ApplyError, Conflict, ConflictKind, RowChange, RowKey, RowKind};
-use weir_operator_api::{Problem, Reason};
+use weir_operator_api::{AccessRole, Problem, Reason};
 
 /// Tables whose rows an undo brings back. What is written to others has verbs of its own that take it back, with their rules.
 pub(crate) const UNDONE: [&str; 4] = ["location", "delivery_service", "delivery_service_engine", "coverage_zone"];
 /// Settings that say how the configuration stands and go on from there: not what somebody decided.
-const CARRIED: [&str; 4] = [settings::TERM, settings::GENERATION, settings::ZONES_REVISION, settings::UPDATE_NUMBER];
+const CARRIED: [&str; 5] =
+    [settings::TERM, settings::GENERATION, settings::ZONES_REVISION, settings::UPDATE_NUMBER, settings::CONFIRMED_BY];
+/// What is written along with a delivery service, and again when that is brought back.
+const FOLLOWS: &str = "published_service";
 /// Of the tables above, those whose rows hold the generation they were written with.
 const REVISED: [&str; 2] = ["location", "delivery_service"];
 /// An undo reaches back over this many changesets of these tables: each of them is looked at.
@@ -34,6 +37,7 @@ const NAMED_MAX: usize = 5;
 /// # Errors
 /// The first reason against it; then nothing is changed.
 pub(crate) fn undo(change: &Change<'_>, rev: u64) -> Result<(), Refusal> {
+    change.access().everywhere(AccessRole::Operator)?;
     let record = found(change.tx, rev)?;
     let rows = possible(change.tx, &record, change.now_ms)?;
     change.undoes(rev);
@@ -41,7 +45,7 @@ pub(crate) fn undo(change: &Change<'_>, rev: u64) -> Result<(), Refusal> {
     if rows.iter().any(|row| row.table == "coverage_zone") {
         change.zones_changed()?;
     }
-    let network = Snapshot::load(change.tx, Some(change.before))?;
+    let network = Snapshot::load(change.tx, &change.before.seal, Some(change.before))?;
     allowed(&network, &rows, rev)?;
     if renames_in_zones(change, &network, &rows)? {
         change.zones_changed()?;
@@ -58,6 +62,9 @@ fn apply(change: &Change<'_>, rev: u64, rows: &[RowChange]) -> Result<(), Refusa
     // A location that was made goes: tokens whose time has passed are not in its way.
     for made in rows.iter().filter(|row| row.table == "location" && row.kind == RowKind::Inserted).filter_map(id) {
         tokens::delete_expired_into(change.tx, made, change.now_ms)?;
+    }
+    for made in rows.iter().filter(|row| row.table == "delivery_service" && row.kind == RowKind::Inserted).filter_map(id) {
+        published::forget(change.tx, made)?;
     }
     match changesets::changeset(change.tx, rev)?.inverted()?.apply(change.tx, &UNDONE) {
         Ok(()) => {}
@@ -188,7 +195,7 @@ fn possible(tx: &Transaction<'_>, record: &Record, now_ms: u64) -> Result<Vec<Ro
     }
     let mut rows = changesets::changeset(tx, rev)?.rows()?;
     let expires = changesets::column(tx, "enrolment_token", "expires_ms")?;
-    rows.retain(|row| !is_carried(row) && !was_expired(row, expires, now_ms));
+    rows.retain(|row| row.table != FOLLOWS && !is_carried(row) && !was_expired(row, expires, now_ms));
     if let Some(other) = rows.iter().find(|row| !UNDONE.contains(&row.table.as_str())) {
         let (what, next) = other_way(&other.table);
         return Err(Problem::new(Reason::NotUndoable, format!("changeset {rev} {what}")).next_step(next).into());

@@ -8,7 +8,7 @@ use crate::{
 };
 use std::{collections::BTreeMap, net::IpAddr};
 use weir_model::{DeviceName, Domain, OriginUrl, Role, ServiceName, delivery, service::TTL_SECONDS_MAX};
-use weir_operator_api::{Caching, DeliveryService, DeliveryServiceRequest, Problem, Reason};
+use weir_operator_api::{AccessRole, Caching, DeliveryService, DeliveryServiceRequest, Problem, Reason};
 use weir_routing::compile::SERVICES_MAX;
 
 pub(crate) fn find<'a>(network: &'a Snapshot, name: &str) -> Result<&'a DeliveryService, Problem> {
@@ -34,6 +34,10 @@ fn check(network: &Snapshot, request: &DeliveryServiceRequest, known: Option<&De
     if network.service(name.as_str()).is_some_and(|s| Some(s.id) != id) {
         return Err(Problem::new(Reason::NameTaken, format!("there is a delivery service {name}")).at("name"));
     }
+    if unreadable(network, name.as_str()).is_some_and(|other| Some(other) != id) {
+        let detail = format!("there is a delivery service {name}, of which nothing can be read");
+        return Err(Problem::new(Reason::NameTaken, detail).at("name").next_step("delete it first"));
+    }
     if let Some(other) = network.services.iter().find(|s| s.domain == domain && Some(s.id) != id) {
         return Err(Problem::new(Reason::DomainTaken, format!("delivery service {} is published under {domain}", other.name)).at("domain"));
     }
@@ -49,6 +53,11 @@ fn check(network: &Snapshot, request: &DeliveryServiceRequest, known: Option<&De
         revision: known.map_or(0, |k| k.revision),
     };
     Ok(Checked { service, engine_ids: engines.map(|e| e.into_values().collect()) })
+}
+
+/// The id of a delivery service of this name whose row cannot be read, and of which nothing was published.
+fn unreadable(network: &Snapshot, name: &str) -> Option<i64> {
+    network.held.iter().find(|(_, held)| held.last.is_none() && held.name == name).map(|(id, _)| *id)
 }
 
 /// Whether a service that was there before may be there now: rules that other objects may have come to speak against meanwhile.
@@ -132,6 +141,7 @@ pub(crate) fn with_detail_kept(network: &Snapshot, name: &str, request: Delivery
 }
 
 pub(crate) fn create(change: &Change<'_>, request: &DeliveryServiceRequest) -> Result<DeliveryService, Refusal> {
+    change.access().service(AccessRole::Operator, &request.name)?;
     let Checked { mut service, engine_ids } = check(change.before, request, None)?;
     if change.before.services.len() >= SERVICES_MAX {
         return Err(fields::too_many("delivery services", SERVICES_MAX).into());
@@ -143,9 +153,12 @@ pub(crate) fn create(change: &Change<'_>, request: &DeliveryServiceRequest) -> R
 }
 
 pub(crate) fn replace(change: &Change<'_>, name: &str, request: &DeliveryServiceRequest) -> Result<DeliveryService, Refusal> {
+    change.access().service(AccessRole::Operator, name)?;
+    change.access().service(AccessRole::Operator, &request.name)?;
     let before = find(change.before, name)?;
     let Checked { mut service, engine_ids } = check(change.before, request, Some(before))?;
-    if service == *before {
+    // One that is held may be listed as it was last, and its row be another.
+    if service == *before && !change.before.held.contains_key(&before.id) {
         return Ok(service);
     }
     service.revision = change.revision();
@@ -155,9 +168,13 @@ pub(crate) fn replace(change: &Change<'_>, name: &str, request: &DeliveryService
 }
 
 pub(crate) fn delete(change: &Change<'_>, name: &str) -> Result<(), Refusal> {
-    let before = find(change.before, name)?;
+    change.access().service(AccessRole::Operator, name)?;
+    let (id, before) = match find(change.before, name) {
+        Ok(before) => (before.id, Some(before)),
+        Err(absent) => (unreadable(change.before, name).ok_or(absent)?, None),
+    };
     change.revision();
-    tables::delivery_services::delete(change.tx, before.id)?;
-    change.audit("delete", format_args!("delivery service {name}"), Some(before), NOTHING)?;
+    tables::delivery_services::delete(change.tx, id)?;
+    change.audit("delete", format_args!("delivery service {name}"), before, NOTHING)?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::{
 use serde_json::{Value, json};
 use weir_model::{LocationName, Role};
 use weir_operator_api::{
-    Activation, Addresses, Problem, Reason,
+    AccessRole, Activation, Addresses, Problem, Reason,
     device::{CAPACITY_MBPS_MAX, WEIGHT_MAX},
 };
 
@@ -71,6 +71,7 @@ fn audited(record: &DeviceRecord, overridden: Option<&String>) -> Value {
 
 /// Activates a device, or moves an active one.
 pub(crate) fn activate(change: &Change<'_>, name: &str, request: &Activation, departure: &Departure) -> Result<DeviceRecord, Refusal> {
+    change.access().everywhere(AccessRole::Operator)?;
     let network = change.before;
     let before = find(network, name)?;
     let location = fields::location(network, "location", &request.location)?;
@@ -106,6 +107,7 @@ pub(crate) fn activate(change: &Change<'_>, name: &str, request: &Activation, de
 }
 
 pub(crate) fn deactivate(change: &Change<'_>, name: &str, departure: &Departure) -> Result<DeviceRecord, Refusal> {
+    change.access().everywhere(AccessRole::Operator)?;
     let before = find(change.before, name)?;
     if !before.active {
         return Ok(before.clone());
@@ -135,6 +137,7 @@ fn leave(network: &Snapshot, device: &DeviceRecord, departure: &Departure) -> Re
 
 /// Deletes a device: its certificate is worth nothing from then on.
 pub(crate) fn delete(change: &Change<'_>, name: &str, departure: &Departure) -> Result<DeviceRecord, Refusal> {
+    change.access().everywhere(AccessRole::Admin)?;
     let network = change.before;
     let before = find(network, name)?;
     not_primary(network, before)?;

@@ -7,7 +7,7 @@ use crate::{
     tables,
 };
 use weir_model::LocationName;
-use weir_operator_api::{Location, LocationRequest, Problem, Reason};
+use weir_operator_api::{AccessRole, Location, LocationRequest, Problem, Reason};
 use weir_routing::compile::LOCATIONS_MAX;
 
 fn find<'a>(network: &'a Snapshot, name: &str) -> Result<&'a Location, Problem> {
@@ -26,6 +26,7 @@ fn free(network: &Snapshot, name: &LocationName) -> Result<(), Problem> {
 }
 
 pub(crate) fn create(change: &Change<'_>, request: &LocationRequest) -> Result<Location, Refusal> {
+    change.access().everywhere(AccessRole::Operator)?;
     let network = change.before;
     let name: LocationName = fields::read("name", &request.name)?;
     free(network, &name)?;
@@ -41,6 +42,7 @@ pub(crate) fn create(change: &Change<'_>, request: &LocationRequest) -> Result<L
 }
 
 pub(crate) fn replace(change: &Change<'_>, name: &str, request: &LocationRequest) -> Result<Location, Refusal> {
+    change.access().everywhere(AccessRole::Operator)?;
     let network = change.before;
     let before = find(network, name)?;
     let new_name: LocationName = fields::read("name", &request.name)?;
@@ -68,6 +70,7 @@ pub(crate) fn replace(change: &Change<'_>, name: &str, request: &LocationRequest
 }
 
 pub(crate) fn delete(change: &Change<'_>, name: &str) -> Result<(), Refusal> {
+    change.access().everywhere(AccessRole::Operator)?;
     let network = change.before;
     let location = find(network, name)?;
     let used_by = |what: String| Problem::new(Reason::LocationInUse, format!("location {name} is used by {what}"));

@@ -1,6 +1,7 @@
 //! Refused sign-ins and forms in the audit: some one by one, the others as a count, the oldest forgotten.
 
 use crate::{
+    access::Access,
     app::App,
     change::{Actor, Caller, NOTHING},
     tables,
@@ -22,7 +23,7 @@ pub(crate) async fn note_sign_in(app: &Arc<App>, user: &str, source: &str, why: 
     let user = app.users().iter().find(|u| u.name == user).map_or(UNKNOWN_USER, |u| u.name.as_str()).to_owned();
     tracing::warn!(user, source, why, refusals = count, "login refused");
     let note = serde_json::json!({ "user": user, "why": why, "refusals": count });
-    write(app, Caller { actor: Actor::Visitor, source: source.to_owned() }, LOGIN_REFUSED, note).await;
+    write(app, Caller { actor: Actor::Visitor, source: source.to_owned(), access: Access::least() }, LOGIN_REFUSED, note).await;
 }
 
 /// The same of a form that was not sent from a page of its session.
@@ -38,7 +39,7 @@ pub(crate) async fn write_summary(app: &Arc<App>) {
     if others > 0 {
         tracing::warn!(refusals = others, "sign-ins and forms refused, not listed one by one");
         let note = serde_json::json!({ "why": "not listed one by one", "refusals": others });
-        write(app, Caller { actor: Actor::Visitor, source: "various".to_owned() }, LOGIN_REFUSED, note).await;
+        write(app, Caller { actor: Actor::Visitor, source: "various".to_owned(), access: Access::least() }, LOGIN_REFUSED, note).await;
     }
     if listed + others == 0 {
         return;

@@ -412,7 +412,7 @@ mod tests {
         let (_, session) = sessions.find("t", at(0, 0), Touch::Look).expect("it lives");
         let user = |name: &str, password_hash: &str| {
             let (name, password_hash) = (name.to_owned(), password_hash.to_owned());
-            User { name, password_hash, must_change: false, created_ms: 0, changed_ms: 0 }
+            User { name, password_hash, must_change: false, created_ms: 0, changed_ms: 0, role: weir_operator_api::AccessRole::Admin }
         };
         assert!(session.is_of(&user("admin", "hash")));
         assert!(!session.is_of(&user("admin", "another hash")) && !session.is_of(&user("operator", "hash")));

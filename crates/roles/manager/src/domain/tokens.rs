@@ -7,14 +7,14 @@ use crate::{
 };
 use aws_lc_rs::rand;
 use sha2::{Digest, Sha256};
-use std::str::FromStr;
+use std::{collections::BTreeSet, str::FromStr};
 use subtle::ConstantTimeEq;
 use weir_device_api::EnrolToken;
-use weir_model::Role;
+use weir_model::{Role, ServiceName};
 use weir_operator_api::{
-    ApiToken, ApiTokenRequest, EnrolmentToken, EnrolmentTokenRequest, NewApiToken, NewEnrolmentToken, Problem, Reason,
+    AccessRole, ApiToken, ApiTokenRequest, EnrolmentToken, EnrolmentTokenRequest, NewApiToken, NewEnrolmentToken, Problem, Reason,
     paths::API_TOKEN_PREFIX,
-    token::{API_TOKEN_SECONDS_MAX, ENROLMENT_SECONDS_MAX, ENROLMENT_USES_MAX, TOKEN_NAME_BYTES, TOKENS_MAX},
+    token::{API_TOKEN_SECONDS_MAX, ENROLMENT_SECONDS_MAX, ENROLMENT_USES_MAX, TOKEN_NAME_BYTES, TOKEN_SERVICES_MAX, TOKENS_MAX},
 };
 
 /// `weir-api.<id>.<secret>`.
@@ -53,6 +53,7 @@ pub(crate) fn proves(secret: &[u8; 32], kept_sha256: &str) -> bool {
 }
 
 pub(crate) fn create_enrolment(change: &Change<'_>, request: &EnrolmentTokenRequest, ca: [u8; 32]) -> Result<NewEnrolmentToken, Refusal> {
+    change.access().everywhere(AccessRole::Admin)?;
     let role: Role = fields::read("role", &request.role)?;
     fields::between("uses", request.uses.into(), 1, ENROLMENT_USES_MAX.into())?;
     let life = fields::between("expires_in_seconds", request.expires_in_seconds, 1, ENROLMENT_SECONDS_MAX)?;
@@ -78,6 +79,7 @@ pub(crate) fn create_enrolment(change: &Change<'_>, request: &EnrolmentTokenRequ
 }
 
 pub(crate) fn delete_enrolment(change: &Change<'_>, id: &str) -> Result<(), Refusal> {
+    change.access().everywhere(AccessRole::Admin)?;
     let Some(token) = tables::tokens::enrolment(change.tx, id)? else { return Err(fields::absent("enrolment token", id).into()) };
     tables::tokens::delete_enrolment(change.tx, id)?;
     change.audit("delete", format_args!("enrolment token {id}"), Some(&token.record), NOTHING)?;
@@ -85,12 +87,14 @@ pub(crate) fn delete_enrolment(change: &Change<'_>, id: &str) -> Result<(), Refu
 }
 
 pub(crate) fn create_api(change: &Change<'_>, request: &ApiTokenRequest) -> Result<NewApiToken, Refusal> {
+    change.access().everywhere(AccessRole::Admin)?;
     let name = request.name.as_str();
     if name.is_empty() || name.len() > TOKEN_NAME_BYTES || name.chars().any(char::is_control) {
         let detail = format!("a name has 1 to {TOKEN_NAME_BYTES} bytes and no control characters");
         return Err(Problem::new(Reason::InvalidField, detail).at("name").into());
     }
     let life = request.expires_in_seconds.map(|s| fields::between("expires_in_seconds", s, 1, API_TOKEN_SECONDS_MAX)).transpose()?;
+    let (role, services) = access(request)?;
     let known = tables::tokens::api_all(change.tx)?;
     if known.iter().any(|t| t.record.name == name) {
         return Err(Problem::new(Reason::NameTaken, format!("there is a token {name:?}")).at("name").into());
@@ -103,6 +107,8 @@ pub(crate) fn create_api(change: &Change<'_>, request: &ApiTokenRequest) -> Resu
         id: hex::encode(token.id),
         name: name.to_owned(),
         expires_ms: life.map(|s| change.now_ms + s * 1000),
+        role,
+        services,
         created_ms: change.now_ms,
         created_by: change.actor().to_string(),
     };
@@ -114,7 +120,26 @@ pub(crate) fn create_api(change: &Change<'_>, request: &ApiTokenRequest) -> Resu
     Ok(NewApiToken { token: text, record: kept.record })
 }
 
+/// What a token may do: a role, and the delivery services it is confined to.
+fn access(request: &ApiTokenRequest) -> Result<(AccessRole, Option<Vec<ServiceName>>), Problem> {
+    let role = request.role.as_deref().map(|role| fields::read("role", role)).transpose()?;
+    let Some(names) = &request.services else { return Ok((role.unwrap_or(AccessRole::Admin), None)) };
+    let role = role.filter(|role| *role < AccessRole::Admin).ok_or_else(|| {
+        Problem::new(Reason::InvalidField, "a token that is confined to delivery services is operator or viewer").at("role")
+    })?;
+    if names.is_empty() || names.len() > TOKEN_SERVICES_MAX {
+        let detail = format!("names {} delivery services, not 1 to {TOKEN_SERVICES_MAX}", names.len());
+        return Err(Problem::new(Reason::InvalidField, detail).at("services"));
+    }
+    let mut services = BTreeSet::new();
+    for (at, text) in names.iter().enumerate() {
+        services.insert(fields::read::<ServiceName>(&format!("services[{at}]"), text)?);
+    }
+    Ok((role, Some(services.into_iter().collect())))
+}
+
 pub(crate) fn delete_api(change: &Change<'_>, id: &str) -> Result<(), Refusal> {
+    change.access().everywhere(AccessRole::Admin)?;
     let tokens = tables::tokens::api_all(change.tx)?;
     let Some(token) = tokens.iter().find(|t| t.record.id == id) else { return Err(fields::absent("API token", id).into()) };
     tables::tokens::delete_api(change.tx, id)?;

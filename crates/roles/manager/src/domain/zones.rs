@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use weir_model::configuration::ZoneEntry;
-use weir_operator_api::{CoverageZone, CoverageZones, CoverageZonesRequest, Problem, Reason, ZoneRequest};
+use weir_operator_api::{AccessRole, CoverageZone, CoverageZones, CoverageZonesRequest, Problem, Reason, ZoneRequest};
 use weir_routing::compile::{ZONE_LOCATIONS_MAX, ZONES_MAX};
 
 /// A set larger than this is in the audit by its size and digest only.
@@ -24,6 +24,7 @@ pub(crate) fn shown(network: &Snapshot) -> CoverageZones {
 }
 
 pub(crate) fn replace(change: &Change<'_>, request: &CoverageZonesRequest) -> Result<CoverageZones, Refusal> {
+    change.access().everywhere(AccessRole::Operator)?;
     let network = change.before;
     let zones = check(network, &request.zones)?;
     if zones == *network.zones {

@@ -31,12 +31,12 @@ pub(super) fn history(kind: &str, name: &impl Display) -> String {
 }
 
 /// An entry as it is shown.
-struct Shown {
-    entry: AuditEntry,
-    at: Moment,
-    changes: Vec<Change>,
+pub(super) struct Shown {
+    pub(super) entry: AuditEntry,
+    pub(super) at: Moment,
+    pub(super) changes: Vec<Change>,
     /// The object's page; empty when it has none.
-    link: String,
+    pub(super) link: String,
 }
 
 impl From<AuditEntry> for Shown {
@@ -48,12 +48,12 @@ impl From<AuditEntry> for Shown {
 
 impl Shown {
     /// Whether its fields are shown when somebody opens them.
-    fn folded(&self) -> bool {
+    pub(super) fn folded(&self) -> bool {
         self.changes.len() > OPEN_FIELDS
     }
 
     /// How many fields differ.
-    fn fields(&self) -> String {
+    pub(super) fn fields(&self) -> String {
         let more = if self.changes.len() >= CHANGES_MAX { "the first " } else { "" };
         format!("{more}{} fields", self.changes.len())
     }

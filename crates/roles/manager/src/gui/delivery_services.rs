@@ -1,7 +1,10 @@
 //! Delivery services: the list, and a page for each to see, change and delete it.
 
 mod edit;
+mod history;
 mod typed;
+
+pub(super) use history::path_of_history;
 
 use super::{
     Page, Refused, Section, Viewer,
@@ -20,7 +23,7 @@ use weir_operator_api::DeliveryService;
 const PAGE_SERVICES: usize = 200;
 
 pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/delivery-services", get(list)).merge(edit::routes())
+    Router::new().route("/delivery-services", get(list)).merge(edit::routes()).merge(history::routes())
 }
 
 /// A delivery service as a row.

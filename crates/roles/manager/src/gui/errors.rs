@@ -1,6 +1,6 @@
 //! Answers: pages with the headers that confine them, redirects, and refusals as pages.
 
-use super::{Page, Section, Viewer};
+use super::{Page, Section, Viewer, permissions};
 use crate::{
     api::Active,
     app::App,
@@ -10,7 +10,7 @@ use crate::{
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
         header::{
@@ -81,12 +81,17 @@ struct ErrorPage<'a> {
     problem: &'a Problem,
 }
 
-/// Gives every answer its headers, makes pages of refusals, and counts the request while it is answered.
+/// Lets each viewer only to pages for their role, gives every answer its headers, makes pages of refusals, and counts the request while it is answered.
 pub(super) async fn dress(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let active = Active::begin(&app);
     let viewer = Viewer::of(&app, request.headers(), request.uri(), request.extensions().get());
     let fragment = viewer.as_ref().is_some_and(|v| v.fragment);
-    let mut response = next.run(request).await;
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let allowed = viewer.as_ref().map_or(Ok(()), |viewer| permissions::allow(viewer.role, request.method(), path));
+    let mut response = match allowed {
+        Ok(()) => next.run(request).await,
+        Err(problem) => Refused::from(problem).into_response(),
+    };
     drop(active);
     if let Some(Refused(problem)) = response.extensions_mut().remove::<Refused>() {
         let page = error_page(&app, viewer.as_ref(), &problem).await;

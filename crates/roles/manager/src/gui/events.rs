@@ -46,7 +46,8 @@ const ROUND: Duration = Duration::from_secs(1);
 /// A quiet stream says this often that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// What pages are told about, as they name it.
-const TOPICS: [&str; 9] = ["network", "devices", "alarms", "offload", "audit", "sessions", "minute", "software", "updates"];
+const TOPICS: [&str; 11] =
+    ["network", "devices", "alarms", "offload", "audit", "sessions", "minute", "software", "updates", "pair", "backups"];
 
 /// A digest for each of [`TOPICS`].
 type Digests = [u64; TOPICS.len()];
@@ -240,7 +241,20 @@ async fn look(app: &App, before: Digests) -> Digests {
     let offload = digest(|d| d.note(format_args!("{drains} {:?}", network.outside)));
     let network = digest(|d| d.note(format_args!("{:?}", network.stamp)));
     let minute = weir_clock::wall_ms() / MINUTE_MS;
-    [network, devices, alarms, offload, audit, sessions, minute, crate::software::version(app), crate::updates::version(app)]
+    let (software, updates) = (crate::software::version(app), crate::updates::version(app));
+    [network, devices, alarms, offload, audit, sessions, minute, software, updates, pair(app), app.backups.version()]
+}
+
+/// A digest of how the managers stand to each other, but for how long ago the other one was heard.
+fn pair(app: &App) -> u64 {
+    let info = app.pair.info(app);
+    digest(|d| {
+        if let Some(info) = &info {
+            d.note(format_args!("{} {:?} {} {:?}", info.name, info.condition, info.detail, info.version));
+            d.note(format_args!("{} {} {:?}", info.standby_rev, info.primary_rev, info.digest_equal));
+        }
+        d.note(format_args!("{:?}", app.journal.end()));
+    })
 }
 
 /// Digests of what devices report, of what is left of drains, and the viewers there are. Counters, which rise with every
@@ -301,7 +315,7 @@ mod tests {
 
     #[test]
     fn an_event_names_what_changed() {
-        let text = changed_event(&[1, 2, 3, 4, 5, 6, 7, 8, 9], &[1, 9, 3, 4, 6, 6, 7, 8, 9]);
+        let text = changed_event(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], &[1, 9, 3, 4, 6, 6, 7, 8, 9, 10, 11]);
         assert_eq!(text, "event: changed\ndata: [\"devices\",\"audit\"]\n\n");
     }
 

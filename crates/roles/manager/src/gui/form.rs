@@ -53,13 +53,18 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Form<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Response> {
-        let (mut parts, body) = request.into_parts();
-        let viewer = Viewer::from_request_parts(&mut parts, app).await?;
-        let site = from_our_pages(&parts.headers, &parts.uri);
-        let fields = fields(Request::from_parts(parts, body)).await.map_err(IntoResponse::into_response)?;
-        admit(app, &viewer, site, &fields).await?;
-        read(fields).map(Self).map_err(IntoResponse::into_response)
+        read(admitted(request, app).await?).map(Self).map_err(IntoResponse::into_response)
     }
+}
+
+/// The fields of a form of this session.
+pub(super) async fn admitted(request: Request, app: &Arc<App>) -> Result<Fields, Response> {
+    let (mut parts, body) = request.into_parts();
+    let viewer = Viewer::from_request_parts(&mut parts, app).await?;
+    let site = from_our_pages(&parts.headers, &parts.uri);
+    let fields = fields(Request::from_parts(parts, body)).await.map_err(IntoResponse::into_response)?;
+    admit(app, &viewer, site, &fields).await?;
+    Ok(fields)
 }
 
 /// Refuses a form that another site sent, or whose token is not the session's; `site` is what [`from_our_pages`] said.

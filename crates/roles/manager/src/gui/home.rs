@@ -23,7 +23,7 @@ use axum::{
 use serde::Deserialize;
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 use weir_model::{Role, Severity};
-use weir_operator_api::{Alarm, AlarmCounts, DeviceCounts, DeviceUpdate};
+use weir_operator_api::{Alarm, AlarmCounts, DeviceCounts, DeviceUpdate, PairInfo};
 
 /// Alarms shown.
 const ALARMS_SHOWN: usize = 6;
@@ -83,6 +83,8 @@ struct Home {
     missing: Vec<Missing>,
     /// Updates of devices that go on; empty when none does.
     updates: String,
+    /// The standby; absent without one.
+    pair: Option<PairInfo>,
 }
 
 /// Devices that run one version, by role: managers, routers, engines.
@@ -192,6 +194,7 @@ async fn show(State(app): State<Arc<App>>, viewer: Viewer, asked: Result<Query<A
         current,
         missing: missing(&app),
         updates: updates_said(&updates::list(&app)),
+        pair: app.pair.info(&app),
     };
     Ok(match part {
         _ if !viewer.fragment => html(&home),

@@ -7,6 +7,7 @@ use super::{
     session::{LOGOUT, SESSION_COOKIE, cookie, source},
 };
 use crate::{
+    access::Access,
     app::App,
     change::{Actor, Caller, NOTHING},
     domain::{
@@ -167,7 +168,7 @@ async fn begin_session(app: &Arc<App>, user: &User, from: String, before: Option
     if let Some((id, _)) = before.and_then(|token| app.sessions.find(&token, sessions::Now::read(), sessions::Touch::Look)) {
         sessions::end(app, &id).await;
     }
-    let (name, caller) = (user.name.clone(), Caller { actor: Actor::User(user.name.clone()), source: from });
+    let (name, caller) = (user.name.clone(), Caller { actor: Actor::User(user.name.clone()), source: from, access: Access::of(user.role) });
     let written = app.change(caller, move |change| Ok(change.audit("login", format_args!("user {name}"), NOTHING, NOTHING)?)).await;
     match written {
         // Whoever comes to mend a full disk must get in.
@@ -189,7 +190,12 @@ fn too_many(app: &App, headers: &HeaderMap, typed: Typed, wait_ms: u64) -> Resul
 
 /// The answer to a sign-in form of another site, or of a page that is too old.
 async fn foreign(app: &Arc<App>, source: &str) -> Response {
-    refused_form(app, Caller { actor: Actor::Visitor, source: source.to_owned() }, "it is not from the sign-in page").await
+    refused_form(
+        app,
+        Caller { actor: Actor::Visitor, source: source.to_owned(), access: Access::least() },
+        "it is not from the sign-in page",
+    )
+    .await
 }
 
 /// Signs out: the cookie is worth nothing from then on, whoever has it, and is taken away whatever becomes of the audit.

@@ -4,7 +4,8 @@ use super::{Viewer, assets};
 use crate::{app::App, change::Refusal, tables};
 use std::fmt;
 use weir_model::{Severity, version};
-use weir_operator_api::AlarmCounts;
+use weir_operator_api::{AccessRole, AlarmCounts};
+use zeroize::Zeroizing;
 
 /// The frame of a page; templates that extend `base.html` have it as `page`.
 pub(crate) struct Page {
@@ -16,6 +17,8 @@ pub(crate) struct Page {
     pub(crate) manager: String,
     /// Who is looking; empty: nobody has signed in.
     pub(crate) user: String,
+    /// What they may do.
+    pub(crate) role: AccessRole,
     /// What each form sends back in its hidden field `csrf`.
     pub(crate) csrf: String,
     pub(crate) lights: AlarmCounts,
@@ -35,6 +38,7 @@ impl Page {
         let standing = app.state.read(|tx| Ok::<_, Refusal>(tables::alarms::standing(tx)?)).await.unwrap_or_default();
         Self {
             user: viewer.user.clone(),
+            role: viewer.role,
             csrf: viewer.csrf.clone(),
             lights: lights(standing.iter().map(|a| a.severity)),
             locked: viewer.must_change,
@@ -52,6 +56,7 @@ impl Page {
             network: network.network.clone(),
             manager: app.name.to_string(),
             user: String::new(),
+            role: AccessRole::Viewer,
             csrf: String::new(),
             lights: AlarmCounts::default(),
             version: version(),
@@ -62,8 +67,19 @@ impl Page {
     }
 
     /// The sections one can go to.
-    pub(crate) fn sections(&self) -> &'static [Section] {
-        if self.user.is_empty() || self.locked { &[] } else { &Section::ALL }
+    pub(crate) fn sections(&self) -> Vec<&'static Section> {
+        let open = |section: &&Section| !self.user.is_empty() && !self.locked && section.needs() <= self.role;
+        Section::ALL.iter().filter(open).collect()
+    }
+
+    /// Whether forms that change what is delivered, and by what, are there.
+    pub(crate) fn operates(&self) -> bool {
+        self.role >= AccessRole::Operator
+    }
+
+    /// Whether forms that decide who may do what, and about the pair and its backups, are there.
+    pub(crate) fn administers(&self) -> bool {
+        self.role >= AccessRole::Admin
     }
 
     /// Where an asset is.
@@ -91,10 +107,18 @@ pub(super) fn lights(severities: impl Iterator<Item = Severity>) -> AlarmCounts 
 }
 
 /// What the last form did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Notice {
     pub(crate) kind: NoticeKind,
     pub(crate) text: String,
+    /// What was made and is shown here and never again; empty when there is none.
+    pub(crate) secret: Zeroizing<String>,
+}
+
+impl fmt::Debug for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notice").field("kind", &self.kind).field("text", &self.text).finish_non_exhaustive()
+    }
 }
 
 /// How a notice is meant.
@@ -107,12 +131,19 @@ pub(crate) enum NoticeKind {
 impl Notice {
     /// It was done.
     pub(crate) fn done(text: impl Into<String>) -> Self {
-        Self { kind: NoticeKind::Done, text: text.into() }
+        Self { kind: NoticeKind::Done, text: text.into(), secret: Zeroizing::default() }
     }
 
     /// It was refused.
     pub(crate) fn refused(text: impl Into<String>) -> Self {
-        Self { kind: NoticeKind::Refused, text: text.into() }
+        Self { kind: NoticeKind::Refused, text: text.into(), secret: Zeroizing::default() }
+    }
+
+    /// With a secret that is shown once.
+    #[must_use]
+    pub(crate) fn once(mut self, secret: impl Into<String>) -> Self {
+        self.secret = Zeroizing::new(secret.into());
+        self
     }
 
     /// The class of its box.
@@ -133,24 +164,37 @@ pub(crate) enum Section {
     DeliveryServices,
     SoftwareFiles,
     UpdateSoftware,
+    Managers,
+    Backups,
     Alarms,
     Audit,
+    Users,
+    Tokens,
     /// One's own password; not in the list of sections.
     Account,
 }
 
 impl Section {
     /// In the order of the navigation.
-    pub(crate) const ALL: [Section; 8] = [
+    pub(crate) const ALL: [Section; 12] = [
         Section::Home,
         Section::Devices,
         Section::Locations,
         Section::DeliveryServices,
         Section::SoftwareFiles,
         Section::UpdateSoftware,
+        Section::Managers,
+        Section::Backups,
         Section::Alarms,
         Section::Audit,
+        Section::Users,
+        Section::Tokens,
     ];
+
+    /// The role without which it is not there.
+    fn needs(self) -> AccessRole {
+        if matches!(self, Section::Users | Section::Tokens) { AccessRole::Admin } else { AccessRole::Viewer }
+    }
 
     /// Where it is.
     pub(crate) fn path(self) -> &'static str {
@@ -161,8 +205,12 @@ impl Section {
             Section::DeliveryServices => "/delivery-services",
             Section::SoftwareFiles => "/software-files",
             Section::UpdateSoftware => "/update-software",
+            Section::Managers => "/managers",
+            Section::Backups => "/backups",
             Section::Alarms => "/alarms",
             Section::Audit => "/audit",
+            Section::Users => "/users",
+            Section::Tokens => "/tokens",
             Section::Account => "/password",
         }
     }
@@ -176,8 +224,12 @@ impl Section {
             Section::DeliveryServices => "services",
             Section::SoftwareFiles => "software",
             Section::UpdateSoftware => "update",
+            Section::Managers => "managers",
+            Section::Backups => "backups",
             Section::Alarms => "alarms",
             Section::Audit => "audit",
+            Section::Users => "users",
+            Section::Tokens => "tokens",
             Section::Account => "account",
         }
     }
@@ -192,8 +244,12 @@ impl fmt::Display for Section {
             Section::DeliveryServices => "Delivery services",
             Section::SoftwareFiles => "Software Files",
             Section::UpdateSoftware => "Update Software",
+            Section::Managers => "Managers",
+            Section::Backups => "Backups",
             Section::Alarms => "Alarms",
             Section::Audit => "Audit",
+            Section::Users => "Users",
+            Section::Tokens => "Tokens",
             Section::Account => "Account",
         })
     }

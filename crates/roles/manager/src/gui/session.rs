@@ -2,6 +2,7 @@
 
 use super::{Notice, errors::redirect};
 use crate::{
+    access::Access,
     app::App,
     change::{Actor, Caller},
     domain::sessions::{Now, Session, Touch},
@@ -19,6 +20,7 @@ use axum::{
 };
 use cookie::Cookie;
 use std::sync::Arc;
+use weir_operator_api::AccessRole;
 
 /// The session's cookie. The prefix makes browsers refuse it without `Secure` and `Path=/`, or with a domain.
 pub(super) const SESSION_COOKIE: &str = "__Host-weir-session";
@@ -35,6 +37,8 @@ pub(super) const LOGOUT: &str = "/logout";
 #[derive(Debug, Clone)]
 pub(crate) struct Viewer {
     pub(crate) user: String,
+    /// What they may do.
+    pub(crate) role: AccessRole,
     /// What this session's forms carry.
     pub(crate) csrf: String,
     /// Address the request came from.
@@ -51,7 +55,7 @@ pub(crate) struct Viewer {
 impl Viewer {
     /// Who asks for a change.
     pub(crate) fn caller(&self) -> Caller {
-        Caller { actor: Actor::User(self.user.clone()), source: self.source.clone() }
+        Caller { actor: Actor::User(self.user.clone()), source: self.source.clone(), access: Access::of(self.role) }
     }
 
     /// Whether the session is still this user's, whose password may have been changed since the request came.
@@ -77,7 +81,7 @@ impl Viewer {
         let users = app.users();
         let user = users.iter().find(|u| session.is_of(u))?;
         let (name, csrf) = (session.user.clone(), session.csrf.clone());
-        Some(Self { user: name, csrf, source: source(peer), fragment, id, must_change: user.must_change, session })
+        Some(Self { user: name, role: user.role, csrf, source: source(peer), fragment, id, must_change: user.must_change, session })
     }
 }
 

@@ -5,12 +5,15 @@ use crate::{
     change::{Caller, NOTHING},
     domain::{enrolment, tokens},
     keep,
+    network_key::NetworkKey,
+    seal::{Seal, place},
     snapshot::DeviceRecord,
     tables::{self, migrations, settings},
 };
 use std::{
     collections::BTreeSet,
     fs::{self, File, TryLockError},
+    io,
     net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -24,6 +27,7 @@ use weir_net::{
     tls::{ClientAuth, first_certificate, server_config},
 };
 use weir_operator_api::{Addresses, AuditEntry};
+use zeroize::Zeroizing;
 
 /// How long a manager waits for the one before it on the same state to end.
 pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(15);
@@ -32,7 +36,7 @@ const LOCK_RETRY: Duration = Duration::from_millis(100);
 const FIRST_TERM: u64 = 1;
 
 /// Takes the lock; the worker before this one may need a moment to let go.
-pub(super) async fn lock(path: &Path) -> Result<File, ManagerError> {
+pub(crate) async fn lock(path: &Path) -> Result<File, ManagerError> {
     let file = File::options().create(true).append(true).open(path).map_err(at("open", path))?;
     let deadline = weir_clock::monotonic() + LOCK_PATIENCE;
     let mut tries = tokio::time::interval(LOCK_RETRY);
@@ -47,28 +51,15 @@ pub(super) async fn lock(path: &Path) -> Result<File, ManagerError> {
     }
 }
 
-/// Reads the CA, or makes it when there is no network yet.
-pub(super) fn authority(state: &Path, network_name: &str, now: SystemTime) -> Result<Authority, ManagerError> {
-    let (certificate, key) = (state.join("ca.pem"), state.join("ca.key"));
-    if let Some(lost) = [&certificate, &key].into_iter().find(|p| !p.exists()) {
-        if state.join("config.db").exists() {
-            return Err(ManagerError::AuthorityLost(lost.clone()));
-        }
-        let authority = Authority::create(network_name, now)?;
-        keep::file(&key, authority.key_pem().as_bytes()).map_err(at("write", &key))?;
-        keep::file(&certificate, authority.certificate_pem().as_bytes()).map_err(at("write", &certificate))?;
-    }
-    let read = |path: &Path| fs::read_to_string(path).map_err(at("read", path));
-    let key = zeroize::Zeroizing::new(read(&key)?);
-    Ok(Authority::load(&read(&certificate)?, &key)?)
-}
-
-/// Opens `config.db` and `state.db`. A `state.db` that cannot be used is begun anew: devices tell it all again. What
+/// Opens `config.db`, unless it is open, and `state.db`. A `state.db` that cannot be used is begun anew: devices tell it all again. What
 /// it was before its last step stays beside it.
-pub(super) async fn databases(state: PathBuf) -> Result<(Database, Database), ManagerError> {
+pub(super) async fn databases(state: PathBuf, config: Option<Database>) -> Result<(Database, Database), ManagerError> {
     let open = move || {
         let (now_ms, version) = (weir_clock::wall_ms(), weir_model::version());
-        let config = Database::open(&state.join("config.db"), migrations::CONFIG, now_ms, version)?;
+        let config = match config {
+            Some(config) => config,
+            None => Database::open(&state.join("config.db"), migrations::CONFIG, now_ms, version)?,
+        };
         let path = state.join("state.db");
         match Database::open(&path, migrations::STATE, now_ms, version) {
             Ok(kept) => Ok((config, kept)),
@@ -124,34 +115,119 @@ impl FirstStart {
         })
     }
 
-    /// Writes generation 1, unless there is a network already.
-    pub(super) fn write(self, tx: &rusqlite::Transaction<'_>) -> Result<(), ManagerError> {
-        if settings::get(tx, settings::TERM)?.is_some() {
-            return Ok(());
-        }
+    /// Writes generation 1.
+    fn write(self, tx: &rusqlite::Transaction<'_>, seal: &Seal) -> Result<(), ManagerError> {
         settings::set(tx, settings::NETWORK, &self.network_name)?;
         settings::set(tx, settings::PROFILE, &self.profile)?;
         settings::set(tx, settings::LEVEL, &Version::current().line.to_string())?;
         settings::set(tx, settings::PRIMARY, self.record.name.as_str())?;
         settings::set_number(tx, settings::TERM, FIRST_TERM)?;
         settings::set_number(tx, settings::GENERATION, 1)?;
-        settings::add_keepalive_key(tx, &self.keepalive_secret, self.record.enrolled_ms)?;
+        settings::add_keepalive_key(tx, seal, &self.keepalive_secret, self.record.enrolled_ms)?;
         tables::devices::insert(tx, &self.record, None)?;
-        let entry = AuditEntry {
-            id: 0,
-            at_ms: self.record.enrolled_ms,
-            actor: Caller::manager().actor.to_string(),
-            source: "local".to_owned(),
-            verb: "create".to_owned(),
-            object: format!("network {}", self.network_name),
-            before: NOTHING.cloned(),
-            after: Some(serde_json::to_value(&self.record).expect("records are JSON")),
-            generation: 1,
-            rev: None,
-        };
+        let after = serde_json::to_value(&self.record).expect("records are JSON");
+        let entry = Self::entry("create", format!("network {}", self.network_name), after, 1);
         tables::audit::insert(tx, &entry)?;
         Ok(())
     }
+
+    fn entry(verb: &str, object: String, after: serde_json::Value, generation: u64) -> AuditEntry {
+        AuditEntry {
+            id: 0,
+            at_ms: weir_clock::wall_ms(),
+            actor: Caller::manager().actor.to_string(),
+            source: "local".to_owned(),
+            verb: verb.to_owned(),
+            object,
+            before: NOTHING.cloned(),
+            after: Some(after),
+            generation,
+            rev: None,
+        }
+    }
+}
+
+/// The network key of this box for this database, with the CA of the network. Makes both when there is no network yet; seals what a
+/// build before sealing left plain, and then takes the CA's plain key file away.
+///
+/// # Errors
+/// [`ManagerError::KeyMissing`] when the key is not there or another one; the database, a file.
+pub(crate) async fn network(state: &Path, config: &Database, settings: &ManagerSettings) -> Result<(Arc<Seal>, Authority), ManagerError> {
+    let missing = |why: String| ManagerError::KeyMissing(why);
+    let kept = NetworkKey::load(state).map_err(|error| missing(weir_telemetry::Chain(&error).to_string()))?;
+    let sealed = config.read(|tx| Ok::<_, ManagerError>(tables::settings::get(tx, settings::CA_KEY)?.is_some())).await?;
+    let key = match kept {
+        Some(key) => key,
+        None if sealed => return Err(missing("there is no network key on this box".to_owned())),
+        None => NetworkKey::create(state).map_err(|error| missing(weir_telemetry::Chain(&error).to_string()))?,
+    };
+    let seal = Arc::new(Seal::new(&key));
+    let (plain_key, now) = (state.join("ca.key"), weir_clock::wall());
+    let first = FirstStart::new(settings)?;
+    let (sealing, files) = (Arc::clone(&seal), state.to_owned());
+    config.write(move |tx| begin(tx, &sealing, first, &files, now)).await?;
+    let sealing = Arc::clone(&seal);
+    let authority = config.read(move |tx| authority(tx, &sealing)).await?;
+    keep_certificate(&state.join("ca.pem"), &authority)?;
+    // What is sealed was just read back and opened: the plain one is of no use any more.
+    match fs::remove_file(&plain_key) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(at("remove", &plain_key)(source)),
+        _ => Ok((seal, authority)),
+    }
+}
+
+/// Writes what a network begins with, or seals what an older build left plain; nothing in every other case. It is no changeset: a
+/// changeset of sealing would hold what was plain.
+fn begin(tx: &rusqlite::Transaction<'_>, seal: &Seal, first: FirstStart, state: &Path, now: SystemTime) -> Result<(), ManagerError> {
+    if settings::get(tx, settings::CA_KEY)?.is_some() {
+        return Ok(());
+    }
+    if settings::get(tx, settings::TERM)?.is_none() {
+        put_authority(tx, seal, &Authority::create(&first.network_name, now)?)?;
+        return first.write(tx, seal);
+    }
+    put_authority(tx, seal, &plain_authority(state)?)?;
+    settings::seal_keepalive_keys(tx, seal)?;
+    tables::software_files::seal_all(tx, seal)?;
+    let generation = settings::number(tx, settings::GENERATION)?;
+    let after = serde_json::json!({ "network_key": seal.fingerprint() });
+    tables::audit::insert(tx, &FirstStart::entry("seal", "secrets of the network".to_owned(), after, generation))?;
+    Ok(())
+}
+
+fn put_authority(tx: &rusqlite::Transaction<'_>, seal: &Seal, authority: &Authority) -> Result<(), ManagerError> {
+    let key = Zeroizing::new(authority.key_pem());
+    settings::set(tx, settings::CA_CERTIFICATE, authority.certificate_pem())?;
+    settings::set(tx, settings::CA_KEY, &seal.seal(place::CA_KEY, key.as_bytes()))?;
+    Ok(())
+}
+
+/// The CA in the files of a build that kept it there.
+fn plain_authority(state: &Path) -> Result<Authority, ManagerError> {
+    let (certificate, key) = (state.join("ca.pem"), state.join("ca.key"));
+    if let Some(lost) = [&certificate, &key].into_iter().find(|p| !p.exists()) {
+        return Err(ManagerError::AuthorityLost(lost.clone()));
+    }
+    let read = |path: &Path| fs::read_to_string(path).map_err(at("read", path));
+    let key = Zeroizing::new(read(&key)?);
+    Ok(Authority::load(&read(&certificate)?, &key)?)
+}
+
+/// The CA as the database holds it.
+pub(crate) fn authority(tx: &rusqlite::Transaction<'_>, seal: &Seal) -> Result<Authority, ManagerError> {
+    let of = |setting| settings::get(tx, setting)?.ok_or_else(|| ManagerError::KeyMissing(format!("config.db has no setting {setting}")));
+    let (certificate, sealed) = (of(settings::CA_CERTIFICATE)?, of(settings::CA_KEY)?);
+    let key = seal.open_text(place::CA_KEY, &sealed).map_err(|error| ManagerError::KeyMissing(error.to_string()))?;
+    Ok(Authority::load(&certificate, &key)?)
+}
+
+/// The CA certificate as a file: what operators' clients are pointed at.
+pub(crate) fn keep_certificate(path: &Path, authority: &Authority) -> Result<(), ManagerError> {
+    let pem = authority.certificate_pem().as_bytes();
+    if fs::read(path).is_ok_and(|kept| kept == pem) {
+        return Ok(());
+    }
+    keep::file(path, pem).map_err(at("write", path))
 }
 
 /// What the manager shows to those who connect.

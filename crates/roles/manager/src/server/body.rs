@@ -40,7 +40,8 @@ impl Patience {
             id.is_some_and(|id| !id.contains('/'))
         };
         let upload = match *method {
-            Method::PUT => archive_below("/api/v1/software-files/"),
+            Method::PUT => archive_below("/api/v1/software-files/") || path.starts_with("/device/v1/vault/"),
+            Method::POST if path.starts_with("/cms/v1/database/") => true,
             Method::POST => path == "/new/software-upload" || archive_below("/software-files/"),
             _ => false,
         };

@@ -133,7 +133,7 @@ impl Drop for Part {
 }
 
 /// Whether the file system of `path` has room for `bytes` and what must stay free.
-fn room_for(path: &Path, bytes: u64) -> io::Result<()> {
+pub(crate) fn room_for(path: &Path, bytes: u64) -> io::Result<()> {
     let space = statvfs(path)?;
     let free = space.f_bavail.saturating_mul(space.f_frsize);
     if free < bytes.saturating_add(FREE_MIN) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
@@ -179,7 +179,7 @@ pub(super) fn is_full(error: &io::Error) -> bool {
 }
 
 /// The numbers of the archives that are held.
-pub(super) fn numbers(directory: &Path) -> io::Result<BTreeSet<i64>> {
+pub(crate) fn numbers(directory: &Path) -> io::Result<BTreeSet<i64>> {
     let mut numbers = BTreeSet::new();
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name();
@@ -189,7 +189,7 @@ pub(super) fn numbers(directory: &Path) -> io::Result<BTreeSet<i64>> {
 }
 
 /// Removes the archive of a software file that is no more.
-pub(super) fn remove(directory: &Path, id: i64) -> io::Result<()> {
+pub(crate) fn remove(directory: &Path, id: i64) -> io::Result<()> {
     match fs::remove_file(held(directory, id)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

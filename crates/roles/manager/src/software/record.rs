@@ -1,18 +1,25 @@
 //! A software file as it is kept, with its secrets, and as it is shown, without.
 
 use super::advice;
+use crate::seal::{Seal, SealError, place};
 use std::fmt;
 use weir_model::{DownloadMethod, SoftwareReason, SoftwareState, Version};
 use weir_operator_api::{SoftwareCheckRow, SoftwareFile, SoftwareProgress, SoftwareReasonShown, SoftwareRelease, SoftwareSource};
 use zeroize::Zeroizing;
 
-/// A text that is never shown.
+/// A text that is never shown: plain in a request, sealed once it is kept.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(pub(crate) Zeroizing<String>);
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret")
+    }
+}
+
+impl Secret {
+    fn sealed(self, seal: &Seal, place: &str) -> Self {
+        seal.seal(place, self.0.as_bytes()).into()
     }
 }
 
@@ -31,6 +38,29 @@ pub(crate) enum SourceSecret {
     Header { name: String, value: Secret },
 }
 
+impl SourceSecret {
+    /// As it is kept.
+    fn sealed(self, seal: &Seal) -> Self {
+        match self {
+            SourceSecret::Basic { username, password } => {
+                SourceSecret::Basic { username, password: password.sealed(seal, place::SOURCE_PASSWORD) }
+            }
+            SourceSecret::Header { name, value } => SourceSecret::Header { name, value: value.sealed(seal, place::SOURCE_HEADER) },
+        }
+    }
+
+    /// As a server is told it.
+    pub(crate) fn opened(&self, seal: &Seal) -> Result<Self, SealError> {
+        let open = |place, secret: &Secret| seal.open_text(place, &secret.0).map(Secret);
+        Ok(match self {
+            SourceSecret::Basic { username, password } => {
+                SourceSecret::Basic { username: username.clone(), password: open(place::SOURCE_PASSWORD, password)? }
+            }
+            SourceSecret::Header { name, value } => SourceSecret::Header { name: name.clone(), value: open(place::SOURCE_HEADER, value)? },
+        })
+    }
+}
+
 /// Where the archive comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -47,6 +77,17 @@ pub(crate) struct Registration {
     pub(crate) auto_reload: bool,
     pub(crate) method: DownloadMethod,
     pub(crate) comment: String,
+}
+
+impl Registration {
+    /// With its secrets as they are kept.
+    pub(crate) fn sealed(self, seal: &Seal) -> Self {
+        let origin = match self.origin {
+            Origin::Url { url, secret } => Origin::Url { url, secret: secret.map(|secret| secret.sealed(seal)) },
+            upload @ Origin::Upload { .. } => upload,
+        };
+        Self { origin, ..self }
+    }
 }
 
 /// Where a software file stands, and why.

@@ -13,7 +13,7 @@ use weir_release::{TrustError, TrustStore};
 use weir_telemetry::Chain;
 
 /// The file of a manager's data directory that pins whose releases may be installed.
-const RELEASE_ROOT: &str = "release-root.json";
+pub(crate) const RELEASE_ROOT: &str = "release-root.json";
 /// Largest root that is read, in bytes.
 const ROOT_BYTES_MAX: u64 = 32 * 1024;
 
@@ -43,7 +43,7 @@ fn prepare(app: &App) -> io::Result<()> {
 }
 
 /// Pins the root in `file`. A root that cannot be used is no reason not to start: software files say that there is none.
-fn pin(file: &Path, trust: &Path) {
+pub(crate) fn pin(file: &Path, trust: &Path) {
     let root = match read(file) {
         Ok(Some(root)) => root,
         Ok(None) => return,

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     app::App,
     change::{Caller, Change, Refusal},
+    seal::SealError,
     tables,
 };
 use serde_json::json;
@@ -150,7 +151,10 @@ async fn fetch(app: &App, record: &Record, url: &str, secret: Option<&SourceSecr
     part.reserve(stated.unwrap_or(0)).map_err(kept)?;
     let announced = Arc::new(Announced { board: Arc::clone(board), total: std::sync::Mutex::new(stated) });
     let mut sink = Reserving { part, announced: Arc::clone(&announced), reserved: false };
-    let source = Source { url: url.to_owned(), credentials: credentials(secret) };
+    let opened = secret.map(|secret| secret.opened(&app.network().seal)).transpose();
+    let unopened =
+        |error: SealError| board.end(SoftwareCheck::Download, InvalidReason::Unreadable.into(), format!("the kept secret: {error}"));
+    let source = Source { url: url.to_owned(), credentials: credentials(opened.map_err(unopened)?) };
     let limits = limits(&app.network().profile.name);
     // Once an image was verified, another one must be found even where its size tells already that it is another.
     let expected = stated.filter(|_| record.release.is_none());
@@ -165,13 +169,11 @@ async fn fetch(app: &App, record: &Record, url: &str, secret: Option<&SourceSecr
     synced.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into())).map_err(kept)
 }
 
-fn credentials(secret: Option<&SourceSecret>) -> Credentials {
+fn credentials(secret: Option<SourceSecret>) -> Credentials {
     match secret {
         None => Credentials::None,
-        Some(SourceSecret::Basic { username, password: Secret(password) }) => {
-            Credentials::Basic { username: username.clone(), password: password.clone() }
-        }
-        Some(SourceSecret::Header { name, value: Secret(value) }) => Credentials::Header { name: name.clone(), value: value.clone() },
+        Some(SourceSecret::Basic { username, password: Secret(password) }) => Credentials::Basic { username, password },
+        Some(SourceSecret::Header { name, value: Secret(value) }) => Credentials::Header { name, value },
     }
 }
 

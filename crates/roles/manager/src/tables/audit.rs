@@ -65,9 +65,11 @@ pub(crate) fn page(tx: &Transaction<'_>, after: i64, limit: u32) -> Result<Vec<A
     rows.collect()
 }
 
-/// Entries before `before`, newest first, whose actor and object hold these texts.
+/// Entries before `before`, newest first, whose actor holds a text, and whose object holds another between blanks or at an end:
+/// `device east-1` is not a part of `device east-10`.
 pub(crate) fn newest(tx: &Transaction<'_>, actor: &str, object: &str, before: i64, limit: u32) -> Result<Vec<AuditEntry>> {
-    let sql = "SELECT * FROM audit WHERE id < ?1 AND instr(actor, ?2) AND instr(object, ?3) ORDER BY id DESC LIMIT ?4";
+    let sql = "SELECT * FROM audit WHERE id < ?1 AND instr(actor, ?2) AND (?3 = '' OR instr(' ' || object || ' ', ' ' || ?3 || ' ')) \
+        ORDER BY id DESC LIMIT ?4";
     let mut statement = tx.prepare_cached(sql)?;
     let rows = statement.query_map(params![before, actor, object, limit], entry)?;
     rows.collect()

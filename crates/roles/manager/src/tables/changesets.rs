@@ -21,7 +21,7 @@ const FORGOTTEN_MAX: u32 = 100;
 /// The hash before the first changeset.
 const BEGINNING: [u8; 32] = [0; 32];
 /// A [`Record`]'s columns: what a changeset did is only read where it is needed.
-const COLUMNS: &str = "rev, at_ms, actor, source, term, generation, step, undoes, undoable, hash";
+pub(super) const COLUMNS: &str = "rev, at_ms, actor, source, term, generation, step, undoes, undoable, hash, digest";
 
 /// What is known of a changeset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,13 +39,16 @@ pub(crate) struct Record {
     /// Whether it changed rows that an undo may bring back.
     pub(crate) undoable: bool,
     pub(crate) hash: [u8; 32],
+    /// Of all that is replicated, after it.
+    pub(crate) digest: [u8; 32],
 }
 
 impl Record {
     /// What its hash has to be: over the hash before, what is known of the write, its audit entries, and what it did.
     fn hash_after(&self, before: &[u8; 32], entries: &[String], changeset: &Changeset) -> [u8; 32] {
-        let Self { rev, at_ms, actor, source, term, generation, step, undoes, undoable, hash: _ } = self;
-        let known = serde_json::json!([rev, at_ms, actor, source, term, generation, step, undoes, undoable, entries]);
+        let Self { rev, at_ms, actor, source, term, generation, step, undoes, undoable, hash: _, digest } = self;
+        let all = hex::encode(digest);
+        let known = serde_json::json!([rev, at_ms, actor, source, term, generation, step, undoes, undoable, all, entries]);
         let mut digest = Sha256::new_with_prefix(before);
         digest.update(known.to_string());
         digest.update(changeset.as_bytes());
@@ -53,18 +56,18 @@ impl Record {
     }
 }
 
-/// Keeps a changeset: gives it its place in the log and its hash, and forgets the oldest beyond what is kept. Returns its place.
-pub(crate) fn append(tx: &Transaction<'_>, record: Record, changeset: &Changeset, audit_ids: &[i64]) -> Result<u64> {
+/// Keeps a changeset: gives it its place in the log and its hash, and forgets the oldest beyond what is kept. Returns it with both.
+pub(crate) fn append(tx: &Transaction<'_>, record: Record, changeset: &Changeset, audit_ids: &[i64]) -> Result<Record> {
     let sql = "SELECT rev, hash, bytes_before + length(changeset) AS bytes FROM changeset ORDER BY rev DESC LIMIT 1";
     let newest = |row: &Row<'_>| Ok((unsigned(row, "rev")?, row.get("hash")?, unsigned(row, "bytes")?));
     let last = tx.prepare_cached(sql)?.query_row([], newest).optional()?;
     let (last, before, bytes) = last.unwrap_or((0, BEGINNING, 0));
     let record = Record { rev: last + 1, ..record };
     audit::belong(tx, audit_ids, record.rev)?;
-    let hash = record.hash_after(&before, &audit::texts(tx, record.rev)?, changeset);
+    let record = Record { hash: record.hash_after(&before, &audit::texts(tx, record.rev)?, changeset), ..record };
     let sql = "INSERT INTO changeset
         (rev, at_ms, actor, source, term, generation, step, undoes, undoable, bytes_before, hash, digest, changeset)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, zeroblob(32), ?12)";
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
     tx.prepare_cached(sql)?.execute(params![
         signed(record.rev),
         signed(record.at_ms),
@@ -76,11 +79,12 @@ pub(crate) fn append(tx: &Transaction<'_>, record: Record, changeset: &Changeset
         record.undoes.map(signed),
         record.undoable,
         signed(bytes),
-        hash,
+        record.hash,
+        record.digest,
         changeset.as_bytes(),
     ])?;
     forget(tx, record.rev, bytes + changeset.as_bytes().len() as u64)?;
-    Ok(record.rev)
+    Ok(record)
 }
 
 /// Forgets the oldest beyond [`KEPT`] and [`KEPT_BYTES`]; `bytes`: all that were ever kept.
@@ -92,7 +96,7 @@ fn forget(tx: &Transaction<'_>, newest: u64, bytes: u64) -> Result<()> {
     Ok(())
 }
 
-fn record(row: &Row<'_>) -> Result<Record> {
+pub(super) fn record(row: &Row<'_>) -> Result<Record> {
     Ok(Record {
         rev: unsigned(row, "rev")?,
         at_ms: unsigned(row, "at_ms")?,
@@ -104,6 +108,7 @@ fn record(row: &Row<'_>) -> Result<Record> {
         undoes: optional_unsigned(row, "undoes")?,
         undoable: row.get("undoable")?,
         hash: row.get("hash")?,
+        digest: row.get("digest")?,
     })
 }
 
@@ -131,6 +136,11 @@ pub(crate) fn newest(tx: &Transaction<'_>, limit: u32) -> Result<Vec<Record>> {
     let mut records = tx.prepare_cached(&sql)?.query_map([limit], record)?.collect::<Result<Vec<_>>>()?;
     records.reverse();
     Ok(records)
+}
+
+/// The newest changeset.
+pub(crate) fn tip(tx: &Transaction<'_>) -> Result<Option<Record>> {
+    Ok(newest(tx, 1)?.pop())
 }
 
 /// The newest place in the log; 0 when it is empty.
@@ -257,8 +267,9 @@ mod tests {
                 undoes: None,
                 undoable: true,
                 hash: [0; 32],
+                digest: [3; 32],
             };
-            assert_eq!(append(&tx, record, &changeset, &[id]).expect("kept"), u64::try_from(at_ms).expect("small"));
+            assert_eq!(append(&tx, record, &changeset, &[id]).expect("kept").rev, u64::try_from(at_ms).expect("small"));
         }
         tx.commit().expect("commits");
         connection
@@ -280,6 +291,7 @@ mod tests {
             ("UPDATE changeset SET undoes = 1 WHERE rev = 3", 3),
             ("UPDATE changeset SET changeset = x'00' WHERE rev = 2", 2),
             ("UPDATE changeset SET hash = zeroblob(32) WHERE rev = 2", 2),
+            ("UPDATE changeset SET digest = zeroblob(32) WHERE rev = 2", 2),
             ("DELETE FROM changeset WHERE rev = 2", 3),
             ("UPDATE audit SET object = 'p' WHERE rev = 3", 3),
             ("DELETE FROM audit WHERE rev = 1", 1),
@@ -305,9 +317,9 @@ mod tests {
     }
 
     const GOLDEN: [&str; 3] = [
-        "c0cea97de3d2c8dfde3733f9054e48cc02e3126edb47425d9a252249eed11080",
-        "804ddf3fad4ead2819e15daed10d58418aae57f64e08042e044b156197983964",
-        "9f946c5349d2a0c1a0d1931d0bb976ee675b3c907bc4d0763a771d13d44a1ad6",
+        "ad7bb87d99e9bb158eda8ae98fbf9bb11c69e6341d4922b7830dd42c45f14253",
+        "4ce7bce5a9eec4cba9b537c876ddee8dc149c809e63625feac31cfe75733e03e",
+        "5f632d5031d39d45205e416c40aeb04d2abc998b6eabb1e6d19390ad5fdee441",
     ];
 
     #[test]

@@ -1,7 +1,9 @@
 //! Columns to values: unsigned numbers, and names that are parsed again on their way out.
 
+use crate::seal::Seal;
 use rusqlite::{Row, types::Type};
 use std::{error::Error, str::FromStr};
+use zeroize::Zeroizing;
 
 /// A number as SQLite keeps it. Times and counters stay below 2^63.
 pub(crate) fn signed(number: u64) -> i64 {
@@ -53,9 +55,24 @@ pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) 
     serde_json::from_str(&text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, error.into()))
 }
 
+/// Like [`json`], for a column that may be null.
+pub(crate) fn optional_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {
+    match row.get::<_, Option<String>>(column)? {
+        None => Ok(None),
+        Some(_) => json(row, column).map(Some),
+    }
+}
+
 /// A text column as the value whose word it is.
 pub(crate) fn word<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
     let at = row.as_ref().column_index(column)?;
     let text: String = row.get(at)?;
     serde_json::from_value(text.into()).map_err(|error| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, error.into()))
+}
+
+/// A sealed text column, opened.
+pub(crate) fn opened(row: &Row<'_>, column: &str, seal: &Seal, place: &str) -> rusqlite::Result<Zeroizing<String>> {
+    let at = row.as_ref().column_index(column)?;
+    let text: String = row.get(at)?;
+    seal.open_text(place, &text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, error.into()))
 }

@@ -1,36 +1,69 @@
 //! Delivery services and the engines they name.
 
 use super::columns::{parsed, signed, unsigned};
-use rusqlite::{Result, Transaction, params};
+use rusqlite::{Error, Result, Row, Transaction, params};
 use std::collections::BTreeMap;
 use weir_model::DeviceName;
 use weir_operator_api::{Caching, DeliveryService};
 
-/// By name.
-pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<DeliveryService>> {
+/// A row that is none of this build's delivery services: an older build's, or a damaged one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unreadable {
+    pub(crate) id: i64,
+    /// Its name as far as it can be read.
+    pub(crate) name: String,
+    /// What is wrong with which column.
+    pub(crate) why: String,
+}
+
+/// By name; and the rows that cannot be read, each for itself.
+pub(crate) fn all(tx: &Transaction<'_>) -> Result<(Vec<DeliveryService>, Vec<Unreadable>)> {
     let mut engines = engines(tx)?;
     let mut statement = tx.prepare_cached("SELECT * FROM delivery_service ORDER BY name")?;
-    let rows = statement.query_map([], |row| {
+    let mut rows = statement.query([])?;
+    let (mut services, mut unreadable) = (Vec::new(), Vec::new());
+    while let Some(row) = rows.next()? {
         let id: i64 = row.get("id")?;
-        let every_engine: bool = row.get("every_engine")?;
-        Ok(DeliveryService {
-            id,
-            name: parsed(row, "name")?,
-            domain: parsed(row, "domain")?,
-            origin: parsed(row, "origin")?,
-            engines: (!every_engine).then(|| engines.remove(&id).unwrap_or_default()),
-            caching: Caching {
-                default_ttl_seconds: row.get("default_ttl_seconds")?,
-                max_ttl_seconds: row.get("max_ttl_seconds")?,
-                ignore_query: row.get("ignore_query")?,
-                store_set_cookie: row.get("store_set_cookie")?,
-            },
-            #[cfg(feature = "synthetic-next")]
-            detail: super::columns::optional_parsed(row, "detail")?,
-            revision: unsigned(row, "revision")?,
-        })
-    })?;
-    rows.collect()
+        match service(row, id, &mut engines) {
+            Ok(service) => services.push(service),
+            Err(error) => {
+                let name = row.get("name").unwrap_or_else(|_| format!("#{id}"));
+                unreadable.push(Unreadable { id, name, why: wrong(row, &error) });
+            }
+        }
+    }
+    Ok((services, unreadable))
+}
+
+fn service(row: &Row<'_>, id: i64, engines: &mut BTreeMap<i64, Vec<DeviceName>>) -> Result<DeliveryService> {
+    let every_engine: bool = row.get("every_engine")?;
+    Ok(DeliveryService {
+        id,
+        name: parsed(row, "name")?,
+        domain: parsed(row, "domain")?,
+        origin: parsed(row, "origin")?,
+        engines: (!every_engine).then(|| engines.remove(&id).unwrap_or_default()),
+        caching: Caching {
+            default_ttl_seconds: row.get("default_ttl_seconds")?,
+            max_ttl_seconds: row.get("max_ttl_seconds")?,
+            ignore_query: row.get("ignore_query")?,
+            store_set_cookie: row.get("store_set_cookie")?,
+        },
+        #[cfg(feature = "synthetic-next")]
+        detail: super::columns::optional_parsed(row, "detail")?,
+        revision: unsigned(row, "revision")?,
+    })
+}
+
+/// Which column an error is about, and what is wrong with it.
+fn wrong(row: &Row<'_>, error: &Error) -> String {
+    let column = |at: usize| row.as_ref().column_name(at).unwrap_or("?").to_owned();
+    match error {
+        Error::FromSqlConversionFailure(at, _, why) => format!("{}: {why}", column(*at)),
+        Error::IntegralValueOutOfRange(at, number) => format!("{}: {number} is out of range", column(*at)),
+        Error::InvalidColumnType(_, name, kind) => format!("{name}: is {kind}"),
+        other => other.to_string(),
+    }
 }
 
 fn engines(tx: &Transaction<'_>) -> Result<BTreeMap<i64, Vec<DeviceName>>> {

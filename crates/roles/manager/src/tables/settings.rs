@@ -1,6 +1,7 @@
-//! Settings of the network: term, generation, name, profile, level, primary, keepalive keys.
+//! Settings of the network: term, generation, name, profile, level, primary, CA, keepalive keys.
 
-use super::columns::{signed, unsigned};
+use super::columns::{opened, signed, unsigned};
+use crate::seal::{PREFIX, Seal, place};
 use rusqlite::{OptionalExtension, Result, Transaction, params};
 use weir_model::configuration::KeepaliveKey;
 
@@ -19,6 +20,16 @@ pub(crate) const PRIMARY: &str = "primary";
 pub(crate) const SOURCE_ALLOW: &str = "software_sources.allow";
 /// The number of the last assignment of a version to a device.
 pub(crate) const UPDATE_NUMBER: &str = "update_number";
+/// The CA certificate, PEM.
+pub(crate) const CA_CERTIFICATE: &str = "ca_certificate";
+/// The CA's private key, PEM, sealed.
+pub(crate) const CA_KEY: &str = "ca_key";
+/// Fingerprint of the network key that an operator said is kept elsewhere.
+pub(crate) const KEY_CONFIRMED: &str = "network_key_confirmed";
+/// When backups are made and where they go, as JSON.
+pub(crate) const BACKUP_SCHEDULE: &str = "backup_schedule";
+/// The newest generation that took engines out of service with somebody's word for it.
+pub(crate) const CONFIRMED_BY: &str = "confirmed_by";
 /// Keys routers accept at the same time.
 const KEYS_MAX: u32 = 2;
 
@@ -41,14 +52,35 @@ pub(crate) fn set_number(tx: &Transaction<'_>, name: &str, value: u64) -> Result
     set(tx, name, &value.to_string())
 }
 
-pub(crate) fn add_keepalive_key(tx: &Transaction<'_>, secret: &str, now_ms: u64) -> Result<()> {
-    tx.execute("INSERT INTO keepalive_key (secret, created_ms) VALUES (?1, ?2)", params![secret, signed(now_ms)])?;
+/// Takes the plain secret, keeps it sealed.
+pub(crate) fn add_keepalive_key(tx: &Transaction<'_>, seal: &Seal, secret: &str, now_ms: u64) -> Result<()> {
+    let sealed = seal.seal(place::KEEPALIVE, secret.as_bytes());
+    tx.execute("INSERT INTO keepalive_key (secret, created_ms) VALUES (?1, ?2)", params![sealed, signed(now_ms)])?;
     Ok(())
 }
 
-/// Newest first.
-pub(crate) fn keepalive_keys(tx: &Transaction<'_>) -> Result<Vec<KeepaliveKey>> {
+/// Newest first, opened.
+pub(crate) fn keepalive_keys(tx: &Transaction<'_>, seal: &Seal) -> Result<Vec<KeepaliveKey>> {
     let mut statement = tx.prepare_cached("SELECT id, secret FROM keepalive_key ORDER BY id DESC LIMIT ?1")?;
-    let rows = statement.query_map([KEYS_MAX], |row| Ok(KeepaliveKey { id: row.get("id")?, secret: row.get("secret")? }))?;
+    let rows = statement.query_map([KEYS_MAX], |row| {
+        let secret = opened(row, "secret", seal, place::KEEPALIVE)?;
+        Ok(KeepaliveKey { id: row.get("id")?, secret: secret.as_str().to_owned() })
+    })?;
     rows.collect()
+}
+
+/// Seals the secrets that a build before sealing left plain.
+pub(crate) fn seal_keepalive_keys(tx: &Transaction<'_>, seal: &Seal) -> Result<()> {
+    seal_column(tx, seal, "keepalive_key", "secret", place::KEEPALIVE)
+}
+
+/// Seals what is plain in one column of a table with an `id`.
+pub(super) fn seal_column(tx: &Transaction<'_>, seal: &Seal, table: &str, column: &str, place: &str) -> Result<()> {
+    let sql =
+        format!("SELECT id, {column} FROM {table} WHERE {column} IS NOT NULL AND substr({column}, 1, {}) <> '{PREFIX}'", PREFIX.len());
+    let plain: Vec<(i64, String)> = tx.prepare(&sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_>>()?;
+    for (id, plain) in plain {
+        tx.execute(&format!("UPDATE {table} SET {column} = ?2 WHERE id = ?1"), params![id, seal.seal(place, plain.as_bytes())])?;
+    }
+    Ok(())
 }

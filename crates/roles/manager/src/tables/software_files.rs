@@ -1,6 +1,10 @@
-//! Software files. Their secrets lie here and nowhere else.
+//! Software files. Their secrets lie here and nowhere else, sealed.
 
-use super::columns::{json, optional_parsed, optional_unsigned, signed, unsigned, word};
+use super::{
+    columns::{json, optional_parsed, optional_unsigned, signed, unsigned, word},
+    settings::seal_column,
+};
+use crate::seal::{Seal, place};
 use crate::software::record::{Origin, Record, Registration, Secret, SourceSecret, Standing};
 use rusqlite::{Result, Row, Transaction, params, types::Type};
 use weir_model::SoftwareReason;
@@ -61,11 +65,11 @@ pub(crate) fn insert(tx: &Transaction<'_>, record: &Record) -> Result<i64> {
         Origin::Url { url, secret } => (Some(url), None, secret.as_ref()),
         Origin::Upload { file_name } => (None, Some(file_name), None),
     };
-    let plain = |Secret(text): &Secret| text.as_str().to_owned();
+    let sealed = |Secret(text): &Secret| text.as_str().to_owned();
     let (username, password, header, header_value) = match secret {
         None => (None, None, None, None),
-        Some(SourceSecret::Basic { username, password }) => (Some(username), Some(plain(password)), None, None),
-        Some(SourceSecret::Header { name, value }) => (None, None, Some(name), Some(plain(value))),
+        Some(SourceSecret::Basic { username, password }) => (Some(username), Some(sealed(password)), None, None),
+        Some(SourceSecret::Header { name, value }) => (None, None, Some(name), Some(sealed(value))),
     };
     let sql = "INSERT INTO software_file
         (url, file_name, username, password, header, header_value, version, bytes, auto_reload, method, comment, state, checks, release,
@@ -123,4 +127,10 @@ pub(crate) fn update(tx: &Transaction<'_>, record: &Record) -> Result<()> {
 pub(crate) fn delete(tx: &Transaction<'_>, id: i64) -> Result<()> {
     tx.execute("DELETE FROM software_file WHERE id = ?1", [id])?;
     Ok(())
+}
+
+/// Seals the secrets that a build before sealing left plain.
+pub(crate) fn seal_all(tx: &Transaction<'_>, seal: &Seal) -> Result<()> {
+    seal_column(tx, seal, "software_file", "password", place::SOURCE_PASSWORD)?;
+    seal_column(tx, seal, "software_file", "header_value", place::SOURCE_HEADER)
 }

@@ -1,6 +1,6 @@
 //! Enrolment tokens and API tokens: never their secrets, only SHA-256 of them.
 
-use super::columns::{optional_parsed, optional_unsigned, parsed, signed, unsigned};
+use super::columns::{optional_json, optional_parsed, optional_unsigned, parsed, signed, unsigned, word};
 use rusqlite::{OptionalExtension, Result, Row, Transaction, params};
 use weir_operator_api::{ApiToken, EnrolmentToken};
 
@@ -89,6 +89,8 @@ pub(crate) fn api_all(tx: &Transaction<'_>) -> Result<Vec<Kept<ApiToken>>> {
             id: row.get("id")?,
             name: row.get("name")?,
             expires_ms: optional_unsigned(row, "expires_ms")?,
+            role: word(row, "role")?,
+            services: optional_json(row, "services")?,
             created_ms: unsigned(row, "created_ms")?,
             created_by: row.get("created_by")?,
         };
@@ -98,10 +100,22 @@ pub(crate) fn api_all(tx: &Transaction<'_>) -> Result<Vec<Kept<ApiToken>>> {
 }
 
 pub(crate) fn insert_api(tx: &Transaction<'_>, token: &Kept<ApiToken>) -> Result<()> {
-    let sql = "INSERT INTO api_token (id, secret_sha256, name, expires_ms, created_ms, created_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let sql = "INSERT INTO api_token (id, secret_sha256, name, expires_ms, created_ms, created_by, role, services)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let Kept { secret_sha256, record } = token;
-    let expires = record.expires_ms.map(signed);
-    tx.execute(sql, params![record.id, secret_sha256, record.name, expires, signed(record.created_ms), record.created_by])?;
+    tx.execute(
+        sql,
+        params![
+            record.id,
+            secret_sha256,
+            record.name,
+            record.expires_ms.map(signed),
+            signed(record.created_ms),
+            record.created_by,
+            record.role.as_str(),
+            record.services.as_ref().map(|services| serde_json::to_string(services).expect("names are JSON")),
+        ],
+    )?;
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! Users of the pages: never their passwords, only argon2id hashes of them.
 
-use super::columns::{signed, unsigned};
+use super::columns::{signed, unsigned, word};
 use rusqlite::{Result, Transaction, params};
+use weir_operator_api::AccessRole;
 
 /// A user.
 #[derive(Clone, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub(crate) struct User {
     pub(crate) must_change: bool,
     pub(crate) created_ms: u64,
     pub(crate) changed_ms: u64,
+    /// What they may do.
+    pub(crate) role: AccessRole,
 }
 
 /// By name.
@@ -25,15 +28,26 @@ pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<User>> {
             must_change: row.get("must_change")?,
             created_ms: unsigned(row, "created_ms")?,
             changed_ms: unsigned(row, "changed_ms")?,
+            role: word(row, "role")?,
         })
     })?;
     rows.collect()
 }
 
 pub(crate) fn insert(tx: &Transaction<'_>, user: &User) -> Result<()> {
-    let sql = "INSERT INTO user (name, password_hash, must_change, created_ms, changed_ms) VALUES (?1, ?2, ?3, ?4, ?5)";
-    let User { name, password_hash, must_change, created_ms, changed_ms } = user;
-    tx.execute(sql, params![name, password_hash, must_change, signed(*created_ms), signed(*changed_ms)])?;
+    let sql = "INSERT INTO user (name, password_hash, must_change, created_ms, changed_ms, role) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let User { name, password_hash, must_change, created_ms, changed_ms, role } = user;
+    tx.execute(sql, params![name, password_hash, must_change, signed(*created_ms), signed(*changed_ms), role.as_str()])?;
+    Ok(())
+}
+
+pub(crate) fn set_role(tx: &Transaction<'_>, name: &str, role: AccessRole) -> Result<()> {
+    tx.execute("UPDATE user SET role = ?2 WHERE name = ?1", params![name, role.as_str()])?;
+    Ok(())
+}
+
+pub(crate) fn delete(tx: &Transaction<'_>, name: &str) -> Result<()> {
+    tx.execute("DELETE FROM user WHERE name = ?1", [name])?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use super::record::Order;
 use crate::{
     app::App,
     domain::fields,
+    seal::Seal,
     software::record::{Origin, Record, Secret, SourceSecret},
 };
 use std::borrow::Borrow;
@@ -64,28 +65,31 @@ fn not_ready(record: &Record) -> Problem {
 /// Where the archive of an assignment is now; absent when its software file is no more.
 pub(super) fn place(app: &App, order: &Order) -> Option<ArchivePlace> {
     let record = app.software.get(order.file)?;
-    Some(place_of(order, &record, &app.software.allow()))
+    Some(place_of(order, &record, &app.software.allow(), &app.network().seal))
 }
 
-fn place_of(order: &Order, record: &Record, allow: &SourceAllow) -> ArchivePlace {
+fn place_of(order: &Order, record: &Record, allow: &SourceAllow, seal: &Seal) -> ArchivePlace {
     // Validated again, the same image may have come in another archive, with newer metadata.
     let release = record.release.as_ref().filter(|release| release.manifest_sha256 == order.manifest);
     let (sha256, bytes) =
         release.map_or_else(|| (order.archive_sha256.clone(), order.archive_bytes), |now| (now.archive_sha256.clone(), now.archive_bytes));
     let method = record.registration.method;
     let direct = match (&record.registration.origin, method) {
-        (Origin::Url { url, secret }, DownloadMethod::Default | DownloadMethod::DirectDownloadOnly) => Some(direct(url, secret.as_ref())),
+        (Origin::Url { url, secret }, DownloadMethod::Default | DownloadMethod::DirectDownloadOnly) => direct(url, secret.as_ref(), seal),
         (Origin::Url { .. }, DownloadMethod::PrepositionedOnly) | (Origin::Upload { .. }, _) => None,
     };
     ArchivePlace { sha256, bytes, method, direct, allow: allow.0.clone() }
 }
 
-fn direct(url: &str, secret: Option<&SourceSecret>) -> DirectSource {
+/// Nothing when the kept secret does not open: the device then takes the archive from the network alone.
+fn direct(url: &str, secret: Option<&SourceSecret>, seal: &Seal) -> Option<DirectSource> {
+    let opened = secret.map(|secret| secret.opened(seal)).transpose();
+    let secret = opened.inspect_err(|error| tracing::error!(%error, "a software source's kept secret")).ok()?;
     let plain = |Secret(text): &Secret| text.as_str().to_owned();
-    let (basic, header) = match secret {
+    let (basic, header) = match &secret {
         None => (None, None),
         Some(SourceSecret::Basic { username, password }) => (Some((username.clone(), plain(password))), None),
         Some(SourceSecret::Header { name, value }) => (None, Some((name.clone(), plain(value)))),
     };
-    DirectSource { url: url.to_owned(), basic, header }
+    Some(DirectSource { url: url.to_owned(), basic, header })
 }

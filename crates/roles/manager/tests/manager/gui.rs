@@ -2,7 +2,7 @@
 
 use crate::{
     browser::{Browser, Open, Seen},
-    harness::{DEADLINE, Running, TestDevice, until},
+    harness::{DEADLINE, Running, until},
 };
 use http_body_util::BodyExt;
 use hyper::Method;
@@ -198,21 +198,17 @@ async fn forms_are_bounded() {
 async fn a_standby_says_where_the_pages_are() {
     let running = Running::start().await;
     running.two_locations().await;
-    let token = running.enrolment_token("manager", Some("core")).await;
-    let mut device = TestDevice::new("manager-2", Role::Manager);
-    device.listeners.https = Some("127.0.0.1:9".parse().expect("address"));
-    let device = device.enrol(&running, &token).await;
-    let (standby, address, dir) = crate::standby::started(&running, &device).await;
+    let second = crate::standby::Second::start(&running).await;
+    second.matched().await;
     let mut browser = Browser::new(&running);
-    browser.address = address;
+    browser.address = second.api;
     let seen = browser.get("/").await;
     let primary = format!("href=\"https://{}/\"", running.api);
     assert!(seen.page(200).contains("manager-2 is the standby") && seen.text.contains(&primary), "{}", seen.text);
     assert_eq!(seen.header("content-security-policy"), POLICY);
     let seen = browser.get("/devices").await;
     assert!(seen.page(421).contains(&format!("href=\"https://{}/devices\"", running.api)), "{}", seen.text);
-    assert!(standby.stop(DEADLINE).await);
-    drop(dir);
+    assert!(second.manager.stop(DEADLINE).await);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::{
     future::Future,
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -17,7 +17,7 @@ use tokio::{
     net::TcpStream,
 };
 use weir_device_api::{EnrolRequest, Hello, Listeners, Load, Poll, Report, hello::PROTOCOL, paths};
-use weir_manager::{Manager, ManagerListeners, ManagerSettings, OwnAnswers};
+use weir_manager::{KeptIdentity, ManagerBox, ManagerListeners, ManagerSettings, OwnAnswers, OwnIdentity};
 use weir_model::{Role, Stamp};
 use weir_net::{
     identity::{CertificateRequest, Subject},
@@ -106,7 +106,7 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut ready: impl 
 /// A running manager.
 pub(crate) struct Running {
     pub(crate) dir: tempfile::TempDir,
-    pub(crate) manager: Manager,
+    pub(crate) manager: ManagerBox,
     pub(crate) metrics: Metrics,
     pub(crate) api: SocketAddr,
     pub(crate) device: SocketAddr,
@@ -123,6 +123,37 @@ fn settings(data: PathBuf, api: SocketAddr, device: SocketAddr, metrics: Metrics
         addresses: vec![],
         metrics,
         own: OwnAnswers { boot: 1, worker_crashes: 0, last_exit: None, logs: Arc::new(|lines| Ok(vec![format!("last {lines}")])) },
+    }
+}
+
+/// What the fields of a kept identity lie between.
+const FIELD: &str = "\u{1e}";
+
+/// A box's identity in a file of its directory, as its agent would keep it.
+pub(crate) fn own_identity(data: &Path) -> OwnIdentity {
+    let file = data.join("identity");
+    let read = file.clone();
+    OwnIdentity {
+        read: Arc::new(move || Ok(std::fs::read_to_string(&read).ok().map(|text| identity_of(&text)))),
+        keep: Arc::new(move |kept| {
+            let api = kept.manager_api.map_or_else(String::new, |api| api.to_string());
+            let (manager, name) = (kept.manager.to_string(), kept.manager_name.to_string());
+            let text = [&kept.certificate_pem, &kept.key_pem, &kept.ca_pem, &manager, &name, &api].map(String::as_str).join(FIELD);
+            std::fs::write(&file, text).map_err(|error| error.to_string())
+        }),
+    }
+}
+
+fn identity_of(text: &str) -> KeptIdentity {
+    let fields: Vec<&str> = text.split(FIELD).collect();
+    let [certificate, key, ca, manager, name, api] = fields.try_into().expect("six fields");
+    KeptIdentity {
+        certificate_pem: certificate.into(),
+        key_pem: key.into(),
+        ca_pem: ca.into(),
+        manager: manager.parse().expect("address"),
+        manager_name: name.parse().expect("name"),
+        manager_api: api.parse().ok(),
     }
 }
 
@@ -170,7 +201,9 @@ impl Running {
         let (api_listener, device_listener) = (listener(addresses[0]).await, listener(addresses[1]).await);
         let (api, device) = (api_listener.local_addr().expect("address"), device_listener.local_addr().expect("address"));
         let metrics = Metrics::new("1.0.0-b1", "manager", "manager-1");
-        let manager = Manager::open(settings(dir.path().to_owned(), api, device, metrics.clone())).await.expect("opened");
+        let manager = ManagerBox::open(settings(dir.path().to_owned(), api, device, metrics.clone()), own_identity(dir.path()))
+            .await
+            .expect("opened");
         manager
             .serve(ManagerListeners { api: vec![api_listener], device: vec![device_listener], connections: None })
             .await

@@ -10,7 +10,7 @@ async fn the_local_socket_needs_no_token_and_is_ours_alone() {
     let running = Running::start().await;
     let socket = running.dir.path().join("run/cms.sock");
     assert_eq!(std::fs::metadata(&socket).expect("socket").permissions().mode() & 0o777, 0o600);
-    for secret in ["ca.key", "ca.pem"] {
+    for secret in ["network.key", "ca.pem"] {
         let path = running.dir.path().join("state/manager").join(secret);
         assert_eq!(std::fs::metadata(&path).expect(secret).permissions().mode() & 0o777, 0o600, "{secret}");
     }

@@ -1,6 +1,8 @@
 //! A primary manager and its devices over real TLS, and a standby.
 
+mod access;
 mod alarms;
+mod backups;
 mod bad_input;
 mod browser;
 mod changesets;
@@ -13,10 +15,14 @@ mod harness;
 mod lasting;
 mod local;
 mod login;
+mod network_document;
 mod offload;
 mod openapi;
 mod pages;
+mod pair;
+mod pair_pages;
 mod polling;
+mod publishing;
 #[cfg(feature = "synthetic-next")]
 mod service_detail;
 mod software;

@@ -1,57 +1,237 @@
-//! The standby: its status, and 421 for the rest.
+//! The standby and the disabled box, as everybody else sees them; promotion, and what fences a primary.
 
-use crate::harness::{DEADLINE, Running, TestDevice, request, send_tls};
+use crate::harness::{DEADLINE, Running, TestDevice, own_identity, request, send, send_tls, until};
 use hyper::Method;
-use std::net::{SocketAddr, TcpListener};
+use serde_json::{Value, json};
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    sync::Arc,
+};
 use tempfile::TempDir;
-use weir_manager::{StandbyApi, StandbySettings};
-use weir_model::Role;
+use weir_device_api::{Listeners, paths};
+use weir_manager::{KeptIdentity, ManagerBox, ManagerListeners, ManagerSettings, OwnAnswers};
+use weir_model::{Role, Stamp};
 use weir_net::tls::client_config;
-use weir_operator_api::PrimaryAddress;
+use weir_telemetry::Metrics;
 
-/// A standby with the identity of an enrolled device, and where it serves.
-pub(crate) async fn started(running: &Running, device: &TestDevice) -> (StandbyApi, SocketAddr, TempDir) {
-    let identity = device.identity.as_ref().expect("enrolled");
-    let dir = tempfile::tempdir().expect("dir");
-    let standby = StandbyApi::new(StandbySettings {
-        data: dir.path().to_owned(),
-        name: device.name.parse().expect("name"),
+/// The second box of a pair, enrolled to the first.
+pub(crate) struct Second {
+    pub(crate) manager: ManagerBox,
+    pub(crate) api: SocketAddr,
+    pub(crate) device: SocketAddr,
+    pub(crate) ca: String,
+    pub(crate) dir: TempDir,
+}
+
+impl Second {
+    /// Enrolled, activated and started.
+    pub(crate) async fn start(running: &Running) -> Self {
+        let token = running.enrolment_token("manager", Some("core")).await;
+        let sockets: Vec<TcpListener> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").expect("bound")).collect();
+        let [api, device] = [&sockets[0], &sockets[1]].map(|socket| socket.local_addr().expect("address"));
+        let mut enrolling = TestDevice::new("manager-2", Role::Manager);
+        enrolling.listeners = Listeners { https: Some(api), device: Some(device), ..Listeners::default() };
+        let answer = enrolling.try_enrol(running, &token).await.expect(200);
+        let text = |name: &str| answer[name].as_str().expect(name).to_owned();
+        let dir = tempfile::tempdir().expect("dir");
+        let state = dir.path().join("state/manager");
+        std::fs::create_dir_all(&state).expect("made");
+        std::fs::write(state.join("network.key"), hex::decode(text("network_key")).expect("hex")).expect("written");
+        let kept = KeptIdentity {
+            certificate_pem: text("certificate"),
+            key_pem: enrolling.request.key_pem.clone(),
+            ca_pem: text("ca"),
+            manager: running.device,
+            manager_name: "manager-1".parse().expect("name"),
+            manager_api: Some(running.api),
+        };
+        (own_identity(dir.path()).keep)(&kept).expect("kept");
+        let manager = open(dir.path(), "manager-2", api, device).await;
+        let mut sockets = sockets.into_iter();
+        let listeners = ManagerListeners { api: sockets.by_ref().take(1).collect(), device: sockets.collect(), connections: None };
+        manager.serve(listeners).await.expect("serving");
+        Self { manager, api, device, ca: text("ca"), dir }
+    }
+
+    /// A request over its operator API, without a token.
+    pub(crate) async fn call(&self, method: Method, path: &str) -> crate::harness::Answer {
+        let tls = client_config(&self.ca, None).expect("client");
+        send_tls(self.api, tls, request(method, &format!("https://{}{path}", self.api), None)).await
+    }
+
+    /// A request over its control socket.
+    pub(crate) async fn local(&self, method: Method, path: &str, body: Option<Value>) -> crate::harness::Answer {
+        let stream = tokio::net::UnixStream::connect(self.dir.path().join("run/cms.sock")).await.expect("socket");
+        send(stream, false, request(method, path, body.as_ref())).await
+    }
+
+    pub(crate) async fn info(&self) -> Value {
+        self.local(Method::GET, "/cms/v1/info", None).await.expect(200)
+    }
+
+    /// Waits until it has everything of the primary.
+    pub(crate) async fn matched(&self) {
+        until("the pair matches", || async { self.info().await["pair"]["condition"] == "matched" }).await;
+    }
+}
+
+async fn open(data: &Path, name: &str, api: SocketAddr, device: SocketAddr) -> ManagerBox {
+    let settings = ManagerSettings {
+        data: data.to_owned(),
+        name: name.parse().expect("name"),
         network_name: "test".into(),
-        primary: PrimaryAddress { name: "manager-1".parse().expect("name"), url: format!("https://{}", running.api) },
-        certificate_pem: format!("{}{}", identity.certificate, identity.ca),
-        key_pem: device.request.key_pem.clone(),
-    })
-    .expect("standby");
-    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
-    let address = listener.local_addr().expect("address");
-    standby.serve(vec![listener]).await.expect("serving");
-    (standby, address, dir)
+        profile: "rehearsal".into(),
+        listeners: Listeners { https: Some(api), device: Some(device), ..Listeners::default() },
+        addresses: vec![],
+        metrics: Metrics::new("1.0.0-b1", "manager", name),
+        own: OwnAnswers { boot: 1, worker_crashes: 0, last_exit: None, logs: Arc::new(|lines| Ok(vec![format!("last {lines}")])) },
+    };
+    ManagerBox::open(settings, own_identity(data)).await.expect("opened")
+}
+
+async fn info_of(running: &Running) -> Value {
+    running.local(Method::GET, "/cms/v1/info", None).await.expect(200)
 }
 
 #[tokio::test]
 async fn a_standby_shows_its_status_and_sends_everything_else_to_the_primary() {
     let running = Running::start().await;
     running.two_locations().await;
-    let token = running.enrolment_token("manager", Some("core")).await;
-    let mut device = TestDevice::new("manager-2", Role::Manager);
-    device.listeners.https = Some("127.0.0.1:9".parse().expect("address"));
-    let device = device.enrol(&running, &token).await;
-    device.follow(&running).await;
-    assert_eq!(running.status_of("manager-2").await, "online");
-
-    let identity = device.identity.clone().expect("enrolled");
+    let second = Second::start(&running).await;
+    second.matched().await;
     let url = format!("https://{}", running.api);
-    let (standby, address, _dir) = started(&running, &device).await;
-    let call = async |method: Method, path: &str| {
-        let tls = client_config(&identity.ca, None).expect("client");
-        send_tls(address, tls, request(method, &format!("https://{address}{path}"), None)).await
-    };
-    let status = call(Method::GET, "/api/v1/status").await.expect(200);
+    let status = second.call(Method::GET, "/api/v1/status").await.expect(200);
     assert_eq!((status["role"].as_str(), status["primary"]["url"].as_str()), (Some("standby"), Some(url.as_str())));
     for (method, path) in [(Method::GET, "/api/v1/devices"), (Method::POST, "/api/v1/status"), (Method::DELETE, "/api/v1/locations/core")] {
-        let refused = call(method, path).await;
+        let refused = second.call(method, path).await;
         assert!(refused.json["next"].as_str().expect("next").contains(&format!("{url}{path}")), "{}", refused.json);
         assert_eq!((refused.status, refused.refusal()), (421, ("not_primary".into(), None)));
     }
-    assert!(standby.stop(DEADLINE).await);
+    // A device that asks it is sent to the primary's device address.
+    let engine = running.device("core-1", Role::Engine, Some("core")).await;
+    let identity = engine.identity.clone().expect("enrolled");
+    let tls = client_config(&identity.ca, Some((&identity.certificate, &engine.request.key_pem))).expect("client");
+    let report = serde_json::to_value(engine.report_of(Stamp::default())).expect("JSON");
+    let uri = format!("https://{}{}", second.device, paths::REPORT);
+    let refused = send_tls(second.device, tls, request(Method::POST, &uri, Some(&report))).await;
+    assert!(refused.json["next"].as_str().expect("next").contains(&running.device.to_string()), "{}", refused.json);
+    assert_eq!(refused.refusal().0, "not_primary");
+    assert!(second.manager.stop(DEADLINE).await);
+}
+
+#[tokio::test]
+async fn a_planned_promotion_turns_both_boxes_round_and_loses_nothing() {
+    let running = Running::start().await;
+    running.two_locations().await;
+    let second = Second::start(&running).await;
+    second.matched().await;
+    running.post("/api/v1/locations", json!({"name": "west", "parent": "core"})).await;
+    let before = info_of(&running).await;
+    let changed = second.local(Method::POST, "/cms/v1/role", Some(json!({"role": "primary"}))).await.expect(200);
+    assert_eq!(
+        (changed["primary"].as_str(), changed["kind"].as_str(), changed["lost"].as_u64()),
+        (Some("manager-2"), Some("planned"), Some(0))
+    );
+    let info = second.info().await;
+    assert_eq!((info["state"].as_str(), info["term"].as_u64()), (Some("primary"), Some(before["term"].as_u64().expect("term") + 1)));
+    assert!(info["rev"].as_u64() > before["rev"].as_u64(), "the promotion is a change of its own");
+    let names = second.local(Method::GET, "/api/v1/locations", None).await.expect(200);
+    assert_eq!(names["items"].as_array().expect("items").len(), 3);
+    // The one that made way follows by itself, and has what is written from now on.
+    second.local(Method::POST, "/api/v1/locations", Some(json!({"name": "north", "parent": "core"}))).await.expect(201);
+    until("the first box follows", || async {
+        let [one, two] = [info_of(&running).await, second.info().await];
+        one["state"] == "standby" && one["pair"]["condition"] == "matched" && one["digest"] == two["digest"]
+    })
+    .await;
+    let refused = running.local(Method::POST, "/api/v1/locations", Some(json!({"name": "south"}))).await;
+    assert_eq!(refused.refusal().0, "not_primary");
+    // And back, asked for where the primary is.
+    let back = second.local(Method::POST, "/cms/v1/role", Some(json!({"role": "standby"}))).await.expect(200);
+    assert_eq!(back["primary"].as_str(), Some("manager-1"));
+    assert_eq!(info_of(&running).await["state"], "primary");
+    until("the second box follows again", || async { second.info().await["pair"]["condition"] == "matched" }).await;
+    assert!(second.manager.stop(DEADLINE).await);
+}
+
+#[tokio::test]
+async fn a_silent_primary_is_overtaken_only_when_the_loss_is_accepted() {
+    let running = Running::start().await;
+    running.two_locations().await;
+    let second = Second::start(&running).await;
+    second.matched().await;
+    let engine = running.device("core-1", Role::Engine, Some("core")).await;
+    second.matched().await;
+    let Running { dir, manager, api, device, token, .. } = running;
+    drop(manager);
+    let role = |accept: Option<u64>| json!({"role": "primary", "accept_loss": accept});
+    until("the primary is silent", || async {
+        let refused = second.local(Method::POST, "/cms/v1/role", Some(role(None))).await;
+        refused.status == 409 && refused.json["reason"] == "would_lose"
+    })
+    .await;
+    let changed = second.local(Method::POST, "/cms/v1/role", Some(role(Some(0)))).await.expect(200);
+    assert_eq!(changed["kind"], "unplanned");
+    // The one that returns asks before it serves, and is the standby.
+    let running = Running::start_in(dir, [&api.to_string(), &device.to_string()], Some(token)).await;
+    assert_eq!(info_of(&running).await["state"], "standby");
+    until("it has what the new primary has", || async { info_of(&running).await["pair"]["condition"] == "matched" }).await;
+    let refused = engine.report(&running, &engine.report_of(Stamp::default())).await;
+    assert_eq!(refused.refusal().0, "not_primary");
+    assert!(second.manager.stop(DEADLINE).await);
+}
+
+#[tokio::test]
+async fn a_device_that_obeys_a_higher_term_fences_a_primary_for_good() {
+    let running = Running::start().await;
+    running.two_locations().await;
+    let engine = running.device("core-1", Role::Engine, Some("core")).await;
+    let refused = engine.report(&running, &engine.report_of(Stamp { term: 7, generation: 1 })).await;
+    assert_eq!(refused.refusal().0, "not_primary");
+    until("the box is no primary", || async { info_of(&running).await["state"] == "standby" }).await;
+    let running = running.restart().await;
+    let info = info_of(&running).await;
+    assert_eq!((info["state"].as_str(), info["term"].as_u64()), (Some("standby"), Some(7)));
+    // Nobody else is primary: an operator says so, and nothing of term 7 is claimed again.
+    let changed = running.local(Method::POST, "/cms/v1/role", Some(json!({"role": "primary", "accept_loss": 0}))).await.expect(200);
+    assert_eq!(changed["term"], 8);
+    engine.report(&running, &engine.report_of(Stamp { term: 7, generation: 1 })).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_disabled_box_says_so_everywhere_and_serves_again_when_enabled() {
+    let running = Running::start().await;
+    running.two_locations().await;
+    let info = running.local(Method::POST, "/cms/v1/disable", Some(json!({"why": "another rack"}))).await.expect(200);
+    assert_eq!((info["state"].as_str(), info["next"][0].as_str()), (Some("disabled"), Some("weir cms enable")));
+    assert!(info["why"].as_str().expect("why").contains("another rack"));
+    let refused = running.call(Method::GET, "/api/v1/locations", None).await;
+    assert_eq!((refused.status, refused.refusal().0), (503, "cms_disabled".into()));
+    let running = running.restart().await;
+    assert_eq!(info_of(&running).await["state"], "disabled", "over a restart too");
+    let info = running.local(Method::POST, "/cms/v1/enable", Some(json!({}))).await.expect(200);
+    assert_eq!(info["state"], "primary");
+    assert_eq!(running.get("/api/v1/locations").await["items"].as_array().expect("items").len(), 2);
+}
+
+#[tokio::test]
+async fn a_damaged_database_ends_no_worker() {
+    let running = Running::start().await;
+    running.two_locations().await;
+    let Running { dir, manager, api, device, token, .. } = running;
+    assert!(manager.stop(DEADLINE).await);
+    drop(manager);
+    let path = dir.path().join("state/manager/config.db");
+    let mut bytes = std::fs::read(&path).expect("read");
+    for byte in bytes.iter_mut().skip(4096) {
+        *byte = 0x5a;
+    }
+    std::fs::write(&path, bytes).expect("written");
+    let running = Running::start_in(dir, [&api.to_string(), &device.to_string()], Some(token)).await;
+    let info = info_of(&running).await;
+    assert_eq!(info["state"], "disabled_damaged", "{info}");
+    assert!(info["next"][0].as_str().expect("next").contains("weir cms database restore"), "{info}");
+    let refused = running.local(Method::POST, "/cms/v1/enable", Some(json!({}))).await;
+    assert_eq!(refused.refusal().0, "cms_state");
 }

@@ -19,6 +19,7 @@ use weir_routing::{Answer, Reason};
 const DEADLINE: Duration = Duration::from_secs(10);
 
 mod handover;
+mod panic;
 
 struct Bench {
     router: Router,

@@ -7,17 +7,17 @@ const VALUE_CHARS_MAX: usize = 300;
 
 /// A field that is not as it was.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Field {
+pub(in crate::commands) struct Field {
     /// `caching.max_ttl_seconds`; of an item of a list `zones[]`; empty when the values are no objects.
-    pub(super) name: String,
+    pub(in crate::commands) name: String,
     /// Before; `None` where there was none.
-    pub(super) before: Option<String>,
+    pub(in crate::commands) before: Option<String>,
     /// After; `None` where there is none.
-    pub(super) after: Option<String>,
+    pub(in crate::commands) after: Option<String>,
 }
 
 /// The fields in which two values differ. Of a value that is new or gone, every field that says something.
-pub(super) fn differing(before: Option<&Value>, after: Option<&Value>) -> Vec<Field> {
+pub(in crate::commands) fn differing(before: Option<&Value>, after: Option<&Value>) -> Vec<Field> {
     let mut fields = Vec::new();
     compare("", before.unwrap_or(&Value::Null), after.unwrap_or(&Value::Null), &mut fields);
     fields

@@ -156,6 +156,7 @@ pub(super) fn configuration(port: u16) -> DeviceConfiguration {
         managers: Vec::new(),
         profile: Profile::standard(),
         level: None,
+        confirmed_by: None,
         keepalive_keys: Vec::new(),
         locations: vec![LocationEntry { name: entry.location.clone(), parent: None }],
         routers: Vec::new(),

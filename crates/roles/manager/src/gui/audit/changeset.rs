@@ -5,7 +5,10 @@ use crate::{
     app::App,
     change::Refusal,
     domain::changesets,
-    gui::{Form, Notice, Page, Refused, Section, Viewer, figures::Moment, html_with, redirect, rejected::Rejected},
+    gui::{
+        Notice, Page, Refused, Section, Viewer, confirming::ConfirmedForm, delivery_services, figures::Moment, html_with, redirect,
+        rejected::Rejected,
+    },
     tables::{self, changesets::Record},
 };
 use askama::Template;
@@ -15,7 +18,7 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use serde::de::IgnoredAny;
+use serde::Deserialize;
 use std::sync::Arc;
 use weir_operator_api::{Problem, Reason};
 
@@ -78,17 +81,35 @@ async fn show(State(app): State<Arc<App>>, viewer: Viewer, Path(rev): Path<Strin
     draw(&app, &viewer, number(&rev)?, Rejected::default()).await
 }
 
+/// The form of the button Undo.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Back {
+    /// The delivery service whose history to go back to; empty: to the changeset that was made.
+    back: String,
+}
+
 async fn undo(
     State(app): State<Arc<App>>,
     viewer: Viewer,
     Path(rev): Path<String>,
-    Form(_): Form<IgnoredAny>,
+    form: ConfirmedForm<Back>,
 ) -> Result<Response, Refused> {
     let rev = number(&rev)?;
-    match app.change_kept(viewer.caller(), move |change| changesets::undo(change, rev)).await {
+    let confirm = form.confirm();
+    let undone = app.change_kept(viewer.caller(), move |change| {
+        change.confirm(confirm);
+        changesets::undo(change, rev)
+    });
+    match undone.await {
         Ok((_, kept)) => {
             viewer.tell(&app, Notice::done(format!("Changeset {rev} is taken back by changeset {kept}.")));
-            Ok(redirect(&path_of(kept)))
+            let back = app.network().service(&form.typed.back).map(|service| delivery_services::path_of_history(service.name.as_str()));
+            Ok(redirect(&back.unwrap_or_else(|| path_of(kept))))
+        }
+        Err(problem) if form.asks(&problem) => {
+            let action = format!("{}/undo", path_of(rev));
+            Ok(form.ask(&app, &viewer, Section::Audit, format!("Undo changeset {rev}"), &action, problem).await)
         }
         Err(problem) => draw(&app, &viewer, rev, problem.into()).await,
     }

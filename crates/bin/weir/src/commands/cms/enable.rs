@@ -1,0 +1,18 @@
+//! `weir cms enable` and `weir cms disable`.
+
+use super::{ThisBox, info, path};
+use crate::{cli::Format, output};
+use serde_json::json;
+use weir_operator_api::CmsInfo;
+
+/// Lets the box be primary or standby again.
+pub(super) async fn enable(this: &ThisBox, format: Format) -> anyhow::Result<()> {
+    let info: CmsInfo = this.api.post(&path("/enable"), &json!({})).await.map_err(|error| info::of_silence(this, error))?;
+    output::print(format, &info, info::text)
+}
+
+/// Keeps the box from it, over restarts too.
+pub(super) async fn disable(this: &ThisBox, format: Format, why: Option<String>) -> anyhow::Result<()> {
+    let info: CmsInfo = this.api.post(&path("/disable"), &json!({ "why": why })).await.map_err(|error| info::of_silence(this, error))?;
+    output::print(format, &info, info::text)
+}

@@ -1,0 +1,82 @@
+//! What is sent by PUT, and where it may go.
+
+use crate::server::{Server, send};
+use std::io::{Read, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use weir_fetch::{Credentials, Limits, PutError, Source, put};
+use weir_model::{FetchReason, SourceAllow};
+
+fn limits() -> Limits {
+    Limits { total: Duration::from_secs(20), ..Limits::for_archives(1 << 20) }
+}
+
+fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().expect("file");
+    file.write_all(bytes).expect("written");
+    file
+}
+
+fn loopback() -> SourceAllow {
+    SourceAllow(vec!["127.0.0.0/8".parse().expect("network")])
+}
+
+fn source(url: String) -> Source {
+    let value = "Bearer t0".to_owned().into();
+    Source { url, credentials: Credentials::Header { name: "Authorization".into(), value } }
+}
+
+/// A server that takes `length` bytes of a body and answers with a status.
+fn taking(length: usize, status: &'static str) -> (Server, Arc<Mutex<Vec<u8>>>) {
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let into = Arc::clone(&taken);
+    let server = Server::http(move |_, stream| {
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).expect("a body");
+        *into.lock().expect("whole") = body;
+        send(stream, format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes());
+    });
+    (server, taken)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_sent_whole() {
+    let bytes: Vec<u8> = (0..300_000_u32).map(|at| u8::try_from(at % 251).expect("small")).collect();
+    let (server, taken) = taking(bytes.len(), "201 Created");
+    put(&source(server.url("/backups/a.weirbackup")), &loopback(), &limits(), file(&bytes).path()).await.expect("taken");
+    assert_eq!(*taken.lock().expect("whole"), bytes);
+    let [request] = server.requests().try_into().expect("one request");
+    let request = request.to_lowercase();
+    assert!(request.starts_with("put /backups/a.weirbackup http/1.1\r\n"), "{request}");
+    for line in ["authorization: bearer t0", "content-length: 300000"] {
+        assert!(request.contains(&format!("\r\n{line}\r\n")), "{request}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_take_it_says_so() {
+    let table = [
+        ("403 Forbidden", FetchReason::Unauthorized),
+        ("404 Not Found", FetchReason::FileNotFound),
+        ("500 Fault", FetchReason::HttpStatus),
+        ("307 Elsewhere\r\nLocation: /b", FetchReason::HttpStatus),
+    ];
+    for (status, expected) in table {
+        let (server, _) = taking(3, status);
+        let refused = put(&source(server.url("/a")), &loopback(), &limits(), file(b"abc").path()).await;
+        let Err(PutError::Target { reason, detail }) = refused else { panic!("{status}: {refused:?}") };
+        assert_eq!(reason, expected, "{detail}");
+        assert!(!detail.contains("t0"), "{detail}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_tls_it_goes_to_allowed_networks_alone() {
+    let (server, _) = taking(3, "200 OK");
+    let refused = put(&source(server.url("/a")), &SourceAllow::default(), &limits(), file(b"abc").path()).await;
+    assert!(matches!(refused, Err(PutError::Target { reason: FetchReason::PrivateTarget, .. })), "{refused:?}");
+    let public = put(&source("http://192.0.2.1/a".into()), &SourceAllow::default(), &limits(), file(b"abc").path()).await;
+    let Err(PutError::Target { detail, .. }) = public else { panic!("{public:?}") };
+    assert!(!detail.contains("answered"), "{detail}");
+    assert!(server.requests().is_empty());
+}

@@ -1,0 +1,149 @@
+//! Restore: what it refuses, and how a backup takes the place of `config.db` under a term above every one this box knows.
+
+use super::{
+    file::{self, BackupFileError},
+    rehearsal::{self, Checks, Facts, Scratch},
+};
+use crate::{network_key::NetworkKey, tables::migrations};
+use std::path::Path;
+use weir_model::{DeviceName, Line, Version};
+use weir_operator_api::{BackupManifest, Problem, Reason};
+use weir_telemetry::Chain;
+
+/// What this box is, as far as a restore asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Here {
+    pub(crate) name: DeviceName,
+    pub(crate) line: Line,
+    /// Steps this build can start from, and its newest.
+    pub(crate) steps: (u32, u32),
+    /// Which network it is of; absent: of none, or of one that holds nothing yet.
+    pub(crate) network_id: Option<String>,
+    /// Fingerprint of its network key.
+    pub(crate) key: Option<String>,
+}
+
+impl Here {
+    /// What this build is, and what lies in the state directory.
+    pub(crate) fn read(state: &Path, name: &DeviceName) -> Self {
+        let span = migrations::schema().span;
+        let key = NetworkKey::load(state).ok().flatten();
+        Self {
+            name: name.clone(),
+            line: Version::current().line,
+            steps: (span.min, span.max),
+            network_id: network_of(state),
+            key: key.map(|key| key.fingerprint()),
+        }
+    }
+}
+
+/// The network this box is of. A database that cannot be read says nothing; the CA certificate beside it still does.
+fn network_of(state: &Path) -> Option<String> {
+    if let Ok(mut connection) = weir_database::look(&state.join("config.db"))
+        && let Ok((facts, blank)) = blank(&mut connection)
+        && !facts.network_id.is_empty()
+    {
+        return (!blank).then_some(facts.network_id);
+    }
+    let pem = std::fs::read_to_string(state.join("ca.pem")).ok()?;
+    weir_net::tls::first_certificate(&pem).map(|der| hex::encode(weir_net::identity::fingerprint_of(&der)))
+}
+
+/// Whether a database holds nothing but the manager that began it: what a box makes of itself at its first start.
+fn blank(connection: &mut rusqlite::Connection) -> rusqlite::Result<(Facts, bool)> {
+    let facts = rehearsal::facts(connection)?;
+    let tx = connection.transaction()?;
+    let blank = crate::tables::devices::all(&tx)?.len() <= 1
+        && crate::tables::locations::all(&tx)?.is_empty()
+        && crate::tables::delivery_services::all(&tx)?.0.is_empty();
+    Ok((facts, blank))
+}
+
+/// Whether this box's own network holds nothing yet, so that another's key may take the place of its own.
+pub(crate) fn is_blank(state: &Path) -> bool {
+    weir_database::look(&state.join("config.db")).is_ok_and(|mut connection| blank(&mut connection).is_ok_and(|(_, blank)| blank))
+}
+
+/// Refuses a backup that is not for this box and this build. Pure.
+///
+/// # Errors
+/// The first reason against it.
+pub(crate) fn allowed(manifest: &BackupManifest, here: &Here) -> Result<(), Problem> {
+    let foreign = |detail: String| Problem::new(Reason::BackupForeign, detail);
+    let version: Option<Version> = manifest.version.parse().ok();
+    if version.is_none_or(|version| version.line != here.line) {
+        let detail = format!("the backup was made by version {}, and this box runs line {}", manifest.version, here.line);
+        return Err(foreign(detail).next_step("install a version of the backup's line on this box and restore it there"));
+    }
+    let (oldest, newest) = here.steps;
+    if !(oldest..=newest).contains(&manifest.step) {
+        let detail = format!("the backup is at schema step {}, and this build runs on steps {oldest} to {newest}", manifest.step);
+        return Err(foreign(detail).next_step(format!("install version {} or a later one of its line", manifest.version)));
+    }
+    if here.network_id.as_ref().is_some_and(|id| *id != manifest.network_id) {
+        let detail = format!("the backup is of another network, {} ({})", manifest.network, &manifest.network_id[..16]);
+        return Err(foreign(detail).next_step("restore it on a manager of that network"));
+    }
+    if manifest.manager != here.name {
+        let detail = format!("the backup was made on {}, and this box is {}", manifest.manager, here.name);
+        return Err(foreign(detail).next_step(format!(
+            "promote the standby instead (`weir cms role primary`), or restore it on a box that is called {}",
+            manifest.manager
+        )));
+    }
+    match &here.key {
+        None => Err(Problem::new(
+            Reason::KeyMissing,
+            format!("the backup is sealed with key {}, and this box has none", manifest.key_fingerprint),
+        )),
+        Some(key) if *key != manifest.key_fingerprint => {
+            let detail = format!("the backup is sealed with key {}, and this box has {key}", manifest.key_fingerprint);
+            Err(Problem::new(Reason::KeyMissing, detail))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// The term to go on with: above every one this box knows of. Pure.
+pub(crate) fn term_above(known: impl IntoIterator<Item = Option<u64>>) -> u64 {
+    known.into_iter().flatten().max().unwrap_or(0) + 1
+}
+
+/// Takes the backup apart and proves it: it may be restored here, it is whole, this box's key opens it. Its database lies in the
+/// scratch directory then. Blocks.
+///
+/// # Errors
+/// The first reason against it; nothing of the box was touched.
+pub(crate) fn proven(file: &Path, here: &Here, state: &Path, scratch: &Scratch) -> Result<BackupManifest, Problem> {
+    let database = scratch.database();
+    let manifest = file::unpack(file, &database).map_err(damaged)?;
+    allowed(&manifest, here)?;
+    let key = NetworkKey::load(state).map_err(|error| Problem::new(Reason::KeyMissing, Chain(&error).to_string()))?;
+    let mut checks = Checks::default();
+    if !rehearsal::sound(&database, &manifest, &mut checks) {
+        let failed = checks.failed().map_or_else(String::new, |check| format!("{}: {}", check.check, check.detail));
+        return Err(Problem::new(Reason::BackupDamaged, failed));
+    }
+    if !rehearsal::opens(&database, &manifest, key.as_ref(), &mut checks) {
+        let failed = checks.failed().map_or_else(String::new, |check| check.detail.clone());
+        return Err(Problem::new(Reason::KeyMissing, failed));
+    }
+    Ok(manifest)
+}
+
+fn damaged(error: BackupFileError) -> Problem {
+    let detail = Chain(&error).to_string();
+    match &error {
+        BackupFileError::File { source, .. } | BackupFileError::Kept(source)
+            if matches!(source.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) =>
+        {
+            Problem::new(Reason::DiskFull, detail)
+        }
+        error if error.is_ours() => Problem::new(Reason::Internal, detail),
+        _ => Problem::new(Reason::BackupDamaged, detail),
+    }
+}
+
+#[cfg(test)]
+mod tests;

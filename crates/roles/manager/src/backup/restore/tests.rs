@@ -1,0 +1,47 @@
+//! Each refusal of a restore by its name.
+
+use super::*;
+use crate::backup::file::tests::of;
+
+fn here() -> Here {
+    let manifest = of(b"");
+    Here {
+        name: "manager-1".parse().expect("name"),
+        line: Version::current().line,
+        steps: (7, 7),
+        network_id: Some(manifest.network_id),
+        key: Some(manifest.key_fingerprint),
+    }
+}
+
+#[test]
+fn what_is_for_this_box_is_allowed() {
+    assert_eq!(allowed(&of(b""), &here()), Ok(()));
+    assert_eq!(allowed(&of(b""), &Here { network_id: None, ..here() }), Ok(()), "a box that is of no network yet");
+}
+
+#[test]
+fn each_refusal_says_what_to_do() {
+    let manifest = || of(b"");
+    let table = [
+        (BackupManifest { version: "9.9.0-b1".into(), ..manifest() }, here(), Reason::BackupForeign, "runs line"),
+        (BackupManifest { step: 8, ..manifest() }, here(), Reason::BackupForeign, "schema step 8"),
+        (BackupManifest { step: 6, ..manifest() }, here(), Reason::BackupForeign, "schema step 6"),
+        (BackupManifest { network_id: "00".repeat(32), ..manifest() }, here(), Reason::BackupForeign, "another network"),
+        (BackupManifest { manager: "manager-2".parse().expect("name"), ..manifest() }, here(), Reason::BackupForeign, "made on manager-2"),
+        (manifest(), Here { key: None, ..here() }, Reason::KeyMissing, "has none"),
+        (manifest(), Here { key: Some("ff".repeat(8)), ..here() }, Reason::KeyMissing, "this box has ffff"),
+    ];
+    for (manifest, here, reason, word) in table {
+        let problem = allowed(&manifest, &here).expect_err("refused");
+        assert!(problem.reason == reason && problem.detail.contains(word), "{problem}");
+    }
+    let other = BackupManifest { manager: "manager-2".parse().expect("name"), ..manifest() };
+    assert!(allowed(&other, &here()).expect_err("refused").next.contains("promote the standby"));
+}
+
+#[test]
+fn the_term_is_above_every_known_one() {
+    assert_eq!(term_above([None, Some(3), Some(9), None, Some(4)]), 10);
+    assert_eq!(term_above([]), 1);
+}

@@ -1,0 +1,169 @@
+//! `state/manager/box.json`: what must hold of this box without its database: enabled, fenced, about to be promoted.
+//!
+//! Every write is durable before its call returns, so that nobody acts on what a crash could take back.
+
+use crate::keep;
+use serde::{Deserialize, Serialize};
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+use weir_model::DeviceName;
+
+/// Its name in the state directory.
+const FILE: &str = "box.json";
+
+/// Somebody else is primary since a term: this box is not while its own is lower.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Fence {
+    /// The term this box has heard of.
+    pub(crate) term: u64,
+    /// Whose term it is; absent: a device named it, and devices do not know whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<DeviceName>,
+    /// Where its device API is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<SocketAddr>,
+}
+
+/// What the file holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Kept {
+    enabled: bool,
+    /// Why it is not, in an operator's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fenced: Option<Fence>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    promoting: Option<u64>,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { enabled: true, why: None, fenced: None, promoting: None }
+    }
+}
+
+/// The file; calls that write block on the disk.
+#[derive(Debug)]
+pub(crate) struct BoxFile {
+    path: PathBuf,
+    kept: Mutex<Kept>,
+}
+
+impl BoxFile {
+    /// Reads it; a box that never wrote one is enabled and neither fenced nor about to be promoted.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not what this module writes: a fence that nobody can read must not be passed over.
+    pub(crate) fn open(state: &Path) -> io::Result<Self> {
+        let path = state.join(FILE);
+        let kept = match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Kept::default(),
+            Err(error) => return Err(error),
+        };
+        Ok(Self { path, kept: Mutex::new(kept) })
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what `change` makes of it; unchanged in memory when the disk refuses.
+    fn write(&self, change: impl FnOnce(&mut Kept)) -> io::Result<()> {
+        let mut kept = self.kept();
+        let mut next = kept.clone();
+        change(&mut next);
+        keep::file(&self.path, &serde_json::to_vec_pretty(&next).expect("our own types are JSON"))?;
+        *kept = next;
+        Ok(())
+    }
+
+    /// Whether the box may be primary or standby.
+    pub(crate) fn enabled(&self) -> bool {
+        self.kept().enabled
+    }
+
+    /// Why it may not, in an operator's words.
+    pub(crate) fn why(&self) -> Option<String> {
+        self.kept().why.clone()
+    }
+
+    /// Enables or disables the box.
+    pub(crate) fn set_enabled(&self, enabled: bool, why: Option<String>) -> io::Result<()> {
+        self.write(|kept| {
+            kept.enabled = enabled;
+            kept.why = why.filter(|_| !enabled);
+        })
+    }
+
+    /// The fence of the highest term; whether it counts is for the term of `config.db` to say.
+    pub(crate) fn fenced(&self) -> Option<Fence> {
+        self.kept().fenced.clone()
+    }
+
+    /// Fences the box. A fence of a lower term changes nothing; one of the same term adds a name to one without.
+    pub(crate) fn fence(&self, fence: Fence) -> io::Result<()> {
+        let says_more = match &self.kept().fenced {
+            None => true,
+            Some(known) => fence.term > known.term || (fence.term == known.term && known.name.is_none() && fence.name.is_some()),
+        };
+        if says_more { self.write(|kept| kept.fenced = Some(fence)) } else { Ok(()) }
+    }
+
+    /// The term this box asked the primary to make way for, and has not taken yet.
+    pub(crate) fn promoting(&self) -> Option<u64> {
+        self.kept().promoting
+    }
+
+    /// Notes it, or that it is done.
+    pub(crate) fn set_promoting(&self, term: Option<u64>) -> io::Result<()> {
+        if self.promoting() == term { Ok(()) } else { self.write(|kept| kept.promoting = term) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fence(term: u64, name: Option<&str>) -> Fence {
+        Fence { term, name: name.map(|name| name.parse().expect("name")), address: None }
+    }
+
+    #[test]
+    fn what_it_says_outlives_the_process_and_a_lower_term_lifts_no_fence() {
+        let dir = tempfile::tempdir().expect("dir");
+        let open = || BoxFile::open(dir.path()).expect("reads");
+        assert!(open().enabled() && open().fenced().is_none() && open().promoting().is_none());
+        let file = open();
+        file.fence(fence(4, None)).expect("writes");
+        for (said, expected) in [
+            (fence(3, Some("manager-2")), fence(4, None)),
+            (fence(4, Some("manager-2")), fence(4, Some("manager-2"))),
+            (fence(4, Some("manager-3")), fence(4, Some("manager-2"))),
+            (fence(4, None), fence(4, Some("manager-2"))),
+            (fence(5, None), fence(5, None)),
+        ] {
+            file.fence(said).expect("writes");
+            assert_eq!(open().fenced(), Some(expected));
+        }
+        file.set_promoting(Some(6)).expect("writes");
+        file.set_enabled(false, Some("moved to another rack".into())).expect("writes");
+        assert_eq!((open().promoting(), open().enabled(), open().why()), (Some(6), false, Some("moved to another rack".into())));
+        file.set_enabled(true, None).expect("writes");
+        file.set_promoting(None).expect("writes");
+        assert_eq!((open().promoting(), open().enabled(), open().why()), (None, true, None));
+        assert_eq!(open().fenced(), Some(fence(5, None)));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_no_permission_to_serve() {
+        let dir = tempfile::tempdir().expect("dir");
+        fs::write(dir.path().join(FILE), b"{torn").expect("written");
+        assert_eq!(BoxFile::open(dir.path()).expect_err("refused").kind(), io::ErrorKind::InvalidData);
+    }
+}

@@ -1,0 +1,140 @@
+//! `/cms/v1/database` of the control socket: restore, rehearse, validate, maintenance.
+//!
+//! The file of a backup is the body of the request, or `?backup=NAME` names one that lies on this box.
+
+mod restoring;
+mod validating;
+
+use crate::{
+    api::{JsonBody, QueryOf, Refused},
+    backup::{
+        self,
+        file::BACKUP_BYTES_MAX,
+        rehearsal::{self, Scratch},
+    },
+    cms::{Cms, Life},
+    network_key::NetworkKey,
+};
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{DefaultBodyLimit, State},
+    routing::post,
+};
+use http_body_util::BodyExt;
+use serde::Deserialize;
+use std::{io, os::unix::fs::OpenOptionsExt, path::PathBuf, sync::Arc};
+use tokio::io::AsyncWriteExt;
+use weir_database::{DatabaseError, Maintenance};
+use weir_operator_api::{Maintained, MaintenanceRequest, Problem, Reason, Rehearsal};
+use weir_telemetry::Chain;
+
+/// Largest body that is no backup, in bytes.
+const BODY_BYTES_MAX: usize = 4 * 1024;
+
+/// Its routes.
+pub(super) fn routes() -> Router<Arc<Cms>> {
+    Router::new()
+        .route("/database/restore", post(restoring::restore))
+        .route("/database/rehearse", post(rehearse))
+        .route("/database/validate", post(validating::validate))
+        .route("/database/maintenance", post(maintenance))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+}
+
+/// Which backup.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    /// One on this box, by name.
+    #[serde(default)]
+    backup: Option<String>,
+}
+
+/// The file of a backup; one that was sent lies in the scratch directory and goes with it.
+struct Sent {
+    path: PathBuf,
+    scratch: Scratch,
+}
+
+async fn sent(cms: &Cms, which: &Which, body: Body) -> Result<Sent, Problem> {
+    let state = cms.state_directory().to_owned();
+    let scratch = blocking(move || Scratch::new(&state)).await?;
+    if let Some(name) = &which.backup {
+        let path = backup::directory(cms.state_directory()).join(name);
+        if name.contains('/') || name.starts_with('.') || !path.is_file() {
+            return Err(Problem::new(Reason::NotFound, format!("there is no backup {name} on this box")));
+        }
+        return Ok(Sent { path, scratch });
+    }
+    let path = scratch.upload();
+    receive(body, &path).await?;
+    Ok(Sent { path, scratch })
+}
+
+async fn receive(mut body: Body, path: &std::path::Path) -> Result<(), Problem> {
+    let file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(path).map_err(unkept)?;
+    let (mut file, mut came) = (tokio::fs::File::from_std(file), 0_u64);
+    while let Some(frame) = body.frame().await {
+        let broken = |_| Problem::new(Reason::UploadBroken, format!("the backup broke off after {came} bytes"));
+        let Ok(bytes) = frame.map_err(broken)?.into_data() else { continue };
+        came += bytes.len() as u64;
+        if came > BACKUP_BYTES_MAX {
+            return Err(Problem::new(Reason::BodyTooLarge, format!("a backup has at most {BACKUP_BYTES_MAX} bytes")));
+        }
+        file.write_all(&bytes).await.map_err(unkept)?;
+    }
+    if came == 0 {
+        let next = "send the file of a backup, or name one on this box with `--backup NAME`";
+        return Err(Problem::new(Reason::UploadBroken, "no backup was sent").next_step(next));
+    }
+    file.flush().await.map_err(unkept)
+}
+
+fn unkept(error: io::Error) -> Problem {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Problem::new(Reason::DiskFull, "the backup does not fit"),
+        _ => Problem::new(Reason::Internal, format!("the state directory cannot be used: {error}")),
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into())).map_err(unkept)
+}
+
+fn refused(error: &DatabaseError) -> Problem {
+    let detail = Chain(error).to_string();
+    match error {
+        DatabaseError::DiskFull => Problem::new(Reason::DiskFull, "the disk has no room for it"),
+        DatabaseError::Absent { .. } => Problem::new(Reason::NotFound, detail),
+        _ => Problem::new(Reason::Internal, detail),
+    }
+}
+
+async fn rehearse(State(cms): State<Arc<Cms>>, QueryOf(which): QueryOf<Which>, body: Body) -> Result<Json<Rehearsal>, Refused> {
+    let Sent { path, scratch } = sent(&cms, &which, body).await?;
+    let state = cms.state_directory().to_owned();
+    let tried = blocking(move || {
+        let key = NetworkKey::load(&state).ok().flatten();
+        Ok(rehearsal::rehearse(&path, key.as_ref(), &scratch, weir_clock::wall_ms()).1)
+    });
+    Ok(Json(tried.await?))
+}
+
+/// Indexes made anew, statistics, and with `full` the file: the box is disabled meanwhile.
+async fn maintenance(State(cms): State<Arc<Cms>>, JsonBody(request): JsonBody<MaintenanceRequest>) -> Result<Json<Maintained>, Refused> {
+    let began_ms = weir_clock::monotonic_ms();
+    let what = if request.full { Maintenance::Whole } else { Maintenance::Indexes };
+    cms.become_disabled("maintenance of its database is under way").await?;
+    let path = cms.state_directory().join("config.db");
+    let done = tokio::task::spawn_blocking(move || weir_database::maintain(&path, what)).await;
+    super::settled(&cms).await;
+    let done = done.unwrap_or(Err(DatabaseError::Closed)).map_err(|error| refused(&error))?;
+    if let Life::Primary(app) = cms.life() {
+        let verb =
+            move |change: &crate::change::Change<'_>| Ok(change.audit("maintain", "config.db", crate::change::NOTHING, Some(&request))?);
+        app.change(super::caller(), verb).await?;
+    }
+    let (bytes_before, bytes_after) = done;
+    Ok(Json(Maintained { bytes_before, bytes_after, took_ms: weir_clock::monotonic_ms().saturating_sub(began_ms) }))
+}

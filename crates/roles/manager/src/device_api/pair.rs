@@ -1,0 +1,215 @@
+//! What managers of a pair ask the primary: poll, snapshot, yield, HELLO.
+
+use crate::{
+    api::{JsonBody, Refused},
+    app::App,
+    pair,
+    server::Peer,
+    snapshot::DeviceRecord,
+};
+use axum::{
+    Json,
+    body::Body,
+    extract::{FromRequestParts, State},
+    http::{
+        HeaderValue,
+        header::{CONTENT_LENGTH, CONTENT_TYPE},
+        request::Parts,
+    },
+    response::Response,
+};
+use hyper::body::{Bytes, Frame, SizeHint};
+use sha2::{Digest, Sha256};
+use std::{
+    fs::{self, File},
+    future::Future,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tokio::task::JoinHandle;
+use weir_database::DatabaseError;
+use weir_device_api::{PairAnswer, PairHello, PairPoll, YieldAnswer, YieldRequest};
+use weir_model::Role;
+use weir_operator_api::{Problem, Reason};
+use weir_telemetry::Chain;
+
+/// Bytes of a snapshot read from the disk at a time.
+const CHUNK_BYTES: u64 = 256 * 1024;
+/// The copy of the database that is being given, in the manager's state directory.
+const COPY: &str = "snapshot-given.db";
+
+/// A manager of this network: its certificate is of our CA, and one of this name is on record. Which certificate it is does not
+/// matter: managers hold the CA's key (`docs/decisions/0008`).
+pub(super) struct ManagerPeer(DeviceRecord);
+
+impl FromRequestParts<Arc<App>> for ManagerPeer {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refused> {
+        let Some(Peer::Tls { certificate: Some(certificate), .. }) = parts.extensions.get::<Peer>() else {
+            return Err(Problem::new(Reason::CertificateRequired, "the connection shows no certificate of this network").into());
+        };
+        let subject = &certificate.subject;
+        let network = app.network();
+        let record = network.devices.get(subject.device.as_str()).filter(|record| record.role == Role::Manager);
+        let record = record.filter(|record| subject.role == Role::Manager.as_str() && record.name != app.name);
+        record.cloned().map(Self).ok_or_else(|| {
+            let detail = format!("no other manager {} is on record", subject.device);
+            Problem::new(Reason::CertificateRefused, detail).into()
+        })
+    }
+}
+
+impl ManagerPeer {
+    fn active(self) -> Result<DeviceRecord, Problem> {
+        if self.0.active {
+            return Ok(self.0);
+        }
+        let next = format!("run `weir device activate {}`", self.0.name);
+        Err(Problem::new(Reason::CmsState, format!("{} is not active", self.0.name)).next_step(next))
+    }
+}
+
+pub(super) async fn poll(
+    State(app): State<Arc<App>>,
+    peer: ManagerPeer,
+    JsonBody(poll): JsonBody<PairPoll>,
+) -> Result<Json<PairAnswer>, Refused> {
+    Ok(Json(pair::poll(&app, &peer.active()?, poll).await?))
+}
+
+pub(super) async fn hello(State(app): State<Arc<App>>, _peer: ManagerPeer) -> Result<Json<PairHello>, Refused> {
+    Ok(Json(pair::hello(&app).await?))
+}
+
+pub(super) async fn make_way(
+    State(app): State<Arc<App>>,
+    peer: ManagerPeer,
+    JsonBody(request): JsonBody<YieldRequest>,
+) -> Result<Json<YieldAnswer>, Refused> {
+    let record = peer.active()?;
+    if record.name != request.hello.name {
+        let detail = format!("the certificate is {}'s, the request {}'s", record.name, request.hello.name);
+        return Err(Problem::new(Reason::CertificateRefused, detail).at("hello.name").into());
+    }
+    Ok(Json(pair::yield_to(&app, request).await?))
+}
+
+/// A copy of `config.db` as of one changeset.
+pub(super) async fn snapshot(State(app): State<Arc<App>>, peer: ManagerPeer) -> Result<Response, Refused> {
+    peer.active()?;
+    let _one_at_a_time = app.pair.copying.lock().await;
+    app.pair.touch();
+    let path = app.directory.join(COPY);
+    removed(&path).map_err(|error| unmade(&error))?;
+    let base = pair::base(&app);
+    let hello = app
+        .config
+        .copy(path.clone(), move |tx| Ok::<_, DatabaseError>(pair::stand(tx, base)?))
+        .await
+        .map_err(|error| if let DatabaseError::DiskFull = error { full() } else { unmade(&Chain(&error)) })?;
+    let opened = tokio::task::spawn_blocking(move || opened(path)).await;
+    let (file, bytes, sha256) = opened.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into())).map_err(|error| unmade(&error))?;
+    let mut response = Response::new(Body::new(Giver { file: Arc::new(file), left: bytes, reading: None, app: Arc::clone(&app) }));
+    let head = response.headers_mut();
+    let value = |text: String| HeaderValue::from_str(&text).map_err(|error| unmade(&error));
+    head.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    head.insert(CONTENT_LENGTH, bytes.into());
+    head.insert("weir-sha256", value(sha256)?);
+    head.insert("weir-hello", value(serde_json::to_string(&hello).map_err(|error| unmade(&error))?)?);
+    Ok(response)
+}
+
+fn full() -> Problem {
+    Problem::new(Reason::DiskFull, "there is no room for a copy of the database")
+}
+
+fn unmade(error: &dyn std::fmt::Display) -> Problem {
+    tracing::error!(%error, "no copy of the database can be given");
+    Problem::new(Reason::Internal, "no copy of the database can be given; the log has the particulars")
+}
+
+fn removed(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The copy, with its length and SHA-256; its name is gone, so that nothing is left of it when it was given.
+fn opened(path: PathBuf) -> io::Result<(File, u64, String)> {
+    let mut file = File::open(&path)?;
+    fs::remove_file(&path)?;
+    let (mut digest, mut bytes, mut chunk) = (Sha256::new(), 0, vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut chunk)? {
+            0 => break,
+            read => {
+                digest.update(&chunk[..read]);
+                bytes += read as u64;
+            }
+        }
+    }
+    io::Seek::rewind(&mut file)?;
+    Ok((file, bytes, hex::encode(digest.finalize())))
+}
+
+/// The bytes of the copy as they are taken.
+struct Giver {
+    file: Arc<File>,
+    left: u64,
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
+    app: Arc<App>,
+}
+
+impl Giver {
+    fn read(&self) -> JoinHandle<io::Result<Bytes>> {
+        let file = Arc::clone(&self.file);
+        let length = usize::try_from(self.left.min(CHUNK_BYTES)).expect("a chunk fits in memory");
+        tokio::task::spawn_blocking(move || {
+            let mut chunk = vec![0; length];
+            (&*file).read_exact(&mut chunk)?;
+            Ok(chunk.into())
+        })
+    }
+}
+
+impl hyper::body::Body for Giver {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        if *self.app.stopping().borrow() {
+            return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
+        }
+        let mut reading = match self.reading.take() {
+            Some(reading) => reading,
+            None => self.read(),
+        };
+        let Poll::Ready(read) = Pin::new(&mut reading).poll(cx) else {
+            self.reading = Some(reading);
+            return Poll::Pending;
+        };
+        let chunk = match read.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into())) {
+            Ok(chunk) => chunk,
+            Err(error) => return Poll::Ready(Some(Err(error))),
+        };
+        self.app.pair.touch();
+        self.left -= chunk.len() as u64;
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

@@ -1,0 +1,149 @@
+//! The round of a follower: poll, mirror the journal, do what the verdict says.
+
+use super::{
+    Follower, PrimarySeen, apply,
+    client::{ANSWER_TIMEOUT, Answered},
+    snapshot, unreplicated,
+};
+use crate::tables;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use weir_database::DatabaseError;
+use weir_device_api::{PairAnswer, PairPoll, Verdict, paths};
+use weir_model::Role;
+use weir_operator_api::Reason;
+use weir_telemetry::Chain;
+
+/// How long the primary may wait with an answer when there is nothing to say.
+const WAIT: Duration = Duration::from_secs(1);
+/// Pause after everybody was asked in vain, or after what was sent could not be used.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Follows until it is closed. What is cut short by that is a question or a pause: what writes runs to its end.
+pub(super) async fn run(follower: Arc<Follower>) {
+    let mut closing = follower.closing.subscribe();
+    while !follower.is_closing() {
+        if !round(&follower).await {
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                _ = closing.wait_for(|closes| *closes) => return,
+            }
+        }
+    }
+}
+
+/// One round over the managers there may be; whether one of them is the primary and all went well.
+async fn round(follower: &Arc<Follower>) -> bool {
+    if let Err(error) = follower.look().await {
+        tracing::error!(error = %Chain(&error), "config.db of the standby cannot be read");
+        follower.lock().resync.get_or_insert_with(|| format!("its database cannot be read: {error}"));
+    }
+    let (known, mut closing) = (follower.managers().await, follower.closing.subscribe());
+    for address in follower.candidates(&known) {
+        let asked = tokio::select! {
+            asked = ask(follower, address) => asked,
+            _ = closing.wait_for(|closes| *closes) => return true,
+        };
+        match asked {
+            Ok(answer) => {
+                follower.lock().primary_at = Some(address);
+                return take(follower, address, answer).await;
+            }
+            Err(error) => {
+                let is_news = follower.failed(address, &error);
+                if is_news {
+                    tracing::warn!(%address, %error, "no primary there");
+                }
+            }
+        }
+    }
+    false
+}
+
+async fn ask(follower: &Follower, address: SocketAddr) -> Result<PairAnswer, Answered> {
+    let resync = follower.lock().resync.clone();
+    let unreplicated = unreplicated::count(&follower.directory);
+    let poll = PairPoll { hello: follower.hello(), resync, wait_ms: WAIT.as_millis().try_into().unwrap_or(u64::MAX), unreplicated };
+    follower.client.post(address, paths::PAIR_POLL, &poll, WAIT + ANSWER_TIMEOUT).await
+}
+
+/// Does what an answer says; whether it could.
+async fn take(follower: &Arc<Follower>, address: SocketAddr, answer: PairAnswer) -> bool {
+    let PairAnswer { hello, verdict, changesets, journal, take_over } = answer;
+    let own_term = follower.hello().term;
+    let seen = PrimarySeen { hello, at_ms: weir_clock::monotonic_ms(), verdict: verdict.clone() };
+    let (term, first) = (seen.hello.term, follower.heard(seen));
+    if first {
+        tracing::info!(%address, ?verdict, "the primary has another word");
+    }
+    if term < own_term {
+        // It is told with our own HELLO that it is not the primary; what it sends is of no use.
+        return false;
+    }
+    let mirrored = mirror(follower, journal).await;
+    if take_over {
+        follower.take_over.send_replace(true);
+    }
+    let done = match verdict {
+        Verdict::Matched => apply::all(follower, changesets).await,
+        Verdict::Resync { reason } => snapshot::take(follower, address, &reason).await,
+        Verdict::VersionMismatch { .. } => true,
+        Verdict::Fenced | Verdict::Unknown => false,
+    };
+    mirrored && done
+}
+
+async fn mirror(follower: &Follower, lines: Vec<String>) -> bool {
+    if lines.is_empty() {
+        return true;
+    }
+    let journal = Arc::clone(&follower.journal);
+    match tokio::task::spawn_blocking(move || journal.mirror(&lines)).await {
+        Ok(Ok(_)) => true,
+        Ok(Err(error)) => {
+            tracing::error!(error = %Chain(&error), "the journal is not mirrored");
+            false
+        }
+        Err(_) => false,
+    }
+}
+
+impl Follower {
+    /// The other managers this box's configuration names.
+    pub(super) async fn managers(&self) -> Vec<SocketAddr> {
+        let Some(config) = self.database() else { return Vec::new() };
+        let own = self.name.clone();
+        let read = config.read(move |tx| {
+            let primary = tables::settings::get(tx, tables::settings::PRIMARY)?;
+            let mut managers = tables::devices::all(tx)?;
+            managers.retain(|device| device.role == Role::Manager && device.name != own);
+            managers.sort_by_key(|device| Some(device.name.as_str()) != primary.as_deref());
+            Ok::<_, DatabaseError>(managers.into_iter().filter_map(|device| device.addresses.device).collect())
+        });
+        // What cannot be read is known when the next changeset is applied.
+        read.await.unwrap_or_default()
+    }
+
+    /// Notes what was heard; whether the verdict is another one than before.
+    fn heard(&self, seen: PrimarySeen) -> bool {
+        let mut inner = self.lock();
+        inner.trouble = None;
+        let first = inner.seen.as_ref().is_none_or(|before| before.verdict != seen.verdict || before.hello.name != seen.hello.name);
+        inner.seen = Some(seen);
+        first
+    }
+
+    /// Notes that a manager gave no answer; whether that is news.
+    fn failed(&self, address: SocketAddr, error: &Answered) -> bool {
+        let text = match error {
+            Answered::Refused(problem) if problem.reason == Reason::NotPrimary => format!("{address} is not the primary"),
+            error => format!("{address}: {error}"),
+        };
+        let mut inner = self.lock();
+        if inner.primary_at == Some(address) {
+            inner.primary_at = None;
+        }
+        let is_news = inner.trouble.is_none();
+        inner.trouble = Some(text);
+        is_news
+    }
+}

@@ -1,0 +1,88 @@
+//! Making way for the standby: no more writes, everything over there, then the fence; only then is it answered.
+
+use super::{answer::hello, recount, verdict};
+use crate::{app::App, cms::Fence};
+use std::{sync::Arc, time::Duration};
+use weir_device_api::{PairHello, YieldAnswer, YieldRequest};
+use weir_operator_api::{Problem, Reason};
+
+/// How long the standby has to take what it lacks while writes are refused.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Hands over: when this returns `Ok`, the box is fenced and everything it ever acknowledged is on the standby.
+///
+/// # Errors
+/// Why it goes on as primary.
+pub(crate) async fn yield_to(app: &Arc<App>, request: YieldRequest) -> Result<YieldAnswer, Problem> {
+    let theirs = &request.hello;
+    let ours = hello(app).await?;
+    if theirs.version != ours.version {
+        let detail = format!("{} runs {} and {} {}", theirs.name, theirs.version, ours.name, ours.version);
+        return Err(Problem::new(Reason::PairMismatch, detail).next_step(verdict::next_step(&ours, theirs)));
+    }
+    if request.term <= ours.term {
+        let detail = format!("term {} was asked for, and term {} is in force", request.term, ours.term);
+        return Err(Problem::new(Reason::CmsState, detail));
+    }
+    // The journal is mirrored with the rest, so that both sides know what was begun.
+    note(app, request.term, theirs).await;
+    app.freeze().await;
+    match handed(app, &request).await {
+        Ok((fence, answer)) => {
+            tracing::warn!(to = theirs.name.as_str(), term = request.term, "handed over; this manager is not the primary any more");
+            app.pair.tell_fenced(fence);
+            Ok(answer)
+        }
+        Err(problem) => {
+            app.thaw();
+            Err(problem)
+        }
+    }
+}
+
+async fn handed(app: &Arc<App>, request: &YieldRequest) -> Result<(Fence, YieldAnswer), Problem> {
+    let theirs = &request.hello;
+    // A digest that does not hold would be handed over as if it did.
+    if !recount::holds(app).await? {
+        let detail = "the rows of this manager are not what its log of writes says; the alarm CHANGESETS_BROKEN stands";
+        return Err(Problem::new(Reason::CmsState, detail).next_step("wait until the standby has taken a snapshot, then ask again"));
+    }
+    let hello = hello(app).await?;
+    if !app.pair.has(hello.rev, PATIENCE).await {
+        let detail = format!("{} did not take changeset {} within {} s", theirs.name, hello.rev, PATIENCE.as_secs());
+        return Err(Problem::new(Reason::NoStandby, detail));
+    }
+    let fence = Fence { term: request.term, name: Some(theirs.name.clone()), address: theirs.device };
+    write(app, fence.clone()).await?;
+    Ok((fence, YieldAnswer { hello }))
+}
+
+async fn note(app: &Arc<App>, term: u64, theirs: &PairHello) {
+    let (journal, at) = (Arc::clone(&app.journal), weir_clock::wall_ms());
+    let body = serde_json::json!({ "from": app.name, "to": theirs.name, "term": term });
+    let own = app.network().stamp.term;
+    let written = tokio::task::spawn_blocking(move || journal.append(at, own, "yield", body)).await;
+    if let Ok(Err(error)) = written {
+        tracing::warn!(error = %weir_telemetry::Chain(&error), "the journal does not say that this manager hands over");
+    }
+}
+
+/// Somebody has a higher term than ours: this box takes no more writes and is fenced, durably, when this returns.
+///
+/// # Errors
+/// The fence could not be written; no writes are taken all the same.
+pub(crate) async fn step_down(app: &Arc<App>, fence: Fence) -> Result<(), Problem> {
+    app.freeze().await;
+    write(app, fence.clone()).await?;
+    tracing::warn!(term = fence.term, own = app.network().stamp.term, "a higher term was heard; this manager is not the primary any more");
+    app.pair.tell_fenced(fence);
+    Ok(())
+}
+
+/// Writes a fence, durably.
+async fn write(app: &Arc<App>, fence: Fence) -> Result<(), Problem> {
+    let file = Arc::clone(&app.box_file);
+    let written = tokio::task::spawn_blocking(move || file.fence(fence)).await;
+    let failed = |why: String| Problem::new(Reason::Internal, format!("the fence cannot be written: {why}"));
+    written.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
+}
