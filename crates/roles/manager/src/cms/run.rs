@@ -135,10 +135,11 @@ impl Begun {
             manager.stop(Duration::ZERO).await;
             return Ok(None);
         }
-        let (of_box, told) = (Arc::downgrade(cms), Arc::clone(&app));
+        // What is told belongs to the life: it must not keep it.
+        let of_box = Arc::downgrade(cms);
         app.pair.when_fenced(move |_| {
             if let Some(cms) = of_box.upgrade() {
-                tracing::warn!(term = told.network().stamp.term, "not the primary any more");
+                tracing::warn!(term = cms.stamp().term, "not the primary any more");
                 cms.settle_again();
             }
         });

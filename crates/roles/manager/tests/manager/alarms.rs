@@ -12,8 +12,11 @@ async fn standing(running: &Running, device: &str) -> Vec<String> {
     items.iter().filter(|a| a["device"] == device).map(|a| a["reason"].as_str().expect("reason").to_owned()).collect()
 }
 
+/// The first alarm of a device; that of a key that was not confirmed yet is another matter.
 async fn first(running: &Running, state: &str) -> Value {
-    running.get(&format!("/api/v1/alarms?state={state}")).await["items"][0].clone()
+    let alarms = running.get(&format!("/api/v1/alarms?state={state}")).await;
+    let items = alarms["items"].as_array().expect("items");
+    items.iter().find(|alarm| alarm["reason"] != "KEY_NOT_ESCROWED").cloned().unwrap_or_default()
 }
 
 #[tokio::test]

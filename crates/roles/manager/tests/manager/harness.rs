@@ -173,6 +173,16 @@ async fn listener(address: &str) -> TcpListener {
 
 impl Running {
     pub(crate) async fn start() -> Self {
+        let running = Self::start_unconfirmed().await;
+        // As the operator of a new network does first; until then an alarm stands.
+        let key = running.local(Method::GET, "/cms/v1/key", None).await.expect(200);
+        running.local(Method::POST, "/cms/v1/key/confirm", Some(json!({"fingerprint": key["fingerprint"]}))).await.expect(200);
+        until("nothing is alarmed", || async { running.get("/api/v1/alarms").await["items"] == json!([]) }).await;
+        running
+    }
+
+    /// A new network whose key nobody has confirmed yet.
+    pub(crate) async fn start_unconfirmed() -> Self {
         Self::start_in(tempfile::tempdir().expect("dir"), ["127.0.0.1:0", "127.0.0.1:0"], None).await
     }
 
@@ -198,6 +208,7 @@ impl Running {
 
     /// Starts in a directory, at these addresses.
     pub(crate) async fn start_in(dir: tempfile::TempDir, addresses: [&str; 2], token: Option<String>) -> Self {
+        weir_net::tls::install_provider();
         let (api_listener, device_listener) = (listener(addresses[0]).await, listener(addresses[1]).await);
         let (api, device) = (api_listener.local_addr().expect("address"), device_listener.local_addr().expect("address"));
         let metrics = Metrics::new("1.0.0-b1", "manager", "manager-1");

@@ -57,7 +57,7 @@ async fn every_page_shows_its_facts_and_is_confined() {
         ("/delivery-services", vec!["demo.weir.test", "http://192.0.2.1", "all 5"]),
         (
             "/delivery-services/demo",
-            vec!["runs on 5 of 5", "curl -L", "demo.weir.test", "Every active engine", "/audit?object=delivery+service+demo"],
+            vec!["runs on 5 of 5", "curl -L", "demo.weir.test", "Every active engine", "/delivery-services/demo/history"],
         ),
         ("/delivery-services/demo/delete", vec!["Type its name", "demo.weir.test"]),
         ("/new/delivery-service", vec!["New delivery service", "RFC 9111"]),
