@@ -173,12 +173,15 @@ async fn listener(address: &str) -> TcpListener {
 
 impl Running {
     pub(crate) async fn start() -> Self {
-        let running = Self::start_unconfirmed().await;
-        // As the operator of a new network does first; until then an alarm stands.
-        let key = running.local(Method::GET, "/cms/v1/key", None).await.expect(200);
-        running.local(Method::POST, "/cms/v1/key/confirm", Some(json!({"fingerprint": key["fingerprint"]}))).await.expect(200);
-        until("nothing is alarmed", || async { running.get("/api/v1/alarms").await["items"] == json!([]) }).await;
-        running
+        Self::start_unconfirmed().await.with_its_key_confirmed().await
+    }
+
+    /// As the operator of a new network does first; until then an alarm stands.
+    pub(crate) async fn with_its_key_confirmed(self) -> Self {
+        let key = self.local(Method::GET, "/cms/v1/key", None).await.expect(200);
+        self.local(Method::POST, "/cms/v1/key/confirm", Some(json!({"fingerprint": key["fingerprint"]}))).await.expect(200);
+        until("nothing is alarmed", || async { self.get("/api/v1/alarms").await["items"] == json!([]) }).await;
+        self
     }
 
     /// A new network whose key nobody has confirmed yet.

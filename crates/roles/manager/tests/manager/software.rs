@@ -24,7 +24,7 @@ pub(crate) const FILES: &str = "/api/v1/software-files";
 pub(crate) async fn pinned(publisher: &Publisher) -> Running {
     let dir = tempfile::tempdir().expect("dir");
     std::fs::write(dir.path().join("release-root.json"), publisher.root()).expect("root");
-    let running = Running::start_in(dir, ["127.0.0.1:0", "127.0.0.1:0"], None).await;
+    let running = Running::start_in(dir, ["127.0.0.1:0", "127.0.0.1:0"], None).await.with_its_key_confirmed().await;
     running.allow().await;
     running
 }
