@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::LazyLock};
 
-use weir_model::configuration::{EngineEntry, LocationEntry, RouterEntry, ZoneEntry};
+use weir_model::configuration::{Confirmed, EngineEntry, LocationEntry, RouterEntry, ZoneEntry};
 use weir_model::service::CachePolicy;
 use weir_model::{DeliveryService, DeviceConfiguration, Profile, Role, Stamp};
 use weir_router::dns::{Outcome, Transport, UDP_ANSWER_BYTES_MAX, respond};
@@ -33,7 +33,8 @@ fn configuration() -> DeviceConfiguration {
         // Patient enough for the longest run: the engine is not heard again.
         profile: Profile { keepalive_ms: 1_000_000_000, ..Profile::rehearsal() },
         level: None,
-        confirmed_by: None,
+        confirmed: Confirmed::default(),
+        engine_addresses: Vec::new(),
         keepalive_keys: Vec::new(),
         locations: vec![LocationEntry { name: "east".parse().expect(named), parent: None }],
         engines: vec![EngineEntry {

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use weir_model::configuration::Confirmed;
 use weir_model::service::CachePolicy;
 use weir_model::{DeliveryService, DeviceConfiguration, Profile, Role, Stamp};
 use weir_routing::{Network, url_form};
@@ -16,7 +17,8 @@ static NETWORK: LazyLock<Network> = LazyLock::new(|| {
         managers: Vec::new(),
         profile: Profile::rehearsal(),
         level: None,
-        confirmed_by: None,
+        confirmed: Confirmed::default(),
+        engine_addresses: Vec::new(),
         keepalive_keys: Vec::new(),
         locations: Vec::new(),
         engines: Vec::new(),

@@ -117,7 +117,7 @@ impl Network {
 pub fn same(primary: &Value, standby: &Value) -> anyhow::Result<()> {
     ensure!(primary["state"] == "primary" && standby["state"] == "standby", "{primary}\n{standby}");
     ensure!(primary["pair"]["condition"] == "matched", "{primary}");
-    for field in ["term", "rev", "digest"] {
+    for field in ["term", "generation", "rev", "digest"] {
         ensure!(primary[field] == standby[field], "{field} differs: {primary}\n{standby}");
     }
     ensure!(primary["digest"].as_str().is_some_and(|digest| !digest.is_empty()), "a digest: {primary}");

@@ -38,6 +38,8 @@ pub struct Acknowledged {
 struct Written {
     /// By register: the last value that was acknowledged, and the last that was tried.
     values: BTreeMap<u64, (u64, u64)>,
+    /// By register: the last value that was acknowledged by both managers.
+    on_both: BTreeMap<u64, u64>,
     acknowledged: Vec<Acknowledged>,
     refused: BTreeMap<String, u64>,
 }
@@ -52,6 +54,9 @@ impl Written {
 
     fn acknowledge(&mut self, register: u64, value: u64, by: usize, replicated: Option<bool>) {
         self.values.get_mut(&register).expect("every register has a value").0 = value;
+        if replicated == Some(true) {
+            self.on_both.insert(register, value);
+        }
         self.acknowledged.push(Acknowledged { at: weir_clock::monotonic(), by, replicated });
     }
 }
@@ -135,6 +140,24 @@ impl Registers {
             let (_, most) = lock(&self.written).values[&register];
             ensure!(value >= least, "{}: {value}, although {least} was acknowledged", name(register));
             ensure!(value <= most, "{}: {value}, although nothing above {most} was written", name(register));
+        }
+        Ok(())
+    }
+
+    /// Whether a manager that took over without the other one has all that was acknowledged by both. From here on no more is asked
+    /// for: what the other one acknowledged alone was given up.
+    ///
+    /// # Errors
+    /// What it does not have.
+    pub async fn survived_at(&self, manager: &Api) -> anyhow::Result<()> {
+        for register in 0..REGISTERS {
+            let least = lock(&self.written).on_both.get(&register).copied().unwrap_or(0);
+            let value = read(manager, register).await?;
+            ensure!(value >= least, "{}: {value}, although both acknowledged {least}", name(register));
+            // Writes go on here meanwhile: what was acknowledged since is at least what was read.
+            let mut written = lock(&self.written);
+            let (acknowledged, tried) = written.values[&register];
+            written.values.insert(register, (acknowledged.min(value), tried));
         }
         Ok(())
     }

@@ -138,10 +138,10 @@ fn shown(text: &str) -> BTreeSet<(String, String)> {
 /// Every device shows who it is, and the metrics its page names, no more and no less.
 async fn metrics(network: &Network) -> anyhow::Result<()> {
     let file = network.file();
-    let primary: &[&str] = &["Every device", "The primary manager"];
+    let primary: &[&str] = &["Every device", "Managers", "The primary manager"];
     let router: &[&str] = &["Every device", "Engines and routers", "Routers"];
     let engine: &[&str] = &["Every device", "Engines and routers", "Engines"];
-    let managers = [(&file.manager, primary), (&file.standby, &primary[..1])];
+    let managers = [(&file.manager, primary), (&file.standby, &primary[..2])];
     let managers = managers.map(|(m, headings)| (&m.name, "manager", m.admin, headings));
     let routers = file.routers.iter().map(|r| (&r.name, "router", r.admin, router));
     let engines = file.engines.iter().map(|e| (&e.name, "engine", e.admin, engine));

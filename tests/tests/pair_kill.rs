@@ -7,6 +7,7 @@ use std::time::Duration;
 use weir_tests::{
     Network, Part, Registers, Seat,
     process::{self, Signal},
+    wait_for,
 };
 
 /// Rounds when the environment does not say.
@@ -44,45 +45,133 @@ const VICTIMS: [&[(Seat, Part)]; 6] = [
     &[(Seat::Manager, Part::Keeper), (Seat::Manager, Part::Worker), (Seat::Standby, Part::Keeper), (Seat::Standby, Part::Worker)],
 ];
 
+/// What is done to the pair in a round.
+#[derive(Debug, Clone, Copy)]
+enum Deed {
+    /// Processes die, and their keepers or `weir up` start them again.
+    Kill,
+    /// The primary's box dies and stays down: the standby takes over.
+    Overtake,
+    /// Somebody dies in the middle of a planned promotion.
+    Cut,
+}
+
+/// In turns, so that the short form has each of them.
+const DEEDS: [Deed; 5] = [Deed::Kill, Deed::Kill, Deed::Overtake, Deed::Kill, Deed::Cut];
+/// A planned promotion is cut at most this long after it began.
+const CUT_MS_MOST: u64 = 200;
+
+/// The network, what is written to it, and who is its primary.
+struct Trial {
+    network: Network,
+    registers: Registers,
+    primary: Seat,
+    chance: Chance,
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_kills_of_either_manager_or_both() -> anyhow::Result<()> {
     let rounds = number("WEIR_PAIR_ROUNDS")?.unwrap_or(ROUNDS);
     let seed = number("WEIR_PAIR_SEED")?.unwrap_or_else(weir_clock::wall_ms);
     eprintln!("WEIR_PAIR_SEED={seed}, {rounds} rounds");
-    let mut chance = Chance(seed);
     let network = Network::builder().engines(3).start().await?;
     network.matched(Seat::Manager).await;
-    let primary = network.api_of(Seat::Manager)?;
-    let registers = Registers::begin(vec![network.api_of(Seat::Manager)?]).await?;
-    for round in 0..rounds {
+    let managers = vec![network.api_of(Seat::Manager)?, network.api_of(Seat::Standby)?];
+    let registers = Registers::begin(managers).await?;
+    let mut trial = Trial { network, registers, primary: Seat::Manager, chance: Chance(seed) };
+    for (round, deed) in (0..rounds).zip(DEEDS.into_iter().cycle()) {
+        let what = format!("round {round} of seed {seed}: {deed:?}");
         // The point of the kill is the chance: in the middle of a write, of a checkpoint, of a start.
-        tokio::time::sleep(Duration::from_millis(chance.below(WAIT_MS_MOST))).await;
-        let victims = VICTIMS[usize::try_from(chance.below(VICTIMS.len() as u64))?];
-        for (seat, part) in victims {
-            // One that has just been killed may not be back yet.
-            if let Some(id) = network.id(network.seat(*seat), *part) {
-                process::signal(id, Signal::KILL);
-            }
-        }
+        tokio::time::sleep(Duration::from_millis(trial.chance.below(WAIT_MS_MOST))).await;
         let killed = weir_clock::monotonic();
-        let what = format!("round {round} of seed {seed}: a write after {victims:?}");
-        let took = registers.next(&what, killed, WRITE_DEADLINE, |_| true).await;
-        registers.all_at(&primary).await.with_context(|| what.clone())?;
-        eprintln!("round {round}: {victims:?}, next write after {took:?}");
-        // Every now and then the pair gets time to match, so that kills hit a resync and also a pair in step.
-        if chance.below(2) == 0 {
-            network.matched(Seat::Manager).await;
+        match deed {
+            Deed::Kill => trial.kill(&what).await,
+            Deed::Overtake => trial.overtake(&what).await,
+            Deed::Cut => trial.cut(&what).await,
         }
+        .with_context(|| what.clone())?;
+        let took = trial.registers.next(&format!("{what}: a write"), killed, WRITE_DEADLINE, |_| true).await;
+        let primary = trial.network.api_of(trial.primary)?;
+        trial.registers.all_at(&primary).await.with_context(|| what.clone())?;
+        eprintln!("{what}: next write after {took:?}");
     }
-    let acknowledged = registers.end(&primary).await?;
-    network.matched(Seat::Manager).await;
-    let both = acknowledged.iter().filter(|one| one.replicated == Some(true)).count();
-    eprintln!("{both} of {} were acknowledged by both", acknowledged.len());
-    ensure!(both > 0, "a standby in step acknowledges too");
-    ensure!(acknowledged.iter().all(|one| one.replicated.is_some()), "each answer says whether the standby has it");
-    for seat in Seat::ALL {
-        let checked = network.cms(seat, &["database", "validate"]).await?;
-        ensure!(checked.status.success(), "the database of {seat:?} is sound: {checked:?}");
+    trial.judge().await
+}
+
+impl Trial {
+    fn strike(&self, seat: Seat, part: Part) -> bool {
+        // One that has just been killed may not be back yet.
+        let id = self.network.id(self.network.seat(seat), part);
+        id.is_some_and(|id| {
+            process::signal(id, Signal::KILL);
+            true
+        })
     }
-    Ok(())
+
+    async fn kill(&mut self, what: &str) -> anyhow::Result<()> {
+        let victims = VICTIMS[usize::try_from(self.chance.below(VICTIMS.len() as u64))?];
+        let struck = victims.iter().filter(|(seat, part)| self.strike(*seat, *part)).count();
+        eprintln!("{what}: {struck} of {victims:?}");
+        // Every now and then the pair gets time to match, so that kills hit a resync and also a pair in step.
+        if self.chance.below(2) == 0 {
+            self.network.matched(self.primary).await;
+        }
+        Ok(())
+    }
+
+    /// The standby takes over from a primary that is gone: it has every write that both acknowledged.
+    async fn overtake(&mut self, what: &str) -> anyhow::Result<()> {
+        self.network.matched(self.primary).await;
+        let now = weir_clock::monotonic();
+        self.registers.next(&format!("{what}: a write that both have"), now, WRITE_DEADLINE, |one| one.replicated == Some(true)).await;
+        let (gone, next) = (self.primary, self.primary.other());
+        self.network.keep_down(self.network.seat(gone)).await?;
+        let change = self.network.cms_json(next, &["role", "primary", "--accept-loss", "1000"]).await?;
+        ensure!(change["kind"] == "unplanned", "{change}");
+        self.primary = next;
+        self.registers.survived_at(&self.network.api_of(next)?).await?;
+        self.network.bring_back(self.network.seat(gone))?;
+        self.network.matched(next).await;
+        Ok(())
+    }
+
+    /// Whoever dies in the middle of a planned promotion, one primary is left or comes back, and nobody has to do anything.
+    async fn cut(&mut self, what: &str) -> anyhow::Result<()> {
+        self.network.matched(self.primary).await;
+        let victim = if self.chance.below(2) == 0 { self.primary } else { self.primary.other() };
+        let after = Duration::from_millis(self.chance.below(CUT_MS_MOST));
+        let (network, standby) = (&self.network, self.primary.other());
+        let cut = async {
+            tokio::time::sleep(after).await;
+            self.strike(victim, Part::Worker)
+        };
+        let (asked, struck) = tokio::join!(network.cms(standby, &["role", "primary"]), cut);
+        let outcome = asked?.status.code();
+        let primary = wait_for(&format!("{what}: there is one primary"), WRITE_DEADLINE, || async {
+            let states = [network.info(Seat::Manager).await?, network.info(Seat::Standby).await?].map(|info| info["state"].clone());
+            ensure!(states.iter().filter(|state| **state == "primary").count() == 1, "{states:?}");
+            network.primary().await
+        })
+        .await;
+        eprintln!("{what}: {victim:?} (struck: {struck}) after {after:?}, the command ended with {outcome:?}, {primary:?} is the primary");
+        network.matched(primary).await;
+        self.primary = primary;
+        Ok(())
+    }
+
+    /// Everything that was acknowledged is there, and both boxes are sound.
+    async fn judge(self) -> anyhow::Result<()> {
+        let Self { network, registers, primary, .. } = self;
+        let acknowledged = registers.end(&network.api_of(primary)?).await?;
+        network.matched(primary).await;
+        let both = acknowledged.iter().filter(|one| one.replicated == Some(true)).count();
+        eprintln!("{both} of {} were acknowledged by both", acknowledged.len());
+        ensure!(both > 0, "a standby in step acknowledges too");
+        ensure!(acknowledged.iter().all(|one| one.replicated.is_some()), "each answer says whether the standby has it");
+        for seat in Seat::ALL {
+            let checked = network.cms(seat, &["database", "validate"]).await?;
+            ensure!(checked.status.success(), "the database of {seat:?} is sound: {checked:?}");
+        }
+        Ok(())
+    }
 }

@@ -144,16 +144,25 @@ async fn a_pair_cut_in_two_never_commands_a_device_in_turns() -> anyhow::Result<
     for _ in 0..5 {
         write_alone(&three.one).await?;
     }
-    // Now it has nobody else to ask; what it tells the old primary ends that.
+    // Now it has nobody else to ask; what it tells the old primary ends that one's writes, until another manager answers.
     part(engine, two)?;
     wait_for("the old primary hears of the higher term from the engine", TURN_DEADLINE, || async {
         let info = three.net.cms_json(ONE, &["info"]).await?;
-        ensure!(info["state"] == "standby", "{info}");
+        ensure!(info["state"] == "primary" && info["why"].as_str().is_some_and(|why| why.contains("names term")), "{info}");
+        let location = json!({ "name": format!("late-{}", weir_clock::monotonic_ms()) }).to_string();
+        let reply = three.one.send(Method::POST, "/locations", Some(&location)).await?;
+        ensure!(reply.status == 503, "{reply:?}");
         anyhow::Ok(())
     })
     .await;
     join(engine, two)?;
     join(one, two)?;
+    wait_for("the new primary's own word ends it", TURN_DEADLINE, || async {
+        let info = three.net.cms_json(ONE, &["info"]).await?;
+        ensure!(info["state"] == "standby", "{info}");
+        anyhow::Ok(())
+    })
+    .await;
     three.matched(TWO, ONE).await;
     three.reached(&three.two, "after the cut").await;
     let info = three.net.cms_json(ONE, &["info"]).await?;

@@ -126,7 +126,8 @@ async fn seen(this: &Box) -> anyhow::Result<(Value, Value)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_box_goes_to_the_next_line_and_back_and_nothing_is_lost() -> anyhow::Result<()> {
     let (current, next) = (network::weir_binary(), lines::next());
-    let net = ByHand::new()?;
+    weir_tests::api::install_provider();
+    let mut net = ByHand::new()?;
     net.install("manager-1", "manager", 2, &LISTENERS).await?;
     let mut this = Box { net, keeper: None };
     this.start(&current).await?;

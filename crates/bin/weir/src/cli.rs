@@ -343,6 +343,8 @@ pub(crate) enum LocationVerb {
     },
     /// Remove one that nothing uses
     Delete { name: String },
+    /// Confirm that engines out of service there are meant to be: routers that hold a configuration back for them take it
+    ConfirmRemoval { name: String },
     /// What was done to it, newest first
     History {
         name: String,

@@ -17,7 +17,7 @@ pub mod update;
 
 pub use enrolment::{EnrolAnswer, EnrolRequest, EnrolToken};
 pub use hello::Hello;
-pub use pair::{PairAnswer, PairHello, PairPoll, ShippedChangeset, ShippedEntry, Verdict, YieldAnswer, YieldRequest};
-pub use poll::{Answer, Ask, Poll, Question};
+pub use pair::{OrderedBy, PairAnswer, PairHello, PairPoll, ShippedChangeset, ShippedEntry, Verdict, YieldAnswer, YieldRequest};
+pub use poll::{Answer, Ask, Poll, Question, VAULT_BYTES_MAX};
 pub use report::{Condition, Drain, DrainSession, Listeners, Load, Report, ReportAnswer, RouterContact};
 pub use update::{ArchivePlace, DirectSource, KeeperReport, SlotsReport, UpdateOrder, UpdateReport, UpdateWord};

@@ -18,8 +18,11 @@ pub struct PairHello {
     pub version: String,
     /// Whether it is the primary.
     pub primary: bool,
-    /// The highest term it knows.
+    /// The term of the configuration it holds.
     pub term: u64,
+    /// The highest term it has heard of, whoever's it is; at least `term` where it is told at all.
+    #[serde(default)]
+    pub heard: u64,
     /// Newest schema step of its `config.db`; 0 when it has none.
     pub step: u32,
     /// The newest changeset that is durable there; 0 when it has none.
@@ -53,6 +56,18 @@ pub struct PairPoll {
     /// Changes this box acknowledged alone when it was primary, which no operator has dismissed.
     #[serde(default)]
     pub unreplicated: u64,
+    /// There are such changes, and its log does not reach back to what both have: there may be more of them.
+    #[serde(default)]
+    pub unreplicated_open: bool,
+    /// Why it cannot apply what it was sent although it fits, one sentence: it asks for the same again.
+    #[serde(default)]
+    pub trouble: Option<String>,
+    /// An operator of this box has said that what it has may be overwritten by what the primary has.
+    #[serde(default)]
+    pub overwrite: bool,
+    /// It cannot write its journal now: the answer has no records.
+    #[serde(default)]
+    pub skip_journal: bool,
 }
 
 /// The primary's answer.
@@ -71,6 +86,18 @@ pub struct PairAnswer {
     /// An operator asks the standby to take over.
     #[serde(default)]
     pub take_over: bool,
+    /// Who does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub take_over_by: Option<OrderedBy>,
+}
+
+/// Who ordered something at the other manager, as its audit entries would name them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderedBy {
+    /// Such as `user:anna` or `local`.
+    pub actor: String,
+    /// From where.
+    pub source: String,
 }
 
 /// What the primary makes of the standby that polls.
@@ -88,6 +115,11 @@ pub enum Verdict {
     Resync {
         /// Why, one sentence.
         reason: String,
+    },
+    /// Neither can go on from the other, and what the standby has may be the only good copy: an operator decides.
+    Diverged {
+        /// Which box has what, and the commands for either.
+        detail: String,
     },
     /// Its term is above ours: we are no longer the primary.
     Fenced,
@@ -162,6 +194,9 @@ pub struct YieldRequest {
     pub hello: PairHello,
     /// The term it takes over with.
     pub term: u64,
+    /// It has asked before and does not know what became of it: who has made way says so again, who has not refuses.
+    #[serde(default)]
+    pub resume: bool,
 }
 
 /// The primary has made way: it is fenced.

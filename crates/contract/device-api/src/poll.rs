@@ -8,6 +8,9 @@ use weir_model::DeviceConfiguration;
 /// Most log lines one question may ask for.
 pub const LOG_LINES_MAX: u32 = 10_000;
 
+/// Most bytes of whole backups in an engine's vault: eight of a large network. A larger backup is kept by no engine.
+pub const VAULT_BYTES_MAX: u64 = 1 << 30;
+
 /// What a poll returns: at once when there is something, else empty after the wait.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Poll {

@@ -1,5 +1,6 @@
 //! Backups of `config.db`: made, proven, kept elsewhere, restored.
 
+use crate::CmsState;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_model::DeviceName;
@@ -90,7 +91,7 @@ pub struct Rehearsal {
 /// One check of a rehearsal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RehearsalCheck {
-    /// `sha256`, `open`, `integrity`, `digest`, `key`, `up`, `down`.
+    /// `sha256`, `open`, `integrity`, `digest`, `key`, `up`, and `down` where there is a way back to try.
     pub check: String,
     /// Whether it passed.
     pub passed: bool,
@@ -127,6 +128,15 @@ pub struct BackupRequest {
     /// Also rehearse it.
     #[serde(default)]
     pub rehearse: bool,
+}
+
+/// POST that gets a backup back from an engine's vault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BackupRecovery {
+    /// The engine.
+    #[schema(value_type = String)]
+    pub engine: DeviceName,
 }
 
 /// A backup that is being made.
@@ -194,6 +204,11 @@ pub struct Restored {
     pub manifest: BackupManifest,
     /// The term the network goes on with: above every one this box knows of.
     pub term: u64,
+    /// What this box is now; `primary` unless something keeps it from that.
+    pub state: CmsState,
+    /// Why it is not the primary; absent: it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     /// Where the database it replaced lies now; absent when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,

@@ -31,8 +31,8 @@ pub use access::AccessRole;
 pub use alarm::{Alarm, AlarmState};
 pub use audit::AuditEntry;
 pub use backup::{
-    Backup, BackupConfirmation, BackupCopy, BackupManifest, BackupRequest, BackupSchedule, BackupUnderWay, Backups, Maintained,
-    MaintenanceRequest, Rehearsal, RehearsalCheck, Restored, Validation,
+    Backup, BackupConfirmation, BackupCopy, BackupManifest, BackupRecovery, BackupRequest, BackupSchedule, BackupUnderWay, Backups,
+    Maintained, MaintenanceRequest, Rehearsal, RehearsalCheck, Restored, Validation,
 };
 pub use changeset::{Changeset, ChangesetDetail, ChangesetQuery, HistoryQuery};
 pub use cms::{
@@ -43,7 +43,7 @@ pub use confirmation::Confirmation;
 pub use delivery_service::{Caching, DeliveryService, DeliveryServiceRequest};
 pub use device::{Activation, Addresses, Device, DeviceCondition, DeviceLoad, DeviceLogs, LastReport, RejectedConfiguration};
 pub use listing::{Listing, PageQuery};
-pub use location::{Location, LocationRequest};
+pub use location::{ConfirmedRemoval, Location, LocationRequest};
 pub use network_document::{
     ApplyChange, ApplyOutcome, ApplyQuery, DeclaredDevice, DeclaredLocation, DeclaredService, DeclaredZone, NetworkDocument,
 };

@@ -19,6 +19,16 @@ pub struct Location {
     pub revision: u64,
 }
 
+/// What was confirmed of a location.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConfirmedRemoval {
+    /// Where engines are out of service.
+    #[schema(value_type = String)]
+    pub location: LocationName,
+    /// Configuration generation that tells routers.
+    pub generation: u64,
+}
+
 /// POST and PUT of a location.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -4,7 +4,7 @@
 pub const STATUS: &str = "/api/v1/status";
 /// GET the OpenAPI 3.1 document; needs no token.
 pub const OPENAPI: &str = "/api/v1/openapi.json";
-/// GET, POST; one at `/{name}`: GET, PUT, DELETE; `/{name}/history`: GET.
+/// GET, POST; one at `/{name}`: GET, PUT, DELETE; `/{name}/history`: GET; `/{name}/confirm-removal`: POST.
 pub const LOCATIONS: &str = "/api/v1/locations";
 /// GET; one at `/{name}`: GET, DELETE; `/{name}/activate`, `/{name}/deactivate`: POST; `/{name}/logs`: GET;
 /// `/{name}/history`: GET; `/{name}/offload`: GET, POST; `/{name}/offload/preview`: GET; `/{name}/unoffload`: POST.

@@ -14,10 +14,13 @@ use rusqlite::{Connection, ErrorCode};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
-/// The copy a plan is tried on.
+/// The copy a plan is tried on, before the numbers that make it that plan's alone.
 const SCRATCH: &str = ".plan";
+/// Plans of this process so far: two at once must not try theirs on one copy.
+static PLANS: AtomicU64 = AtomicU64::new(0);
 
 /// Who applies steps, and when.
 #[derive(Clone, Copy)]
@@ -170,10 +173,10 @@ pub fn downgrade_plan(path: &Path, to_step: u32) -> Result<Downgraded, DatabaseE
     if !path.is_file() {
         return Err(DatabaseError::Absent { path: path.to_owned() });
     }
-    let scratch = with_suffix(path, SCRATCH);
+    let scratch = with_suffix(path, &format!("{SCRATCH}-{}-{}", std::process::id(), PLANS.fetch_add(1, Ordering::Relaxed)));
     flip::throw_away(&scratch)?;
     let outcome = tried_on(path, &scratch, to_step);
-    // What cannot be removed now is removed by the next plan.
+    // What cannot be removed now is for whoever starts next on this database.
     flip::throw_away(&scratch).or_else(|error| outcome.is_err().then_some(()).ok_or(error))?;
     outcome
 }

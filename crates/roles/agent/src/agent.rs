@@ -131,7 +131,7 @@ impl Agent {
     /// Reads the last good configuration and hands it to the role: a device serves without any manager.
     pub fn open(settings: AgentSettings, hooks: Hooks) -> Result<Self, AgentError> {
         let (boot, unsaved) = next_boot(&settings.state);
-        let client = ManagerClient::new(&settings.identity)?;
+        let client = ManagerClient::new(&settings.identity)?.remembering(&settings.state);
         let last_good = match settings.state.configuration() {
             Ok(last_good) => last_good,
             Err(error @ StateError::Damaged { .. }) => {

@@ -2,15 +2,19 @@
 //!
 //! It obeys the highest term it has heard: what a manager of a lower one answers is passed over, and the next manager is asked.
 
-use crate::device_state::Identity;
+use crate::device_state::{DeviceState, Identity};
 use std::{
     net::SocketAddr,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::watch;
 use weir_device_api::{Answer, Poll, Report, ReportAnswer, paths};
 use weir_model::{Stamp, configuration::ManagerEntry};
+use weir_telemetry::Chain;
 
 /// Patience for a connection to a manager.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -75,6 +79,28 @@ pub struct ManagerClient {
     managers: watch::Sender<Vec<SocketAddr>>,
     /// The highest term any manager has named; 0 before the first.
     heard: AtomicU64,
+    /// Where it is kept: a device that starts anew must not obey a lower one.
+    kept: Option<Arc<KeptTerm>>,
+}
+
+/// The highest term heard, on the disk.
+struct KeptTerm {
+    state: DeviceState,
+    term: Mutex<u64>,
+}
+
+impl KeptTerm {
+    /// Blocks. A disk that refuses keeps no device from obeying.
+    fn keep(&self, heard: u64) {
+        let mut term = self.term.lock().unwrap_or_else(PoisonError::into_inner);
+        if heard <= *term {
+            return;
+        }
+        match self.state.keep_heard(heard) {
+            Ok(()) => *term = heard,
+            Err(error) => tracing::error!(error = %Chain(&error), heard, "the term this device obeys is not kept on disk"),
+        }
+    }
 }
 
 /// A client for this TLS configuration: HTTP/2 only, no proxy, no redirects.
@@ -106,7 +132,17 @@ impl ManagerClient {
     pub fn new(identity: &Identity) -> Result<Self, ClientError> {
         let tls = weir_net::tls::client_config(&identity.ca, Some((&identity.certificate, &identity.key)))?;
         let http = http_client(tls).map_err(|source| ClientError::Unreachable { address: identity.manager, source })?;
-        Ok(Self { http, managers: watch::Sender::new(vec![identity.manager]), heard: AtomicU64::new(0) })
+        Ok(Self { http, managers: watch::Sender::new(vec![identity.manager]), heard: AtomicU64::new(0), kept: None })
+    }
+
+    /// The same, which begins with the highest term this device has heard before, and keeps it. Blocks.
+    pub(crate) fn remembering(self, state: &DeviceState) -> Self {
+        let term = state.heard().unwrap_or_else(|error| {
+            tracing::error!(error = %Chain(&error), "the term this device obeyed is lost; the configuration on disk says which");
+            0
+        });
+        let kept = Some(Arc::new(KeptTerm { state: state.clone(), term: Mutex::new(term) }));
+        Self { heard: AtomicU64::new(term), kept, ..self }
     }
 
     /// Takes the managers a configuration lists; an empty list changes nothing.
@@ -137,14 +173,31 @@ impl ManagerClient {
         self.current()
     }
 
-    /// Takes a term that a configuration or an answer names; whether it is as high as any heard before. 0 says nothing.
+    /// Takes a term that a configuration names; whether it is as high as any heard before. 0 says nothing. Blocks on the disk when it
+    /// is a new one.
     pub(crate) fn hears(&self, term: u64) -> bool {
+        if term > 0
+            && let Some(kept) = &self.kept
+        {
+            kept.keep(term);
+        }
+        term == 0 || self.heard.fetch_max(term, Ordering::Relaxed) <= term
+    }
+
+    /// The same for an answer: what is obeyed from then on is on disk before.
+    async fn hears_answer(&self, term: u64) -> bool {
+        if term > self.heard.load(Ordering::Relaxed)
+            && let Some(kept) = self.kept.clone()
+        {
+            // A failure is logged where it comes from.
+            let _ = tokio::task::spawn_blocking(move || kept.keep(term)).await;
+        }
         term == 0 || self.heard.fetch_max(term, Ordering::Relaxed) <= term
     }
 
     /// Passes over an answer of a lower term, and its manager with it.
-    fn of_highest<T>(&self, address: SocketAddr, term: u64, answer: T) -> Result<T, ClientError> {
-        if self.hears(term) {
+    async fn of_highest<T>(&self, address: SocketAddr, term: u64, answer: T) -> Result<T, ClientError> {
+        if self.hears_answer(term).await {
             return Ok(answer);
         }
         self.fail_over(address);
@@ -173,7 +226,7 @@ impl ManagerClient {
             }
             let Ok(answer) = response.json::<ReportAnswer>().await else { continue };
             let term = answer.hello.stamp.term;
-            if term > 0 && self.hears(term) {
+            if term > 0 && self.hears_answer(term).await {
                 tracing::info!(%address, term, "another manager is the primary");
                 self.turn_to(address);
                 return;
@@ -219,7 +272,7 @@ impl ManagerClient {
         let sent = self.send(|http, url| http.post(url).json(report), paths::REPORT, Duration::ZERO).await?;
         let address = sent.0;
         let answer: ReportAnswer = json(sent).await?;
-        self.of_highest(address, answer.hello.stamp.term, answer)
+        self.of_highest(address, answer.hello.stamp.term, answer).await
     }
 
     /// Waits at most `wait` for a configuration newer than `stamp`, another word about the update than the one of revision
@@ -231,7 +284,7 @@ impl ManagerClient {
         let address = sent.0;
         let poll: Poll = json(sent).await?;
         let term = poll.configuration.as_ref().map_or(poll.term, |configuration| configuration.stamp.term);
-        self.of_highest(address, term, poll)
+        self.of_highest(address, term, poll).await
     }
 
     /// The newest signed metadata of the network's releases, as `MetadataSet::to_bytes` of `weir_release` writes it; `None` when
@@ -264,5 +317,24 @@ impl ManagerClient {
     pub async fn answer(&self, id: u64, answer: &Answer) -> Result<(), ClientError> {
         let path = format!("{}/{id}", paths::ANSWERS);
         self.send(|http, url| http.post(url).json(answer), &path, Duration::ZERO).await.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_model::Role;
+
+    #[tokio::test]
+    async fn a_device_that_starts_anew_obeys_no_lower_term_than_before() {
+        let dir = tempfile::tempdir().expect("dir");
+        let state = || DeviceState::open(dir.path(), "east-1".parse().expect("name"), Role::Engine).expect("opened");
+        let client = || ManagerClient::new(&crate::agent::tests::identity()).expect("client").remembering(&state());
+        assert!(client().hears_answer(3).await, "the first it hears");
+        let again = client();
+        assert!(!again.hears(2) && again.hears(0) && again.hears(3) && again.hears(4));
+        assert!(!client().hears_answer(3).await);
+        std::fs::write(dir.path().join("state/engine/heard.json"), "{torn").expect("damage");
+        assert!(client().hears(1), "lost: the configuration says which");
     }
 }

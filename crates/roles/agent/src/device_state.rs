@@ -212,6 +212,20 @@ impl DeviceState {
         self.write(&self.returned_path(), &wall_ms)
     }
 
+    fn heard_path(&self) -> PathBuf {
+        self.dir.join("heard.json")
+    }
+
+    /// The highest term a manager has named; 0 before the first.
+    pub(crate) fn heard(&self) -> Result<u64, StateError> {
+        Ok(self.read(&self.heard_path())?.unwrap_or(0))
+    }
+
+    /// Keeps it.
+    pub(crate) fn keep_heard(&self, term: u64) -> Result<(), StateError> {
+        self.write(&self.heard_path(), &term)
+    }
+
     fn new_key_path(&self) -> PathBuf {
         self.dir.join("identity/new-key.pem")
     }

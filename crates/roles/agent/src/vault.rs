@@ -1,6 +1,7 @@
 //! The vault of an engine: backups of the managers' database, kept on another machine and given back to prove it.
 //!
-//! They are sealed where they are secret, so the vault needs no key. A file that is not whole has `.part` after its name.
+//! They are sealed where they are secret, so the vault needs no key. A file that is not whole has `.part` after its name and is
+//! counted by itself: no backup goes before the one that makes it superfluous is whole.
 
 use crate::{
     agent::Shared,
@@ -16,13 +17,14 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use weir_device_api::{Answer, paths};
+use tokio::sync::Mutex;
+use weir_device_api::{Answer, VAULT_BYTES_MAX, paths};
 use weir_telemetry::Chain;
 
 /// Most backups of a vault; the oldest go first.
 const FILES_MAX: usize = 8;
-/// Most bytes of a vault: eight backups of a large network.
-const BYTES_MAX: u64 = 1 << 30;
+/// Room that is left to the engine's disk beside a backup that comes, in bytes.
+const ROOM_BYTES: u64 = 64 << 20;
 /// Longest name of a backup, in bytes.
 const NAME_BYTES_MAX: usize = 200;
 /// Bytes written or hashed at a time.
@@ -40,13 +42,18 @@ pub(crate) struct Kept {
     pub(crate) name: String,
 }
 
+/// One backup comes at a time: two would write into one file.
+static COMING: Mutex<()> = Mutex::const_new(());
+
 /// Why a backup is not kept or given.
 #[derive(Debug, thiserror::Error)]
 enum VaultError {
     #[error("{0:?} is not the name of a backup")]
     Name(String),
-    #[error("a backup of {0} bytes is larger than a vault")]
+    #[error("a backup of {0} bytes is larger than a vault, which holds {VAULT_BYTES_MAX}")]
     TooLarge(u64),
+    #[error("the disk of the vault has no room for {0} bytes more")]
+    NoRoom(u64),
     #[error("has no backup of this name and hash")]
     Absent,
     #[error("what came is not the backup that was named")]
@@ -97,35 +104,59 @@ async fn fetched(shared: &Arc<Shared>, Kept { sha256, bytes, name }: Kept) -> Re
     if !is_plain(&name) {
         return Err(VaultError::Name(name));
     }
-    if bytes > BYTES_MAX {
+    if bytes > VAULT_BYTES_MAX {
         return Err(VaultError::TooLarge(bytes));
     }
+    let _one = COMING.lock().await;
     let directory = directory(shared);
     let (path, part) = (directory.join(&name), directory.join(format!("{name}{PART}")));
     let (there, expected, opening) = (path.clone(), sha256.clone(), part.clone());
     let begun = blocking(move || {
         DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         if there.is_file() && hash_of(&there)? == expected {
-            return Ok(None);
+            return Ok(Begun::There);
         }
-        make_room(&directory, &opening, bytes)?;
-        File::options().create(true).append(true).mode(0o600).open(&opening).map(Some)
+        only_part(&directory, &opening)?;
+        let came = fs::metadata(&opening).map_or(0, |part| part.len());
+        let space = rustix::fs::statvfs(&directory)?;
+        let lacks = bytes.saturating_sub(came);
+        if space.f_bavail.saturating_mul(space.f_frsize) < lacks.saturating_add(ROOM_BYTES) {
+            return Ok(Begun::NoRoom(lacks));
+        }
+        File::options().create(true).append(true).mode(0o600).open(&opening).map(Begun::Part)
     });
-    let Some(file) = begun.await? else { return Ok(()) };
+    let file = match begun.await? {
+        Begun::There => return Ok(()),
+        Begun::NoRoom(lacks) => return Err(VaultError::NoRoom(lacks)),
+        Begun::Part(file) => file,
+    };
     transfer(shared, file, &sha256, bytes).await?;
-    let whole = blocking(move || {
-        let file = File::open(&part)?;
-        file.sync_all()?;
-        if hash_of(&part)? != sha256 {
-            // From the beginning next time.
-            fs::remove_file(&part)?;
-            return Ok(false);
-        }
-        fs::rename(&part, &path)?;
-        File::open(path.parent().expect("the vault is a directory"))?.sync_all()?;
-        Ok(true)
-    });
-    if whole.await? { Ok(()) } else { Err(VaultError::Other) }
+    if blocking(move || took(&part, &path, &sha256)).await? { Ok(()) } else { Err(VaultError::Other) }
+}
+
+/// How a backup that comes begins.
+enum Begun {
+    /// It is there, whole.
+    There,
+    /// So many bytes more do not fit.
+    NoRoom(u64),
+    /// What is there of it.
+    Part(File),
+}
+
+/// Gives a part that is the backup its name, and then lets the oldest go; false when it is another one, which is removed.
+fn took(part: &Path, path: &Path, sha256: &str) -> io::Result<bool> {
+    File::open(part)?.sync_all()?;
+    if hash_of(part)? != sha256 {
+        // From the beginning next time.
+        fs::remove_file(part)?;
+        return Ok(false);
+    }
+    fs::rename(part, path)?;
+    let directory = path.parent().expect("the vault is a directory");
+    File::open(directory)?.sync_all()?;
+    make_room(directory, path)?;
+    Ok(true)
 }
 
 /// Appends what the file lacks.
@@ -194,25 +225,31 @@ fn hash_of(path: &Path) -> io::Result<String> {
     }
 }
 
-/// Makes the oldest backups go until one more of this length fits; other parts than the one that is coming go first.
-fn make_room(directory: &Path, coming: &Path, bytes: u64) -> io::Result<()> {
+/// Removes what is left of backups that came and broke off, but for the one that comes.
+fn only_part(directory: &Path, coming: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path != coming && path.to_string_lossy().ends_with(PART) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the oldest backups go until those that are left are within the limits; the newest, which is whole, stays in any case.
+fn make_room(directory: &Path, newest: &Path) -> io::Result<()> {
     let mut there = Vec::new();
     for entry in fs::read_dir(directory)? {
         let (path, about) = entry.and_then(|entry| Ok((entry.path(), entry.metadata()?)))?;
-        if path == coming {
-            continue;
+        if !path.to_string_lossy().ends_with(PART) {
+            there.push((path == newest, about.modified()?, about.len(), path));
         }
-        if path.to_string_lossy().ends_with(PART) {
-            fs::remove_file(&path)?;
-            continue;
-        }
-        there.push((about.modified()?, about.len(), path));
     }
     there.sort();
-    let mut all: u64 = there.iter().map(|(_, length, _)| length).sum();
+    let mut all: u64 = there.iter().map(|(_, _, length, _)| length).sum();
     let mut left = there.len();
-    for (_, length, path) in there {
-        if left < FILES_MAX && all + bytes <= BYTES_MAX {
+    for (is_newest, _, length, path) in there {
+        if is_newest || (left <= FILES_MAX && all <= VAULT_BYTES_MAX) {
             break;
         }
         fs::remove_file(path)?;
@@ -236,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_and_parts_before_them() {
+    fn the_oldest_go_only_once_the_new_one_is_whole() {
         let dir = tempfile::tempdir().expect("dir");
         let path = |name: &str| dir.path().join(name);
         for number in 0..FILES_MAX {
@@ -244,17 +281,24 @@ mod tests {
             let at = std::time::UNIX_EPOCH + Duration::from_secs(1_000 + u64::try_from(number).expect("small"));
             file.set_modified(at).expect("dated");
         }
+        let left = || (0..FILES_MAX).filter(|number| path(&format!("{number}.weirbackup")).exists()).collect::<Vec<_>>();
         for part in ["old.weirbackup.part", "coming.weirbackup.part"] {
             fs::write(path(part), "p").expect("written");
         }
-        make_room(dir.path(), &path("coming.weirbackup.part"), 10).expect("room");
-        assert!(!path("old.weirbackup.part").exists() && path("coming.weirbackup.part").exists());
-        assert!(!path("0.weirbackup").exists(), "one more makes one too many");
-        assert!((1..FILES_MAX).all(|number| path(&format!("{number}.weirbackup")).exists()));
-        let file = File::options().write(true).open(path("7.weirbackup")).expect("there");
-        file.set_len(BYTES_MAX - 5).expect("sparse");
-        make_room(dir.path(), &path("coming.weirbackup.part"), 10).expect("room");
-        let left: Vec<_> = (0..FILES_MAX).filter(|number| path(&format!("{number}.weirbackup")).exists()).collect();
-        assert!(left.is_empty(), "all that is older and not enough, then the large one: {left:?}");
+        let (coming, new) = (path("coming.weirbackup.part"), path("coming.weirbackup"));
+        only_part(dir.path(), &coming).expect("read");
+        assert!(!path("old.weirbackup.part").exists() && coming.exists());
+        assert!(!took(&coming, &new, &"0".repeat(64)).expect("hashed"), "it is another one");
+        assert!(!coming.exists() && !new.exists() && left().len() == FILES_MAX, "and took nothing's place");
+
+        fs::write(&coming, "whole").expect("written");
+        assert!(took(&coming, &new, &hex::encode(Sha256::digest("whole"))).expect("hashed"));
+        assert_eq!(left(), (1..FILES_MAX).collect::<Vec<_>>(), "one more makes one too many");
+        File::options().write(true).open(path("7.weirbackup")).expect("there").set_len(VAULT_BYTES_MAX).expect("sparse");
+        make_room(dir.path(), &new).expect("room");
+        assert!(left().is_empty() && new.exists(), "all that is older and not enough, then the large one: {:?}", left());
+        File::options().write(true).open(&new).expect("there").set_len(VAULT_BYTES_MAX + 1).expect("sparse");
+        make_room(dir.path(), &new).expect("room");
+        assert!(new.exists(), "the newest stays");
     }
 }

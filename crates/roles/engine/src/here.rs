@@ -16,7 +16,7 @@ pub(crate) struct Here {
     pub(crate) name: DeviceName,
     /// This engine's address: where it is reached, and what it speaks from to other engines.
     pub(crate) address: Option<IpAddr>,
-    /// Addresses of all engines.
+    /// Addresses of all engines, also of those the configuration leaves out.
     engines: HashSet<IpAddr>,
     /// What begins the cache keys of each delivery service this engine carries.
     carried: HashMap<ServiceName, String>,
@@ -31,7 +31,7 @@ impl Here {
     pub(crate) fn new(network: Network, name: DeviceName, since_ms: Option<u64>, before: Option<&Here>) -> Self {
         let me = network.engine(&name);
         let address = me.map(|engine| engine.http.ip()).filter(|address| !address.is_unspecified());
-        let engines = network.engines().iter().map(|engine| engine.http.ip().to_canonical()).collect();
+        let engines = network.engine_addresses().collect();
         let carries = |me: &weir_routing::Engine, service| network.engines_of(service, me.location).any(|engine| engine.name == me.name);
         let carried = network.services().iter().filter(|service| me.is_some_and(|me| carries(me, service)));
         let carried = carried.map(|service| (service.service.name.clone(), key_start(&service.service))).collect();

@@ -39,10 +39,10 @@ impl Delivery {
     /// As a device's document says.
     pub(crate) fn of(configuration: &DeviceConfiguration, is_carried: bool) -> Self {
         let managers: Vec<SocketAddr> = configuration.managers.iter().map(|manager| manager.device).collect();
-        let engines = configuration.engines.iter().map(|engine| engine.http);
+        let engines = configuration.engines.iter().map(|engine| engine.http.ip()).chain(configuration.engine_addresses.iter().copied());
         let routers = configuration.routers.iter().flat_map(|router| [Some(router.keepalive), router.http, router.dns]);
-        let devices = engines.chain(routers.flatten()).chain(managers.iter().copied());
-        Self { is_carried, devices: devices.map(|at| at.ip().to_canonical()).collect(), managers }
+        let others = routers.flatten().chain(managers.iter().copied()).map(|at| at.ip());
+        Self { is_carried, devices: engines.chain(others).map(|address| address.to_canonical()).collect(), managers }
     }
 
     /// The archive a request is for, when its service is this one.

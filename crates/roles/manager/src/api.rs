@@ -6,6 +6,7 @@ mod audit;
 mod authentication;
 mod backups;
 mod body;
+mod bounds;
 mod changesets;
 mod conditions;
 mod coverage_zones;
@@ -71,6 +72,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(status::status))
         .routes(routes!(locations::list, locations::create))
         .routes(routes!(locations::show, locations::replace, locations::delete))
+        .routes(routes!(locations::confirm_removal))
         .routes(routes!(devices::list))
         .routes(routes!(devices::show, devices::delete))
         .routes(routes!(devices::activate))
@@ -109,6 +111,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(backups::download, backups::delete))
         .routes(routes!(backups::confirm))
         .routes(routes!(backups::rehearse))
+        .routes(routes!(backups::recover))
         .routes(routes!(backups::schedule, backups::set_schedule))
         .routes(routes!(pair::show))
         .routes(routes!(pair::change_role))
@@ -125,7 +128,9 @@ fn routes() -> OpenApiRouter<Arc<App>> {
 
 /// The OpenAPI 3.1 document of the operator API, as JSON with a line feed at its end.
 pub fn document() -> String {
-    let mut text = routes().into_openapi().to_pretty_json().expect("the document is JSON");
+    let mut document = serde_json::to_value(routes().into_openapi()).expect("the document is JSON");
+    bounds::state(&mut document);
+    let mut text = serde_json::to_string_pretty(&document).expect("a JSON value is text");
     text.push('\n');
     text
 }

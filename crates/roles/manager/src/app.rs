@@ -25,7 +25,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 use tokio::sync::{oneshot, watch};
@@ -87,9 +87,24 @@ pub(crate) struct App {
     changing: tokio::sync::Mutex<()>,
     /// The newest changeset.
     kept: watch::Sender<u64>,
-    disk_full: AtomicBool,
+    /// Since when writes find the disk full, wall clock in milliseconds; 0: they do not.
+    disk_full: AtomicU64,
     stopping: watch::Sender<bool>,
     changes: Tasks,
+}
+
+/// No writes are taken while it lives.
+pub(crate) struct HeldWrites(Arc<App>);
+
+impl Drop for HeldWrites {
+    fn drop(&mut self) {
+        let own = self.0.network().stamp.term;
+        // Whatever went wrong after the fence was durable, this manager is not the primary any more.
+        if self.0.box_file.fenced().is_some_and(|fence| fence.term > own) {
+            self.0.pair.end();
+        }
+        self.0.pair.release();
+    }
 }
 
 /// What an [`App`] is made of.
@@ -155,7 +170,7 @@ impl App {
             directory: parts.directory,
             changing: tokio::sync::Mutex::new(()),
             kept: watch::Sender::new(parts.rev),
-            disk_full: AtomicBool::new(false),
+            disk_full: AtomicU64::new(0),
             stopping: watch::Sender::new(false),
             changes: Tasks::new(),
         }
@@ -205,13 +220,17 @@ impl App {
         self.updates.heard(before.as_ref().and_then(|before| before.report.update.as_ref()), update.as_ref());
     }
 
-    /// Whether the last write found the disk full.
-    pub(crate) fn disk_full(&self) -> bool {
-        self.disk_full.load(Ordering::Relaxed)
+    /// Since when writes find the disk full, wall clock in milliseconds; `None` when the last one did not.
+    pub(crate) fn disk_full(&self) -> Option<u64> {
+        Some(self.disk_full.load(Ordering::Relaxed)).filter(|since| *since > 0)
     }
 
     pub(crate) fn note_disk(&self, error: Option<&DatabaseError>) {
-        self.disk_full.store(matches!(error, Some(DatabaseError::DiskFull)), Ordering::Relaxed);
+        if let Some(DatabaseError::DiskFull) = error {
+            let _ = self.disk_full.compare_exchange(0, weir_clock::wall_ms().max(1), Ordering::Relaxed, Ordering::Relaxed);
+        } else {
+            self.disk_full.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Becomes true when the manager stops.
@@ -228,15 +247,34 @@ impl App {
         self.changes.join(deadline).await
     }
 
-    /// Takes no more writes: those under way are done when this returns.
-    pub(crate) async fn freeze(&self) {
+    /// Takes no more writes while what it returns lives, and none afterwards either when a fence counts by then. Those under way are
+    /// done when this returns.
+    pub(crate) async fn hold_writes(self: &Arc<Self>) -> HeldWrites {
         let _none_under_way = self.changing.lock().await;
-        self.pair.freeze();
+        self.pair.hold();
+        HeldWrites(Arc::clone(self))
     }
 
-    /// Takes writes again.
-    pub(crate) fn thaw(&self) {
-        self.pair.thaw();
+    /// Starts a task that a stop waits for.
+    pub(crate) fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        self.changes.spawn(name, work);
+    }
+
+    /// Runs what must end by itself, whether or not whoever asked waits for it.
+    ///
+    /// # Errors
+    /// The work's; the manager is stopping.
+    pub(crate) async fn to_its_end<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let (done, wait) = oneshot::channel();
+        self.spawn(name, async move {
+            // Whoever asked may have gone.
+            let _ = done.send(work.await);
+        });
+        wait.await.unwrap_or_else(|_| Err(Problem::new(Reason::Unavailable, "the manager is stopping")))
     }
 
     /// Runs a write that is no change of the configuration while no change is under way.
@@ -300,6 +338,7 @@ impl App {
         }
         let _one_at_a_time = self.changing.lock().await;
         self.pair.writable()?;
+        self.cms.doubts.writable()?;
         let before = self.network();
         let now_ms = weir_clock::wall_ms();
         let rehearsed = self.config.write(move |tx| {
@@ -322,6 +361,7 @@ impl App {
     {
         let _one_at_a_time = self.changing.lock().await;
         self.pair.writable()?;
+        self.cms.doubts.writable()?;
         let before = self.network();
         let now_ms = weir_clock::wall_ms();
         let written = self
@@ -344,9 +384,6 @@ impl App {
     }
 
     fn publish(&self, outcome: Outcome) {
-        if let Some(rev) = outcome.rev {
-            self.kept.send_replace(rev);
-        }
         if let Some(tokens) = outcome.api_tokens {
             *self.api_tokens.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
         }
@@ -358,6 +395,10 @@ impl App {
         }
         if let Some(updates) = outcome.updates {
             self.updates.replace(updates);
+        }
+        // After the tokens: whoever waits for a changeset judges its own again.
+        if let Some(rev) = outcome.rev {
+            self.kept.send_replace(rev);
         }
         let Some(network) = outcome.network else { return };
         self.pair.learn(&network, &self.name);

@@ -1,32 +1,43 @@
 //! Backups of `config.db`: made, rehearsed, kept here and elsewhere, proven by reading them back, restored.
 //!
 //! ```text
-//! order ── runner ─> make: copy ─> file ─> rehearsal ─> record ─> places (url, engines' vaults) ─> record
+//! order ── runner ─> make: room ─> copy ─> file ─> record ─> rehearsal ─> record ─> places (url, engines' vaults) ─> record
+//!                 ─> rehearse      ─> recover: an engine's vault ─> file ─> record
 //! restore ─> file ─> refusals ─> replace config.db ─> a term above every known one
 //! ```
 //!
-//! One backup is made at a time, by one task, whoever asked for it: a caller that goes away ends nothing. Which backups there
+//! One thing is done at a time, by one task, whoever asked for it: a caller that goes away ends nothing. Which backups there
 //! are is in table `backup`, which is this box's own. Page: `docs/protocols/backup.md`.
 
 pub(crate) mod file;
 mod make;
 mod places;
 mod records;
+mod recover;
 pub(crate) mod rehearsal;
 pub(crate) mod restore;
+pub(crate) mod room;
 mod schedule;
 mod shelf;
+mod standing;
 
-pub(crate) use records::{alarms, begin, confirm, delete, file_of, list, rehearse};
+pub(crate) use records::{begin, confirm, delete, file_of, list};
 pub(crate) use schedule::{read as schedule, run, set as set_schedule};
-pub(crate) use shelf::{Returned, Shelf};
+pub(crate) use shelf::{Returned, Shelf, Wanted};
+pub(crate) use standing::alarms;
 
-use crate::{app::App, change::Caller};
-use std::path::{Path, PathBuf};
-use weir_operator_api::{AccessRole, Backup, BackupRequest, Problem, Reason};
+use crate::{app::App, change::Caller, domain::fields};
+use shelf::{Order, Work};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use weir_operator_api::{AccessRole, Backup, BackupRecovery, BackupRequest, Problem, Reason};
 
 /// What the name of a backup ends with.
 const EXTENSION: &str = ".weirbackup";
+/// Longest name of a backup, in bytes.
+const NAME_BYTES_MAX: usize = 200;
 
 /// Where backups lie on this box.
 pub(crate) fn directory(state: &Path) -> PathBuf {
@@ -39,6 +50,50 @@ pub(crate) fn directory(state: &Path) -> PathBuf {
 /// Several wait already; the disk; the caller may not.
 pub(crate) async fn make(app: &App, caller: Caller, request: BackupRequest) -> Result<Backup, Problem> {
     caller.access.everywhere(AccessRole::Operator)?;
-    let made = app.backups.order(caller.actor.to_string(), request.rehearse)?;
-    made.await.unwrap_or_else(|_| Err(Problem::new(Reason::Unavailable, "the manager is stopping")))
+    app.backups.order(caller.actor.to_string(), Work::Make(request.rehearse)).await
+}
+
+/// Rehearses a backup again, after what is ordered already.
+///
+/// # Errors
+/// Several wait already; it is not on this box; the disk; the caller may not.
+pub(crate) async fn rehearse(app: &App, caller: Caller, name: &str) -> Result<Backup, Problem> {
+    caller.access.everywhere(AccessRole::Operator)?;
+    file_of(app, name).await?;
+    app.backups.order(caller.actor.to_string(), Work::Rehearse(name.to_owned())).await
+}
+
+/// Gets a backup back from an engine's vault onto this box; this box need not know it.
+///
+/// # Errors
+/// Several wait already; the engine; what it gives is another one; the disk; the caller may not.
+pub(crate) async fn recover(app: &App, caller: Caller, name: &str, request: &BackupRecovery) -> Result<Backup, Problem> {
+    caller.access.everywhere(AccessRole::Admin)?;
+    if !is_name(name) {
+        return Err(Problem::new(Reason::InvalidField, format!("{name:?} is not the name of a backup")).at("name"));
+    }
+    if !app.network().devices.contains_key(&request.engine) {
+        return Err(fields::absent("engine", request.engine.as_str()));
+    }
+    app.backups.order(caller.actor.to_string(), Work::Recover(name.to_owned(), request.engine.clone())).await
+}
+
+/// A plain file name of a backup: nothing that leads elsewhere.
+pub(crate) fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    name.len() <= NAME_BYTES_MAX && name.ends_with(EXTENSION) && !name.starts_with('.') && name.bytes().all(plain)
+}
+
+/// Does what was ordered.
+async fn ordered(app: &Arc<App>, order: Order) {
+    let done = match &order.work {
+        Work::Make(rehearse) => make::make(app, &order.actor, *rehearse).await,
+        Work::Rehearse(name) => make::rehearsed(app, name, &app.backups.begin(&order.actor)).await,
+        Work::Recover(name, engine) => recover::recovered(app, name, engine, &app.backups.begin(&order.actor)).await,
+    };
+    if let Err(problem) = standing::judge(app).await {
+        tracing::error!(%problem, "backups not judged");
+    }
+    // Nobody waits any more when the request was dropped.
+    let _ = order.done.send(done);
 }

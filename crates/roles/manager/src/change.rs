@@ -50,6 +50,8 @@ pub(crate) enum Actor {
     EnrolmentToken(String),
     /// The manager itself.
     Manager,
+    /// Whoever ordered it at the other manager, as that names them.
+    Elsewhere(String),
 }
 
 impl fmt::Display for Actor {
@@ -62,6 +64,7 @@ impl fmt::Display for Actor {
             Actor::EnrolmentToken(id) => write!(f, "enrolment-token:{id}"),
             Actor::Visitor => f.write_str("visitor"),
             Actor::Manager => f.write_str("manager"),
+            Actor::Elsewhere(actor) => f.write_str(actor),
         }
     }
 }
@@ -124,6 +127,8 @@ pub(crate) struct Change<'a> {
     undoes: Cell<Option<u64>>,
     /// The term after it.
     term: Cell<u64>,
+    /// The generation after it is above this one.
+    above: Cell<u64>,
     /// The word of whoever asks that what it takes away may go.
     confirm: RefCell<Option<String>>,
     configures: Cell<bool>,
@@ -159,6 +164,7 @@ impl<'a> Change<'a> {
             entries: RefCell::default(),
             undoes: Cell::new(None),
             term: Cell::new(before.stamp.term),
+            above: Cell::new(0),
             confirm: RefCell::default(),
             configures: Cell::new(false),
             enrols: Cell::new(false),
@@ -180,6 +186,7 @@ impl<'a> Change<'a> {
             entries: RefCell::default(),
             undoes: Cell::new(None),
             term: Cell::new(self.term.get()),
+            above: Cell::new(self.above.get()),
             confirm: RefCell::default(),
             configures: Cell::new(self.configures.get()),
             enrols: Cell::new(false),
@@ -219,7 +226,13 @@ impl<'a> Change<'a> {
     /// The generation this change's configuration carries. Asking makes the change one of configuration.
     pub(crate) fn revision(&self) -> u64 {
         self.configures.set(true);
-        self.before.stamp.generation + 1
+        self.generation()
+    }
+
+    /// Goes on with generations above this one, which devices know of a configuration that this network has lost.
+    pub(crate) fn continue_above(&self, generation: u64) {
+        self.above.set(generation);
+        self.configures.set(true);
     }
 
     /// Makes a manager the primary, with a term of its own.
@@ -303,7 +316,8 @@ impl<'a> Change<'a> {
 
     /// The generation there is after it, as far as it has come.
     pub(crate) fn generation(&self) -> u64 {
-        self.before.stamp.generation + u64::from(self.configures.get())
+        let generation = self.before.stamp.generation;
+        if self.configures.get() { generation.max(self.above.get()).saturating_add(1) } else { generation }
     }
 
     /// Raises the generation if configuration changed, refuses what devices could not load, and keeps the changeset.
@@ -314,11 +328,14 @@ impl<'a> Change<'a> {
         }
         if self.configures.get() || self.enrols.get() {
             let mut network = Snapshot::load(self.tx, &self.before.seal, Some(self.before))?;
-            published::allowed(self.before, &network)?;
+            // Who the primary is must not depend on what it finds.
+            if self.term.get() == self.before.stamp.term {
+                published::allowed(self.before, &network)?;
+            }
             confirm::check(self.before, &network, self.confirm.borrow().as_deref())?;
             if self.configures.get() {
                 published::keep(self.tx, self.before, &network)?;
-                confirm::note(self.tx, self.before, &mut network)?;
+                confirm::note(self.tx, self.before, &mut network, &self.caller.actor)?;
             }
             outcome.network = Some(network);
         }

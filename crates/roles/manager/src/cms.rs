@@ -8,7 +8,8 @@
 //!
 //! - `settle`: the state, why, and what to do next; pure.
 //! - `run`: one life after the other on the same listening sockets.
-//! - `role`: promotion, planned and unplanned. `fence`: hearing of a primary with a higher term.
+//! - `role`: promotion, planned and unplanned. `fence`: hearing of a primary with a higher term; `doubt`: until that is known.
+//! - `hold`: `config.db` for one verb alone.
 //! - `control`: `/cms/v1` on the control socket, whose other paths are those of the life that runs.
 //! - `downgrade`, and the verbs of `control`: what has `config.db` alone while the box is held disabled.
 //!
@@ -16,8 +17,10 @@
 
 mod box_file;
 mod control;
+mod doubt;
 mod downgrade;
 mod fence;
+mod hold;
 mod identity;
 mod info;
 mod look;
@@ -30,7 +33,7 @@ pub use identity::{KeepIdentity, KeptIdentity, OwnIdentity, ReadIdentity};
 pub use run::LifeNow;
 
 pub(crate) use box_file::{BoxFile, Fence};
-pub(crate) use fence::heard_of;
+pub(crate) use fence::{Said, heard_of, told_by, watch as watch_others};
 pub(crate) use role::change as change_role;
 
 use crate::{
@@ -54,13 +57,10 @@ use std::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use weir_model::{DeviceName, Stamp};
-use weir_operator_api::{Problem, Reason};
 use weir_telemetry::Tasks;
 
 /// Orders to the life that runs and not yet taken: each ends it, so more would wait for nothing.
 const ORDERS_MAX: usize = 16;
-/// Patience with a life that ends because a verb wants `config.db` alone.
-const HOLD_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What runs now.
 #[derive(Clone)]
@@ -94,8 +94,16 @@ pub(crate) struct Cms {
     now: Mutex<Now>,
     lives: watch::Sender<LifeNow>,
     orders: mpsc::Sender<Order>,
-    /// One change of roles at a time.
-    changing_role: tokio::sync::Mutex<()>,
+    /// One verb that changes what this box is at a time: see [`Cms::turn`].
+    changing_role: Arc<tokio::sync::Mutex<()>>,
+    /// Why the box is held for such a verb.
+    held: Mutex<Option<String>>,
+    /// Why it may not be the primary although it says so.
+    pub(crate) doubts: doubt::Doubts,
+    /// The identity as it was last read or kept: what asks for it must not wait for the disk.
+    kept: Mutex<Result<Option<KeptIdentity>, String>>,
+    /// What lies in `unreplicated/`, as of a change of that directory.
+    unreplicated: info::Listed,
     started_ms: u64,
     tasks: Tasks,
     stopping: watch::Sender<bool>,
@@ -152,42 +160,24 @@ impl Cms {
         self.lives.subscribe()
     }
 
-    /// Ends the life and releases `config.db`, so that whoever asks has it alone until [`Cms::settle_again`].
-    ///
-    /// # Errors
-    /// The box is stopping, or the life does not end.
-    pub(crate) async fn become_disabled(&self, why: &str) -> Result<(), Problem> {
-        let (done, wait) = oneshot::channel();
-        let unavailable = |why: &str| Problem::new(Reason::Unavailable, why);
-        let order = Order::Hold { why: why.to_owned(), done };
-        self.orders.send(order).await.map_err(|_| unavailable("the manager is stopping"))?;
-        match tokio::time::timeout(HOLD_PATIENCE, wait).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(unavailable("the manager is stopping")),
-            Err(_) => Err(unavailable("what runs on this box does not end")),
-        }
-    }
-
     /// Decides the state anew.
     pub(crate) fn settle_again(&self) {
         // A queue that is full holds an order that does the same.
         let _ = self.orders.try_send(Order::Settle);
     }
 
-    /// Stops being primary: somebody else has a higher term. Returns once it is on disk; the life ends right after.
-    pub(crate) fn fenced(&self, fence: Fence) {
-        if let Err(error) = self.box_file.fence(fence) {
-            tracing::error!(%error, "the fence cannot be written");
-        }
-        self.settle_again();
-    }
-
     /// The configuration's stamp, as far as this box knows it.
     pub(crate) fn stamp(&self) -> Stamp {
         match self.life() {
             Life::Primary(app) => app.network().stamp,
-            _ => self.now().known.as_ref().map_or_else(Stamp::default, |known| Stamp { term: known.term, generation: known.generation }),
+            Life::Standby(follower) => follower.stamp().unwrap_or_else(|| self.stamp_of_disk()),
+            Life::Disabled => self.stamp_of_disk(),
         }
+    }
+
+    /// As `config.db` said when it was last looked at.
+    fn stamp_of_disk(&self) -> Stamp {
+        self.now().known.as_ref().map_or_else(Stamp::default, |known| Stamp { term: known.term, generation: known.generation })
     }
 }
 
@@ -207,7 +197,7 @@ impl ManagerBox {
         let state = settings.data.join("state/manager");
         keep::directory(&state).map_err(at("create directory", &state))?;
         let lock = lock(&state.join("lock")).await?;
-        crate::backup::rehearsal::clear(&state).map_err(at("clear scratch copies below", &state))?;
+        crate::backup::rehearsal::clear(&state);
         let box_file = Arc::new(BoxFile::open(&state).map_err(at("read box.json in", &state))?);
         let journal = Arc::new(Journal::open(&state)?);
         let metrics = ManagerMetrics::default();
@@ -224,7 +214,11 @@ impl ManagerBox {
             now: Mutex::new(Now { life: Life::Disabled, settled, known: None, local: Router::new() }),
             lives: watch::Sender::new(LifeNow::default()),
             orders,
-            changing_role: tokio::sync::Mutex::default(),
+            changing_role: Arc::default(),
+            held: Mutex::default(),
+            doubts: doubt::Doubts::default(),
+            kept: Mutex::new(Ok(None)),
+            unreplicated: info::Listed::default(),
             started_ms: weir_clock::monotonic_ms(),
             tasks: Tasks::new(),
             stopping: watch::Sender::new(false),
@@ -288,7 +282,7 @@ impl ManagerBox {
     pub fn ca_pem(&self) -> String {
         match self.cms.life() {
             Life::Primary(app) => app.authority.certificate_pem().to_owned(),
-            _ => self.cms.identity.kept().map_or_else(String::new, |kept| kept.ca_pem),
+            _ => self.cms.identity().map_or_else(String::new, |kept| kept.ca_pem),
         }
     }
 }

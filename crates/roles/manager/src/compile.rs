@@ -15,11 +15,12 @@ use crate::{
 };
 use weir_model::{
     DeliveryService, DeviceConfiguration, DeviceName, Line, Role,
-    configuration::{EngineEntry, LocationEntry, ManagerEntry, RouterEntry},
+    configuration::{Confirmed, EngineEntry, LocationEntry, ManagerEntry, RouterEntry},
 };
 use weir_routing::{CompileError, Network};
 
 /// The document of one device that runs the line of the network's level or a later one.
+#[cfg(test)]
 pub(crate) fn document(network: &Snapshot, device: &DeviceRecord) -> DeviceConfiguration {
     document_for(network, device, None)
 }
@@ -36,6 +37,9 @@ pub(crate) fn document_for(network: &Snapshot, device: &DeviceRecord, below: Opt
         Role::Engine => line::engines(network, device, below),
         Role::Manager | Role::Router => engines(network),
     };
+    if device.role == Role::Engine {
+        document.engine_addresses = line::addresses(network, &document.engines);
+    }
     document.routers = routers(network);
     if device.role != Role::Manager {
         document.keepalive_keys = network.keepalive_keys.clone();
@@ -43,6 +47,7 @@ pub(crate) fn document_for(network: &Snapshot, device: &DeviceRecord, below: Opt
     }
     if device.role == Role::Router {
         document.zones = network.zones.to_vec();
+        document.confirmed = network.confirmed.clone();
     }
     document
 }
@@ -73,9 +78,27 @@ fn content(network: &Snapshot, engines: Vec<EngineEntry>) -> DeviceConfiguration
 /// # Errors
 /// What else of this network they could not load.
 pub(crate) fn faults(network: &Snapshot) -> Result<Vec<(i64, CompileError)>, CompileError> {
-    let engines = engines(network);
     let (held, good): (Vec<_>, Vec<_>) = published(network, None).partition(|service| network.held.contains_key(&service.id));
-    let ordered: Vec<_> = good.into_iter().chain(held).collect();
+    faults_of(network, &good.into_iter().chain(held).collect::<Vec<_>>())
+}
+
+/// The same of what devices of a line below the network's level get: what is published of each service for this line counts behind
+/// what every line gets, and gives way to it.
+///
+/// # Errors
+/// What else of this network they could not load.
+pub(crate) fn faults_below(network: &Snapshot, line: Line) -> Result<Vec<(i64, CompileError)>, CompileError> {
+    let is_earlier = |service: &&weir_operator_api::DeliveryService| {
+        !network.held.contains_key(&service.id)
+            && network.services.iter().any(|s| s.id == service.id && published::since(network, s) > line)
+    };
+    let (earlier, same): (Vec<_>, Vec<_>) = published(network, Some(line)).partition(is_earlier);
+    let (held, good): (Vec<_>, Vec<_>) = same.into_iter().partition(|service| network.held.contains_key(&service.id));
+    faults_of(network, &good.into_iter().chain(held).chain(earlier).collect::<Vec<_>>())
+}
+
+fn faults_of(network: &Snapshot, ordered: &[&weir_operator_api::DeliveryService]) -> Result<Vec<(i64, CompileError)>, CompileError> {
+    let engines = engines(network);
     let services = ordered.iter().map(|service| compiled(network, service, &engines)).collect();
     let document = DeviceConfiguration { services, ..content(network, engines) };
     let (_, faults) = Network::compile_apart(&document)?;
@@ -91,7 +114,8 @@ fn without_content(network: &Snapshot, device: DeviceName) -> DeviceConfiguratio
         managers: managers(network),
         profile: network.profile.clone(),
         level: Some(network.level),
-        confirmed_by: network.confirmed_by,
+        confirmed: Confirmed::default(),
+        engine_addresses: Vec::new(),
         keepalive_keys: Vec::new(),
         locations: Vec::new(),
         engines: Vec::new(),

@@ -4,11 +4,19 @@
 //! prefixes; and what a router would not take without somebody's word, by the very function it asks
 //! ([`weir_routing::removal`]).
 
-use crate::{change::Refusal, compile, snapshot::Snapshot, tables::settings};
+use crate::{
+    change::{Actor, Refusal},
+    compile,
+    snapshot::Snapshot,
+    tables::settings,
+};
 use rusqlite::Transaction;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use weir_model::{DeviceName, configuration::EngineEntry};
+use weir_model::{
+    DeviceName, Stamp,
+    configuration::{Confirmed, EngineEntry},
+};
 use weir_operator_api::{Problem, Reason};
 use weir_routing::removal;
 
@@ -16,6 +24,8 @@ use weir_routing::removal;
 const GONE_PERCENT: usize = 25;
 /// As many may always go.
 const GONE_FREE: usize = 1;
+/// Words kept for engines that are deleted, and for locations: routers that run what came before as many are told of none.
+const WORDS_OF_GONE_MAX: usize = 1_000;
 /// Names of what goes that a refusal lists, of each kind.
 const NAMED_MAX: usize = 5;
 /// Hexadecimal digits of the hash that confirms.
@@ -71,17 +81,37 @@ pub(crate) fn asked(problem: &Problem) -> Option<&str> {
     problem.detail.rsplit_once(HASH_MARK).map(|(_, hash)| hash)
 }
 
-/// Notes, once a change is let through, that it took engines out of service: somebody's word for routers, which see only what
-/// is left.
-pub(crate) fn note(tx: &Transaction<'_>, before: &Snapshot, after: &mut Snapshot) -> Result<(), Refusal> {
-    let serving = |network: &Snapshot| -> BTreeSet<DeviceName> { in_service(&compile::engines(network)) };
-    if serving(before).is_subset(&serving(after)) {
-        return Ok(());
+/// Notes, once a change is let through, which engines an operator took out of service with it: a word for routers, which see only
+/// what is left. What the manager or a device does is nobody's word, and a word ends when its engine is in service again.
+pub(crate) fn note(tx: &Transaction<'_>, before: &Snapshot, after: &mut Snapshot, actor: &Actor) -> Result<(), Refusal> {
+    let confirmed = words(before, after, actor);
+    if confirmed != after.confirmed {
+        settings::set_confirmed(tx, &confirmed)?;
+        after.confirmed = confirmed;
     }
-    let generation = after.stamp.generation;
-    settings::set_number(tx, settings::CONFIRMED_BY, generation)?;
-    after.confirmed_by = Some(generation);
     Ok(())
+}
+
+fn words(before: &Snapshot, after: &Snapshot, actor: &Actor) -> Confirmed {
+    let serving = |network: &Snapshot| -> BTreeSet<DeviceName> { in_service(&compile::engines(network)) };
+    let (was, is) = (serving(before), serving(after));
+    let mut confirmed = after.confirmed.clone();
+    confirmed.engines.retain(|name, _| !is.contains(name));
+    if matches!(actor, Actor::Local | Actor::Token(_) | Actor::User(_)) {
+        confirmed.engines.extend(was.difference(&is).map(|name| (name.clone(), after.stamp)));
+    }
+    forget_oldest(&mut confirmed.engines, |name| after.devices.contains_key(name));
+    forget_oldest(&mut confirmed.locations, |_| false);
+    confirmed
+}
+
+/// Keeps of the words whose object is gone the newest.
+fn forget_oldest<N: Ord + Clone>(words: &mut BTreeMap<N, Stamp>, is_there: impl Fn(&N) -> bool) {
+    let mut gone: Vec<(Stamp, N)> = words.iter().filter(|(name, _)| !is_there(name)).map(|(name, at)| (*at, name.clone())).collect();
+    gone.sort_unstable();
+    for (_, name) in gone.iter().rev().skip(WORDS_OF_GONE_MAX) {
+        words.remove(name);
+    }
 }
 
 fn losses(before: &Snapshot, after: &Snapshot) -> Vec<Loss> {

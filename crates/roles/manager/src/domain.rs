@@ -1,8 +1,8 @@
 //! The rules of the network, one file per noun: what may be written, by whom, and what it changes.
 //!
 //! Each function takes a [`Change`](crate::change::Change), checks the request against the network before it, and writes
-//! through `tables`. API and pages let each caller only to what its role may do; what it may do to one delivery service, to users
-//! and to tokens is judged here. Devices reach only `enrolment` and `devices::listen_at`.
+//! through `tables`. API and pages let each caller only to what its role may do, by a table of their own; each verb judges it
+//! again, and alone what a caller may do to one delivery service. Devices reach only `enrolment` and `devices::listen_at`.
 
 pub(crate) mod apply;
 pub(crate) mod attempts;

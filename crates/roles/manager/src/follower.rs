@@ -29,7 +29,7 @@ use std::{
 };
 use tokio::sync::watch;
 use weir_database::{Database, DatabaseError};
-use weir_device_api::{Listeners, PairHello, Verdict, YieldAnswer, YieldRequest, paths};
+use weir_device_api::{Listeners, OrderedBy, PairHello, Verdict, YieldAnswer, YieldRequest, paths};
 use weir_model::DeviceName;
 use weir_operator_api::{Problem, Reason};
 use weir_telemetry::Tasks;
@@ -78,6 +78,8 @@ pub(crate) struct Follower {
     /// Rises with each poll that was answered, each changeset and each snapshot.
     moved: watch::Sender<u64>,
     take_over: watch::Sender<bool>,
+    /// Who asked for that last.
+    take_over_by: Mutex<Option<OrderedBy>>,
     closing: watch::Sender<bool>,
     /// Held while `config.db` is changed.
     changing: tokio::sync::Mutex<()>,
@@ -88,6 +90,8 @@ struct Inner {
     config: Option<Database>,
     /// Where this box stands, as its database says; the journal's end is added when it is told.
     stand: Option<PairHello>,
+    /// The generation there.
+    generation: u64,
     seen: Option<PrimarySeen>,
     /// Why it cannot go on from where it is.
     resync: Option<String>,
@@ -95,8 +99,19 @@ struct Inner {
     syncing: bool,
     /// Where the manager that answered last is.
     primary_at: Option<SocketAddr>,
-    /// What went wrong last.
+    /// What went wrong last with a manager that was asked.
     trouble: Option<String>,
+    /// Why what was sent cannot be applied although it fits, or why no snapshot can be taken.
+    hindrance: Option<String>,
+    /// An operator has said that what is here may be overwritten.
+    overwrite: bool,
+    /// Answers in a row that were cut off.
+    cuts: u32,
+    /// Snapshots in a row that failed, and when the next may be tried, monotonic milliseconds.
+    failed_snapshots: u32,
+    snapshot_after_ms: u64,
+    /// When the journal is written again after it could not be, monotonic milliseconds; none: it can.
+    journal_after_ms: Option<u64>,
 }
 
 impl Follower {
@@ -115,6 +130,7 @@ impl Follower {
             inner: Mutex::new(Inner { config: parts.config, ..Inner::default() }),
             moved: watch::Sender::new(0),
             take_over: watch::Sender::new(false),
+            take_over_by: Mutex::default(),
             closing: watch::Sender::new(false),
             changing: tokio::sync::Mutex::new(()),
         });
@@ -144,12 +160,74 @@ impl Follower {
         self.take_over.subscribe()
     }
 
+    /// Who asked for that last, as the primary names them.
+    pub(crate) fn take_over_by(&self) -> Option<OrderedBy> {
+        self.take_over_by.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The stamp of the configuration this box holds; `None` before it has one.
+    pub(crate) fn stamp(&self) -> Option<weir_model::Stamp> {
+        let inner = self.lock();
+        inner.stand.as_ref().map(|stand| weir_model::Stamp { term: stand.term, generation: inner.generation })
+    }
+
+    /// What was asked was tried.
+    pub(crate) fn take_over_done(&self) {
+        self.take_over.send_replace(false);
+    }
+
     /// Where this box stands.
     pub(crate) fn hello(&self) -> PairHello {
         let (journal, journal_hash) = self.journal.end();
         let stand = self.lock().stand.clone();
         let base = stand.unwrap_or_else(|| self.nothing());
-        PairHello { term: base.term.max(self.fence_term()), journal, journal_hash, ..base }
+        PairHello { heard: base.term.max(self.fence_term()), journal, journal_hash, ..base }
+    }
+
+    /// Takes what the primary has although what is here may be better: an operator says so.
+    ///
+    /// # Errors
+    /// [`Reason::CmsState`]: no primary is heard, from which it could be taken.
+    pub(crate) fn overwrite(&self) -> Result<(), Problem> {
+        let mut inner = self.lock();
+        let heard = inner.seen.as_ref().filter(|seen| weir_clock::monotonic_ms().saturating_sub(seen.at_ms) <= view::SILENT_MS);
+        if heard.is_none() {
+            return Err(
+                Problem::new(Reason::CmsState, "no primary is heard by this box").next_step("bring the primary back, then ask again")
+            );
+        }
+        (inner.overwrite, inner.snapshot_after_ms, inner.failed_snapshots) = (true, 0, 0);
+        Ok(())
+    }
+
+    /// Runs what only looks at `config.db` in the way of a write, and is taken back.
+    ///
+    /// # Errors
+    /// What it says; there is no `config.db`, or no room beside it for what comes of it.
+    pub(crate) async fn rehearse<F>(&self, work: F) -> Result<(), Problem>
+    where
+        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<(), crate::change::Refusal> + Send + 'static,
+    {
+        enum TakenBack {
+            Fits,
+            Refused(crate::change::Refusal),
+        }
+        impl From<DatabaseError> for TakenBack {
+            fn from(error: DatabaseError) -> Self {
+                TakenBack::Refused(error.into())
+            }
+        }
+        snapshot::room_for(&self.directory, 0).map_err(|error| Problem::new(Reason::DiskFull, error.to_string()))?;
+        let Some(config) = self.database() else { return Err(Problem::new(Reason::CmsState, "this box has no configuration yet")) };
+        let rehearsed = config.write(move |tx| {
+            work(tx).map_err(TakenBack::Refused)?;
+            Err::<std::convert::Infallible, _>(TakenBack::Fits)
+        });
+        match rehearsed.await {
+            Err(TakenBack::Fits) => Ok(()),
+            Err(TakenBack::Refused(refusal)) => Err(refusal.into_problem()),
+            Ok(never) => match never {},
+        }
     }
 
     fn fence_term(&self) -> u64 {
@@ -163,6 +241,7 @@ impl Follower {
             version: weir_model::version().to_owned(),
             primary: false,
             term: 0,
+            heard: 0,
             step: 0,
             rev: 0,
             hash: String::new(),
@@ -182,12 +261,17 @@ impl Follower {
             Some(config) => {
                 let read = config.read(move |tx| {
                     let term = settings::number(tx, settings::TERM)?;
-                    Ok::<_, DatabaseError>(crate::pair::stand(tx, PairHello { term, ..base })?)
+                    let generation = settings::number(tx, settings::GENERATION)?;
+                    Ok::<_, DatabaseError>((crate::pair::stand(tx, PairHello { term, ..base })?, generation))
                 });
                 Some(read.await?)
             }
         };
-        self.lock().stand = stand;
+        let (stand, generation) = stand.unzip();
+        {
+            let mut inner = self.lock();
+            (inner.stand, inner.generation) = (stand, generation.unwrap_or_default());
+        }
         self.moved.send_modify(|moves| *moves += 1);
         Ok(())
     }
@@ -207,12 +291,12 @@ impl Follower {
         candidates
     }
 
-    /// Asks the primary to make way: it is fenced when this returns `Ok`.
+    /// Asks the primary to make way: it is fenced when this returns `Ok`. `resume`: it was asked before, and only has to say so again.
     ///
     /// # Errors
     /// Its refusal; [`Reason::NoStandby`]'s counterpart when it cannot be reached is [`Reason::Unavailable`].
-    pub(crate) async fn ask_yield(&self, term: u64) -> Result<YieldAnswer, Problem> {
-        let request = YieldRequest { hello: self.hello(), term };
+    pub(crate) async fn ask_yield(&self, term: u64, resume: bool) -> Result<YieldAnswer, Problem> {
+        let request = YieldRequest { hello: self.hello(), term, resume };
         let at = self.lock().primary_at;
         let known = self.managers().await;
         let mut last = Problem::new(Reason::Unavailable, "no other manager is known to this box");

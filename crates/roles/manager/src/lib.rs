@@ -17,6 +17,7 @@
 //! - [`standby`]: the other manager of the pair, which refuses all but its status.
 
 mod access;
+mod ahead;
 mod alarms;
 mod api;
 mod app;

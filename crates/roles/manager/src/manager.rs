@@ -24,7 +24,7 @@ use crate::{
 };
 use axum::Router;
 use state::LOCK_PATIENCE;
-pub(crate) use state::{lock, network};
+pub(crate) use state::{authority, lock, network};
 use std::{
     io,
     net::{IpAddr, TcpListener},
@@ -183,7 +183,9 @@ pub(crate) struct Manager {
 
 impl Drop for Manager {
     fn drop(&mut self) {
-        // Its tasks hold the set they belong to: without this they would outlive a manager that was not stopped.
+        // Its tasks hold the set they belong to: without this they would outlive a manager that was not stopped. So would what is made to
+        // its end, which waits for the stop.
+        self.app.begin_stop();
         self.tasks.cancel();
     }
 }
@@ -244,6 +246,7 @@ impl Manager {
         let own = app.name.clone();
         let write = move |change: &crate::change::Change<'_>| devices::listen_at(change, own.as_str(), enrolment::addresses(&listeners));
         app.change(Caller::manager(), write).await.map_err(ManagerError::Refused)?;
+        crate::ahead::begin(&app).await.map_err(ManagerError::Refused)?;
         users::begin(&app).await.map_err(ManagerError::Refused)?;
         software::begin(&app, settings.data.clone()).await.map_err(ManagerError::Refused)?;
         // A full disk or an unreadable backup keeps no manager from serving.
@@ -277,6 +280,7 @@ impl Manager {
             server::serve_tls(listener, Arc::clone(&self.device_tls), device.clone(), for_devices).map_err(ManagerError::Serve)?;
         }
         self.tasks.spawn("pair", pair::run(Arc::clone(&self.app)));
+        self.tasks.spawn("other managers", crate::cms::watch_others(Arc::clone(&self.app)));
         self.tasks.spawn("watch", watch::run(Arc::clone(&self.app)));
         self.tasks.spawn("backups", crate::backup::run(Arc::clone(&self.app)));
         self.tasks.spawn("software", software::runner::run(Arc::clone(&self.app), self.tasks.clone()));

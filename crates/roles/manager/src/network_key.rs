@@ -19,6 +19,10 @@ pub(crate) const KEY_BYTES: usize = 32;
 const FINGERPRINT_BYTES: usize = 8;
 /// The key's file in the manager's state directory.
 const FILE: &str = "network.key";
+/// What the key before an import is called beside it; with a number after it where that is another one's already.
+const PREVIOUS: &str = "network.key.previous";
+/// Keys before imports that are kept; more are no accident.
+const PREVIOUS_MAX: u32 = 1_000;
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +41,9 @@ pub(crate) enum KeyError {
     /// The file is not a key.
     #[error("{} is not a network key: it has another length than {KEY_BYTES} bytes", .0.display())]
     Length(PathBuf),
+    /// The one before it cannot be kept beside it.
+    #[error("{} holds {PREVIOUS_MAX} earlier network keys; take some away", .0.display())]
+    Previous(PathBuf),
     /// The system gives no randomness.
     #[error("the system gives no randomness")]
     Random,
@@ -96,6 +103,34 @@ impl NetworkKey {
     pub(crate) fn keep(&self, state: &Path) -> Result<(), KeyError> {
         let path = path(state);
         keep::file(&path, self.0.as_slice()).map_err(|source| KeyError::File { what: "write", path, source })
+    }
+
+    /// Writes it in the place of another one, whatever that file holds: that may be the only copy, and is kept beside it.
+    ///
+    /// # Errors
+    /// A file cannot be read or written; the one in its place is untouched then.
+    pub(crate) fn replace(&self, state: &Path) -> Result<(), KeyError> {
+        let path = path(state);
+        let read = |path: &Path| match fs::read(path) {
+            Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(KeyError::File { what: "read", path: path.to_owned(), source }),
+        };
+        let before = read(&path)?.filter(|before| before.as_slice() != self.0.as_slice());
+        if let Some(before) = before {
+            let name = |number| if number == 1 { PREVIOUS.to_owned() } else { format!("{PREVIOUS}-{number}") };
+            let mut places = (1..=PREVIOUS_MAX).map(|number| state.join(name(number)));
+            loop {
+                let place = places.next().ok_or_else(|| KeyError::Previous(state.to_owned()))?;
+                match read(&place)? {
+                    None => keep::file(&place, &before).map_err(|source| KeyError::File { what: "write", path: place, source })?,
+                    Some(kept) if kept == before => {}
+                    Some(_) => continue,
+                }
+                break;
+            }
+        }
+        self.keep(state)
     }
 
     /// First 16 hex digits of its SHA-256: says which key it is and nothing of it.
@@ -205,5 +240,22 @@ mod tests {
         assert_ne!(NetworkKey::create(state.path()).expect("another"), key);
         fs::write(state.path().join("network.key"), "short").expect("written");
         assert!(matches!(NetworkKey::load(state.path()), Err(KeyError::Length(_))));
+    }
+
+    #[test]
+    fn a_key_in_another_ones_place_keeps_that_one() {
+        let state = tempfile::tempdir().expect("dir");
+        let previous = |name: &str| fs::read(state.path().join(name)).ok();
+        let keys = [1, 2, 3].map(|byte| NetworkKey(Zeroizing::new([byte; KEY_BYTES])));
+        keys[0].replace(state.path()).expect("the first");
+        keys[0].replace(state.path()).expect("the same");
+        assert_eq!(previous("network.key.previous"), None, "nothing was replaced");
+        for (key, other) in [(&keys[1], 1), (&keys[2], 2), (&keys[0], 3), (&keys[1], 1)] {
+            key.replace(state.path()).expect("replaced");
+            assert_eq!(NetworkKey::load(state.path()).expect("reads").as_ref(), Some(key));
+            let kept = ["network.key.previous", "network.key.previous-2", "network.key.previous-3"].map(previous);
+            assert!(kept.contains(&Some(vec![other; KEY_BYTES])), "key {other} is kept: {kept:?}");
+        }
+        assert_eq!(previous("network.key.previous-4"), None, "each is kept once");
     }
 }

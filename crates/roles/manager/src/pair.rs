@@ -7,34 +7,39 @@
 
 pub(crate) mod alarms;
 mod answer;
+pub(crate) mod copying;
 mod making_way;
 mod recount;
 pub(crate) mod replicated;
 mod standing;
 mod verdict;
 
-pub(crate) use answer::{base, hello, poll, stand};
+pub(crate) use answer::{hello, poll, stand};
 pub(crate) use making_way::{step_down, yield_to};
 pub(crate) use recount::{begin, run};
 
-use crate::{app::App, cms::Fence, snapshot::Snapshot};
+use crate::{app::App, change::Caller, cms::Fence, snapshot::Snapshot};
+use copying::Copies;
 use standing::{Heard, SILENT_MS, Standing};
 use std::{
     collections::BTreeMap,
     fmt,
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 use tokio::sync::watch;
-use weir_device_api::{PairHello, PairPoll, Verdict};
+use weir_device_api::{OrderedBy, PairHello, PairPoll, Verdict};
 use weir_model::{DeviceName, Role};
 use weir_operator_api::{PairCondition, PairInfo, Problem, Reason};
 
 /// How long a second standby is refused after the first was last heard: two of them would acknowledge for each other.
 const ONE_STANDBY_MS: u64 = 10_000;
+
+/// How long the standby is told that it is asked to take over.
+pub(crate) const TAKE_OVER: Duration = Duration::from_secs(30);
 
 /// What is told of a fence that was written.
 type WhenFenced = Box<dyn Fn(Fence) + Send + Sync>;
@@ -45,9 +50,16 @@ pub(crate) struct Pair {
     standing: watch::Sender<Standing>,
     /// Rises when the standby is asked to take over.
     asked: watch::Sender<u64>,
-    take_over: AtomicBool,
-    /// Writes are refused: the standby takes over.
-    frozen: AtomicBool,
+    /// Until when it is told so, monotonic milliseconds, and who asked.
+    take_over: Mutex<Option<(u64, OrderedBy)>>,
+    /// The last of `asked` that it was told of: it is told at once, and then at the pace of its polls.
+    told: AtomicU64,
+    /// Who makes way or steps down: one at a time.
+    handing: tokio::sync::Mutex<()>,
+    /// How many hold writes back for now.
+    holds: AtomicUsize,
+    /// Nothing is written any more in this life: somebody else is primary.
+    ended: AtomicBool,
     /// What is not as it was written, by what it is about.
     broken: Mutex<BTreeMap<&'static str, String>>,
     when_fenced: OnceLock<WhenFenced>,
@@ -55,8 +67,8 @@ pub(crate) struct Pair {
     followed: AtomicBool,
     /// Monotonic milliseconds since when the standby on record does not follow.
     unmatched_ms: Mutex<Option<u64>>,
-    /// One snapshot at a time.
-    pub(crate) copying: tokio::sync::Mutex<()>,
+    /// The copy of the database that is made for the standby.
+    copies: Copies,
 }
 
 impl fmt::Debug for Pair {
@@ -77,13 +89,16 @@ impl Pair {
             heard: Mutex::default(),
             standing: watch::Sender::new(standing),
             asked: watch::Sender::new(0),
-            take_over: AtomicBool::new(false),
-            frozen: AtomicBool::new(false),
+            take_over: Mutex::default(),
+            told: AtomicU64::new(0),
+            handing: tokio::sync::Mutex::default(),
+            holds: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
             broken: Mutex::default(),
             when_fenced: OnceLock::new(),
             followed: AtomicBool::new(false),
             unmatched_ms: Mutex::new(Some(weir_clock::monotonic_ms())),
-            copying: tokio::sync::Mutex::new(()),
+            copies: Copies::default(),
         }
     }
 
@@ -98,11 +113,6 @@ impl Pair {
             Some(told) => told(fence),
             None => tracing::error!(term = fence.term, "fenced, and nobody decides what this box is"),
         }
-    }
-
-    /// Whether a standby is on record.
-    pub(crate) fn has_standby(&self, app: &App) -> bool {
-        on_record(&app.network(), &app.name).is_some()
     }
 
     /// A change may have made or deleted the standby.
@@ -126,7 +136,7 @@ impl Pair {
             Ok(Err(_)) => None,
             Err(_) => {
                 tracing::warn!(rev, "the standby does not acknowledge; writes are acknowledged alone");
-                self.standing.send_modify(|standing| standing.follows = false);
+                self.standing.send_modify(|standing| *standing = standing.missed(rev));
                 Some(false)
             }
         }
@@ -144,8 +154,8 @@ impl Pair {
         let heard_ms = locked(&self.heard).as_ref().map(|heard| heard.at_ms);
         self.standing.send_if_modified(|standing| {
             let now = standing.at(heard_ms, now_ms);
-            if now != *standing {
-                tracing::warn!("the standby is silent; writes are acknowledged alone");
+            if now.follows != standing.follows {
+                tracing::warn!("the standby is silent or does not apply what it is sent; writes are acknowledged alone");
             }
             std::mem::replace(standing, now) != now
         });
@@ -159,15 +169,18 @@ impl Pair {
 
     /// Takes a poll in, with what we make of it, when our newest changeset is `newest`.
     fn polled(&self, poll: &PairPoll, verdict: &Verdict, newest: u64) {
+        let at_ms = weir_clock::monotonic_ms();
         let heard = Heard {
             hello: poll.hello.clone(),
             verdict: verdict.clone(),
-            at_ms: weir_clock::monotonic_ms(),
+            at_ms,
             unreplicated: poll.unreplicated,
+            unreplicated_open: poll.unreplicated_open,
+            trouble: poll.trouble.clone(),
         };
         *locked(&self.heard) = Some(heard);
         self.standing.send_if_modified(|standing| {
-            let now = standing.polled(verdict, poll.hello.rev, newest);
+            let now = standing.polled(verdict, poll.hello.rev, newest, at_ms);
             std::mem::replace(standing, now) != now
         });
     }
@@ -180,7 +193,7 @@ impl Pair {
     }
 
     /// Refuses a second standby beside one that was heard a moment ago.
-    fn only(&self, name: &DeviceName) -> Result<(), Problem> {
+    pub(crate) fn only(&self, name: &DeviceName) -> Result<(), Problem> {
         let now_ms = weir_clock::monotonic_ms();
         match &*locked(&self.heard) {
             Some(heard) if heard.hello.name != *name && now_ms.saturating_sub(heard.at_ms) < ONE_STANDBY_MS => {
@@ -191,36 +204,67 @@ impl Pair {
         }
     }
 
-    /// Asks the standby to take over: it is told in the answer to its poll.
-    pub(crate) fn ask_take_over(&self) {
-        self.take_over.store(true, Ordering::Relaxed);
+    /// Asks the standby to take over: it is told in the answers to its polls for [`TAKE_OVER`], or until it does.
+    pub(crate) fn ask_take_over(&self, by: &Caller) {
+        let until_ms = weir_clock::monotonic_ms() + weir_clock::millis(TAKE_OVER);
+        *locked(&self.take_over) = Some((until_ms, OrderedBy { actor: by.actor.to_string(), source: by.source.clone() }));
         self.asked.send_modify(|asked| *asked += 1);
     }
 
-    /// Whether it was asked and not told yet.
-    fn told_to_take_over(&self) -> bool {
-        self.take_over.swap(false, Ordering::Relaxed)
+    /// Asks no more: it does, or whoever wanted it waits no more.
+    pub(crate) fn stop_asking(&self) {
+        *locked(&self.take_over) = None;
     }
 
-    pub(crate) fn freeze(&self) {
-        self.frozen.store(true, Ordering::Release);
+    /// Waits until nobody makes way or steps down any more.
+    pub(crate) async fn handed(&self) {
+        drop(self.handing.lock().await);
     }
 
-    pub(crate) fn thaw(&self) {
-        self.frozen.store(false, Ordering::Release);
+    /// Who asks the standby to take over, if somebody does; and whether it was not told yet.
+    fn take_over(&self) -> (Option<OrderedBy>, bool) {
+        let now_ms = weir_clock::monotonic_ms();
+        let by = locked(&self.take_over).as_ref().filter(|(until_ms, _)| now_ms < *until_ms).map(|(_, by)| by.clone());
+        let is_news = by.is_some() && self.told.load(Ordering::Relaxed) < *self.asked.borrow();
+        (by, is_news)
     }
 
-    /// Refuses a write while the standby takes over.
+    /// It was told.
+    fn told_to_take_over(&self) {
+        self.told.store(*self.asked.borrow(), Ordering::Relaxed);
+    }
+
+    /// Holds writes back until as many [`Pair::release`]s.
+    pub(crate) fn hold(&self) {
+        self.holds.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn release(&self) {
+        self.holds.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Nothing is written any more in this life.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// Whether the rows here are not what the log of writes says.
+    pub(crate) fn doubts_rows(&self) -> bool {
+        recount::is_doubted(self)
+    }
+
+    /// Refuses a write while the standby takes over, and afterwards.
     pub(crate) fn writable(&self) -> Result<(), Problem> {
-        if self.frozen.load(Ordering::Acquire) {
-            return Err(Problem::new(Reason::HandingOver, "this manager hands over to the standby and takes no more writes"));
+        if self.ended.load(Ordering::Acquire) || self.holds.load(Ordering::Acquire) > 0 {
+            return Err(Problem::new(Reason::HandingOver, "this manager hands over to another one and takes no more writes"));
         }
         Ok(())
     }
 
-    /// How the pair stands; `None` without a standby.
-    pub(crate) fn condition(&self, app: &App) -> Option<PairCondition> {
-        self.info(app).map(|info| info.condition)
+    /// A standby that has heard of a term above ours, and that term.
+    pub(crate) fn hears_of_more(&self, app: &App) -> Option<(DeviceName, u64)> {
+        let own = app.network().stamp.term;
+        locked(&self.heard).as_ref().filter(|heard| heard.hello.heard > own).map(|heard| (heard.hello.name.clone(), heard.hello.heard))
     }
 
     /// The standby, as the primary knows it; `None` without one on record.
@@ -278,8 +322,13 @@ fn stands(heard: &Heard, standing: Standing, silent_ms: u64, newest: u64) -> (Pa
             let own = weir_model::version();
             (PairCondition::Mismatch, format!("{name} runs {version} and this manager {own}: it applies nothing; {next}"))
         }
+        Verdict::Diverged { detail } => (PairCondition::Lagging, detail.clone()),
         _ if silent_ms > SILENT_MS => {
             (PairCondition::Lagging, format!("{name} has been silent for {} s and lacks {lacks} changesets", silent_ms / 1_000))
+        }
+        _ if heard.trouble.is_some() => {
+            let trouble = heard.trouble.as_deref().unwrap_or_default();
+            (PairCondition::Lagging, format!("{name} cannot go on and lacks {lacks} changesets: {trouble}"))
         }
         Verdict::Resync { reason } => (PairCondition::Syncing, format!("{name} takes a snapshot: {reason}")),
         Verdict::Matched if standing.follows => (PairCondition::Matched, format!("{name} has each write before it is acknowledged")),

@@ -99,7 +99,31 @@ pub(crate) fn settle(tx: &Transaction<'_>, network: &mut Snapshot, unreadable: V
     for id in later {
         network.earlier.insert(id, renditions(tx, id)?);
     }
+    give_way(network);
     Ok(())
+}
+
+/// Takes out what is published for an older line alone and in the way there: its domain, say, is another service's by now. Devices of
+/// that line do without, and not with what is older still.
+fn give_way(network: &mut Snapshot) {
+    let mut lines: BTreeSet<Line> = network.earlier.values().flatten().map(|one| one.since).filter(|line| *line < network.level).collect();
+    while let Some(line) = lines.pop_last() {
+        // Each turn takes one rendition at least.
+        while let Ok(faults) = compile::faults_below(network, line) {
+            let mut is_settled = true;
+            for (id, _) in faults {
+                let Some(kept) = network.earlier.get_mut(&id) else { continue };
+                let count = kept.len();
+                if let Some(in_the_way) = kept.iter().map(|one| one.since).find(|since| *since <= line) {
+                    kept.retain(|one| one.since > in_the_way);
+                }
+                is_settled &= kept.len() == count;
+            }
+            if is_settled {
+                break;
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -108,9 +132,10 @@ enum Pass {
     Last,
 }
 
-/// Refuses a change that leaves a delivery service behind which cannot be run, unless it was so before and is as it was.
+/// Refuses a change that leaves a delivery service behind which cannot be run, or a network, unless it was so before and is as it was.
 pub(crate) fn allowed(before: &Snapshot, after: &Snapshot) -> Result<(), Problem> {
-    if let Some(why) = &after.unfit {
+    // One that was unfit before may be mended in as many steps as it takes.
+    if let Some(why) = after.unfit.as_ref().filter(|_| before.unfit.is_none()) {
         return Err(Problem::new(Reason::DoesNotCompile, why.clone()));
     }
     let of = |network: &Snapshot, id: i64| network.services.iter().find(|service| service.id == id).cloned();

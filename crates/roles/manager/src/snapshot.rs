@@ -12,7 +12,7 @@ use std::{
 };
 use weir_model::{
     DeviceName, FIRST_LEVEL, Line, LocationName, OffloadEpoch, Profile, Role, Stamp,
-    configuration::{KeepaliveKey, ZoneEntry},
+    configuration::{Confirmed, KeepaliveKey, ZoneEntry},
 };
 use weir_operator_api::{Addresses, DeliveryService, Location, OffloadLease};
 
@@ -44,8 +44,8 @@ pub(crate) struct Snapshot {
     pub(crate) earlier: BTreeMap<i64, Vec<Rendition>>,
     /// Why no device could run from this at all.
     pub(crate) unfit: Option<String>,
-    /// The newest generation that took engines out of service with somebody's word for it.
-    pub(crate) confirmed_by: Option<u64>,
+    /// What operators said may be out of service.
+    pub(crate) confirmed: Confirmed,
 }
 
 /// A device as it is configured.
@@ -129,7 +129,7 @@ impl Snapshot {
             held: BTreeMap::new(),
             earlier: BTreeMap::new(),
             unfit: None,
-            confirmed_by: Some(settings::number(tx, settings::CONFIRMED_BY)?).filter(|generation| *generation > 0),
+            confirmed: settings::confirmed(tx)?,
         };
         published::settle(tx, &mut network, unreadable)?;
         Ok(network)

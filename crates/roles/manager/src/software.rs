@@ -40,7 +40,8 @@ use removal::Installable;
 use std::sync::Arc;
 use weir_model::{AlarmReason, OwnReason, SoftwareState, SourceAllow, source::AllowError};
 use weir_operator_api::{
-    Problem, Reason, SoftwareChoices, SoftwareFile, SoftwareFileRequest, SoftwareRemoval, SoftwareSources, software::SOFTWARE_FILES_MAX,
+    AccessRole, Problem, Reason, SoftwareChoices, SoftwareFile, SoftwareFileRequest, SoftwareRemoval, SoftwareSources,
+    software::SOFTWARE_FILES_MAX,
 };
 
 /// Every software file, by number.
@@ -78,6 +79,7 @@ pub(crate) async fn register(app: &Arc<App>, caller: Caller, request: SoftwareFi
 }
 
 fn insert(change: &Change<'_>, registration: Registration) -> Result<i64, Refusal> {
+    change.access().everywhere(AccessRole::Operator)?;
     let records = tables::software_files::all(change.tx)?;
     if records.len() >= SOFTWARE_FILES_MAX {
         return Err(fields::too_many("software files", SOFTWARE_FILES_MAX).into());
@@ -124,6 +126,7 @@ pub(crate) async fn validate(app: &Arc<App>, caller: Caller, id: i64) -> Result<
 
 /// Puts a software file to `validating`.
 fn queue(change: &Change<'_>, id: i64, verb: &str) -> Result<(), Refusal> {
+    change.access().everywhere(AccessRole::Operator)?;
     let records = tables::software_files::all(change.tx)?;
     let before = find(&records, id)?;
     match before.state() {
@@ -150,6 +153,7 @@ pub(crate) async fn delete(app: &Arc<App>, caller: Caller, id: i64, removal: Sof
     let running = removal::running(app);
     let shelf = Arc::clone(&app.software);
     app.change(caller, move |change| {
+        change.access().everywhere(AccessRole::Operator)?;
         let records = tables::software_files::all(change.tx)?;
         let record = find(&records, id)?;
         removal::not_assigned(id, &tables::device_updates::orders(change.tx)?)?;
@@ -179,6 +183,7 @@ pub(crate) fn sources(app: &App) -> SoftwareSources {
 
 /// Replaces them.
 pub(crate) async fn set_sources(app: &Arc<App>, caller: Caller, sources: SoftwareSources) -> Result<SoftwareSources, Problem> {
+    caller.access.everywhere(AccessRole::Admin)?;
     let after = SoftwareSources { allow: SourceAllow::checked(sources.allow).map_err(|error| not_allowed(&error))?.0 };
     let written = after.clone();
     app.change(caller, move |change| {

@@ -59,6 +59,13 @@ impl Apart {
 
     /// What the control socket serves beside its own.
     pub(crate) fn local(&self) -> Router {
+        let router = Router::new().route(paths::STATUS, get(status).fallback(elsewhere));
+        let router = router.route(paths::PAIR, get(pair_in_full).fallback(elsewhere));
+        router.fallback(elsewhere).with_state(Arc::clone(&self.cms))
+    }
+
+    /// What anybody is shown who reaches the operator API: nobody is signed in here.
+    fn shown(&self) -> Router {
         let router = Router::new().route(paths::STATUS, get(status).fallback(elsewhere)).route(paths::PAIR, get(pair).fallback(elsewhere));
         router.fallback(elsewhere).with_state(Arc::clone(&self.cms))
     }
@@ -76,7 +83,7 @@ impl Apart {
     pub(crate) fn serve(&self, listeners: ManagerListeners) -> Result<(), ManagerError> {
         let Some(shown) = &self.shown else { return Ok(()) };
         let service = |router| Service { router, tasks: self.tasks.clone(), stopping: self.stopping.subscribe() };
-        let pages = service(self.local().merge(gui::standby::assets()));
+        let pages = service(self.shown().merge(gui::standby::assets()));
         let device = service(self.device());
         let (for_pages, for_devices) = Limits::shares(listeners.connections.unwrap_or(CONNECTIONS_MAX));
         for listener in listeners.api {
@@ -122,25 +129,33 @@ async fn status(State(cms): State<Arc<Cms>>) -> Result<Json<NetworkStatus>, Refu
 }
 
 async fn pair(State(cms): State<Arc<Cms>>) -> Json<CmsInfo> {
+    Json(cms.info_for_anybody().await)
+}
+
+async fn pair_in_full(State(cms): State<Arc<Cms>>) -> Json<CmsInfo> {
     Json(cms.info().await)
 }
 
+/// Why it is disabled is for whoever may open the control socket.
 async fn disabled(cms: &Arc<Cms>) -> Problem {
-    let info = cms.info().await;
-    let why = info.why.map(|why| format!(": {why}")).unwrap_or_default();
-    let problem = Problem::new(Reason::CmsDisabled, format!("{} is {}{why}", info.name, info.state.as_str()));
+    let info = cms.info_for_anybody().await;
+    let problem = Problem::new(Reason::CmsDisabled, format!("{} is {}", info.name, info.state.as_str()));
     if info.next.is_empty() { problem } else { problem.next_step(format!("on its box: {}", info.next.join(", then "))) }
 }
 
 async fn elsewhere(State(cms): State<Arc<Cms>>, method: Method, uri: Uri) -> Response {
     let is_page = method == Method::GET && !uri.path().starts_with("/api/");
     if cms.is_disabled() {
-        return if is_page { gui::standby::disabled_page(&cms.info().await) } else { Refused::from(disabled(&cms).await).into_response() };
+        return if is_page {
+            gui::standby::disabled_page(&cms.info_for_anybody().await)
+        } else {
+            Refused::from(disabled(&cms).await).into_response()
+        };
     }
     let unknown = || PrimaryAddress { name: cms.name().clone(), url: String::new() };
     let primary = cms.primary().unwrap_or_else(unknown);
     if is_page {
-        return gui::standby::standby_page(&cms.info().await, &cms.network_name(), &primary, uri.path());
+        return gui::standby::standby_page(&cms.info_for_anybody().await, &cms.network_name(), &primary, uri.path());
     }
     let PrimaryAddress { name, url } = &primary;
     let problem = if url.is_empty() {

@@ -5,15 +5,17 @@ use crate::{
     ask::{ANSWER_DEADLINE, Unanswered},
     change::{Caller, Refusal},
     device_view::status_of,
-    domain::{devices, fields},
+    domain::{devices, fields, locations},
     guard::Departure,
     snapshot::{DeviceRecord, Snapshot},
     tables,
 };
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use weir_device_api::{Answer, Ask, poll::LOG_LINES_MAX};
 use weir_model::{AlarmReason, DeviceName, DeviceStatus, Role};
-use weir_operator_api::{Activation, Alarm, DeviceLogs, Problem, Reason, RouteExplanation, device::Removal, route::RouteQuery};
+use weir_operator_api::{
+    AccessRole, Activation, Alarm, ConfirmedRemoval, DeviceLogs, Problem, Reason, RouteExplanation, device::Removal, route::RouteQuery,
+};
 
 /// Longest URL that is explained, in bytes.
 const URL_BYTES_MAX: usize = 8 * 1024;
@@ -41,8 +43,18 @@ pub(crate) async fn delete_device(app: &Arc<App>, caller: Caller, name: String, 
     forget.await.map_err(Refusal::into_problem)
 }
 
+/// Confirms what routers hold back of a location.
+pub(crate) async fn confirm_removal(app: &Arc<App>, caller: Caller, name: String) -> Result<ConfirmedRemoval, Problem> {
+    let held_back: BTreeSet<String> = app.reports.with_all(|heard| {
+        let conditions = heard.values().flat_map(|heard| &heard.report.conditions);
+        conditions.filter(|condition| condition.reason == AlarmReason::MassChange).map(|condition| condition.object.clone()).collect()
+    });
+    app.change(caller, move |change| locations::confirm_removal(change, &name, &held_back)).await
+}
+
 /// Notes that somebody has taken an alarm on.
 pub(crate) async fn acknowledge(app: &Arc<App>, caller: Caller, id: &str) -> Result<Alarm, Problem> {
+    caller.access.everywhere(AccessRole::Operator)?;
     let missing = || fields::absent("alarm", id);
     let number: i64 = id.parse().map_err(|_| missing())?;
     let page = app.state.read(move |tx| Ok::<_, Refusal>(tables::alarms::standing(tx)?)).await.map_err(Refusal::into_problem)?;

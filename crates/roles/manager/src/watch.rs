@@ -51,10 +51,40 @@ pub(crate) async fn run(app: Arc<App>) {
     write_reports(&app).await;
 }
 
+/// What a full disk of the manager keeps from working.
+const FULL: &str = "the manager cannot write its databases; configuration is refused";
+
+/// The alarms that stand: those kept, and before them DISK_FULL of this manager, which a full disk keeps from being kept.
+pub(crate) async fn standing(app: &App) -> Result<Vec<Alarm>, DatabaseError> {
+    let kept = app.state.read(|tx| Ok::<_, DatabaseError>(tables::alarms::standing(tx)?)).await?;
+    Ok(with_unkept(kept, app.disk_full(), &app.name))
+}
+
+fn with_unkept(mut kept: Vec<Alarm>, full_since_ms: Option<u64>, own: &weir_model::DeviceName) -> Vec<Alarm> {
+    let reason = AlarmReason::DiskFull;
+    let is_kept = kept.iter().any(|alarm| alarm.reason == reason && alarm.device == *own && alarm.object.is_empty());
+    if let Some(raised_ms) = full_since_ms.filter(|_| !is_kept) {
+        let unkept = Alarm {
+            id: 0,
+            reason,
+            severity: reason.severity(),
+            device: own.clone(),
+            object: String::new(),
+            text: FULL.to_owned(),
+            next: reason.next_step().to_owned(),
+            raised_ms,
+            acknowledged_ms: None,
+            acknowledged_by: None,
+            cleared_ms: None,
+        };
+        kept.insert(0, unkept);
+    }
+    kept
+}
+
 /// The manager's conditions.
 pub(crate) fn conditions(app: &App) -> Vec<Condition> {
-    let text = "the manager cannot write its databases; configuration is refused".to_owned();
-    let full = app.disk_full().then(|| Condition { reason: AlarmReason::DiskFull, object: String::new(), text });
+    let full = app.disk_full().map(|_| Condition { reason: AlarmReason::DiskFull, object: String::new(), text: FULL.to_owned() });
     full.into_iter().collect()
 }
 
@@ -170,5 +200,20 @@ async fn write_reports(app: &App) {
     app.note_disk(written.as_ref().err());
     if let Err(error) = written {
         tracing::error!(error = %Chain(&error), "last reports not kept");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_an_alarm_although_it_cannot_be_kept() {
+        let own = "manager-1".parse().expect("name");
+        let alarms = with_unkept(Vec::new(), Some(7), &own);
+        assert_eq!((alarms.len(), alarms[0].reason, alarms[0].raised_ms), (1, AlarmReason::DiskFull, 7));
+        let kept = Alarm { id: 4, ..alarms[0].clone() };
+        assert_eq!(with_unkept(vec![kept.clone()], Some(7), &own), [kept], "kept since: told once");
+        assert_eq!(with_unkept(Vec::new(), None, &own), []);
     }
 }

@@ -14,6 +14,8 @@ use weir_model::{AlarmReason, DeviceConfiguration, DeviceName, Role, Stamp, conf
 use weir_routing::{CompileError, Decision, MassChange, Network, Reason, RouteRequest};
 use weir_telemetry::Metrics;
 
+/// Locations of a configuration that is held back of which conditions tell: a report carries few.
+const MASS_CONDITIONS_MAX: usize = 8;
 /// File of the health table inside the state directory.
 pub const HEALTH_FILE: &str = "health.json";
 
@@ -112,7 +114,8 @@ impl Router {
     }
 
     /// Runs a configuration from now on. One that takes too many engines away at once is run only with somebody's word for it
-    /// ([`weir_routing::removal`]), or by a router that runs none yet.
+    /// ([`weir_routing::removal`]), or by a router that runs none yet. One that takes this router itself out of its location says
+    /// nothing of engines.
     ///
     /// # Errors
     /// [`Rejection`]; the configuration before stays in force.
@@ -125,7 +128,8 @@ impl Router {
             return Err(Rejection::Older { offered: configuration.stamp, running });
         }
         let network = Network::compile(configuration)?;
-        let held_back = self.shared.running.load().as_ref().and_then(|running| running.network.may_become(&network).err());
+        let running = self.shared.running.load_full().filter(|_| configuration.location.is_some());
+        let held_back = running.and_then(|running| running.network.may_become(&network).err());
         self.shared.held_back.store(held_back.clone().map(Arc::new));
         if let Some(change) = held_back {
             return Err(change.into());
@@ -185,10 +189,11 @@ impl Router {
         let unsaved =
             self.shared.vitals.save_error().map(|text| Condition { reason: AlarmReason::DiskFull, object: HEALTH_FILE.to_owned(), text });
         let held_back = self.shared.held_back.load();
-        let mass = held_back.as_deref().map(|change| Condition {
+        let removals = held_back.iter().flat_map(|change| change.removals.iter().take(MASS_CONDITIONS_MAX).map(move |one| (change, one)));
+        let mass = removals.map(|(change, removal)| Condition {
             reason: AlarmReason::MassChange,
-            object: String::new(),
-            text: change.to_string(),
+            object: removal.location.to_string(),
+            text: change.about(removal),
         });
         let health = self.shared.vitals.published();
         let panic = health.panic(weir_clock::monotonic_ms()).map(|panic| Condition {
@@ -281,8 +286,8 @@ mod tests {
         mass.engines.iter_mut().for_each(|engine| engine.weight = 0);
         assert!(matches!(router.apply(&mass), Err(Rejection::MassChange(_))));
         assert_eq!(router.stamp(), Some(good.stamp));
-        let conditions: Vec<_> = router.conditions().into_iter().map(|condition| condition.reason).collect();
-        assert_eq!(conditions, [AlarmReason::MassChange]);
+        let conditions: Vec<_> = router.conditions().into_iter().map(|condition| (condition.reason, condition.object)).collect();
+        assert_eq!(conditions, [(AlarmReason::MassChange, "east".to_owned())]);
         let explained = router.explain("127.0.0.9".parse().expect("address"), "/demo.weir.test/a").expect("a decision");
         assert_eq!(explained.reasons[0].reason(), "mass_change");
         assert_eq!(
@@ -310,8 +315,22 @@ mod tests {
         mass.engines.iter_mut().for_each(|engine| engine.weight = 0);
         router.apply(&mass).expect_err("nobody's word");
         mass.stamp.generation += 1;
-        mass.confirmed_by = Some(mass.stamp.generation);
+        mass.confirmed.locations.insert("east".parse().expect("name"), mass.stamp);
         router.apply(&mass).expect("confirmed");
+        assert!(router.conditions().is_empty());
+    }
+
+    #[test]
+    fn a_router_that_is_deactivated_has_nothing_to_hold_back() {
+        let (router, _dir) = sample::router();
+        let good = sample::configuration();
+        router.apply(&good).expect("valid");
+        let mut inactive = good.clone();
+        inactive.stamp.generation += 1;
+        inactive.location = None;
+        inactive.engines.clear();
+        inactive.services.clear();
+        router.apply(&inactive).expect("it is told of no content");
         assert!(router.conditions().is_empty());
     }
 

@@ -4,7 +4,7 @@ use crate::{Router, RouterSettings};
 use weir_device_api::keepalive::{Audience, Channel, EngineState, Keepalive};
 use weir_model::{
     DeliveryService, DeviceConfiguration, Profile, Role, Stamp,
-    configuration::{EngineEntry, KeepaliveKey, LocationEntry, RouterEntry, ZoneEntry},
+    configuration::{Confirmed, EngineEntry, KeepaliveKey, LocationEntry, RouterEntry, ZoneEntry},
     service::CachePolicy,
 };
 use weir_telemetry::Metrics;
@@ -31,7 +31,8 @@ pub(crate) fn configuration() -> DeviceConfiguration {
         managers: Vec::new(),
         profile: Profile::rehearsal(),
         level: None,
-        confirmed_by: None,
+        confirmed: Confirmed::default(),
+        engine_addresses: Vec::new(),
         keepalive_keys: vec![key()],
         locations: vec![LocationEntry { name: "east".parse().expect("name"), parent: None }],
         routers: Vec::new(),

@@ -149,7 +149,9 @@ impl AlarmReason {
             }
             AlarmReason::BackupUnproven => "read why with `weir cms database backups`; make one with `weir cms database backup`",
             AlarmReason::ServiceHeld => "read the reason on the delivery service's page and correct it",
-            AlarmReason::MassChange => "check the change; confirm it by making it again with `--confirm`, or undo it",
+            AlarmReason::MassChange => {
+                "undo the change; or, if it is meant, confirm it: `weir location confirm-removal LOCATION`, with the location the alarm names"
+            }
             AlarmReason::RouterPanic => "check the network between the router and its engines",
             AlarmReason::ChangesetsBroken => {
                 "compare with the standby and with backups; restore one if the configuration itself is in doubt"

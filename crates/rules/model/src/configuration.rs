@@ -3,7 +3,11 @@
 use crate::{DeliveryService, DeviceName, Line, LocationName, OffloadEpoch, Profile, Role, Stamp};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 /// Everything one device needs to serve, for ever, without the manager. Immutable; ordered by its stamp.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,22 +27,44 @@ pub struct DeviceConfiguration {
     /// The line whose features the whole network may use; absent: not said, which is [`crate::FIRST_LEVEL`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<Line>,
-    /// The newest generation that took engines out of service with somebody's word for it: routers obey a large removal only if it
-    /// is newer than what they run. Absent: none has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub confirmed_by: Option<u64>,
+    /// What operators said may be out of service: routers obey a large removal only as far as that is newer than what they run.
+    /// Routers only.
+    #[serde(default, skip_serializing_if = "Confirmed::is_empty")]
+    pub confirmed: Confirmed,
     /// Keys that authenticate keepalives, newest first; at most two.
     pub keepalive_keys: Vec<KeepaliveKey>,
     /// The location tree.
     pub locations: Vec<LocationEntry>,
     /// Active engines.
     pub engines: Vec<EngineEntry>,
+    /// Addresses of the active engines that `engines` leaves out, in their order: an engine that runs an older tree may ask from
+    /// one of them. Engines only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub engine_addresses: Vec<IpAddr>,
     /// Active routers.
     pub routers: Vec<RouterEntry>,
     /// Delivery services.
     pub services: Vec<DeliveryService>,
     /// Coverage zones; routers only.
     pub zones: Vec<ZoneEntry>,
+}
+
+/// Operators' words for engines out of service, each with the stamp of the configuration it was given with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmed {
+    /// Engines that an operator's own write took out of service.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub engines: BTreeMap<DeviceName, Stamp>,
+    /// Locations of which an operator said that whatever is gone there is meant.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub locations: BTreeMap<LocationName, Stamp>,
+}
+
+impl Confirmed {
+    /// Whether nobody said anything.
+    pub fn is_empty(&self) -> bool {
+        self.engines.is_empty() && self.locations.is_empty()
+    }
 }
 
 /// One manager a device may talk to.

@@ -161,7 +161,8 @@ impl Network {
         let network = Network {
             stamp,
             profile,
-            confirmed_by: configuration.confirmed_by,
+            confirmed: configuration.confirmed.clone(),
+            engine_addresses: configuration.engine_addresses.clone(),
             locations,
             engines,
             engines_by_name,

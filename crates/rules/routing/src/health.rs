@@ -103,11 +103,12 @@ impl Health {
     /// Whether its worker runs and goes on running, as far as one can hear.
     fn up(&self, now_ms: u64, patience_ms: u64) -> Result<(), DropReason> {
         let heard_ms = self.heard_ms.ok_or(DropReason::NeverHeard)?;
-        if self.lost_boot.is_some() {
-            return Err(DropReason::LifelineLost);
-        }
+        // First what it said: a worker that stops in order says so and then lets go of its lifelines, which is no loss.
         if self.state == EngineState::Leaving {
             return Err(DropReason::Leaving);
+        }
+        if self.lost_boot.is_some() {
+            return Err(DropReason::LifelineLost);
         }
         let silent_ms = now_ms.saturating_sub(heard_ms);
         if silent_ms > patience_ms { Err(DropReason::Silent { silent_ms }) } else { Ok(()) }

@@ -5,9 +5,11 @@ use serde::Serialize;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     hash::{BuildHasherDefault, DefaultHasher},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
-use weir_model::{DeliveryService, DeviceName, Domain, LocationName, OffloadEpoch, Profile, Stamp, name::DOMAIN_BYTES};
+use weir_model::{
+    DeliveryService, DeviceName, Domain, LocationName, OffloadEpoch, Profile, Stamp, configuration::Confirmed, name::DOMAIN_BYTES,
+};
 
 /// A map whose hasher has no random seed, so that the crate stays deterministic. Keys come from the configuration only.
 pub(crate) type FixedMap<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
@@ -89,7 +91,9 @@ pub(crate) struct Domains {
 pub struct Network {
     pub(crate) stamp: Stamp,
     pub(crate) profile: Profile,
-    pub(crate) confirmed_by: Option<u64>,
+    pub(crate) confirmed: Confirmed,
+    /// Of engines that are not here.
+    pub(crate) engine_addresses: Vec<IpAddr>,
     pub(crate) locations: Vec<Location>,
     pub(crate) engines: Vec<Engine>,
     pub(crate) engines_by_name: FixedMap<DeviceName, EngineIndex>,
@@ -115,6 +119,12 @@ impl Network {
     /// Every engine, in the configuration's order.
     pub fn engines(&self) -> &[Engine] {
         &self.engines
+    }
+
+    /// Where engines serve and, as a rule, speak from: also those that this network leaves out.
+    pub fn engine_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let here = self.engines.iter().map(|engine| engine.http.ip());
+        here.chain(self.engine_addresses.iter().copied()).map(|address| address.to_canonical())
     }
 
     /// Every delivery service, in the configuration's order.

@@ -1,15 +1,19 @@
 //! How much a configuration takes away at once: engines out of service, by location.
 //!
 //! A configuration that takes more than [`MASS_PERCENT`] of a location's engines, and more than one, is one that nobody may have
-//! meant: a router runs it only when the manager says that somebody gave their word for it since what the router runs
-//! ([`Network::confirmed_by`]). The manager asks by the same functions before it lets a write through.
+//! meant: a router runs it only as far as operators gave their word since what the router runs ([`Network::confirmed`]), for
+//! each engine that an operator's write took, or for a location. What has no word, such as the rollout's own leases, counts.
+//! The manager asks by the same functions before it lets a write through.
 
 use crate::network::Network;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
 };
-use weir_model::{DeviceName, LocationName, Stamp, configuration::EngineEntry};
+use weir_model::{
+    DeviceName, LocationName, Stamp,
+    configuration::{Confirmed, EngineEntry},
+};
 
 /// What a configuration may take of a location's engines without anybody's word, in percent; one engine it always may.
 pub const MASS_PERCENT: usize = 25;
@@ -26,7 +30,7 @@ pub type Sites = BTreeMap<LocationName, BTreeSet<DeviceName>>;
 pub struct Removal {
     /// Where.
     pub location: LocationName,
-    /// Which go, by name.
+    /// Which go without anybody's word, by name.
     pub engines: Vec<DeviceName>,
     /// All that were in service there, by name.
     pub of: Vec<DeviceName>,
@@ -51,6 +55,13 @@ pub struct MassChange {
     pub running: Stamp,
     /// What it takes.
     pub removals: Vec<Removal>,
+}
+
+impl MassChange {
+    /// What it takes of one location, in the words of the whole.
+    pub fn about(&self, removal: &Removal) -> String {
+        MassChange { removals: vec![removal.clone()], ..self.clone() }.to_string()
+    }
 }
 
 fn sentence(removals: &[Removal]) -> String {
@@ -84,9 +95,15 @@ fn sites(engines: impl Iterator<Item = (LocationName, DeviceName)>) -> Sites {
 /// What goes between two configurations that may not go unasked, by location. An engine that serves elsewhere afterwards is not
 /// gone.
 pub fn removals(before: &Sites, after: &Sites) -> Vec<Removal> {
+    unasked(before, after, |_, _| false)
+}
+
+/// The same, without the engines that are meant to go.
+fn unasked(before: &Sites, after: &Sites, is_meant: impl Fn(&LocationName, &DeviceName) -> bool) -> Vec<Removal> {
     let serving: BTreeSet<&DeviceName> = after.values().flatten().collect();
     let removal = |(location, engines): (&LocationName, &BTreeSet<DeviceName>)| {
-        let gone: Vec<DeviceName> = engines.iter().filter(|engine| !serving.contains(engine)).cloned().collect();
+        let goes = |engine: &&DeviceName| !serving.contains(*engine) && !is_meant(location, engine);
+        let gone: Vec<DeviceName> = engines.iter().filter(goes).cloned().collect();
         let too_many = gone.len() > most_unasked(engines.len());
         too_many.then(|| Removal { location: location.clone(), engines: gone, of: engines.iter().cloned().collect() })
     };
@@ -94,9 +111,9 @@ pub fn removals(before: &Sites, after: &Sites) -> Vec<Removal> {
 }
 
 impl Network {
-    /// The newest generation that took engines out of service with somebody's word for it.
-    pub fn confirmed_by(&self) -> Option<u64> {
-        self.confirmed_by
+    /// What operators said may be out of service.
+    pub fn confirmed(&self) -> &Confirmed {
+        &self.confirmed
     }
 
     /// Its engines that take viewers, by location.
@@ -110,10 +127,12 @@ impl Network {
     /// # Errors
     /// [`MassChange`] says what it would take away.
     pub fn may_become(&self, next: &Network) -> Result<(), MassChange> {
-        if next.confirmed_by.is_some_and(|generation| generation > self.stamp().generation) {
-            return Ok(());
-        }
-        let removals = removals(&self.in_service(), &next.in_service());
+        // By the whole stamp: after a restore or a promotion with a loss the generation may be a lower one.
+        let is_newer = |word: Option<&Stamp>| word.is_some_and(|word| *word > self.stamp());
+        let is_meant = |location: &LocationName, engine: &DeviceName| {
+            is_newer(next.confirmed.locations.get(location)) || is_newer(next.confirmed.engines.get(engine))
+        };
+        let removals = unasked(&self.in_service(), &next.in_service(), is_meant);
         if removals.is_empty() {
             return Ok(());
         }
@@ -174,13 +193,75 @@ mod tests {
     #[test]
     fn a_word_counts_when_it_is_newer_than_what_runs() {
         let running = sample::network();
-        for (confirmed_by, allowed) in [(None, false), (Some(4), false), (Some(5), false), (Some(6), true), (Some(9), true)] {
-            let next = next(|c| {
-                c.confirmed_by = confirmed_by;
+        let stamp = |term, generation| Stamp { term, generation };
+        for (word, allowed) in [(stamp(1, 4), false), (stamp(1, 5), false), (stamp(0, 99), false), (stamp(1, 6), true), (stamp(2, 1), true)]
+        {
+            let of_engine = next(|c| {
+                c.confirmed.engines.insert(sample::name("east-1"), word);
                 offload(c, &["east-1", "east-2"]);
             });
-            assert_eq!(running.may_become(&next).is_ok(), allowed, "{confirmed_by:?}");
+            let of_location = next(|c| {
+                c.confirmed.locations.insert(sample::name("east"), word);
+                offload(c, &["east-1", "east-2"]);
+            });
+            assert_eq!(running.may_become(&of_engine).is_ok(), allowed, "{word}: the other one may always go");
+            assert_eq!(running.may_become(&of_location).is_ok(), allowed, "{word}");
         }
+    }
+
+    /// An operator takes one engine out elsewhere, or another one of the same place: that is no word for the rest.
+    #[test]
+    fn a_word_is_for_what_it_is_about_and_nothing_else() {
+        let running = Network::compile(&wide(|_| {})).expect("valid");
+        let word = Stamp { term: 1, generation: 9 };
+        let gone = ["east-1", "east-2"];
+        let held_back = |change: &dyn Fn(&mut DeviceConfiguration)| {
+            let next = wide(|c| {
+                c.stamp.generation = 9;
+                offload(c, &gone);
+                change(c);
+            });
+            let error = running.may_become(&Network::compile(&next).expect("valid")).err();
+            error.map_or_else(Vec::new, |error| error.removals.into_iter().flat_map(|removal| removal.engines).collect())
+        };
+        assert_eq!(held_back(&|_| {}), gone.map(sample::name::<DeviceName>));
+        let one = |engine: &'static str| {
+            move |c: &mut DeviceConfiguration| {
+                offload(c, &[engine]);
+                c.confirmed.engines.insert(sample::name(engine), word);
+            }
+        };
+        for engine in ["west-1", "east-3"] {
+            assert_eq!(held_back(&one(engine)), gone.map(sample::name::<DeviceName>), "a word for {engine}");
+        }
+        assert_eq!(held_back(&|c| drop(c.confirmed.locations.insert(sample::name("west"), word))), gone.map(sample::name::<DeviceName>));
+        assert_eq!(held_back(&|c| drop(c.confirmed.locations.insert(sample::name("east"), word))), Vec::<DeviceName>::new());
+        assert_eq!(held_back(&one("east-2")), Vec::<DeviceName>::new(), "what is left without a word is one");
+    }
+
+    /// A restore brought an older configuration back, in which east has one engine: its generation is lower, its term higher.
+    #[test]
+    fn after_a_restore_a_word_releases_what_is_held_back() {
+        let running = Network::compile(&wide(|c| c.stamp = Stamp { term: 1, generation: 90 })).expect("valid");
+        let restored = |generation, word: Option<Stamp>| {
+            let document = wide(|c| {
+                c.stamp = Stamp { term: 2, generation };
+                offload(c, &["east-1", "east-2"]);
+                c.confirmed.locations = word.into_iter().map(|word| (sample::name("east"), word)).collect();
+            });
+            Network::compile(&document).expect("valid")
+        };
+        running.may_become(&restored(51, None)).expect_err("nobody's word");
+        running.may_become(&restored(52, Some(Stamp { term: 2, generation: 52 }))).expect("a word of the new term");
+    }
+
+    /// The sample with a third engine in east.
+    fn wide(change: impl FnOnce(&mut DeviceConfiguration)) -> DeviceConfiguration {
+        let mut configuration = sample::configuration();
+        let like = configuration.engines.iter().find(|engine| engine.name.as_str() == "east-1").expect("there").clone();
+        configuration.engines.push(EngineEntry { name: sample::name("east-3"), ..like });
+        change(&mut configuration);
+        configuration
     }
 
     #[test]

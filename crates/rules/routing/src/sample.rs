@@ -4,7 +4,7 @@ use crate::{HealthTable, Network, health::Beat, health::EngineState};
 use std::{fmt::Debug, str::FromStr};
 use weir_model::{
     DeliveryService, DeviceConfiguration, Profile, Role, Stamp,
-    configuration::{EngineEntry, LocationEntry, RouterEntry, ZoneEntry},
+    configuration::{Confirmed, EngineEntry, LocationEntry, RouterEntry, ZoneEntry},
     service::CachePolicy,
 };
 
@@ -43,7 +43,8 @@ pub(crate) fn configuration() -> DeviceConfiguration {
         managers: Vec::new(),
         profile: Profile::rehearsal(),
         level: None,
-        confirmed_by: None,
+        confirmed: Confirmed::default(),
+        engine_addresses: Vec::new(),
         keepalive_keys: Vec::new(),
         locations: vec![location("core", None), location("east", Some("core")), location("west", Some("core"))],
         engines: ENGINES.into_iter().enumerate().map(engine).collect(),

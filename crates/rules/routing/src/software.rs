@@ -5,7 +5,11 @@ use crate::{
     placement::{self, Key},
 };
 use std::net::SocketAddr;
-use weir_model::{DeviceConfiguration, DeviceName, OffloadEpoch, configuration::EngineEntry, delivery};
+use weir_model::{
+    DeviceConfiguration, DeviceName, OffloadEpoch,
+    configuration::{Confirmed, EngineEntry},
+    delivery,
+};
 
 /// The configuration with the system delivery service, carried by every engine. Nothing when an operator's service has its name
 /// or its domain, which no manager of this line allows: the operator's is served then.
@@ -66,7 +70,8 @@ fn tree(configuration: &DeviceConfiguration) -> Option<Network> {
         managers: Vec::new(),
         profile: configuration.profile.clone(),
         level: None,
-        confirmed_by: None,
+        confirmed: Confirmed::default(),
+        engine_addresses: Vec::new(),
         keepalive_keys: Vec::new(),
         locations: configuration.locations.clone(),
         engines,

@@ -2,7 +2,7 @@
 
 use weir_model::{
     DeliveryService, DeviceConfiguration, Profile, Role, Stamp,
-    configuration::{EngineEntry, LocationEntry},
+    configuration::{Confirmed, EngineEntry, LocationEntry},
     service::CachePolicy,
 };
 use weir_routing::{Key, Network, parents, placement, placement::Candidate};
@@ -29,7 +29,8 @@ fn network() -> Network {
         managers: Vec::new(),
         profile: Profile::standard(),
         level: None,
-        confirmed_by: None,
+        confirmed: Confirmed::default(),
+        engine_addresses: Vec::new(),
         keepalive_keys: Vec::new(),
         locations: vec![
             LocationEntry { name: "core".parse().expect("name"), parent: None },

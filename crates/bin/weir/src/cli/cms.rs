@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use weir_model::DeviceName;
 
 /// `weir cms`.
 #[derive(Args)]
@@ -21,6 +22,15 @@ pub(crate) struct BoxArgs {
     /// Which of the two boxes of the network that --network names; absent: manager
     #[arg(long = "box", global = true, value_enum, value_name = "WHICH")]
     pub(crate) which: Option<WhichBox>,
+}
+
+impl BoxArgs {
+    /// Whether the data directory was typed: one that the environment names gives way to `--box`.
+    pub(crate) fn data_was_typed(&self) -> bool {
+        self.data
+            .as_ref()
+            .is_some_and(|data| std::env::var_os("WEIR_DATA").is_none_or(|of_environment| of_environment != *data.as_os_str()))
+    }
 }
 
 /// A box of a network as network.json names it, whatever its role is by now.
@@ -49,6 +59,8 @@ pub(crate) enum CmsVerb {
         #[command(subcommand)]
         verb: RoleVerb,
     },
+    /// Have this standby take what the primary has, also where it has more or other itself; that is set beside the configuration
+    Resync,
     /// Changes this box acknowledged alone when it was primary, which the network does not have
     Unreplicated {
         #[command(subcommand)]
@@ -112,6 +124,9 @@ pub(crate) enum DatabaseVerb {
     /// Fetch a backup to a file outside this box
     Fetch {
         name: String,
+        /// Get it back from this engine's vault first; this box need not know it
+        #[arg(long, value_name = "ENGINE")]
+        from: Option<DeviceName>,
         /// Where to
         #[arg(long, value_name = "FILE")]
         to: PathBuf,
@@ -126,7 +141,13 @@ pub(crate) enum DatabaseVerb {
         sha256: String,
     },
     /// Put a backup in the place of this box's database
-    Restore { file: PathBuf },
+    Restore {
+        /// The file of the backup, or the name of one that is on this box
+        file: PathBuf,
+        /// Go on although a manager does not answer: what it has and the backup has not is lost
+        #[arg(long)]
+        accept_loss: bool,
+    },
     /// Restore a backup on trial, with this program: says whether it would work, changes nothing
     Rehearse { file: PathBuf },
     /// Check this box's database, or a backup
@@ -154,18 +175,21 @@ pub(crate) struct DowngradeArgs {
     /// Restore this backup of the older line instead
     #[arg(long, value_name = "FILE", conflicts_with_all = ["plan", "to"])]
     pub(crate) from_backup: Option<PathBuf>,
+    /// As of `restore`
+    #[arg(long, requires = "from_backup")]
+    pub(crate) accept_loss: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct ScheduleArgs {
     /// Make one every so many hours
-    #[arg(long, value_name = "HOURS", conflicts_with = "never", value_parser = clap::value_parser!(u32).range(1..=8760))]
+    #[arg(long, value_name = "HOURS", conflicts_with = "never", value_parser = clap::value_parser!(u32).range(1..=168))]
     pub(crate) every: Option<u32>,
     /// Make none by itself
     #[arg(long)]
     pub(crate) never: bool,
     /// How many are kept on this box
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) keep: Option<u32>,
     /// Engines whose vault gets a copy, comma separated; `none` for none
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
@@ -203,6 +227,7 @@ mod tests {
             "role primary",
             "role primary --accept-loss 0",
             "role standby",
+            "resync",
             "unreplicated",
             "unreplicated show 1-5-9.jsonl",
             "unreplicated dismiss 1-5-9.jsonl",
@@ -212,21 +237,33 @@ mod tests {
             "database backup --rehearse",
             "database backups",
             "database fetch a.weirbackup --to /tmp/a",
+            "database fetch a.weirbackup --from core-1 --to /tmp/a",
             "database delete a.weirbackup",
             "database confirm a.weirbackup 00",
             "database restore /tmp/a",
+            "database restore a.weirbackup --accept-loss",
             "database rehearse /tmp/a",
             "database validate",
             "database validate /tmp/a",
             "database maintenance --full",
             "database downgrade --plan --to 7",
-            "database downgrade --from-backup /tmp/a",
+            "database downgrade --from-backup /tmp/a --accept-loss",
+            "database schedule --every 168 --keep 100",
             "database schedule --every 6 --keep 3 --engines core-1,east-1 --url https://a/b",
             "database schedule --never",
         ] {
             assert!(typed(&format!("weir cms {line} --data /d")).is_ok(), "{line}");
         }
-        for line in ["role", "role third", "database downgrade --plan --from-backup a", "database schedule --every 0", "key confirm"] {
+        for line in [
+            "role",
+            "role third",
+            "database downgrade --plan --from-backup a",
+            "database downgrade --accept-loss",
+            "database schedule --every 0",
+            "database schedule --every 169",
+            "database schedule --keep 101",
+            "key confirm",
+        ] {
             assert!(typed(&format!("weir cms {line}")).is_err(), "{line}");
         }
     }

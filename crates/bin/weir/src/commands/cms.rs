@@ -50,6 +50,10 @@ pub(crate) fn path(rest: &str) -> String {
 fn directory(target: &Target, arguments: &BoxArgs) -> anyhow::Result<PathBuf> {
     // What is typed comes before what the environment says: `--box` can only mean a network's.
     let typed_box = arguments.which.is_some();
+    if typed_box && arguments.data_was_typed() {
+        let why = "give either --data DIR, which is one box, or --network DIR --box manager|standby";
+        return Err(Misconfigured(why.into()).into());
+    }
     if let Some(data) = arguments.data.as_ref().or(target.local.as_ref()).filter(|_| !typed_box) {
         return Ok(data.clone());
     }
@@ -74,6 +78,7 @@ pub(super) async fn run(target: &Target, arguments: CmsArgs) -> anyhow::Result<(
         CmsVerb::Enable => enable::enable(&this, format).await,
         CmsVerb::Disable { why } => enable::disable(&this, format, why).await,
         CmsVerb::Role { verb } => role::run(&this, format, verb).await,
+        CmsVerb::Resync => enable::resync(&this, format).await,
         CmsVerb::Unreplicated { verb } => unreplicated::run(&this, format, verb).await,
         CmsVerb::Key { verb } => key::run(&this, format, verb).await,
         CmsVerb::Database { verb: DatabaseVerb::Downgrade(arguments) } => downgrade::run(&this, format, &arguments).await,
@@ -96,6 +101,8 @@ mod tests {
         assert_eq!(directory(&target(None, None), &arguments(Some("/d"), None)).expect("named"), PathBuf::from("/d"));
         assert_eq!(directory(&target(Some("/n"), Some("/l")), &arguments(None, None)).expect("named"), PathBuf::from("/l"));
         directory(&target(None, None), &arguments(None, Some(WhichBox::Standby))).expect_err("whose standby?");
+        let both = directory(&target(Some("/n"), None), &arguments(Some("/d"), Some(WhichBox::Standby))).expect_err("one or the other");
+        assert!(both.to_string().contains("--data"), "{both}");
         let refused = directory(&target(None, None), &arguments(None, None)).expect_err("which?").to_string();
         assert!(refused.contains("--data") && refused.contains("--network"), "{refused}");
     }

@@ -6,7 +6,7 @@ use crate::{
     cli::{Format, LocationVerb},
     output::{self, or_dash},
 };
-use weir_operator_api::{Location, LocationRequest, paths};
+use weir_operator_api::{ConfirmedRemoval, Location, LocationRequest, paths};
 
 fn show(locations: &[Location]) -> String {
     if locations.is_empty() {
@@ -27,6 +27,13 @@ pub(super) async fn run(api: &ApiClient, format: Format, verb: LocationVerb) -> 
         LocationVerb::Create { name, parent } => {
             let location: Location = api.post(paths::LOCATIONS, &LocationRequest { name, parent }).await?;
             output::print(format, &location, |l| show(std::slice::from_ref(l)))
+        }
+        LocationVerb::ConfirmRemoval { name } => {
+            let path = format!("{}/{}/confirm-removal", paths::LOCATIONS, escape(&name));
+            let confirmed: ConfirmedRemoval = api.post(&path, &serde_json::json!({})).await?;
+            output::print(format, &confirmed, |c| {
+                format!("what is out of service in {} is confirmed: routers learn it with generation {}", c.location, c.generation)
+            })
         }
         LocationVerb::Delete { name } => {
             api.delete(&format!("{}/{}", paths::LOCATIONS, escape(&name))).await?;

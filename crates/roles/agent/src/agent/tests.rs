@@ -2,7 +2,10 @@
 
 use super::*;
 use std::path::Path;
-use weir_model::{OffloadEpoch, configuration::DeviceConfiguration};
+use weir_model::{
+    OffloadEpoch,
+    configuration::{Confirmed, DeviceConfiguration},
+};
 use weir_net::identity::{Authority, Subject};
 
 fn name() -> DeviceName {
@@ -34,7 +37,8 @@ pub(crate) fn configuration(generation: u64) -> DeviceConfiguration {
         managers: Vec::new(),
         profile: Profile::rehearsal(),
         level: None,
-        confirmed_by: None,
+        confirmed: Confirmed::default(),
+        engine_addresses: Vec::new(),
         keepalive_keys: Vec::new(),
         locations: Vec::new(),
         engines: Vec::new(),

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use weir_engine::{Engine, EngineSettings};
 use weir_model::{
     DeliveryService, DeviceConfiguration, Profile, Role, Stamp,
-    configuration::{EngineEntry, LocationEntry},
+    configuration::{Confirmed, EngineEntry, LocationEntry},
     service::CachePolicy,
 };
 use weir_net::{
@@ -99,7 +99,8 @@ pub(crate) fn configuration(plan: &Plan<'_>, device: &str, origin: &str, address
         managers: Vec::new(),
         profile: Profile::rehearsal(),
         level: None,
-        confirmed_by: None,
+        confirmed: Confirmed::default(),
+        engine_addresses: Vec::new(),
         keepalive_keys: Vec::new(),
         locations: plan
             .locations

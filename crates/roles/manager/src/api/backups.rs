@@ -12,7 +12,7 @@ use axum::{
     response::Response,
 };
 use std::sync::Arc;
-use weir_operator_api::{AccessRole, Backup, BackupConfirmation, BackupRequest, BackupSchedule, Backups, Problem};
+use weir_operator_api::{AccessRole, Backup, BackupConfirmation, BackupRecovery, BackupRequest, BackupSchedule, Backups, Problem};
 
 /// The peer number of those who download: no device has it.
 const OPERATORS: i64 = 0;
@@ -77,6 +77,17 @@ pub(super) async fn confirm(
 #[utoipa::path(post, path = "/api/v1/backups/{name}/rehearse", tag = "backups", params(("name" = String, Path)), responses((status = 200, body = Backup), (status = "4XX", body = Problem, content_type = "application/problem+json"), (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn rehearse(State(app): State<Arc<App>>, caller: Caller, Path(name): Path<String>) -> Result<Json<Backup>, Refused> {
     Ok(Json(backup::rehearse(&app, caller, &name).await?))
+}
+
+/// Gets a backup back from an engine's vault onto this box, which need not know it.
+#[utoipa::path(post, path = "/api/v1/backups/{name}/recover", tag = "backups", params(("name" = String, Path)), request_body = BackupRecovery, responses((status = 200, body = Backup), (status = "4XX", body = Problem, content_type = "application/problem+json"), (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn recover(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(name): Path<String>,
+    JsonBody(request): JsonBody<BackupRecovery>,
+) -> Result<Json<Backup>, Refused> {
+    Ok(Json(backup::recover(&app, caller, &name, &request).await?))
 }
 
 /// When backups are made and where they go.

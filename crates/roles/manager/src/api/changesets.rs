@@ -1,6 +1,6 @@
 //! `/changesets`: the log of writes.
 
-use super::{QueryOf, Refused, pages, utoipa};
+use super::{QueryOf, Refused, authentication::Shown, pages, utoipa};
 use crate::{
     app::App,
     change::{Caller, Refusal},
@@ -21,6 +21,7 @@ const WATCH_TIME: Duration = Duration::from_secs(30);
 #[utoipa::path(get, path = "/api/v1/changesets", tag = "changesets", params(ChangesetQuery), responses((status = 200, body = Listing<Changeset>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
+    shown: Shown,
     QueryOf(query): QueryOf<ChangesetQuery>,
 ) -> Result<Json<Listing<Changeset>>, Refused> {
     let limit = pages::limit(query.newest.or(query.limit))?;
@@ -29,7 +30,7 @@ pub(super) async fn list(
         ChangesetQuery { after: None, limit: None, newest: Some(_), watch: None } => {
             let read = app.config.read(move |tx| {
                 let records = changesets::newest(tx, limit)?;
-                shown(tx, records)
+                as_shown(tx, records)
             });
             return Ok(Json(Listing { items: read.await.map_err(Refusal::into_problem)?, next: None }));
         }
@@ -44,16 +45,17 @@ pub(super) async fn list(
                 _ = tokio::time::timeout(WATCH_TIME, come) => {}
                 _ = stopping.wait_for(|stops| *stops) => {}
             }
+            shown.still_counts(&app)?;
             rev
         }
         _ => return Err(Problem::new(Reason::InvalidQuery, "`after`, `newest` and `watch` are three ways to say which").into()),
     };
     let read = app.config.read(move |tx| {
         let records = changesets::page(tx, after, limit + 1)?;
-        shown(tx, records)
+        as_shown(tx, records)
     });
-    let shown = read.await.map_err(Refusal::into_problem)?;
-    Ok(Json(pages::by_id(shown, limit, |changeset| i64::try_from(changeset.rev).unwrap_or(i64::MAX))))
+    let items = read.await.map_err(Refusal::into_problem)?;
+    Ok(Json(pages::by_id(items, limit, |changeset| i64::try_from(changeset.rev).unwrap_or(i64::MAX))))
 }
 
 /// One write, with what it changed and whether it can be taken back.
@@ -88,14 +90,14 @@ async fn detail(app: &App, rev: u64) -> Result<ChangesetDetail, Problem> {
         let record = domain::changesets::found(tx, rev)?;
         let undo_refused = domain::changesets::refused(tx, &record, weir_clock::wall_ms())?;
         let entries = crate::tables::audit::of(tx, rev)?;
-        let changeset = shown(tx, vec![record])?.remove(0);
+        let changeset = as_shown(tx, vec![record])?.remove(0);
         Ok::<_, Refusal>(ChangesetDetail { changeset, entries, undo_refused })
     });
     read.await.map_err(Refusal::into_problem)
 }
 
 /// Records as they are shown.
-pub(super) fn shown(tx: &rusqlite::Transaction<'_>, records: Vec<Record>) -> Result<Vec<Changeset>, Refusal> {
+pub(super) fn as_shown(tx: &rusqlite::Transaction<'_>, records: Vec<Record>) -> Result<Vec<Changeset>, Refusal> {
     let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(Vec::new()) };
     let mut words = changesets::words(tx, first.rev, last.rev)?;
     let show = |record: Record| Changeset {

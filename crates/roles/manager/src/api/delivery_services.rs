@@ -61,6 +61,8 @@ pub(super) async fn replace(
     JsonBody(request): JsonBody<DeliveryServiceRequest>,
 ) -> Result<Tagged<DeliveryService>, Refused> {
     let replaced = app.change(caller, move |change| {
+        // First, so that nobody learns of another's service by its revision.
+        change.access().service(AccessRole::Operator, &name)?;
         condition.check(change.before.service(&name).map(|s| s.revision))?;
         change.confirm(confirm);
         delivery_services::replace(change, &name, &request)
@@ -78,6 +80,7 @@ pub(super) async fn delete(
     Path(name): Path<String>,
 ) -> Result<StatusCode, Refused> {
     let deleted = app.change(caller, move |change| {
+        change.access().service(AccessRole::Operator, &name)?;
         condition.check(change.before.service(&name).map(|s| s.revision))?;
         delivery_services::delete(change, &name)
     });

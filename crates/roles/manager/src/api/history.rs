@@ -54,7 +54,7 @@ async fn of(app: &App, object: String, query: HistoryQuery) -> Result<Json<Listi
     let before = query.before.unwrap_or(u64::MAX);
     let read = app.config.read(move |tx| {
         let records = history::of(tx, &object, before, limit + 1)?;
-        let shown: Result<Vec<_>, Refusal> = records.into_iter().map(|record| changesets::shown(tx, vec![record])).collect();
+        let shown: Result<Vec<_>, Refusal> = records.into_iter().map(|record| changesets::as_shown(tx, vec![record])).collect();
         Ok::<_, Refusal>(shown?.concat())
     });
     let shown = read.await.map_err(Refusal::into_problem)?;

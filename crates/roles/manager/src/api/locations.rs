@@ -9,6 +9,7 @@ use crate::{
     app::App,
     change::Caller,
     domain::{fields::absent, locations},
+    verbs,
 };
 use axum::{
     Json,
@@ -16,7 +17,7 @@ use axum::{
     http::StatusCode,
 };
 use std::sync::Arc;
-use weir_operator_api::{Listing, Location, LocationRequest, PageQuery, Problem};
+use weir_operator_api::{ConfirmedRemoval, Listing, Location, LocationRequest, PageQuery, Problem};
 
 /// Locations, by name.
 #[utoipa::path(get, path = "/api/v1/locations", tag = "locations", params(PageQuery), responses((status = 200, body = Listing<Location>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
@@ -59,6 +60,17 @@ pub(super) async fn replace(
     });
     let location = replaced.await?;
     Ok(Tagged(location.revision, location))
+}
+
+/// Confirms that engines which are out of service in a location are meant to be: routers that hold a configuration back for them (the
+/// alarm MASS_CHANGE) take it.
+#[utoipa::path(post, path = "/api/v1/locations/{name}/confirm-removal", tag = "locations", params(("name" = String, Path)), responses((status = 200, body = ConfirmedRemoval), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn confirm_removal(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Json<ConfirmedRemoval>, Refused> {
+    Ok(Json(verbs::confirm_removal(&app, caller, name).await?))
 }
 
 /// Deletes a location that nothing uses.

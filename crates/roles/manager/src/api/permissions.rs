@@ -27,6 +27,7 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("GET", "/locations/{name}", Role(Viewer)),
     ("PUT", "/locations/{name}", Role(Operator)),
     ("DELETE", "/locations/{name}", Role(Operator)),
+    ("POST", "/locations/{name}/confirm-removal", Role(Operator)),
     ("GET", "/devices", Role(Viewer)),
     ("GET", "/devices/{name}", Role(Viewer)),
     ("DELETE", "/devices/{name}", Role(Admin)),
@@ -90,6 +91,7 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("DELETE", "/backups/{name}", Role(Admin)),
     ("POST", "/backups/{name}/confirm", Role(Admin)),
     ("POST", "/backups/{name}/rehearse", Role(Operator)),
+    ("POST", "/backups/{name}/recover", Role(Admin)),
     ("GET", "/backup-schedule", Role(Viewer)),
     ("PUT", "/backup-schedule", Role(Admin)),
     ("GET", "/pair", Role(Viewer)),
@@ -107,6 +109,8 @@ pub(super) fn allow(access: &Access, method: &Method, path: Option<&str>) -> Res
     match needed(method, path) {
         Some(Role(role)) => access.everywhere(role),
         Some(Services(role)) => access.role(role),
+        // The answer is 405.
+        None if is_known(path) => Ok(()),
         None => access.everywhere(Admin),
     }
 }
@@ -114,6 +118,11 @@ pub(super) fn allow(access: &Access, method: &Method, path: Option<&str>) -> Res
 fn needed(method: &str, path: &str) -> Option<For> {
     let path = path.strip_prefix(BASE)?;
     ROUTES.iter().find(|(m, p, _)| *m == method && *p == path).map(|(_, _, needed)| *needed)
+}
+
+/// Whether the path is in the table with any method.
+fn is_known(path: &str) -> bool {
+    path.strip_prefix(BASE).is_some_and(|path| ROUTES.iter().any(|(_, p, _)| *p == path))
 }
 
 #[cfg(test)]
@@ -155,6 +164,7 @@ mod tests {
         assert!(allow(&Access::of(Operator), &Method::GET, path).is_err());
         assert!(allow(&Access::admin(), &Method::GET, path).is_ok());
         assert!(allow(&Access::of(Viewer), &Method::GET, None).is_ok(), "the answer is 404");
+        assert!(allow(&Access::of(Viewer), &Method::PATCH, Some("/api/v1/users/{name}")).is_ok(), "the answer is 405");
         assert!(allow(&Access::of(Viewer), &Method::HEAD, Some("/api/v1/locations")).is_ok());
     }
 }

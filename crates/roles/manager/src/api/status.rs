@@ -1,6 +1,6 @@
 //! GET `/status`.
 
-use crate::{app::App, device_view::counts, tables};
+use crate::{app::App, device_view::counts};
 use axum::{Json, extract::State};
 use std::sync::Arc;
 use weir_model::{Severity, version};
@@ -13,7 +13,7 @@ use crate::change::Refusal;
 #[utoipa::path(get, path = "/api/v1/status", tag = "network", responses((status = 200, body = NetworkStatus), (status = "4XX", body = weir_operator_api::Problem, content_type = "application/problem+json")))]
 pub(super) async fn status(State(app): State<Arc<App>>) -> Result<Json<NetworkStatus>, Refused> {
     let network = app.network();
-    let standing = app.state.read(|tx| Ok::<_, Refusal>(tables::alarms::standing(tx)?)).await.map_err(Refusal::into_problem)?;
+    let standing = crate::watch::standing(&app).await.map_err(|error| Refusal::from(error).into_problem())?;
     let mut alarms = AlarmCounts::default();
     for alarm in standing {
         match alarm.severity {

@@ -1,57 +1,93 @@
-//! Makes a backup: copy, file, rehearsal, record, copies elsewhere, and the oldest go.
+//! Makes a backup: room, copy, file, record, rehearsal, copies elsewhere, and the oldest go.
 
 use super::{
     EXTENSION, directory, file, places,
     records::{self, ON_THE_BOX, unkept},
+    rehearsal::{self, Scratch},
+    room::{self, Temporary},
     schedule,
+    shelf::UnderWay,
 };
 use crate::{
     app::App,
-    tables::{changesets, settings},
+    network_key::NetworkKey,
+    tables::{changesets, migrations, settings},
 };
 use jiff::{Timestamp, tz::TimeZone};
-use std::{fs, io, path::PathBuf};
+use std::{fs, path::Path};
 use weir_database::{DatabaseError, Digests};
 use weir_operator_api::{Backup, BackupCopy, BackupManifest, Problem, Reason};
 
 /// Most characters of the network's name in the name of a backup.
 const NETWORK_CHARS_MAX: usize = 40;
 
-/// Makes one.
+/// Makes one. What was left over by failures goes first, so that it is not this one that lacks room.
 pub(super) async fn make(app: &App, actor: &str, rehearse: bool) -> Result<Backup, Problem> {
     let stages = app.backups.begin(actor);
-    let (path, mut backup) = copied(app, actor).await?;
-    backup = records::keep(app, backup).await?;
-    if rehearse {
-        stages.stage("rehearse");
-        backup.rehearsed = Some(records::rehearsed(app, path.clone()).await?);
-        backup = records::keep(app, backup).await?;
-    }
-    let schedule = schedule::with_secret(app).await?;
-    places::fill(app, &schedule, &path, &mut backup, &stages).await?;
-    prune(app, schedule.keep).await?;
+    let keep = schedule::read(app).await?.keep;
+    records::prune(app, keep).await?;
+    let copied = copied(app, actor).await?;
+    let made = records::insert(app, copied).await?;
+    let done = finished(app, &made.name, rehearse, &stages).await;
+    // However its copies went: a disk that fills up helps nobody.
+    records::prune(app, keep).await?;
+    let backup = done?;
     tracing::info!(backup = backup.name, bytes = backup.bytes, proven = backup.proven, "backup made");
     Ok(backup)
+}
+
+/// Does what an earlier try of the schedule left undone: the rehearsal, the copies that are not proven.
+pub(super) async fn again(app: &App, name: &str) -> Result<Backup, Problem> {
+    let stages = app.backups.begin(schedule::ACTOR);
+    let backup = records::find(app, name).await?;
+    finished(app, name, backup.rehearsed.is_none(), &stages).await
+}
+
+/// The rehearsal and the copies; a rehearsal that could not be tried keeps no copy from being made.
+async fn finished(app: &App, name: &str, rehearse: bool, stages: &UnderWay<'_>) -> Result<Backup, Problem> {
+    let tried = if rehearse { rehearsed(app, name, stages).await.map(drop) } else { Ok(()) };
+    let filled = places::fill(app, &schedule::with_secret(app).await?, name, stages).await;
+    tried?;
+    filled
+}
+
+/// Rehearses one that is on this box.
+pub(super) async fn rehearsed(app: &App, name: &str, stages: &UnderWay<'_>) -> Result<Backup, Problem> {
+    stages.stage("rehearse");
+    let (path, backup) = records::file_of(app, name).await?;
+    let (state, bytes) = (app.directory.clone(), backup.manifest.database_bytes);
+    let tried = tokio::task::spawn_blocking(move || {
+        room::needed(&state, bytes.saturating_mul(rehearsal::COPIES), "a rehearsal")?;
+        let scratch = Scratch::new(&state).map_err(unkept)?;
+        let key = NetworkKey::load(&state).ok().flatten();
+        Ok(rehearsal::rehearse(&path, key.as_ref(), &scratch, weir_clock::wall_ms()).1)
+    });
+    let rehearsal = tried.await.unwrap_or_else(|_| Err(Problem::new(Reason::Internal, "the rehearsal failed")))?;
+    records::change(app, name, move |backup| backup.rehearsed = Some(rehearsal)).await
 }
 
 /// What the database says of itself in the transaction it is copied in.
 struct Facts {
     network: String,
+    step: u32,
     term: u64,
     generation: u64,
     rev: u64,
 }
 
-async fn copied(app: &App, actor: &str) -> Result<(PathBuf, Backup), Problem> {
-    let directory = directory(&app.directory);
-    let copy = directory.join(".copy");
-    match fs::remove_file(&copy) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unkept(error)),
-        _ => {}
-    }
-    let facts = app.config.copy(copy.clone(), |tx| {
+async fn copied(app: &App, actor: &str) -> Result<Backup, Problem> {
+    let (directory, database) = (directory(&app.directory), app.directory.join("config.db"));
+    let begun = directory.clone();
+    let begun = tokio::task::spawn_blocking(move || {
+        // The copy of the database, and the file it is packed into.
+        room::needed(&begun, room::of_database(&database).saturating_mul(2), "a backup")?;
+        Temporary::new(begun.join(".copy")).map_err(unkept)
+    });
+    let copy = begun.await.unwrap_or_else(|_| Err(lost()))?;
+    let facts = app.config.copy(copy.path().to_owned(), |tx| {
         Ok::<_, DatabaseError>(Facts {
             network: settings::get(tx, settings::NETWORK)?.unwrap_or_default(),
+            step: migrations::applied(tx)?,
             term: settings::number(tx, settings::TERM)?,
             generation: settings::number(tx, settings::GENERATION)?,
             rev: changesets::last(tx)?,
@@ -61,15 +97,15 @@ async fn copied(app: &App, actor: &str) -> Result<(PathBuf, Backup), Problem> {
     let (actor, authority, key) = (actor.to_owned(), hex::encode(app.authority.fingerprint()), app.network().seal.fingerprint().to_owned());
     let name = app.name.clone();
     let packed = tokio::task::spawn_blocking(move || {
-        let digest = digest_of(&copy)?;
-        let (database_bytes, database_sha256) = file::measure(&copy).map_err(fault)?;
+        let digest = digest_of(copy.path())?;
+        let (database_bytes, database_sha256) = file::measure(copy.path()).map_err(fault)?;
         let manifest = BackupManifest {
             format: file::FORMAT,
             network: facts.network,
             network_id: authority,
             manager: name,
             version: weir_model::version().to_owned(),
-            step: crate::tables::migrations::newest(),
+            step: facts.step,
             term: facts.term,
             generation: facts.generation,
             rev: facts.rev,
@@ -78,30 +114,29 @@ async fn copied(app: &App, actor: &str) -> Result<(PathBuf, Backup), Problem> {
             database_bytes,
             key_fingerprint: key,
         };
-        let packed = packed(&directory, manifest, actor);
-        fs::remove_file(&copy).map_err(unkept)?;
-        packed
+        packed(&directory, copy.path(), manifest, actor)
     });
-    packed.await.unwrap_or_else(|_| Err(Problem::new(Reason::Internal, "making the backup failed")))
+    packed.await.unwrap_or_else(|_| Err(lost()))
 }
 
-fn digest_of(copy: &std::path::Path) -> Result<String, Problem> {
+fn lost() -> Problem {
+    Problem::new(Reason::Internal, "making the backup failed")
+}
+
+fn digest_of(copy: &Path) -> Result<String, Problem> {
     let counted = weir_database::look(copy).and_then(|connection| Ok(Digests::recount(&connection, &changesets::NOT_RECORDED)?));
     Ok(hex::encode(counted.map_err(records::refused)?.of_all()))
 }
 
-fn packed(directory: &std::path::Path, manifest: BackupManifest, actor: String) -> Result<(PathBuf, Backup), Problem> {
+fn packed(directory: &Path, copy: &Path, manifest: BackupManifest, actor: String) -> Result<Backup, Problem> {
     let at_ms = weir_clock::wall_ms();
     let name = unused(directory, &manifest, at_ms);
-    let (making, path) = (directory.join(".making"), directory.join(&name));
-    match fs::remove_file(&making) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unkept(error)),
-        _ => {}
-    }
-    let (bytes, sha256) = file::write(&making, &manifest, &directory.join(".copy")).map_err(fault)?;
-    fs::rename(&making, &path).and_then(|()| fs::File::open(directory)?.sync_all()).map_err(unkept)?;
+    let making = Temporary::new(directory.join(".making")).map_err(unkept)?;
+    let (bytes, sha256) = file::write(making.path(), &manifest, copy).map_err(fault)?;
+    let placed = fs::rename(making.path(), directory.join(&name)).and_then(|()| fs::File::open(directory)?.sync_all());
+    placed.map_err(unkept)?;
     let copies = vec![BackupCopy { place: ON_THE_BOX.to_owned(), elsewhere: false, proven: true, detail: None }];
-    Ok((path, Backup { name, at_ms, actor, manifest, bytes, sha256, copies, rehearsed: None, proven: false }))
+    Ok(Backup { name, at_ms, actor, manifest, bytes, sha256, copies, rehearsed: None, proven: false })
 }
 
 fn fault(error: file::BackupFileError) -> Problem {
@@ -115,7 +150,7 @@ fn fault(error: file::BackupFileError) -> Problem {
 }
 
 /// `<network>-<UTC>-r<rev>.weirbackup`, with a number when two are made of one rev in one second.
-fn unused(directory: &std::path::Path, manifest: &BackupManifest, at_ms: u64) -> String {
+fn unused(directory: &Path, manifest: &BackupManifest, at_ms: u64) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let network: String = manifest.network.chars().take(NETWORK_CHARS_MAX).map(plain).collect();
     let at = Timestamp::from_millisecond(i64::try_from(at_ms).unwrap_or(0)).unwrap_or_default().to_zoned(TimeZone::UTC);
@@ -127,14 +162,4 @@ fn unused(directory: &std::path::Path, manifest: &BackupManifest, at_ms: u64) ->
         number += 1;
     }
     name
-}
-
-/// The oldest beyond `keep` go from this box; copies elsewhere stay.
-async fn prune(app: &App, keep: u32) -> Result<(), Problem> {
-    let made = records::list(app).await?.items;
-    let here = made.iter().filter(|backup| backup.copies.iter().any(|copy| copy.place == ON_THE_BOX));
-    for backup in here.skip(keep as usize) {
-        records::forget(app, backup).await?;
-    }
-    Ok(())
 }

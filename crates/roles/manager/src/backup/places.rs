@@ -3,12 +3,12 @@
 use super::{
     records::{self, note_copy},
     schedule::Schedule,
-    shelf::{Returned, UnderWay},
+    shelf::{Returned, UnderWay, Wanted},
 };
 use crate::{app::App, ask::Unanswered};
 use sha2::{Digest, Sha256};
 use std::{io, path::Path, time::Duration};
-use weir_device_api::{Answer, Ask};
+use weir_device_api::{Answer, Ask, VAULT_BYTES_MAX};
 use weir_fetch::{FetchError, Limits, Sink, Source, Watch};
 use weir_model::{DeviceName, Role, SoftwareCheck};
 use weir_operator_api::{Backup, BackupCopy, Problem};
@@ -18,23 +18,35 @@ const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
 /// Slowest rate between a manager and an engine that is waited for, in bytes per second.
 const ENGINE_SLOWEST: u64 = 1 << 20;
 
-/// Puts the backup everywhere the schedule says, reads each copy back, and keeps what came of it.
-pub(super) async fn fill(app: &App, schedule: &Schedule, path: &Path, backup: &mut Backup, stages: &UnderWay<'_>) -> Result<(), Problem> {
+/// Puts the backup everywhere the schedule says and no proven copy is yet, reads each copy back, and keeps what came of it.
+pub(super) async fn fill(app: &App, schedule: &Schedule, name: &str, stages: &UnderWay<'_>) -> Result<Backup, Problem> {
+    let (path, mut backup) = records::file_of(app, name).await?;
     if let Some(base) = &schedule.url {
         let place = format!("url {}", host(base));
-        stages.stage(place.as_str());
-        let proven = at_url(app, schedule, base, path, backup).await;
-        note_copy(backup, copy(place, proven));
-        *backup = records::keep(app, backup.clone()).await?;
+        if !is_proven(&backup, &place) {
+            stages.stage(place.as_str());
+            let proven = at_url(app, schedule, base, &path, &backup).await;
+            backup = noted(app, name, place, proven).await?;
+        }
     }
     for engine in &schedule.engines {
         let place = format!("engine {engine}");
-        stages.stage(place.as_str());
-        let proven = in_vault(app, engine, backup).await;
-        note_copy(backup, copy(place, proven));
-        *backup = records::keep(app, backup.clone()).await?;
+        if !is_proven(&backup, &place) {
+            stages.stage(place.as_str());
+            let proven = in_vault(app, engine, &backup).await;
+            backup = noted(app, name, place, proven).await?;
+        }
     }
-    Ok(())
+    Ok(backup)
+}
+
+fn is_proven(backup: &Backup, place: &str) -> bool {
+    backup.copies.iter().any(|copy| copy.place == place && copy.proven)
+}
+
+async fn noted(app: &App, name: &str, place: String, proven: Result<(), String>) -> Result<Backup, Problem> {
+    let copy = copy(place, proven);
+    records::change(app, name, move |backup| note_copy(backup, copy)).await
 }
 
 fn copy(place: String, proven: Result<(), String>) -> BackupCopy {
@@ -97,24 +109,41 @@ async fn in_vault(app: &App, engine: &str, backup: &Backup) -> Result<(), String
     let Some(record) = record.filter(|record| record.role == Role::Engine) else {
         return Err(format!("there is no engine {engine}"));
     };
-    let patience = ENGINE_PATIENCE + Duration::from_secs(backup.bytes / ENGINE_SLOWEST);
+    if backup.bytes > VAULT_BYTES_MAX {
+        return Err(format!("the backup has {} bytes, and a vault holds {VAULT_BYTES_MAX}", backup.bytes));
+    }
+    let patience = patience(backup.bytes);
     let (sha256, name) = (backup.sha256.clone(), backup.name.clone());
     let keep = Ask::VaultKeep { sha256: sha256.clone(), bytes: backup.bytes, name: name.clone() };
     held(app.asks.ask(&record.name, keep, patience).await, backup.bytes)?;
-    app.backups.expect(&record.name, &sha256);
+    let wanting = app.backups.want(&record.name, &sha256, Wanted { bytes_max: backup.bytes, keep: None });
     let give = Ask::VaultGive { sha256: sha256.clone(), name };
     held(app.asks.ask(&record.name, give, patience).await, backup.bytes)?;
-    match app.backups.take_returned(&record.name, &sha256) {
-        Some(Returned::Same) => Ok(()),
-        Some(Returned::Other(how)) => Err(how),
+    match wanting.take() {
+        Some(Returned::Came { bytes, .. }) if bytes != backup.bytes => Err(format!("it gave back {bytes} of {} bytes", backup.bytes)),
+        Some(Returned::Came { sha256: read, .. }) if read == sha256 => Ok(()),
+        Some(Returned::Came { sha256: read, .. }) => Err(format!("what it gave back has SHA-256 {read}, and not {sha256}")),
+        Some(Returned::Broken(how)) => Err(how),
         None => Err("it said that it gave the backup back, and nothing came".to_owned()),
     }
 }
 
+/// How long an engine may take with so many bytes.
+pub(super) fn patience(bytes: u64) -> Duration {
+    ENGINE_PATIENCE + Duration::from_secs(bytes / ENGINE_SLOWEST)
+}
+
 fn held(answer: Result<Answer, Unanswered>, bytes: u64) -> Result<(), String> {
+    match has(answer)? {
+        held if held == bytes => Ok(()),
+        held => Err(format!("it has {held} of {bytes} bytes")),
+    }
+}
+
+/// How many bytes an engine says that it has, or why none.
+pub(super) fn has(answer: Result<Answer, Unanswered>) -> Result<u64, String> {
     match answer {
-        Ok(Answer::Held { bytes: held }) if held == bytes => Ok(()),
-        Ok(Answer::Held { bytes: held }) => Err(format!("it has {held} of {bytes} bytes")),
+        Ok(Answer::Held { bytes }) => Ok(bytes),
         Ok(Answer::Refused { reason }) => Err(reason),
         Ok(_) => Err("it answered something else".to_owned()),
         Err(Unanswered::Late) => Err("it did not answer in time".to_owned()),

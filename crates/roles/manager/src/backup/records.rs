@@ -1,17 +1,11 @@
-//! The records of backups, and the verbs on one: rehearse, confirm, delete. What stands as an alarm follows from them.
+//! The records of backups, and the verbs on one: confirm, delete. The oldest go.
 
-use super::{
-    EXTENSION, directory, file,
-    rehearsal::{self, Scratch},
-    schedule,
-};
+use super::{EXTENSION, directory, file, standing::judge};
 use crate::{
-    alarms::Key,
     app::App,
     change::{Caller, NOTHING},
     domain::fields,
-    network_key::NetworkKey,
-    tables::{backups, settings},
+    tables::backups,
 };
 use std::{
     collections::BTreeSet,
@@ -20,10 +14,11 @@ use std::{
     sync::Arc,
 };
 use weir_database::DatabaseError;
-use weir_model::AlarmReason;
 use weir_operator_api::{AccessRole, Backup, BackupCopy, Backups, Problem, Reason};
 use weir_telemetry::Chain;
 
+/// Records of backups that are on other machines alone.
+const ELSEWHERE_MAX: usize = 200;
 /// The copy on this box, as records name it.
 pub(super) const ON_THE_BOX: &str = "box";
 /// A copy an operator downloaded and confirmed.
@@ -43,14 +38,38 @@ pub(super) fn refused(error: DatabaseError) -> Problem {
 }
 
 pub(super) async fn find(app: &App, name: &str) -> Result<Backup, Problem> {
-    all(app).await?.into_iter().find(|backup| backup.name == name).ok_or_else(|| fields::absent("backup", name))
+    known(app, name).await?.ok_or_else(|| fields::absent("backup", name))
 }
 
-pub(super) async fn keep(app: &App, backup: Backup) -> Result<Backup, Problem> {
+/// What is known of the one of this name.
+pub(super) async fn known(app: &App, name: &str) -> Result<Option<Backup>, Problem> {
+    let of = name.to_owned();
+    app.config.read(move |tx| Ok::<_, DatabaseError>(backups::get(tx, &of)?)).await.map_err(refused)
+}
+
+/// Writes the record of a backup that is new.
+pub(super) async fn insert(app: &App, backup: Backup) -> Result<Backup, Problem> {
     let record = backup.clone();
     app.config.write(move |tx| Ok::<_, DatabaseError>(backups::put(tx, &record)?)).await.map_err(refused)?;
     app.backups.raise();
     Ok(backup)
+}
+
+/// Changes what is said of a backup, from what is said by now: much may have happened while something was done with it.
+///
+/// # Errors
+/// It was deleted meanwhile; the database.
+pub(super) async fn change(app: &App, name: &str, change: impl FnOnce(&mut Backup) + Send + 'static) -> Result<Backup, Problem> {
+    let of = name.to_owned();
+    let written = app.config.write(move |tx| {
+        let Some(mut backup) = backups::get(tx, &of)? else { return Ok(None) };
+        change(&mut backup);
+        backups::put(tx, &backup)?;
+        Ok::<_, DatabaseError>(Some(backup))
+    });
+    let written = written.await.map_err(refused)?;
+    app.backups.raise();
+    written.ok_or_else(|| fields::absent("backup", name))
 }
 
 /// Puts a copy in the place of an earlier one at the same place.
@@ -67,28 +86,14 @@ pub(crate) async fn file_of(app: &App, name: &str) -> Result<(PathBuf, Backup), 
     if backup.copies.iter().any(|copy| copy.place == ON_THE_BOX) && path.is_file() {
         return Ok((path, backup));
     }
-    let places: Vec<_> = backup.copies.iter().map(|copy| copy.place.as_str()).collect();
-    let next = format!("take it from one of: {}", places.join(", "));
+    let places: Vec<_> = backup.copies.iter().map(|copy| copy.place.as_str()).filter(|place| *place != ON_THE_BOX).collect();
+    let vault = places.iter().find_map(|place| place.strip_prefix("engine "));
+    let next = match vault {
+        Some(engine) => format!("get it back from a vault: `weir cms database fetch {name} --from {engine} --to FILE`"),
+        None if places.is_empty() => "use another one: `weir cms database backups`".to_owned(),
+        None => format!("take it from one of: {}", places.join(", ")),
+    };
     Err(Problem::new(Reason::NotFound, format!("backup {name} is not on this box")).next_step(next))
-}
-
-/// Rehearses a backup again.
-pub(crate) async fn rehearse(app: &App, caller: Caller, name: &str) -> Result<Backup, Problem> {
-    caller.access.everywhere(AccessRole::Operator)?;
-    let (path, mut backup) = file_of(app, name).await?;
-    backup.rehearsed = Some(rehearsed(app, path).await?);
-    keep(app, backup).await
-}
-
-/// Tries a restore of the file on a scratch copy, with this box's key.
-pub(super) async fn rehearsed(app: &App, path: PathBuf) -> Result<weir_operator_api::Rehearsal, Problem> {
-    let state = app.directory.clone();
-    let tried = tokio::task::spawn_blocking(move || {
-        let scratch = Scratch::new(&state)?;
-        let key = NetworkKey::load(&state).ok().flatten();
-        Ok(rehearsal::rehearse(&path, key.as_ref(), &scratch, weir_clock::wall_ms()).1)
-    });
-    tried.await.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into())).map_err(unkept)
 }
 
 pub(super) fn unkept(error: io::Error) -> Problem {
@@ -102,43 +107,82 @@ pub(super) fn unkept(error: io::Error) -> Problem {
 /// Takes an operator's word that a downloaded copy is the same: it has the hash.
 pub(crate) async fn confirm(app: &Arc<App>, caller: Caller, name: &str, sha256: &str) -> Result<Backup, Problem> {
     caller.access.everywhere(AccessRole::Admin)?;
-    let mut backup = find(app, name).await?;
+    let backup = find(app, name).await?;
     if !backup.sha256.eq_ignore_ascii_case(sha256.trim()) {
         let detail = format!("backup {name} has SHA-256 {}, not the one that was sent", backup.sha256);
         return Err(Problem::new(Reason::InvalidField, detail).at("sha256").next_step("download it again and compare with `sha256sum`"));
     }
-    let copy = BackupCopy { place: DOWNLOADED.to_owned(), elsewhere: true, proven: true, detail: None };
-    note_copy(&mut backup, copy);
-    audit(app, caller, "confirm", name).await?;
-    let backup = keep(app, backup).await?;
+    let of = backup.name;
+    let confirmed = app.change(caller, move |change| {
+        let mut backup = backups::get(change.tx, &of)?.ok_or_else(|| fields::absent("backup", &of))?;
+        note_copy(&mut backup, BackupCopy { place: DOWNLOADED.to_owned(), elsewhere: true, proven: true, detail: None });
+        backups::put(change.tx, &backup)?;
+        change.audit("confirm", format_args!("backup {of}"), NOTHING, NOTHING)?;
+        Ok(backup)
+    });
+    let backup = confirmed.await?;
     judge(app).await?;
+    app.backups.raise();
     Ok(backup)
 }
 
 /// Deletes the backup on this box and what is known of it; copies elsewhere stay.
 pub(crate) async fn delete(app: &Arc<App>, caller: Caller, name: &str) -> Result<(), Problem> {
     caller.access.everywhere(AccessRole::Admin)?;
-    let backup = find(app, name).await?;
-    audit(app, caller, "delete", name).await?;
-    forget(app, &backup).await?;
+    let of = find(app, name).await?.name;
+    let deleted = app.change(caller, move |change| {
+        backups::delete(change.tx, &of)?;
+        Ok(change.audit("delete", format_args!("backup {of}"), NOTHING, NOTHING)?)
+    });
+    deleted.await?;
+    remove(app, name).await?;
+    app.backups.raise();
     judge(app).await
 }
 
-async fn audit(app: &Arc<App>, caller: Caller, verb: &'static str, name: &str) -> Result<(), Problem> {
-    let object = format!("backup {name}");
-    app.change(caller, move |change| Ok(change.audit(verb, object, NOTHING, NOTHING)?)).await
+async fn remove(app: &App, name: &str) -> Result<(), Problem> {
+    match tokio::fs::remove_file(directory(&app.directory).join(name)).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unkept(error)),
+        _ => Ok(()),
+    }
 }
 
-pub(super) async fn forget(app: &App, backup: &Backup) -> Result<(), Problem> {
-    let path = directory(&app.directory).join(&backup.name);
-    match tokio::fs::remove_file(&path).await {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unkept(error)),
-        _ => {}
+/// The oldest beyond `keep` go from this box; copies elsewhere stay, and with them what is known of them.
+pub(super) async fn prune(app: &App, keep: u32) -> Result<(), Problem> {
+    for name in surplus(&all(app).await?, keep as usize) {
+        remove(app, &name).await?;
+        not_here(app, name).await?;
     }
-    let name = backup.name.clone();
-    app.config.write(move |tx| Ok::<_, DatabaseError>(backups::delete(tx, &name)?)).await.map_err(refused)?;
+    for name in forgotten(&all(app).await?) {
+        app.config.write(move |tx| Ok::<_, DatabaseError>(backups::delete(tx, &name)?)).await.map_err(refused)?;
+    }
     app.backups.raise();
     Ok(())
+}
+
+/// The file of a backup is not on this box any more.
+async fn not_here(app: &App, name: String) -> Result<(), Problem> {
+    let written = app.config.write(move |tx| {
+        let Some(mut backup) = backups::get(tx, &name)? else { return Ok(()) };
+        backup.copies.retain(|copy| copy.place != ON_THE_BOX);
+        Ok::<_, DatabaseError>(if backup.copies.is_empty() { backups::delete(tx, &name)? } else { backups::put(tx, &backup)? })
+    });
+    written.await.map_err(refused)
+}
+
+/// Whose files go: the oldest beyond `keep`, those that failed their rehearsal before all others. Newest first in. Pure.
+fn surplus(made: &[Backup], keep: usize) -> Vec<String> {
+    let here = made.iter().filter(|backup| backup.copies.iter().any(|copy| copy.place == ON_THE_BOX));
+    let (failed, whole): (Vec<_>, Vec<_>) = here.partition(|backup| backup.rehearsed.as_ref().is_some_and(|tried| !tried.passed));
+    whole.into_iter().chain(failed).skip(keep).map(|backup| backup.name.clone()).collect()
+}
+
+/// Which records of backups that are elsewhere alone go: the oldest beyond [`ELSEWHERE_MAX`], never the newest proven. Newest first
+/// in. Pure.
+fn forgotten(made: &[Backup]) -> Vec<String> {
+    let newest = made.iter().find(|backup| backup.proven).map(|backup| &backup.name);
+    let elsewhere = made.iter().filter(|backup| backup.copies.iter().all(|copy| copy.place != ON_THE_BOX));
+    elsewhere.skip(ELSEWHERE_MAX).map(|backup| &backup.name).filter(|name| Some(*name) != newest).cloned().collect()
 }
 
 /// Brings the records to what is on this box: another manager's records came with its database, a restore took newer ones away.
@@ -151,12 +195,8 @@ pub(crate) async fn begin(app: &App) -> Result<(), Problem> {
     let found = found.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into())).map_err(unkept)?;
     let known = all(app).await?;
     let names: BTreeSet<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
-    for mut backup in known.iter().filter(|backup| !names.contains(backup.name.as_str())).cloned() {
-        backup.copies.retain(|copy| copy.place != ON_THE_BOX);
-        match backup.copies.is_empty() {
-            true => forget(app, &backup).await?,
-            false => drop(keep(app, backup).await?),
-        }
+    for backup in known.iter().filter(|backup| !names.contains(backup.name.as_str())) {
+        not_here(app, backup.name.clone()).await?;
     }
     for (name, path) in &found {
         if known.iter().any(|backup| backup.name == *name) {
@@ -165,7 +205,7 @@ pub(crate) async fn begin(app: &App) -> Result<(), Problem> {
         let (name, path) = (name.clone(), path.clone());
         let read = tokio::task::spawn_blocking(move || adopted(name, &path)).await;
         match read {
-            Ok(Ok(backup)) => drop(keep(app, backup).await?),
+            Ok(Ok(backup)) => drop(insert(app, backup).await?),
             Ok(Err(error)) => tracing::warn!(error = %Chain(&error), "a file among the backups is none"),
             Err(error) => tracing::error!(%error, "reading a backup failed"),
         }
@@ -189,7 +229,8 @@ fn on_the_box(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-fn adopted(name: String, path: &Path) -> Result<Backup, file::BackupFileError> {
+/// The record of a file nobody knows. Blocks.
+pub(super) fn adopted(name: String, path: &Path) -> Result<Backup, file::BackupFileError> {
     let manifest = file::inspect(path)?;
     let (bytes, sha256) = file::measure(path)?;
     let made = fs::metadata(path).and_then(|about| about.modified()).ok();
@@ -199,45 +240,5 @@ fn adopted(name: String, path: &Path) -> Result<Backup, file::BackupFileError> {
     Ok(Backup { name, at_ms, actor: "manager".to_owned(), manifest, bytes, sha256, copies, rehearsed: None, proven: false })
 }
 
-/// Judges anew what is to be alarmed.
-pub(super) async fn judge(app: &App) -> Result<(), Problem> {
-    let fingerprint = app.network().seal.fingerprint().to_owned();
-    let read = app.config.read(move |tx| {
-        let schedule = schedule::stored(tx)?;
-        let confirmed = settings::get(tx, settings::KEY_CONFIRMED)?.is_some_and(|confirmed| confirmed == fingerprint);
-        Ok::<_, DatabaseError>((schedule, backups::all(tx)?, confirmed))
-    });
-    let (schedule, made, confirmed) = read.await.map_err(refused)?;
-    let newest = made.iter().find(|backup| backup.actor == schedule::ACTOR);
-    let unproven = match newest {
-        _ if schedule.every_hours.is_none() => None,
-        Some(backup) if !backup.proven => Some(format!("backup {} was not read back from another machine: {}", backup.name, why(backup))),
-        Some(backup) if backup.rehearsed.as_ref().is_some_and(|tried| !tried.passed) => {
-            Some(format!("backup {} failed its rehearsal", backup.name))
-        }
-        _ => None,
-    };
-    app.backups.stand(|standing| {
-        standing.unproven = unproven;
-        standing.unconfirmed = !confirmed;
-    });
-    Ok(())
-}
-
-fn why(backup: &Backup) -> String {
-    let failed: Vec<_> = backup.copies.iter().filter_map(|copy| Some(format!("{}: {}", copy.place, copy.detail.as_ref()?))).collect();
-    if failed.is_empty() { "the schedule names neither a URL nor an engine".to_owned() } else { failed.join("; ") }
-}
-
-/// BACKUP_UNPROVEN and KEY_NOT_ESCROWED.
-pub(crate) fn alarms(app: &App) -> Vec<(Key, String)> {
-    let standing = app.backups.standing();
-    let key = |reason, object: &str| Key { reason, device: app.name.clone(), object: object.to_owned() };
-    let unproven = standing.unproven.map(|text| (key(AlarmReason::BackupUnproven, "backups"), text));
-    let fingerprint = app.network().seal.fingerprint().to_owned();
-    let unconfirmed = standing.unconfirmed.then(|| {
-        let text = format!("nobody has confirmed that the network key {fingerprint} is kept elsewhere");
-        (key(AlarmReason::KeyNotEscrowed, "network key"), text)
-    });
-    unproven.into_iter().chain(unconfirmed).collect()
-}
+#[cfg(test)]
+pub(super) mod tests;

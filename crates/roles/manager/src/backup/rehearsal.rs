@@ -2,7 +2,6 @@
 
 use super::file;
 use crate::{
-    keep,
     network_key::NetworkKey,
     seal::{Seal, Settled, settled},
     tables::{
@@ -14,23 +13,45 @@ use crate::{
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 use std::{
-    fs, io,
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 use weir_database::{Database, DatabaseError, Digests, dump_sha256};
 use weir_operator_api::{BackupManifest, Rehearsal, RehearsalCheck, Validation};
 use weir_telemetry::Chain;
 
+/// Databases a rehearsal needs room for: the one in the backup, the copy a step runs on, and what it was before the step.
+pub(crate) const COPIES: u64 = 3;
+/// What a directory of scratch copies is called in the state directory, before its number.
+const SCRATCH: &str = "scratch";
+
 /// A directory for what is tried; gone when it is dropped.
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes one below the state directory, on the disk that a restore would use.
+    /// Makes one in the state directory, on the disk that a restore would use.
     pub(crate) fn new(state: &Path) -> io::Result<Self> {
-        let above = state.join("scratch");
-        keep::directory(&above)?;
-        let place = above.join(format!("{}-{}", weir_clock::wall_ms(), weir_clock::monotonic_ms()));
-        fs::create_dir(&place)?;
+        Self::below(state, SCRATCH)
+    }
+
+    /// One that leaves nothing in the state directory which its manager could not remove: there when this process is that of the
+    /// manager's user, else among the temporary files.
+    fn of_whoever_asks(state: &Path) -> io::Result<Self> {
+        let owner = fs::metadata(state).ok().map(|about| about.uid());
+        if owner == Some(rustix::process::geteuid().as_raw()) {
+            Self::new(state)
+        } else {
+            Self::below(&std::env::temp_dir(), "weir-scratch")
+        }
+    }
+
+    fn below(directory: &Path, name: &str) -> io::Result<Self> {
+        let name = format!("{name}-{}-{}-{}", std::process::id(), weir_clock::wall_ms(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let place = directory.join(name);
+        DirBuilder::new().mode(0o700).create(&place)?;
         Ok(Self(place))
     }
 
@@ -53,11 +74,21 @@ impl Drop for Scratch {
     }
 }
 
-/// Removes scratch copies of a manager that was killed.
-pub(crate) fn clear(state: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(state.join("scratch")) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        outcome => outcome,
+/// Distinguishes the scratch copies of one process.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+/// Removes scratch copies and planned databases of a manager that was killed. What cannot be removed is in nobody's way.
+pub(crate) fn clear(state: &Path) {
+    let left = |name: &str| name.starts_with(SCRATCH) || name.starts_with("config.db.plan");
+    for entry in fs::read_dir(state).into_iter().flatten().flatten() {
+        if !entry.file_name().to_str().is_some_and(left) {
+            continue;
+        }
+        let path = entry.path();
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        if let Err(error) = removed {
+            tracing::warn!(%error, path = %path.display(), "a scratch copy of an earlier manager is left behind");
+        }
     }
 }
 
@@ -147,6 +178,9 @@ fn digest(database: &Path) -> Result<String, DatabaseError> {
 
 /// What a database says of itself.
 pub(crate) struct Facts {
+    /// Newest schema step, by its own ledger.
+    pub(crate) step: u32,
+    pub(crate) network: String,
     pub(crate) term: u64,
     pub(crate) generation: u64,
     pub(crate) rev: u64,
@@ -161,6 +195,8 @@ pub(crate) fn facts(connection: &mut Connection) -> rusqlite::Result<Facts> {
     let certificate = settings::get(&tx, settings::CA_CERTIFICATE)?.unwrap_or_default();
     let der = weir_net::tls::first_certificate(&certificate);
     Ok(Facts {
+        step: migrations::applied(&tx)?,
+        network: settings::get(&tx, settings::NETWORK)?.unwrap_or_default(),
         term: settings::number(&tx, settings::TERM)?,
         generation: settings::number(&tx, settings::GENERATION)?,
         rev: changesets::last(&tx)?,
@@ -170,14 +206,17 @@ pub(crate) fn facts(connection: &mut Connection) -> rusqlite::Result<Facts> {
 }
 
 impl Facts {
-    /// A manifest is not sealed: what it says counts only where the database says the same.
+    /// A manifest is not sealed: what it says counts only where the database says the same. Which build wrote it the database does
+    /// not say.
     fn agree(&self, manifest: &BackupManifest) -> Result<String, String> {
         let pairs = [
+            ("schema step", self.step.to_string(), manifest.step.to_string()),
             ("term", self.term.to_string(), manifest.term.to_string()),
             ("generation", self.generation.to_string(), manifest.generation.to_string()),
             ("rev", self.rev.to_string(), manifest.rev.to_string()),
             ("primary", self.primary.clone(), manifest.manager.to_string()),
-            ("network", self.network_id.clone(), manifest.network_id.clone()),
+            ("network", self.network.clone(), manifest.network.clone()),
+            ("CA certificate", self.network_id.clone(), manifest.network_id.clone()),
         ];
         match pairs.into_iter().find(|(_, database, manifest)| database != manifest) {
             None => Ok(format!("term {}, generation {}, changeset {}", self.term, self.generation, self.rev)),
@@ -194,6 +233,9 @@ pub(crate) fn opens(database: &Path, manifest: &BackupManifest, key: Option<&Net
     let seal = Seal::new(key);
     let tried = weir_database::look(database).and_then(|mut connection| Ok(settled(&connection.transaction()?, &seal)?));
     let found = match tried {
+        Ok(Settled::Opens) if key.fingerprint() != manifest.key_fingerprint => {
+            Err(format!("key {} opens it, and the manifest names {}", key.fingerprint(), manifest.key_fingerprint))
+        }
         Ok(Settled::Opens) => Ok(format!("key {} opens the CA key", key.fingerprint())),
         Ok(Settled::Nothing) => Err("nothing is sealed in it".to_owned()),
         Ok(Settled::OtherKey) => Err(format!("it is sealed with key {}, and this box has {}", manifest.key_fingerprint, key.fingerprint())),
@@ -220,13 +262,11 @@ fn up(database: &Path, manifest: &BackupManifest, now_ms: u64, checks: &mut Chec
     checks.note("up", found)
 }
 
-/// `down`: as far back as ways lead, and up again, leaves what was there.
+/// `down`: as far back as ways lead, and up again, leaves what was there. No check where no way leads back: there is nothing to try.
 fn down(database: &Path, manifest: &BackupManifest, now_ms: u64, checks: &mut Checks) {
     let (oldest, newest) = span();
     let to = if manifest.step < newest { manifest.step } else { oldest };
     if to == newest {
-        checks
-            .note("down", Ok(format!("line {} begins at step {oldest}: there is no way back to try", weir_model::Version::current().line)));
         return;
     }
     let said = |error: DatabaseError| Chain(&error).to_string();
@@ -242,12 +282,63 @@ fn down(database: &Path, manifest: &BackupManifest, now_ms: u64, checks: &mut Ch
     checks.note("down", tried);
 }
 
-/// Rehearses without a running manager: with the key in the state directory of this box's manager, if there is one.
+/// Rehearses without a running manager: with the key in the state directory of this box's manager, if there is one. Leaves nothing
+/// there, whoever runs it.
 ///
 /// # Errors
-/// The scratch directory below `state` cannot be made.
+/// A scratch directory cannot be made, in the state directory or among the temporary files.
 pub fn offline(state: &Path, file: &Path) -> io::Result<(Option<BackupManifest>, Rehearsal)> {
-    let scratch = Scratch::new(state)?;
+    let scratch = Scratch::of_whoever_asks(state)?;
     let key = NetworkKey::load(state).ok().flatten();
     Ok(rehearse(file, key.as_ref(), &scratch, weir_clock::wall_ms()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scratch_copies_go_and_those_that_stay_are_in_nobodys_way() {
+        let dir = tempfile::tempdir().expect("dir");
+        let state = dir.path();
+        // As an earlier build, and one that was killed, left them.
+        fs::create_dir_all(state.join("scratch/1-1")).expect("made");
+        fs::write(state.join("config.db.plan"), "half").expect("written");
+        fs::write(state.join("config.db"), "kept").expect("written");
+        let first = Scratch::new(state).expect("made beside another one");
+        let second = Scratch::new(state).expect("made");
+        assert_ne!(first.database(), second.database());
+        drop(first);
+        clear(state);
+        let left: Vec<_> = fs::read_dir(state).expect("read").flatten().map(|entry| entry.file_name()).collect();
+        assert_eq!(left, ["config.db"]);
+        fs::create_dir(state.join(".gone")).expect("made");
+        let nowhere = Scratch::of_whoever_asks(&state.join("no-manager")).expect("made elsewhere");
+        assert!(!state.join("no-manager").exists(), "{:?}", nowhere.database());
+    }
+
+    #[test]
+    fn a_manifest_counts_only_where_the_database_says_the_same() {
+        let manifest = file::tests::of(b"");
+        let facts = || Facts {
+            step: manifest.step,
+            network: manifest.network.clone(),
+            term: manifest.term,
+            generation: manifest.generation,
+            rev: manifest.rev,
+            primary: manifest.manager.to_string(),
+            network_id: manifest.network_id.clone(),
+        };
+        assert!(facts().agree(&manifest).is_ok());
+        for (changed, word) in [
+            (BackupManifest { step: 1, ..manifest.clone() }, "schema step"),
+            (BackupManifest { network: "another".into(), ..manifest.clone() }, "network"),
+            (BackupManifest { term: 9, ..manifest.clone() }, "term"),
+            (BackupManifest { generation: 9, ..manifest.clone() }, "generation"),
+            (BackupManifest { rev: 9, ..manifest.clone() }, "rev"),
+            (BackupManifest { network_id: "00".repeat(32), ..manifest.clone() }, "CA certificate"),
+        ] {
+            assert!(facts().agree(&changed).expect_err("refused").contains(word), "{word}");
+        }
+    }
 }

@@ -4,9 +4,12 @@ use super::{
     file::{self, BackupFileError},
     rehearsal::{self, Checks, Facts, Scratch},
 };
-use crate::{network_key::NetworkKey, tables::migrations};
-use std::path::Path;
-use weir_model::{DeviceName, Line, Version};
+use crate::{
+    network_key::NetworkKey,
+    tables::{self, migrations},
+};
+use std::{net::SocketAddr, path::Path};
+use weir_model::{DeviceName, Line, Role, Version};
 use weir_operator_api::{BackupManifest, Problem, Reason};
 use weir_telemetry::Chain;
 
@@ -50,19 +53,37 @@ fn network_of(state: &Path) -> Option<String> {
     weir_net::tls::first_certificate(&pem).map(|der| hex::encode(weir_net::identity::fingerprint_of(&der)))
 }
 
-/// Whether a database holds nothing but the manager that began it: what a box makes of itself at its first start.
+/// Whether a database holds nothing but what a box makes of itself at its first start: no change of configuration was ever made in
+/// it, and there is nothing in it that anybody would miss.
 fn blank(connection: &mut rusqlite::Connection) -> rusqlite::Result<(Facts, bool)> {
     let facts = rehearsal::facts(connection)?;
     let tx = connection.transaction()?;
-    let blank = crate::tables::devices::all(&tx)?.len() <= 1
-        && crate::tables::locations::all(&tx)?.is_empty()
-        && crate::tables::delivery_services::all(&tx)?.0.is_empty();
+    let blank = facts.generation <= 1
+        && tables::devices::all(&tx)?.len() <= 1
+        && tables::locations::all(&tx)?.is_empty()
+        && tables::delivery_services::all(&tx)?.0.is_empty()
+        && tables::users::all(&tx)?.len() <= 1
+        && tables::tokens::enrolment_all(&tx)?.is_empty()
+        && tables::software_files::all(&tx)?.is_empty();
     Ok((facts, blank))
 }
 
 /// Whether this box's own network holds nothing yet, so that another's key may take the place of its own.
 pub(crate) fn is_blank(state: &Path) -> bool {
     weir_database::look(&state.join("config.db")).is_ok_and(|mut connection| blank(&mut connection).is_ok_and(|(_, blank)| blank))
+}
+
+/// The managers this box has on record in that network, and where each answers devices. A database that cannot be read, or is of
+/// another network, names none. Blocks.
+pub(crate) fn managers_here(state: &Path, network_id: &str) -> Vec<(DeviceName, Option<SocketAddr>)> {
+    let read = weir_database::look(&state.join("config.db")).and_then(|mut connection| {
+        if rehearsal::facts(&mut connection)?.network_id != network_id {
+            return Ok(Vec::new());
+        }
+        Ok(tables::devices::all(&connection.transaction()?)?)
+    });
+    let managers = read.unwrap_or_default().into_iter().filter(|device| device.role == Role::Manager);
+    managers.map(|device| (device.name, device.addresses.device)).collect()
 }
 
 /// Refuses a backup that is not for this box and this build. Pure.
@@ -105,9 +126,53 @@ pub(crate) fn allowed(manifest: &BackupManifest, here: &Here) -> Result<(), Prob
     }
 }
 
-/// The term to go on with: above every one this box knows of. Pure.
-pub(crate) fn term_above(known: impl IntoIterator<Item = Option<u64>>) -> u64 {
-    known.into_iter().flatten().max().unwrap_or(0) + 1
+/// The highest term a restore goes on with: what a database holds as a number.
+const TERM_MAX: u64 = i64::MAX.unsigned_abs();
+/// How far above every known term a restore goes on while a manager is silent: it may have had terms that nobody here has heard of.
+/// Well below what a device may say that it has heard.
+const SILENT_STEPS: u64 = 100;
+
+/// The term to go on with: above every one this box knows of, and far above while a manager is silent. Pure.
+///
+/// # Errors
+/// There is none above them.
+pub(crate) fn term_above(known: impl IntoIterator<Item = Option<u64>>, all_heard: bool) -> Result<u64, Problem> {
+    let step = if all_heard { 1 } else { SILENT_STEPS };
+    let highest = known.into_iter().flatten().max().unwrap_or(0);
+    highest.checked_add(step).filter(|term| *term <= TERM_MAX).ok_or_else(|| {
+        let detail = format!("term {highest} is known, and there is none above it");
+        Problem::new(Reason::Internal, detail).next_step("find out which device or file names such a term")
+    })
+}
+
+/// What another manager says when a restore asks it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) name: String,
+    /// Its term, and whether it is the primary; absent: it is silent.
+    pub(crate) hello: Option<(u64, bool)>,
+}
+
+/// Whether a restore may go on, by what the other managers say; returns whether all of them were heard. Pure.
+///
+/// # Errors
+/// One is the primary; or one is silent and nobody has accepted what it may have.
+pub(crate) fn may_take_over(said: &[Said], accept_loss: bool) -> Result<bool, Problem> {
+    if let Some(Said { name, hello: Some((term, true)) }) = said.iter().find(|said| said.hello.is_some_and(|(_, primary)| primary)) {
+        let detail = format!("{name} is the primary of this network, in term {term}: a restore here would take it back behind its changes");
+        let next = format!(
+            "let this box follow it, and promote it if it is to be the primary (`weir cms role primary`); or stop {name} first: `weir cms disable` there"
+        );
+        return Err(Problem::new(Reason::CmsState, detail).next_step(next));
+    }
+    let Some(silent) = said.iter().find(|said| said.hello.is_none()) else { return Ok(true) };
+    if accept_loss {
+        return Ok(false);
+    }
+    let detail =
+        format!("{} does not answer: if it is the primary, or becomes it, its changes since the backup would be lost", silent.name);
+    let next = "bring it up, or make sure that it is off for good and run `weir cms database restore FILE --accept-loss`";
+    Err(Problem::new(Reason::WouldLose, detail).next_step(next))
 }
 
 /// Takes the backup apart and proves it: it may be restored here, it is whole, this box's key opens it. Its database lies in the

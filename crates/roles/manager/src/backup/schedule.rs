@@ -1,6 +1,10 @@
 //! When backups are made and where they go: a replicated setting, and the task that makes what is due or ordered.
 
-use super::{make, records};
+use super::{
+    make, ordered,
+    records::{self, ON_THE_BOX},
+    room, standing,
+};
 use crate::{
     app::App,
     change::{Caller, Refusal},
@@ -14,9 +18,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::MissedTickBehavior};
 use url::{Host, Url};
 use weir_database::DatabaseError;
+use weir_device_api::VAULT_BYTES_MAX;
 use weir_fetch::{Credentials, header_refused, header_value_refused};
 use weir_model::{Role, SourceAllow};
-use weir_operator_api::{AccessRole, BackupSchedule, Problem, Reason};
+use weir_operator_api::{AccessRole, Backup, BackupSchedule, Problem, Reason};
 use zeroize::Zeroizing;
 
 /// Who asks for the backups of the schedule.
@@ -45,10 +50,10 @@ pub(super) struct Schedule {
     pub(super) engines: Vec<String>,
     pub(super) url: Option<String>,
     pub(super) header: Option<String>,
-    header_value: Option<String>,
+    pub(super) header_value: Option<String>,
     /// The value, once it was opened.
     #[serde(skip)]
-    opened: Option<Zeroizing<String>>,
+    pub(super) opened: Option<Zeroizing<String>>,
 }
 
 impl Schedule {
@@ -57,6 +62,11 @@ impl Schedule {
             (Some(name), Some(value)) => Credentials::Header { name: name.clone(), value: value.clone() },
             _ => Credentials::None,
         }
+    }
+
+    /// Whether it names another machine.
+    pub(super) fn has_places(&self) -> bool {
+        self.url.is_some() || !self.engines.is_empty()
     }
 
     fn shown(&self) -> BackupSchedule {
@@ -98,6 +108,11 @@ pub(super) async fn with_secret(app: &App) -> Result<Schedule, Problem> {
 pub(crate) async fn set(app: &Arc<App>, caller: Caller, wanted: BackupSchedule) -> Result<BackupSchedule, Problem> {
     caller.access.everywhere(AccessRole::Admin)?;
     let allow = app.software.allow();
+    if !wanted.engines.is_empty() {
+        let database = app.directory.join("config.db");
+        let bytes = tokio::task::spawn_blocking(move || room::of_database(&database)).await.unwrap_or(0);
+        fits_a_vault(bytes)?;
+    }
     let shown = app.change(caller, move |change| {
         let before = stored(change.tx)?;
         let engines = change.before.devices.values().filter(|device| device.role == Role::Engine);
@@ -109,9 +124,18 @@ pub(crate) async fn set(app: &Arc<App>, caller: Caller, wanted: BackupSchedule) 
         Ok::<_, Refusal>(after.shown())
     });
     let shown = shown.await?;
-    records::judge(app).await?;
+    standing::judge(app).await?;
     app.backups.reschedule();
     Ok(shown)
+}
+
+/// Refuses engines for a database that no vault takes.
+fn fits_a_vault(bytes: u64) -> Result<(), Problem> {
+    if bytes <= VAULT_BYTES_MAX {
+        return Ok(());
+    }
+    let detail = format!("the database has {bytes} bytes, and the vault of an engine holds {VAULT_BYTES_MAX}");
+    Err(Problem::new(Reason::LimitExceeded, detail).at("engines").next_step("give a URL instead of engines"))
 }
 
 /// What is kept of a request. Pure.
@@ -205,17 +229,16 @@ pub(crate) async fn run(app: Arc<App>) {
             () = stopped(&mut stopping) => return,
             order = app.backups.next_order() => {
                 let Some(order) = order else { return };
-                let made = make::make(&app, &order.actor, order.rehearse).await;
-                // Nobody waits any more when the request was dropped.
-                let _ = order.done.send(made);
+                ordered(&app, order).await;
                 continue;
             }
             () = app.backups.rescheduled() => {}
             _ = looks.tick() => {}
         }
         let now_ms = weir_clock::wall_ms();
-        if is_due(&app, now_ms, failed_ms).await {
-            failed_ms = scheduled(&app).await.err().map(|()| now_ms);
+        let due = next(&app, now_ms, failed_ms).await;
+        if due != Due::Nothing {
+            failed_ms = (!scheduled(&app, due).await).then_some(now_ms);
         }
     }
 }
@@ -225,36 +248,69 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
-async fn scheduled(app: &Arc<App>) -> Result<(), ()> {
-    let made = make::make(app, ACTOR, true).await;
-    if let Err(problem) = records::judge(app).await {
+/// What the schedule asks for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Due {
+    Nothing,
+    /// A backup.
+    Make,
+    /// What the one of this name lacks: its rehearsal, a copy that is proven.
+    Again(String),
+}
+
+/// Does it; whether the backup is done then.
+async fn scheduled(app: &Arc<App>, due: Due) -> bool {
+    let tried = match &due {
+        Due::Nothing => return true,
+        Due::Make => make::make(app, ACTOR, true).await,
+        Due::Again(name) => make::again(app, name).await,
+    };
+    let failed = tried.as_ref().err().map(|problem| match &due {
+        Due::Again(name) => format!("backup {name} is not done: {}", problem.detail),
+        _ => format!("the backup that was due was not made: {}", problem.detail),
+    });
+    if let Some(failed) = &failed {
+        tracing::error!(failed, "backups of the schedule");
+    }
+    app.backups.stand(|standing| standing.failed = failed);
+    if let Err(problem) = standing::judge(app).await {
         tracing::error!(%problem, "backups not judged");
     }
-    match made {
-        Ok(_) => Ok(()),
-        Err(problem) => {
-            tracing::error!(%problem, "the backup of the schedule was not made");
-            app.backups.stand(|standing| standing.unproven = Some(format!("the last one was not made: {}", problem.detail)));
-            Err(())
+    let schedule = app.config.read(|tx| Ok::<_, DatabaseError>(stored(tx)?)).await;
+    matches!((tried, schedule), (Ok(backup), Ok(schedule)) if is_done(&backup, &schedule))
+}
+
+async fn next(app: &App, now_ms: u64, failed_ms: Option<u64>) -> Due {
+    let read = app.config.read(|tx| Ok::<_, DatabaseError>((stored(tx)?, backups::all(tx)?)));
+    match read.await {
+        Ok((schedule, made)) => due(&schedule, &made, failed_ms, now_ms),
+        Err(error) => {
+            tracing::error!(error = %weir_telemetry::Chain(&error), "backups");
+            Due::Nothing
         }
     }
 }
 
-async fn is_due(app: &App, now_ms: u64, failed_ms: Option<u64>) -> bool {
-    let read = app.config.read(|tx| Ok::<_, DatabaseError>((stored(tx)?, backups::all(tx)?)));
-    let Ok((schedule, made)) = read.await.inspect_err(|error| tracing::error!(error = %weir_telemetry::Chain(error), "backups")) else {
-        return false;
-    };
-    let last_ms = made.iter().filter(|backup| backup.actor == ACTOR).map(|backup| backup.at_ms).max();
-    due(&schedule, last_ms, failed_ms, now_ms)
+/// Whether a backup is what the schedule promises: it would restore, and it is proven on another machine where the schedule names one.
+fn is_done(backup: &Backup, schedule: &Schedule) -> bool {
+    backup.rehearsed.as_ref().is_some_and(|tried| tried.passed) && (backup.proven || !schedule.has_places())
 }
 
-/// Whether a backup of the schedule is due. A clock that went back makes one due: the last lies in the future then. Pure.
-fn due(schedule: &Schedule, last_ms: Option<u64>, failed_ms: Option<u64>, now_ms: u64) -> bool {
-    let Some(hours) = schedule.every_hours else { return false };
+/// What is due. A clock that went back makes one due: the last lies in the future then. Pure.
+fn due(schedule: &Schedule, made: &[Backup], failed_ms: Option<u64>, now_ms: u64) -> Due {
+    let Some(hours) = schedule.every_hours else { return Due::Nothing };
     let waits = |since_ms: u64, for_ms: u64| now_ms >= since_ms && now_ms - since_ms < for_ms;
-    !last_ms.is_some_and(|last_ms| waits(last_ms, u64::from(hours) * HOUR_MS))
-        && !failed_ms.is_some_and(|failed_ms| waits(failed_ms, RETRY_MS))
+    if failed_ms.is_some_and(|failed_ms| waits(failed_ms, RETRY_MS)) {
+        return Due::Nothing;
+    }
+    let last = made.iter().filter(|backup| backup.actor == ACTOR).max_by_key(|backup| backup.at_ms);
+    let Some(last) = last.filter(|last| waits(last.at_ms, u64::from(hours) * HOUR_MS)) else { return Due::Make };
+    if is_done(last, schedule) {
+        return Due::Nothing;
+    }
+    let is_here = last.copies.iter().any(|copy| copy.place == ON_THE_BOX);
+    let would_not_restore = last.rehearsed.as_ref().is_some_and(|tried| !tried.passed);
+    if is_here && !would_not_restore { Due::Again(last.name.clone()) } else { Due::Make }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::{mpsc, oneshot, watch};
@@ -11,29 +12,56 @@ use weir_operator_api::{Backup, BackupUnderWay, Problem, Reason};
 /// Orders that wait for the one that is being made.
 const ORDERS_MAX: usize = 4;
 
-/// An order of a backup.
+/// What is ordered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Work {
+    /// A backup, and whether it is rehearsed.
+    Make(bool),
+    /// A rehearsal of the one of this name.
+    Rehearse(String),
+    /// The one of this name, back from an engine's vault.
+    Recover(String, DeviceName),
+}
+
+/// An order of one piece of work.
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) actor: String,
-    pub(super) rehearse: bool,
-    /// Nobody may wait any more; it is made all the same.
+    pub(super) work: Work,
+    /// Nobody may wait any more; it is done all the same.
     pub(super) done: oneshot::Sender<Result<Backup, Problem>>,
 }
 
 /// What an engine gave back of a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Returned {
-    /// The same bytes.
-    Same,
-    /// Others, and how.
-    Other(String),
+    /// Bytes that ended where their sender ended them.
+    Came {
+        /// How many.
+        bytes: u64,
+        /// Their SHA-256, hex.
+        sha256: String,
+    },
+    /// They broke off, or were not kept; how.
+    Broken(String),
+}
+
+/// A backup that an engine is asked to give back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Most bytes it may have.
+    pub(crate) bytes_max: u64,
+    /// A new file that keeps what comes; absent: it is only hashed.
+    pub(crate) keep: Option<PathBuf>,
 }
 
 /// Texts of the alarms that stand, as far as backups and the key go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Standing {
-    /// BACKUP_UNPROVEN.
+    /// BACKUP_UNPROVEN: the newest backup of the schedule is not worth what it should be.
     pub(super) unproven: Option<String>,
+    /// BACKUP_UNPROVEN: the last try of the schedule failed; until one succeeds.
+    pub(super) failed: Option<String>,
     /// KEY_NOT_ESCROWED: nobody has confirmed this key.
     pub(super) unconfirmed: bool,
 }
@@ -44,6 +72,7 @@ pub(crate) struct Shelf {
     orders: mpsc::Sender<Order>,
     taken: tokio::sync::Mutex<mpsc::Receiver<Order>>,
     under_way: Mutex<Option<BackupUnderWay>>,
+    wanted: Mutex<BTreeMap<(DeviceName, String), Wanted>>,
     returned: Mutex<BTreeMap<(DeviceName, String), Returned>>,
     standing: Mutex<Standing>,
     /// Rises with everything that a page shows.
@@ -59,6 +88,7 @@ impl Default for Shelf {
             orders,
             taken: tokio::sync::Mutex::new(taken),
             under_way: Mutex::default(),
+            wanted: Mutex::default(),
             returned: Mutex::default(),
             standing: Mutex::default(),
             shown: watch::Sender::new(0),
@@ -72,13 +102,13 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shelf {
-    /// Orders a backup; what is returned resolves when it is made.
-    pub(super) fn order(&self, actor: String, rehearse: bool) -> Result<oneshot::Receiver<Result<Backup, Problem>>, Problem> {
+    /// Orders something and waits until it is done, which it is whether or not anybody waits.
+    pub(super) async fn order(&self, actor: String, work: Work) -> Result<Backup, Problem> {
         let (done, made) = oneshot::channel();
-        match self.orders.try_send(Order { actor, rehearse, done }) {
-            Ok(()) => Ok(made),
-            Err(_) => Err(Problem::new(Reason::Unavailable, format!("{ORDERS_MAX} backups wait to be made already"))),
+        if self.orders.try_send(Order { actor, work, done }).is_err() {
+            return Err(Problem::new(Reason::Unavailable, format!("{ORDERS_MAX} orders of backups wait already")));
         }
+        made.await.unwrap_or_else(|_| Err(Problem::new(Reason::Unavailable, "the manager is stopping")))
     }
 
     /// The next order; for the one task that makes them.
@@ -108,18 +138,22 @@ impl Shelf {
         self.shown.send_modify(|number| *number += 1);
     }
 
-    /// What is expected back from an engine is forgotten, before it is asked.
-    pub(super) fn expect(&self, engine: &DeviceName, sha256: &str) {
-        locked(&self.returned).remove(&(engine.clone(), sha256.to_owned()));
+    /// An engine is about to be asked for a backup: what it gave before is forgotten, and it may give this one until the guard goes.
+    pub(super) fn want(&self, engine: &DeviceName, sha256: &str, wanted: Wanted) -> Wanting<'_> {
+        let of = (engine.clone(), sha256.to_owned());
+        locked(&self.returned).remove(&of);
+        locked(&self.wanted).insert(of.clone(), wanted);
+        Wanting(self, of)
+    }
+
+    /// What an engine was asked for.
+    pub(crate) fn wanted(&self, engine: &DeviceName, sha256: &str) -> Option<Wanted> {
+        locked(&self.wanted).get(&(engine.clone(), sha256.to_owned())).cloned()
     }
 
     /// An engine gave back what it has.
     pub(crate) fn note_returned(&self, engine: &DeviceName, sha256: &str, what: Returned) {
         locked(&self.returned).insert((engine.clone(), sha256.to_owned()), what);
-    }
-
-    pub(super) fn take_returned(&self, engine: &DeviceName, sha256: &str) -> Option<Returned> {
-        locked(&self.returned).remove(&(engine.clone(), sha256.to_owned()))
     }
 
     pub(super) fn standing(&self) -> Standing {
@@ -162,5 +196,22 @@ impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         *locked(&self.0.under_way) = None;
         self.0.raise();
+    }
+}
+
+/// An engine that was asked for a backup.
+pub(super) struct Wanting<'a>(&'a Shelf, (DeviceName, String));
+
+impl Wanting<'_> {
+    /// What it gave.
+    pub(super) fn take(self) -> Option<Returned> {
+        locked(&self.0.returned).remove(&self.1)
+    }
+}
+
+impl Drop for Wanting<'_> {
+    fn drop(&mut self) {
+        locked(&self.0.wanted).remove(&self.1);
+        locked(&self.0.returned).remove(&self.1);
     }
 }

@@ -3,6 +3,7 @@
 mod database;
 mod downgrade;
 mod key;
+mod resync;
 
 use super::{Cms, Life, role};
 use crate::{
@@ -25,8 +26,6 @@ use weir_operator_api::{CmsInfo, CmsState, Problem, Reason, RoleChange, RoleRequ
 
 /// Patience for a new primary on the other box to answer, once this one has made way.
 const NEW_PRIMARY: Duration = Duration::from_secs(20);
-/// Patience for the life that follows a verb.
-const SETTLE: Duration = Duration::from_secs(20);
 /// Longest reason of an operator, in bytes.
 const WHY_BYTES_MAX: usize = 1024;
 /// Largest body of these verbs, in bytes; those that take a file have their own.
@@ -44,6 +43,7 @@ pub(super) fn router(cms: Arc<Cms>) -> Router {
         .merge(key::routes())
         .merge(database::routes())
         .merge(downgrade::routes())
+        .merge(resync::routes())
         .method_not_allowed_fallback(not_allowed);
     Router::new().nest(paths::CMS, own).fallback(of_life).with_state(cms)
 }
@@ -76,34 +76,47 @@ struct Disable {
 }
 
 async fn disable(State(cms): State<Arc<Cms>>, JsonBody(request): JsonBody<Disable>) -> Result<Json<CmsInfo>, Refused> {
+    let of_box = Arc::clone(&cms);
+    Ok(Json(cms.to_its_end("disable", async move { disabled(&of_box, request).await }).await?))
+}
+
+async fn disabled(cms: &Arc<Cms>, request: Disable) -> Result<CmsInfo, Problem> {
     let why = request.why.filter(|why| !why.trim().is_empty());
     if why.as_ref().is_some_and(|why| why.len() > WHY_BYTES_MAX) {
-        return Err(Problem::new(Reason::LimitExceeded, format!("the reason is longer than {WHY_BYTES_MAX} bytes")).at("why").into());
+        return Err(Problem::new(Reason::LimitExceeded, format!("the reason is longer than {WHY_BYTES_MAX} bytes")).at("why"));
     }
+    let _turn = cms.turn().await?;
     if let Life::Primary(app) = cms.life() {
         cms.record(app.network().stamp.term, "disabled", serde_json::json!({ "manager": cms.name(), "why": why })).await;
     }
-    set_enabled(&cms, false, why).await?;
-    settled(&cms).await;
-    Ok(Json(cms.info().await))
+    set_enabled(cms, false, why).await?;
+    cms.settled().await;
+    Ok(cms.info().await)
 }
 
 async fn enable(State(cms): State<Arc<Cms>>) -> Result<Json<CmsInfo>, Refused> {
+    let of_box = Arc::clone(&cms);
+    Ok(Json(cms.to_its_end("enable", async move { enabled(&of_box).await }).await?))
+}
+
+async fn enabled(cms: &Arc<Cms>) -> Result<CmsInfo, Problem> {
+    // While a verb holds the box it is disabled, and only that verb's end changes that.
+    let _turn = cms.turn().await?;
     if !cms.is_disabled() {
-        return Ok(Json(cms.info().await));
+        return Ok(cms.info().await);
     }
-    set_enabled(&cms, true, None).await?;
-    settled(&cms).await;
+    set_enabled(cms, true, None).await?;
+    cms.settled().await;
     let info = cms.info().await;
     if let Life::Primary(app) = cms.life() {
         cms.record(app.network().stamp.term, "enabled", serde_json::json!({ "manager": cms.name() })).await;
     }
     match info.state {
-        CmsState::Primary | CmsState::Standby => Ok(Json(info)),
+        CmsState::Primary | CmsState::Standby => Ok(info),
         state => {
             let why = info.why.unwrap_or_default();
             let next = if info.next.is_empty() { "run `weir cms info`".to_owned() } else { info.next.join(", then ") };
-            Err(Problem::new(Reason::CmsState, format!("this box is {}: {why}", state.as_str())).next_step(next).into())
+            Err(Problem::new(Reason::CmsState, format!("this box is {}: {why}", state.as_str())).next_step(next))
         }
     }
 }
@@ -115,20 +128,11 @@ async fn set_enabled(cms: &Arc<Cms>, enabled: bool, why: Option<String>) -> Resu
     written.map_err(|error| Problem::new(Reason::Internal, format!("box.json cannot be written: {error}")))
 }
 
-/// Decides the state anew and waits until the life that belongs to it runs.
-async fn settled(cms: &Arc<Cms>) {
-    let mut lives = cms.lives();
-    let number = lives.borrow_and_update().number;
-    cms.settle_again();
-    if tokio::time::timeout(SETTLE, lives.wait_for(|life| life.number > number)).await.is_err() {
-        tracing::warn!("the next life of this box does not begin");
-    }
-}
-
 async fn change_role(State(cms): State<Arc<Cms>>, JsonBody(request): JsonBody<RoleRequest>) -> Result<Json<RoleChange>, Refused> {
     let began_ms = weir_clock::monotonic_ms();
-    let is_handing_over = matches!(cms.life(), Life::Primary(_));
-    let changed = role::change(&cms, caller(), request).await?;
+    let is_handing_over = matches!(cms.life(), Life::Primary(_)) && request.role == "standby";
+    let of_box = Arc::clone(&cms);
+    let changed = cms.to_its_end("role", async move { role::change(&of_box, caller(), request).await }).await?;
     if !is_handing_over {
         return Ok(Json(changed));
     }

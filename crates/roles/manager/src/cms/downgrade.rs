@@ -26,6 +26,9 @@ const CONFIG: &str = "config.db";
 const LOCK: &str = "lock";
 /// How the journal names it.
 const KIND: &str = "schema_downgraded";
+/// Why the box is disabled while it is done, and after a crash in between.
+pub(crate) const WHY_BEFORE: &str = "its database is being taken back to an older schema; when nothing does that any more, \
+    `weir cms database downgrade --plan` says whether it was";
 /// Why the box is disabled then.
 pub(crate) const WHY: &str = "its database was taken back to an older schema; look at what is there, then enable it";
 
@@ -92,9 +95,26 @@ pub fn downgrade_offline(data: &Path, name: &DeviceName, request: &DowngradeRequ
     may_change(request)?;
     let journal = Journal::open(&state).map_err(|error| internal("the journal cannot be opened", &error))?;
     let unwritten = |error: io::Error| internal("box.json cannot be read or written", &error);
-    // Before the database changes: a worker that starts after a crash must not go on as if nothing was.
-    BoxFile::open(&state).and_then(|file| file.set_enabled(false, Some(WHY.to_owned()))).map_err(unwritten)?;
-    downgrade(&state, &journal, name, request)
+    let file = BoxFile::open(&state).map_err(unwritten)?;
+    disabled(&file, || downgrade(&state, &journal, name, request))
+}
+
+/// Does it with the box disabled: before the database changes, so that a worker that starts after a crash does not go on as if
+/// nothing was. One that fails leaves the box as it was. Blocks.
+///
+/// # Errors
+/// Those of `work`; `box.json`, before anything was done.
+pub(crate) fn disabled(file: &BoxFile, work: impl FnOnce() -> Result<DowngradePlan, Problem>) -> Result<DowngradePlan, Problem> {
+    let unwritten = |error: io::Error| internal("box.json cannot be written", &error);
+    let before = (file.enabled(), file.why());
+    file.set_enabled(false, Some(WHY_BEFORE.to_owned())).map_err(unwritten)?;
+    let done = work();
+    // What was done is told in any case: the file says less than it should then, and keeps the box disabled.
+    let (enabled, why) = if done.is_ok() { (false, Some(WHY.to_owned())) } else { before };
+    if let Err(error) = file.set_enabled(enabled, why) {
+        tracing::error!(%error, "box.json does not say that the downgrade has ended");
+    }
+    done
 }
 
 fn alone(state: &Path) -> Result<File, Problem> {

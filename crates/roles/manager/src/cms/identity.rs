@@ -2,7 +2,10 @@
 //! keeps it on disk; roles do not know the agent, so `bin/weir` gives the two functions.
 
 use super::Cms;
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, PoisonError},
+};
 use weir_model::{DeviceName, Role};
 use weir_net::identity::{Authority, Subject};
 
@@ -37,18 +40,39 @@ pub struct OwnIdentity {
     pub keep: KeepIdentity,
 }
 
-impl OwnIdentity {
-    /// What is kept; one that cannot be read is logged and counts as none.
-    pub(super) fn kept(&self) -> Option<KeptIdentity> {
-        (self.read)().unwrap_or_else(|error| {
+impl Cms {
+    /// The identity as it was last read or kept.
+    pub(super) fn identity(&self) -> Option<KeptIdentity> {
+        self.identity_or_why().ok().flatten()
+    }
+
+    /// The same, or why it could not be read.
+    pub(super) fn identity_or_why(&self) -> Result<Option<KeptIdentity>, String> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads it anew: the agent beside a standby may have another since.
+    pub(super) async fn read_identity(&self) {
+        let read = Arc::clone(&self.identity.read);
+        let read = tokio::task::spawn_blocking(move || read()).await;
+        let read = read.unwrap_or_else(|_| Err("reading it failed".to_owned()));
+        if let Err(error) = &read {
             tracing::error!(error, "this box's identity cannot be read");
-            None
-        })
+        }
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = read;
+    }
+
+    async fn keep_identity(&self, identity: KeptIdentity) -> Result<(), String> {
+        let (keep, kept) = (Arc::clone(&self.identity.keep), identity.clone());
+        let done = tokio::task::spawn_blocking(move || keep(&kept)).await;
+        done.unwrap_or_else(|_| Err("keeping it failed".to_owned()))?;
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Ok(Some(identity));
+        Ok(())
     }
 }
 
 /// Issues this box, which holds the CA key, a certificate for the time when it is not the primary any more, and keeps it.
-pub(super) fn issue(cms: &Cms, authority: &Authority) {
+pub(super) async fn issue(cms: &Cms, authority: &Authority) {
     let listeners = cms.settings.listeners;
     let Some(manager) = listeners.device.or(listeners.https) else { return };
     let addresses: Vec<_> = [listeners.https, listeners.device].into_iter().flatten().map(|address| address.ip()).collect();
@@ -65,17 +89,17 @@ pub(super) fn issue(cms: &Cms, authority: &Authority) {
         manager_name: cms.settings.name.clone(),
         manager_api: listeners.https,
     };
-    if let Err(error) = (cms.identity.keep)(&identity) {
+    if let Err(error) = cms.keep_identity(identity).await {
         tracing::error!(error, "the certificate for the time as standby is not kept");
     }
 }
 
 /// Points the kept identity at this primary, so that the agent beside a standby asks there first.
-pub(super) fn point_at(cms: &Cms, kept: KeptIdentity, primary: Option<(DeviceName, SocketAddr, Option<SocketAddr>)>) -> KeptIdentity {
+pub(super) async fn point_at(cms: &Cms, kept: KeptIdentity, primary: Option<(DeviceName, SocketAddr, Option<SocketAddr>)>) -> KeptIdentity {
     let Some((name, device, api)) = primary else { return kept };
     let pointed = KeptIdentity { manager: device, manager_name: name, manager_api: api.or(kept.manager_api), ..kept.clone() };
     if pointed != kept
-        && let Err(error) = (cms.identity.keep)(&pointed)
+        && let Err(error) = cms.keep_identity(pointed.clone()).await
     {
         tracing::error!(error, "where the primary is, is not kept");
     }

@@ -2,10 +2,17 @@
 
 use super::{Cms, Life, settle::Settled};
 use crate::{follower, network_key::NetworkKey, tables::migrations};
-use std::sync::Arc;
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
 use weir_device_api::PairHello;
 use weir_model::version;
-use weir_operator_api::{CmsInfo, CmsState, PrimaryAddress};
+use weir_operator_api::{CmsInfo, CmsState, PairCondition, PairInfo, PrimaryAddress, UnreplicatedFile};
+
+/// A directory that has not changed for so long is taken as it was read.
+const SETTLED: Duration = Duration::from_secs(60);
 
 impl Cms {
     /// The state, why, and what to do next.
@@ -13,16 +20,34 @@ impl Cms {
         self.now().settled.clone()
     }
 
-    /// Everything. Reads the key's file and, on a primary, the database.
+    /// Everything, for whoever may open the control socket or is signed in. Reads the key's file and, on a primary, the database.
     pub(crate) async fn info(self: &Arc<Self>) -> CmsInfo {
-        let Settled { state, why, mut next } = self.standing();
+        let (of_box, state) = (Arc::clone(self), self.state.clone());
+        let read = tokio::task::spawn_blocking(move || (NetworkKey::load(&state), of_box.unreplicated.of(&of_box.state))).await;
+        let (key, unreplicated) = read.unwrap_or_else(|_| (Ok(None), Vec::new()));
+        let mut info = self.info_of_memory().await;
+        if !unreplicated.is_empty() {
+            let next = "weir cms unreplicated: make again what is still wanted, then `weir cms unreplicated dismiss NAME`";
+            info.next.push(next.to_owned());
+        }
+        let held = key.ok().flatten().map(|key| key.fingerprint());
+        CmsInfo { key_fingerprint: held, unreplicated, ..info }
+    }
+
+    /// What anybody may know who reaches a box that is not the primary: its state, how the pair stands, what to do next.
+    pub(crate) async fn info_for_anybody(self: &Arc<Self>) -> CmsInfo {
+        let info = self.info_of_memory().await;
+        let pair = info.pair.map(|pair| PairInfo { detail: stands(pair.condition).to_owned(), ..pair });
+        CmsInfo { why: None, digest: String::new(), pair, ..info }
+    }
+
+    async fn info_of_memory(self: &Arc<Self>) -> CmsInfo {
+        let Settled { state, mut why, mut next } = self.standing();
         let life = self.life();
         let hello = self.hello().await;
-        let (at, unreplicated) = (self.state.clone(), self.state.clone());
-        let read = tokio::task::spawn_blocking(move || (NetworkKey::load(&at), follower::unreplicated::list(&unreplicated))).await;
-        let (key, unreplicated) = read.unwrap_or_else(|_| (Ok(None), Vec::new()));
-        if !unreplicated.is_empty() {
-            next.push("weir cms unreplicated: make again what is still wanted, then `weir cms unreplicated dismiss NAME`".to_owned());
+        if let (Life::Primary(_), Some((doubt, way_out))) = (&life, self.doubts.told()) {
+            why = Some(doubt);
+            next.extend(way_out);
         }
         CmsInfo {
             name: self.name().clone(),
@@ -37,13 +62,13 @@ impl Cms {
             step: hello.step,
             step_min: migrations::schema().span.min,
             step_max: migrations::newest(),
-            key_fingerprint: key.ok().flatten().map(|key| key.fingerprint()),
+            key_fingerprint: None,
             pair: match &life {
                 Life::Primary(app) => app.pair.info(app),
                 Life::Standby(follower) => follower.info(),
                 Life::Disabled => None,
             },
-            unreplicated,
+            unreplicated: Vec::new(),
         }
     }
 
@@ -65,11 +90,13 @@ impl Cms {
         let fence = self.box_file.fenced().map_or(0, |fence| fence.term);
         let listeners = self.settings.listeners;
         let known = self.now().known.clone();
+        let term = known.as_ref().map_or(0, |known| known.term);
         PairHello {
             name: self.name().clone(),
             version: version().to_owned(),
             primary: false,
-            term: known.as_ref().map_or(0, |known| known.term).max(fence),
+            term,
+            heard: term.max(fence),
             step: if known.is_some() { migrations::newest() } else { 0 },
             rev: known.as_ref().map_or(0, |known| known.rev),
             hash: known.as_ref().map_or_else(String::new, |known| known.hash.clone()),
@@ -94,7 +121,7 @@ impl Cms {
         {
             return Some(PrimaryAddress { name: seen.hello.name, url: format!("https://{api}") });
         }
-        let kept = self.identity.kept().filter(|kept| kept.manager_name != *self.name())?;
+        let kept = self.identity().filter(|kept| kept.manager_name != *self.name())?;
         let url = kept.manager_api.map_or_else(|| "its operator API".to_owned(), |api| format!("https://{api}"));
         Some(PrimaryAddress { name: kept.manager_name, url })
     }
@@ -106,17 +133,53 @@ impl Cms {
         {
             return Some(device.to_string());
         }
-        let kept = self.identity.kept().filter(|kept| kept.manager_name != *self.name())?;
+        let kept = self.identity().filter(|kept| kept.manager_name != *self.name())?;
         Some(kept.manager.to_string())
+    }
+
+    /// The CMS state.
+    pub(crate) fn state(&self) -> CmsState {
+        self.standing().state
     }
 
     /// Whether the box serves nothing but its status.
     pub(crate) fn is_disabled(&self) -> bool {
         self.standing().is_disabled()
     }
+}
 
-    /// The CMS state.
-    pub(crate) fn state(&self) -> CmsState {
-        self.standing().state
+/// How a pair stands, without a name, an address or a place.
+fn stands(condition: PairCondition) -> &'static str {
+    match condition {
+        PairCondition::Waiting => "the other manager has not been heard yet",
+        PairCondition::Matched => "this box has each write before it is acknowledged",
+        PairCondition::Syncing => "this box takes what it lacks",
+        PairCondition::Lagging => "this box is behind, or the primary is silent",
+        PairCondition::Mismatch => "the two managers run different versions",
+    }
+}
+
+/// What lies in `unreplicated/`, read again when that directory has changed.
+#[derive(Default)]
+pub(super) struct Listed(Mutex<Option<(SystemTime, Vec<UnreplicatedFile>)>>);
+
+impl Listed {
+    /// Blocks.
+    fn of(&self, state: &Path) -> Vec<UnreplicatedFile> {
+        let Ok(changed) = std::fs::metadata(state.join(follower::unreplicated::DIRECTORY)).and_then(|of| of.modified()) else {
+            return Vec::new();
+        };
+        let mut listed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*listed {
+            // One that is being written has its place in the directory before its last line.
+            Some((then, files)) if *then == changed && weir_clock::wall().duration_since(changed).is_ok_and(|age| age > SETTLED) => {
+                files.clone()
+            }
+            _ => {
+                let files = follower::unreplicated::list(state);
+                *listed = Some((changed, files.clone()));
+                files
+            }
+        }
     }
 }

@@ -12,6 +12,9 @@ use weir_database::{Database, DatabaseError};
 use weir_model::{DeviceName, Role};
 use weir_telemetry::Chain;
 
+/// What a box that made a network or was enrolled has beside its `config.db`.
+const FILES_OF_A_NETWORK: [&str; 2] = ["network.key", "ca.pem"];
+
 /// A manager as `config.db` knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KnownManager {
@@ -52,13 +55,18 @@ pub(super) struct Look {
     pub(super) known: Option<Known>,
     /// Open, when it could be.
     pub(super) database: Option<Database>,
+    /// Files that only a network leaves lie beside a `config.db` that is not there.
+    pub(super) had_files: bool,
 }
 
 /// Opens `config.db` and reads what a state follows from. A file that is not there is not made.
 pub(super) async fn look(state: &Path, name: &DeviceName) -> Look {
     let (path, of_key) = (state.join("config.db"), state.to_owned());
-    let found = tokio::task::spawn_blocking(move || (open(&path), key_of(&of_key))).await;
-    let (opened, seal) = found.unwrap_or((Err(DatabaseError::Closed), Err(Key::Missing)));
+    let found = tokio::task::spawn_blocking(move || {
+        let had_files = FILES_OF_A_NETWORK.iter().any(|name| path.with_file_name(name).exists());
+        (open(&path), key_of(&of_key), had_files)
+    });
+    let (opened, seal, had_files) = found.await.unwrap_or((Err(DatabaseError::Closed), Err(Key::Missing), true));
     let opened = match opened {
         Ok(Some(database)) => {
             let of_database = seal.clone();
@@ -75,12 +83,25 @@ pub(super) async fn look(state: &Path, name: &DeviceName) -> Look {
         Ok(Some((database, Some((known, key))))) => {
             let on_record = known.manager(name.as_str()).is_some();
             let config = Config::Present { primary: known.primary.clone(), term: known.term, on_record };
-            Look { config, key, known: Some(known), database: Some(database) }
+            Look { config, key, known: Some(known), database: Some(database), had_files: false }
         }
-        Ok(Some((database, None))) => Look { config: Config::Absent, key: of_file(), known: None, database: Some(database) },
-        Ok(None) => Look { config: Config::Absent, key: of_file(), known: None, database: None },
-        Err(error) => Look { config: of_error(&error), key: of_file(), known: None, database: None },
+        Ok(Some((database, None))) => {
+            Look { config: Config::Absent, key: of_file(), known: None, database: Some(database), had_files: false }
+        }
+        Ok(None) => Look { config: Config::Absent, key: of_file(), known: None, database: None, had_files },
+        Err(error) => Look { config: of_error(&error), key: of_file(), known: None, database: None, had_files: false },
     }
+}
+
+/// What a `config.db` says that is not opened to be written, as far as this build can read it.
+pub(super) async fn glance(state: &Path) -> Option<Known> {
+    let path = state.join("config.db");
+    let read = move || {
+        let mut connection = weir_database::look(&path).ok()?;
+        let tx = connection.transaction().ok()?;
+        known_of(&tx, &Err(Key::Missing)).ok().flatten().map(|(known, _)| known)
+    };
+    tokio::task::spawn_blocking(read).await.ok().flatten()
 }
 
 fn open(path: &Path) -> Result<Option<Database>, DatabaseError> {

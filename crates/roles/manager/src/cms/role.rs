@@ -1,6 +1,6 @@
 //! Promotion: who becomes primary, when it is refused, and how it goes on after a crash. Decision 0008 has the order of the steps.
 
-use super::{Cms, Fence, Life, fence, look::Known, run::Order};
+use super::{Cms, Fence, Life, doubt, fence, look::Known, run::Order};
 use crate::{
     access::Access,
     app::App,
@@ -8,6 +8,7 @@ use crate::{
     follower::Follower,
     manager::{ManagerError, network as open_network},
     network_key::NetworkKey,
+    pair::TAKE_OVER,
     seal::{Seal, Settled, settled},
     snapshot::Snapshot,
 };
@@ -17,6 +18,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 use weir_database::{Database, DatabaseError};
+use weir_device_api::OrderedBy;
 use weir_model::{DeviceName, version};
 use weir_operator_api::{PairCondition, Problem, Reason, RoleChange, RoleRequest};
 use weir_telemetry::{Chain, Tasks};
@@ -25,10 +27,12 @@ use weir_telemetry::{Chain, Tasks};
 const HEARD_MS: u64 = 3_000;
 /// Patience for what the standby still lacks when the primary has made way.
 const CATCH_UP: Duration = Duration::from_secs(10);
-/// Patience for the standby that was asked to take over.
-const TAKE_OVER: Duration = Duration::from_secs(30);
 /// How often a promotion that was cut short is tried again, and a new primary is looked for.
 const AGAIN: Duration = Duration::from_millis(500);
+/// Longest pause between two tries of a promotion that fails on this box; it doubles from [`AGAIN`] on.
+const AGAIN_MAX: Duration = Duration::from_secs(30);
+/// Highest term there can be: databases keep 63 bits.
+const TERM_MAX: u64 = i64::MAX.unsigned_abs();
 
 /// How a standby becomes the primary.
 #[derive(Debug, Clone)]
@@ -55,14 +59,17 @@ impl Promotion {
 pub(crate) async fn change(cms: &Arc<Cms>, caller: Caller, request: RoleRequest) -> Result<RoleChange, Problem> {
     let began_ms = weir_clock::monotonic_ms();
     match (request.role.as_str(), cms.life()) {
-        ("primary", Life::Standby(follower)) => {
-            let Ok(_one) = cms.changing_role.try_lock() else {
-                return Err(Problem::new(Reason::CmsState, "a change of roles is under way on this box").next_step("wait for its end"));
-            };
-            promote(cms, &follower, caller, request.accept_loss, began_ms).await
+        ("primary", Life::Standby(follower)) => by_operator(cms, follower, caller, request.accept_loss, began_ms).await,
+        ("standby", Life::Primary(app)) => {
+            let of_box = Arc::clone(cms);
+            cms.to_its_end("hand over", async move { hand_over(&of_box, &app, &caller, began_ms).await }).await
         }
-        ("standby", Life::Primary(app)) => hand_over(cms, &app, began_ms).await,
-        ("primary", Life::Primary(_)) => Err(Problem::new(Reason::CmsState, "this box is the primary already")),
+        ("primary", Life::Primary(app)) => {
+            if let Some((by, term)) = app.pair.hears_of_more(&app) {
+                cms.doubts.named(&by, term);
+            }
+            doubt::decide(cms, &app, caller, began_ms).await
+        }
         ("standby", Life::Standby(_)) => Err(Problem::new(Reason::CmsState, "this box is the standby already")),
         ("primary" | "standby", Life::Disabled) => Err(disabled(cms)),
         (other, _) => Err(Problem::new(Reason::InvalidField, format!("{other:?} is no role; write primary or standby")).at("role")),
@@ -76,8 +83,25 @@ fn disabled(cms: &Cms) -> Problem {
     Problem::new(reason, format!("this box is {}: {why}", info.state.as_str()))
 }
 
+/// An operator promotes this standby. It goes on to its end whether or not they wait for it.
+async fn by_operator(
+    cms: &Arc<Cms>,
+    follower: Arc<Follower>,
+    caller: Caller,
+    accept_loss: Option<u64>,
+    began_ms: u64,
+) -> Result<RoleChange, Problem> {
+    let of_box = Arc::clone(cms);
+    let promoted = async move {
+        let _turn = of_box.turn().await?;
+        promote(&of_box, &follower, caller, accept_loss, began_ms).await
+    };
+    cms.to_its_end("promote", promoted).await
+}
+
 /// The primary asks its standby to take over; returns once this box is fenced.
-async fn hand_over(cms: &Arc<Cms>, app: &Arc<App>, began_ms: u64) -> Result<RoleChange, Problem> {
+async fn hand_over(cms: &Arc<Cms>, app: &Arc<App>, caller: &Caller, began_ms: u64) -> Result<RoleChange, Problem> {
+    let _turn = cms.turn().await?;
     let Some(info) = app.pair.info(app) else {
         return Err(Problem::new(Reason::NoStandby, "there is no other manager on record"));
     };
@@ -87,20 +111,25 @@ async fn hand_over(cms: &Arc<Cms>, app: &Arc<App>, began_ms: u64) -> Result<Role
         _ => return Err(Problem::new(Reason::NoStandby, info.detail)),
     }
     let own_term = app.network().stamp.term;
-    app.pair.ask_take_over();
+    let fence = || cms.box_file.fenced().filter(|fence| fence.term > own_term);
+    app.pair.ask_take_over(caller);
     let mut tries = interval(AGAIN);
     let deadline = began_ms + weir_clock::millis(TAKE_OVER);
-    loop {
+    while fence().is_none() {
         tries.tick().await;
-        if let Some(Fence { term, name: Some(primary), .. }) = cms.box_file.fenced().filter(|fence| fence.term > own_term) {
-            let took_ms = weir_clock::monotonic_ms().saturating_sub(began_ms);
-            return Ok(RoleChange { primary, term, kind: "planned".to_owned(), lost: 0, took_ms });
-        }
         if weir_clock::monotonic_ms() > deadline {
-            let detail = format!("{} did not take over within {} s; this box is still the primary", info.name, TAKE_OVER.as_secs());
-            return Err(Problem::new(Reason::NoStandby, detail).next_step("read the log of the other manager"));
+            app.pair.stop_asking();
+            // What has begun by now decides.
+            app.pair.handed().await;
+            break;
         }
     }
+    if let Some(Fence { term, name: Some(primary), .. }) = fence() {
+        let took_ms = weir_clock::monotonic_ms().saturating_sub(began_ms);
+        return Ok(RoleChange { primary, term, kind: "planned".to_owned(), lost: 0, took_ms });
+    }
+    let detail = format!("{} did not take over within {} s and is not asked any more", info.name, TAKE_OVER.as_secs());
+    Err(Problem::new(Reason::NoStandby, detail).next_step("read `weir cms info` and the log of the other manager"))
 }
 
 async fn promote(
@@ -110,26 +139,79 @@ async fn promote(
     accept_loss: Option<u64>,
     began_ms: u64,
 ) -> Result<RoleChange, Problem> {
-    has_key(cms, follower).await?;
+    let seal = has_key(cms, follower).await?;
     let heard = follower.primary_seen().filter(|seen| weir_clock::monotonic_ms().saturating_sub(seen.at_ms) <= HEARD_MS);
-    let term = next_term(cms, follower);
-    let Some(seen) = heard else { return take(cms, follower, unplanned(follower, caller, accept_loss, term, began_ms)?).await };
+    let asked = cms.box_file.promoting();
+    let term = next_term(cms, follower).await?;
+    fits(cms, follower, seal, caller.clone(), term).await?;
+    // Whoever accepts the loss does not wait for a primary that is silent, whatever was begun before.
+    if let Some(term) = asked
+        && (heard.is_some() || accept_loss.is_none())
+    {
+        match make_way(cms, follower, term, true).await {
+            Ok(()) => return take(cms, Promotion { term, caller, is_planned: true, lost: 0, began_ms }).await,
+            Err(problem) if may_have_yielded(&problem) && heard.is_some() => return Err(problem),
+            // Nobody answers: what may be lost is for whoever asks to accept.
+            Err(problem) if may_have_yielded(&problem) => tracing::warn!(term, %problem, "the primary is silent"),
+            // It has not made way then: this is a new beginning.
+            Err(problem) => tracing::warn!(term, %problem, "the promotion that was begun before is not"),
+        }
+    }
+    let Some(seen) = heard else { return take(cms, unplanned(follower, caller, accept_loss, term, began_ms)?).await };
     if seen.hello.version != version() {
         let detail = format!("{} runs {} and this box {}", seen.hello.name, seen.hello.version, version());
         return Err(Problem::new(Reason::PairMismatch, detail));
     }
-    let term = cms.box_file.promoting().unwrap_or(term).max(term);
     note_promoting(cms, Some(term)).await?;
-    make_way(cms, follower, term).await?;
-    take(cms, follower, Promotion { term, caller, is_planned: true, lost: 0, began_ms }).await
+    make_way(cms, follower, term, false).await?;
+    take(cms, Promotion { term, caller, is_planned: true, lost: 0, began_ms }).await
 }
 
-/// The term after every one this box has heard of.
-fn next_term(cms: &Cms, follower: &Follower) -> u64 {
-    let seen = follower.primary_seen().map_or(0, |seen| seen.hello.term);
+/// The term after every one this box has heard of, and after every one that other managers have.
+async fn next_term(cms: &Cms, follower: &Follower) -> Result<u64, Problem> {
+    let seen = follower.primary_seen().map_or(0, |seen| seen.hello.term.max(seen.hello.heard));
     let fence = cms.box_file.fenced().map_or(0, |fence| fence.term);
-    let own = cms.now().known.as_ref().map_or(0, |known| known.term).max(follower.hello().term);
-    seen.max(fence).max(own) + 1
+    let own = cms.now().known.as_ref().map_or(0, |known| known.term).max(follower.hello().heard);
+    let asked = cms.box_file.promoting().unwrap_or(0);
+    let highest = seen.max(fence).max(own).max(asked).max(heard_by_others(cms).await);
+    term_above(highest)
+}
+
+/// # Errors
+/// There is none.
+fn term_above(highest: u64) -> Result<u64, Problem> {
+    highest.checked_add(1).filter(|term| *term <= TERM_MAX).ok_or_else(|| {
+        let detail = format!("term {highest} was heard of, and there is none above it");
+        Problem::new(Reason::CmsState, detail).next_step("find out who named that term: no change of primary leads to it")
+    })
+}
+
+/// The highest term that another manager that answers has heard of; 0 when none does.
+async fn heard_by_others(cms: &Cms) -> u64 {
+    let known: Option<Known> = cms.now().known.clone();
+    let (Some(known), Some(kept)) = (known, cms.identity()) else { return 0 };
+    let mut highest = 0;
+    for device in known.managers.iter().filter(|manager| manager.name != *cms.name()).filter_map(|manager| manager.device) {
+        let hello = fence::hello_of(device, &kept.ca_pem, &kept.certificate_pem, &kept.key_pem).await;
+        highest = hello.map_or(highest, |hello| highest.max(hello.term).max(hello.heard));
+    }
+    highest
+}
+
+/// Makes the promotion on this box and takes it back: what would fail afterwards fails before the primary makes way.
+async fn fits(cms: &Cms, follower: &Follower, seal: Seal, caller: Caller, term: u64) -> Result<(), Problem> {
+    let (name, seal) = (cms.name().clone(), Arc::new(seal));
+    let rehearsed = follower.rehearse(move |tx| {
+        let before = Snapshot::load(tx, &seal, None)?;
+        let change = Change::new(tx, &before, &caller, weir_clock::wall_ms())?;
+        change.take_over(&name, term)?;
+        change.finish()?;
+        Ok(())
+    });
+    rehearsed.await.map_err(|problem| {
+        let next = problem.next.clone();
+        Problem::new(problem.reason, format!("this box could not become the primary: {}", problem.detail)).next_step(next)
+    })
 }
 
 /// The primary is silent: what is known to be missing, and whether that may be lost.
@@ -156,7 +238,7 @@ fn unplanned(follower: &Follower, caller: Caller, accept_loss: Option<u64>, term
 }
 
 /// Without the key nobody could issue a certificate or open a secret.
-async fn has_key(cms: &Cms, follower: &Follower) -> Result<(), Problem> {
+async fn has_key(cms: &Cms, follower: &Follower) -> Result<Seal, Problem> {
     let missing = |why: String| Problem::new(Reason::KeyMissing, why);
     let Some(database) = follower.database() else {
         return Err(
@@ -168,10 +250,10 @@ async fn has_key(cms: &Cms, follower: &Follower) -> Result<(), Problem> {
     let key = key.map_err(|error| missing(error.to_string()))?.map_err(|error| missing(Chain(&error).to_string()))?;
     let key = key.ok_or_else(|| missing("there is no network key on this box".to_owned()))?;
     let seal = Seal::new(&key);
-    let opens = database.read(move |tx| Ok::<_, DatabaseError>(settled(tx, &seal)?)).await;
+    let opens = database.read(move |tx| Ok::<_, DatabaseError>((settled(tx, &seal)?, seal))).await;
     match opens.map_err(|error| Problem::new(Reason::Internal, Chain(&error).to_string()))? {
-        Settled::OtherKey => Err(missing("the network key on this box does not open what is sealed in config.db".to_owned())),
-        Settled::Opens | Settled::Nothing => Ok(()),
+        (Settled::OtherKey, _) => Err(missing("the network key on this box does not open what is sealed in config.db".to_owned())),
+        (Settled::Opens | Settled::Nothing, seal) => Ok(seal),
     }
 }
 
@@ -182,9 +264,9 @@ async fn note_promoting(cms: &Cms, term: Option<u64>) -> Result<(), Problem> {
     written.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
 }
 
-/// The primary makes way, and this box has everything it ever acknowledged.
-async fn make_way(cms: &Cms, follower: &Arc<Follower>, term: u64) -> Result<(), Problem> {
-    let answer = match follower.ask_yield(term).await {
+/// The primary makes way, and this box has everything it ever acknowledged. `resume`: it was asked before, and is not asked anew.
+async fn make_way(cms: &Cms, follower: &Arc<Follower>, term: u64, resume: bool) -> Result<(), Problem> {
+    let answer = match follower.ask_yield(term, resume).await {
         Ok(answer) => answer,
         Err(problem) if may_have_yielded(&problem) => {
             let detail = format!("{}; whether the primary has made way is not known, and this box goes on asking", problem.detail);
@@ -197,16 +279,18 @@ async fn make_way(cms: &Cms, follower: &Arc<Follower>, term: u64) -> Result<(), 
             return Err(problem);
         }
     };
-    follower.wait_for(answer.hello.rev, &answer.hello.digest, CATCH_UP).await
+    let waited = follower.wait_for(answer.hello.rev, &answer.hello.digest, CATCH_UP).await;
+    // It has made way: there is no going back, and what is missing may come yet.
+    waited.map_err(|problem| Problem::new(Reason::HandingOver, format!("the primary has made way, and {}", problem.detail)))
 }
 
-/// Whether the primary may be fenced although it did not say so.
+/// Whether the primary may be fenced although it did not say so: but for what only one that is not says.
 fn may_have_yielded(problem: &Problem) -> bool {
-    matches!(problem.reason, Reason::Unavailable | Reason::Internal | Reason::HandingOver)
+    !matches!(problem.reason, Reason::PairMismatch | Reason::CmsState | Reason::NoStandby)
 }
 
 /// Ends the life of the standby and begins that of the primary.
-async fn take(cms: &Cms, _: &Follower, promotion: Promotion) -> Result<RoleChange, Problem> {
+async fn take(cms: &Cms, promotion: Promotion) -> Result<RoleChange, Problem> {
     let (done, wait) = oneshot::channel();
     let stopping = || Problem::new(Reason::Unavailable, "the manager is stopping");
     cms.orders.send(Order::Promote { promotion, done }).await.map_err(|_| stopping())?;
@@ -255,50 +339,73 @@ impl Cms {
     }
 }
 
-/// Beside a standby: takes over when the primary asks, and goes on with a promotion that was cut short.
+/// Beside a standby: takes over when the primary asks, and goes on with a promotion of which the end is not known.
 pub(super) fn watch(cms: &Arc<Cms>, follower: &Arc<Follower>, tasks: &Tasks) {
-    let (of_box, followed, mut asked) = (Arc::clone(cms), Arc::clone(follower), follower.take_over_asked());
-    let local = || Caller { actor: Actor::Manager, source: "local".to_owned(), access: Access::admin() };
-    tasks.spawn("take over", async move {
-        while asked.wait_for(|asked| *asked).await.is_ok() {
-            let began_ms = weir_clock::monotonic_ms();
-            let Ok(_one) = of_box.changing_role.try_lock() else { return };
-            tracing::info!("the primary asks this box to take over");
-            if let Err(problem) = promote(&of_box, &followed, local(), None, began_ms).await {
-                tracing::warn!(%problem, "not taken over");
-            }
-            if asked.changed().await.is_err() {
-                return;
-            }
+    tasks.spawn("take over", when_asked(Arc::clone(cms), Arc::clone(follower)));
+    tasks.spawn("promote again", again(Arc::clone(cms), Arc::clone(follower)));
+}
+
+async fn when_asked(cms: Arc<Cms>, follower: Arc<Follower>) {
+    let mut asked = follower.take_over_asked();
+    while asked.wait_for(|asked| *asked).await.is_ok() {
+        let began_ms = weir_clock::monotonic_ms();
+        tracing::info!("the primary asks this box to take over");
+        let by = follower.take_over_by();
+        let caller = by.map(|OrderedBy { actor, source }| Caller { actor: Actor::Elsewhere(actor), source, access: Access::admin() });
+        if let Err(problem) = by_operator(&cms, Arc::clone(&follower), caller.unwrap_or_else(Caller::manager), None, began_ms).await {
+            tracing::warn!(%problem, "not taken over");
         }
-    });
-    if let Some(term) = cms.box_file.promoting() {
-        let (of_box, followed) = (Arc::clone(cms), Arc::clone(follower));
-        tasks.spawn("promote again", async move { again(&of_box, &followed, term, local()).await });
+        // It is asked as long as somebody wants it: the next answer of the primary says so again.
+        follower.take_over_done();
     }
 }
 
-/// A promotion was cut short after this box noted it: the primary may be fenced, and then nobody else will serve.
-async fn again(cms: &Arc<Cms>, follower: &Arc<Follower>, term: u64, caller: Caller) {
+/// Goes on with a promotion that this box has noted and nobody is at: cut short by a crash, or without an answer. The primary may be
+/// fenced, and then nobody else will serve; one that is not says so, which ends it. Asking keeps no operator from deciding otherwise.
+async fn again(cms: Arc<Cms>, follower: Arc<Follower>) {
     let mut tries = interval(AGAIN);
     tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    tracing::warn!(term, "a promotion was cut short; asking the other manager again");
-    while cms.box_file.promoting() == Some(term) {
+    let (mut said, mut pause) = (None, AGAIN);
+    loop {
         tries.tick().await;
-        let Ok(_one) = cms.changing_role.try_lock() else { continue };
-        let began_ms = weir_clock::monotonic_ms();
-        match make_way(cms, follower, term).await {
-            Ok(()) => {
-                let promotion = Promotion { term, caller: caller.clone(), is_planned: true, lost: 0, began_ms };
-                // The task ends with the life it belongs to, as soon as that is ended for the next.
-                if let Err(problem) = take(cms, follower, promotion).await {
-                    tracing::error!(%problem, "the promotion that was cut short failed");
-                }
-                return;
+        let Some(term) = cms.box_file.promoting() else { continue };
+        if cms.changing_role.try_lock().is_err() {
+            continue;
+        }
+        if said.replace(term) != Some(term) {
+            tracing::warn!(term, "a promotion is not at its end; asking the other manager again");
+        }
+        match make_way(&cms, &follower, term, true).await {
+            Ok(()) => {}
+            Err(problem) if may_have_yielded(&problem) => {
+                tracing::debug!(%problem, "not yet");
+                continue;
             }
-            Err(problem) => tracing::debug!(%problem, "not yet"),
+            Err(problem) => {
+                tracing::warn!(term, %problem, "the other manager has not made way: the promotion is given up");
+                continue;
+            }
+        }
+        if let Err(problem) = finish(&cms, term).await {
+            tracing::error!(%problem, "the promotion that was cut short failed");
+            pause = (pause * 2).min(AGAIN_MAX);
+            tries.reset_after(pause);
         }
     }
+}
+
+/// Takes over after the primary has made way. The calling task ends with the life it belongs to, and this goes on.
+async fn finish(cms: &Arc<Cms>, term: u64) -> Result<(), Problem> {
+    let of_box = Arc::clone(cms);
+    let finished = async move {
+        let _turn = of_box.turn().await?;
+        if of_box.box_file.promoting() != Some(term) {
+            return Ok(());
+        }
+        let began_ms = weir_clock::monotonic_ms();
+        take(&of_box, Promotion { term, caller: Caller::manager(), is_planned: true, lost: 0, began_ms }).await.map(drop)
+    };
+    cms.to_its_end("promote again", finished).await
 }
 
 /// Waits until a manager answers that it is primary with at least this term; whether it did in time.
@@ -307,7 +414,7 @@ pub(super) async fn serves(cms: &Arc<Cms>, primary: &DeviceName, term: u64, pati
     let Some(device) = known.as_ref().and_then(|known| known.manager(primary.as_str())).and_then(|manager| manager.device) else {
         return false;
     };
-    let Some(kept) = cms.identity.kept() else { return false };
+    let Some(kept) = cms.identity() else { return false };
     let wait = async {
         let mut tries = interval(AGAIN);
         loop {
@@ -319,4 +426,35 @@ pub(super) async fn serves(cms: &Arc<Cms>, primary: &DeviceName, term: u64, pati
         }
     };
     timeout(patience, wait).await.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_has_a_next_one_or_says_that_there_is_none() {
+        assert_eq!(term_above(0).expect("one"), 1);
+        assert_eq!(term_above(TERM_MAX - 1).expect("the last"), TERM_MAX);
+        for highest in [TERM_MAX, u64::MAX] {
+            assert_eq!(term_above(highest).expect_err("none").reason, Reason::CmsState);
+        }
+    }
+
+    #[test]
+    fn only_a_primary_that_is_not_fenced_ends_the_asking() {
+        for (reason, expected) in [
+            (Reason::Unavailable, true),
+            (Reason::Internal, true),
+            (Reason::HandingOver, true),
+            // Its box is disabled, and it may have been fenced before.
+            (Reason::CmsDisabled, true),
+            (Reason::NotPrimary, true),
+            (Reason::CmsState, false),
+            (Reason::NoStandby, false),
+            (Reason::PairMismatch, false),
+        ] {
+            assert_eq!(may_have_yielded(&Problem::new(reason, "d")), expected, "{reason:?}");
+        }
+    }
 }

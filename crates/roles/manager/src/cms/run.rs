@@ -1,12 +1,13 @@
 //! One life after the other: begun from what is found, served on the same sockets, ended by an order.
 
 use super::{
-    Cms, KeptIdentity, Life, fence, identity,
-    look::{Known, Look, look},
+    Cms, Fence, KeptIdentity, Life, fence, identity,
+    look::{Known, Look, glance, look},
     role::{self, Promotion},
-    settle::{Facts, Key, Settled, settle},
+    settle::{Config, Facts, Key, Settled, settle},
 };
 use crate::{
+    domain::users,
     follower::{Follower, FollowerParts},
     manager::{Manager, ManagerError, ManagerListeners},
     standby::Apart,
@@ -49,7 +50,7 @@ pub(super) enum Order {
 }
 
 /// Which life runs, as the worker is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LifeNow {
     /// How many there were before.
     pub number: u64,
@@ -57,12 +58,6 @@ pub struct LifeNow {
     pub is_standby: bool,
     /// Whether it is that of the primary.
     pub is_primary: bool,
-}
-
-impl Default for LifeNow {
-    fn default() -> Self {
-        Self { number: 0, is_standby: false, is_primary: false }
-    }
 }
 
 /// A life that was begun.
@@ -95,7 +90,13 @@ impl Begun {
     pub(super) async fn begin(cms: &Arc<Cms>, held: Option<String>, promotion: Option<&Promotion>) -> Result<Self, ManagerError> {
         let mut promotion = promotion;
         loop {
-            let mut found = if held.is_some() { Look::not_taken() } else { look(&cms.state, cms.name()).await };
+            cms.read_identity().await;
+            let mut found = match (&held, cms.box_file.enabled()) {
+                (Some(_), _) => Look::not_taken(None),
+                // An older build may be the one that is to open it next: it is read and not migrated.
+                (None, false) => Look::not_taken(glance(&cms.state).await),
+                (None, true) => look(&cms.state, cms.name()).await,
+            };
             if let Some(known) = found.known.take() {
                 cms.now().known = Some(known);
             }
@@ -127,14 +128,32 @@ impl Begun {
 
     /// `None`: another manager has a higher term, this box is fenced, and the state is another one.
     async fn primary(cms: &Arc<Cms>, found: &mut Look) -> Result<Option<Self>, ManagerError> {
+        let known = cms.now().known.clone().filter(|_| matches!(found.config, Config::Present { .. }));
+        let before = match &known {
+            Some(known) => fence::ask_before(cms, known).await,
+            None => None,
+        };
+        if let Some(fence) = before.as_ref().and_then(|before| before.fence.clone()) {
+            if let Some(database) = found.database.take() {
+                database.close().await;
+            }
+            fenced(cms, fence).await?;
+            return Ok(None);
+        }
+        cms.doubts.begin(None);
         let manager = Manager::open(cms, found.database.take()).await?;
         let app = Arc::clone(manager.app());
-        identity::issue(cms, &app.authority);
-        if let Some(fence) = fence::ask_others(cms, &app).await {
-            cms.box_file.fence(fence).map_err(crate::manager::at("write box.json in", &cms.state))?;
+        identity::issue(cms, &app.authority).await;
+        let before = match before {
+            Some(before) => before,
+            None => fence::ask_others(&app).await,
+        };
+        if let Some(fence) = before.fence {
+            fenced(cms, fence).await?;
             manager.stop(Duration::ZERO).await;
             return Ok(None);
         }
+        cms.doubts.begin(before.doubt);
         // What is told belongs to the life: it must not keep it.
         let of_box = Arc::downgrade(cms);
         app.pair.when_fenced(move |_| {
@@ -147,17 +166,18 @@ impl Begun {
     }
 
     async fn standby(cms: &Arc<Cms>, found: &mut Look) -> Result<Self, ManagerError> {
-        let kept = cms.identity.kept().ok_or_else(|| ManagerError::NotEnrolled(cms.state.clone()))?;
-        let kept = identity::point_at(cms, kept, primary_of(cms));
+        let kept = cms.identity().ok_or_else(|| ManagerError::NotEnrolled(cms.state.clone()))?;
+        let kept = identity::point_at(cms, kept, primary_of(cms)).await;
         let tasks = Tasks::new();
         let apart = Apart::new(Arc::clone(cms), Some(&kept))?;
         let follower = Follower::start(follower_parts(cms, kept, found), &tasks);
         role::watch(cms, &follower, &tasks);
+        tasks.spawn("one-time passwords", users::forget_when_chosen(cms.state.clone(), Arc::clone(&follower)));
         Ok(Begun::Apart { apart, following: Some(Following { follower, tasks }) })
     }
 
     fn disabled(cms: &Arc<Cms>) -> Result<Self, ManagerError> {
-        let apart = Apart::new(Arc::clone(cms), cms.identity.kept().as_ref())?;
+        let apart = Apart::new(Arc::clone(cms), cms.identity().as_ref())?;
         Ok(Begun::Apart { apart, following: None })
     }
 
@@ -212,6 +232,13 @@ impl Begun {
     }
 }
 
+async fn fenced(cms: &Arc<Cms>, fence: Fence) -> Result<(), ManagerError> {
+    let file = Arc::clone(&cms.box_file);
+    let written = tokio::task::spawn_blocking(move || file.fence(fence)).await;
+    let written = written.unwrap_or_else(|_| Err(std::io::ErrorKind::Interrupted.into()));
+    written.map_err(crate::manager::at("write box.json in", &cms.state))
+}
+
 fn facts(cms: &Cms, found: &Look, held: Option<String>) -> Facts {
     Facts {
         name: cms.name().clone(),
@@ -219,7 +246,8 @@ fn facts(cms: &Cms, found: &Look, held: Option<String>) -> Facts {
         held,
         config: found.config.clone(),
         key: found.key.clone(),
-        enrolled_with: cms.identity.kept().map(|kept| kept.manager_name),
+        enrolled_with: cms.identity_or_why().map(|kept| kept.map(|kept| kept.manager_name)),
+        had_network: found.had_files || cms.journal.end().0 > 0,
         fence: cms.box_file.fenced(),
     }
 }
@@ -259,6 +287,17 @@ fn primary_of(cms: &Cms) -> Option<(DeviceName, SocketAddr, Option<SocketAddr>)>
 pub(super) async fn run(cms: Arc<Cms>, first: Begun, listeners: ManagerListeners, mut orders: mpsc::Receiver<Order>) {
     let mut life = Some(first);
     while let Some(order) = orders.recv().await {
+        // Whoever holds the box decides the state anew when it lets go.
+        if let (Order::Settle, Some(_)) = (&order, cms.held_for()) {
+            continue;
+        }
+        let order = match (order, cms.held_for()) {
+            (Order::Promote { done, .. }, Some(why)) => {
+                let _ = done.send(Err(Problem::new(Reason::CmsState, format!("on this box {why}"))));
+                continue;
+            }
+            (order, _) => order,
+        };
         let deadline = if let Order::Stop { deadline, .. } = &order { *deadline } else { LIFE_END };
         let ended = match life.take() {
             Some(life) => life.end(&cms, deadline).await,
@@ -267,11 +306,11 @@ pub(super) async fn run(cms: Arc<Cms>, first: Begun, listeners: ManagerListeners
         if !ended && !matches!(order, Order::Stop { .. }) {
             tracing::warn!("some requests were cut off when this box changed its state");
         }
+        let mut has_it_alone = None;
         let (held, promotion, told) = match order {
             Order::Settle => (None, None, None),
             Order::Hold { why, done } => {
-                // Whoever asked may have gone; the next order releases the box all the same.
-                let _ = done.send(());
+                has_it_alone = Some(done);
                 (Some(why), None, None)
             }
             Order::Promote { promotion, done } => (None, Some(promotion), Some(done)),
@@ -282,6 +321,10 @@ pub(super) async fn run(cms: Arc<Cms>, first: Begun, listeners: ManagerListeners
         };
         let (begun, outcome) = next(&cms, &listeners, held, promotion).await;
         life = begun;
+        if let Some(done) = has_it_alone {
+            // Whoever asked may have gone, and has let go of the box then.
+            let _ = done.send(());
+        }
         if let Some(told) = told {
             let _ = told.send(outcome);
         }
@@ -331,9 +374,9 @@ async fn serve_next(
 }
 
 impl Look {
-    /// Somebody else has `config.db` alone.
-    fn not_taken() -> Self {
-        Self { config: super::settle::Config::Absent, key: Key::Opens, known: None, database: None }
+    /// Somebody else has `config.db` alone, or nobody is to open it.
+    fn not_taken(known: Option<Known>) -> Self {
+        Self { config: Config::Absent, key: Key::Opens, known, database: None, had_files: false }
     }
 }
 

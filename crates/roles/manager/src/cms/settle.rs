@@ -47,8 +47,10 @@ pub(super) struct Facts {
     pub(super) held: Option<String>,
     pub(super) config: Config,
     pub(super) key: Key,
-    /// The manager it was enrolled with, or itself if it made the network; absent: it never was.
-    pub(super) enrolled_with: Option<DeviceName>,
+    /// The manager it was enrolled with, or itself if it made the network; absent: it never was. Or why nobody can say.
+    pub(super) enrolled_with: Result<Option<DeviceName>, String>,
+    /// What lies there is of a network, whatever else is missing.
+    pub(super) had_network: bool,
     pub(super) fence: Option<Fence>,
 }
 
@@ -84,24 +86,32 @@ pub(super) fn settle(facts: &Facts) -> Settled {
             let next = ["weir cms database downgrade", "weir cms enable"];
             Settled::because(CmsState::DisabledSchemaAhead, why.as_str(), &next)
         }
-        Config::Damaged(why) => damaged(facts, why),
+        Config::Damaged(why) => damaged(why),
         Config::Refused(why) => Settled::because(CmsState::Disabled, why.as_str(), &["mend what it says", "weir cms enable"]),
         Config::Absent => without_config(facts),
         Config::Present { primary, term, on_record } => with_config(facts, primary, *term, *on_record),
     }
 }
 
-fn damaged(_: &Facts, why: &str) -> Settled {
+fn damaged(why: &str) -> Settled {
     let next = ["weir cms database restore FILE (or promote the other manager: there `weir cms role primary`)", "weir cms enable"];
     Settled::because(CmsState::DisabledDamaged, why, &next)
 }
 
 fn without_config(facts: &Facts) -> Settled {
     match &facts.enrolled_with {
-        None => Settled::plain(CmsState::Primary),
-        Some(with) if *with == facts.name => damaged(facts, "config.db is not there, and this box had one"),
-        Some(_) => keyed(facts, CmsState::Standby),
+        // A network made over one that is only out of reach would take its name, its key and its devices.
+        Err(why) => unread_identity(why),
+        Ok(None) if facts.had_network => damaged("config.db is not there, and what lies beside it is of a network"),
+        Ok(None) => Settled::plain(CmsState::Primary),
+        Ok(Some(with)) if *with == facts.name => damaged("config.db is not there, and this box had one"),
+        Ok(Some(_)) => keyed(facts, CmsState::Standby),
     }
+}
+
+fn unread_identity(why: &str) -> Settled {
+    let why = format!("this box's identity cannot be read: {why}");
+    Settled::because(CmsState::Disabled, why, &["mend what it says", "weir cms enable"])
 }
 
 fn with_config(facts: &Facts, primary: &DeviceName, term: u64, on_record: bool) -> Settled {
@@ -114,8 +124,13 @@ fn with_config(facts: &Facts, primary: &DeviceName, term: u64, on_record: bool) 
         );
     }
     let fenced = facts.fence.as_ref().is_some_and(|fence| fence.term > term);
-    let state = if *primary == facts.name && !fenced { CmsState::Primary } else { CmsState::Standby };
-    keyed(facts, state)
+    if *primary == facts.name && !fenced {
+        return keyed(facts, CmsState::Primary);
+    }
+    match &facts.enrolled_with {
+        Err(why) => unread_identity(why),
+        Ok(_) => keyed(facts, CmsState::Standby),
+    }
 }
 
 /// A state that needs the network key.
@@ -141,7 +156,16 @@ mod tests {
     }
 
     fn facts(config: Config) -> Facts {
-        Facts { name: name("manager-1"), disabled: None, held: None, config, key: Key::Opens, enrolled_with: None, fence: None }
+        Facts {
+            name: name("manager-1"),
+            disabled: None,
+            held: None,
+            config,
+            key: Key::Opens,
+            enrolled_with: Ok(None),
+            had_network: false,
+            fence: None,
+        }
     }
 
     fn fence(term: u64) -> Option<Fence> {
@@ -158,11 +182,19 @@ mod tests {
             ("another is named", facts(present("manager-2", 3)), Standby),
             ("fenced by a higher term", Facts { fence: fence(4), ..own.clone() }, Standby),
             ("a fence of its own term counts no more", Facts { fence: fence(3), ..own.clone() }, Primary),
-            ("enrolled, nothing yet", Facts { enrolled_with: Some(name("manager-2")), ..facts(Config::Absent) }, Standby),
-            ("its database is gone", Facts { enrolled_with: Some(name("manager-1")), ..facts(Config::Absent) }, DisabledDamaged),
+            ("enrolled, nothing yet", Facts { enrolled_with: Ok(Some(name("manager-2"))), ..facts(Config::Absent) }, Standby),
+            ("its identity cannot be read", Facts { enrolled_with: Err("too many open files".into()), ..facts(Config::Absent) }, Disabled),
+            (
+                "its identity cannot be read, standby",
+                Facts { enrolled_with: Err("i/o error".into()), ..facts(present("manager-2", 3)) },
+                Disabled,
+            ),
+            ("a primary needs none", Facts { enrolled_with: Err("i/o error".into()), ..own.clone() }, Primary),
+            ("its identity and its database are gone", Facts { had_network: true, ..facts(Config::Absent) }, DisabledDamaged),
+            ("its database is gone", Facts { enrolled_with: Ok(Some(name("manager-1"))), ..facts(Config::Absent) }, DisabledDamaged),
             (
                 "enrolled, no key",
-                Facts { enrolled_with: Some(name("manager-2")), key: Key::Missing, ..facts(Config::Absent) },
+                Facts { enrolled_with: Ok(Some(name("manager-2"))), key: Key::Missing, ..facts(Config::Absent) },
                 DisabledKeyMissing,
             ),
             ("no key", Facts { key: Key::Missing, ..own.clone() }, DisabledKeyMissing),

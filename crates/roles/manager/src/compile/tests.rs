@@ -4,7 +4,7 @@ use super::*;
 use std::{collections::BTreeMap, sync::Arc};
 use weir_model::{
     LocationName, OffloadEpoch, Profile, Stamp,
-    configuration::{KeepaliveKey, ZoneEntry},
+    configuration::{Confirmed, KeepaliveKey, ZoneEntry},
 };
 use weir_operator_api::{Addresses, Caching, Location};
 
@@ -83,7 +83,7 @@ pub(crate) fn network() -> Snapshot {
         held: BTreeMap::new(),
         earlier: BTreeMap::new(),
         unfit: None,
-        confirmed_by: None,
+        confirmed: Confirmed::default(),
     }
 }
 
@@ -160,6 +160,33 @@ fn an_engine_learns_of_its_line_of_the_tree_and_of_one_elsewhere() {
     assert_eq!(engines_of(&network, "east-1"), ["core-1", "core-2", "east-1", "west-2"], "one that takes viewers");
     network.services[1].engines = Some(vec!["east-1".parse().expect("name"), "west-3".parse().expect("name")]);
     assert_eq!(engines_of(&network, "east-1"), ["core-1", "core-2", "east-1", "west-2", "west-3"], "one for each service");
+}
+
+/// One that moved away while it was cut off goes on filling from here.
+#[test]
+fn an_engine_knows_the_addresses_of_all_others() {
+    let mut network = network();
+    for n in 1..=3 {
+        place(&mut network, 10 + n, &format!("west-{n}"), "west");
+    }
+    let of = |device: &str| {
+        let document = compiled(&network, device);
+        let named = document.engines.iter().map(|engine| engine.http.ip());
+        let all: std::collections::BTreeSet<_> = named.chain(document.engine_addresses.iter().copied()).collect();
+        (document.engine_addresses.len(), all.len())
+    };
+    assert_eq!(of("east-1"), (2, 6), "two of west are not named");
+    assert_eq!(of("core-1"), (0, 6));
+    assert_eq!(of("router-1"), (0, 6), "a router has all of them by name");
+}
+
+#[test]
+fn routers_alone_learn_what_operators_confirmed() {
+    let mut network = network();
+    network.confirmed.engines.insert("east-2".parse().expect("name"), network.stamp);
+    for (device, told) in [("manager-1", false), ("router-1", true), ("east-1", false), ("east-2", false)] {
+        assert_eq!(!compiled(&network, device).confirmed.is_empty(), told, "{device}");
+    }
 }
 
 /// The bytes that devices share are those of each device's own document.

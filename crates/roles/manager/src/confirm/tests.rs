@@ -117,6 +117,54 @@ fn engines_that_carry_nothing_any_longer_count() {
     assert_eq!(needed(&before, |n| drop(n.services.remove(0))), None, "a service that goes is one service");
 }
 
+fn out(network: &mut Snapshot, names: &[&str]) {
+    for name in names {
+        network.devices.get_mut(*name).expect("there").active = false;
+    }
+    network.stamp.generation += 1;
+}
+
+#[test]
+fn a_word_is_an_operators_and_for_the_engines_it_takes() {
+    let before = wide(9, 2, 2);
+    let mut after = before.clone();
+    out(&mut after, &["core-001", "core-004"]);
+    let named = |confirmed: Confirmed| confirmed.engines.into_iter().map(|(name, at)| (name.to_string(), at)).collect::<Vec<_>>();
+    let both = [("core-001".to_owned(), after.stamp), ("core-004".to_owned(), after.stamp)];
+    for (actor, given) in [
+        (Actor::Local, true),
+        (Actor::Token("t".into()), true),
+        (Actor::User("u".into()), true),
+        (Actor::Manager, false),
+        (Actor::Device("core-001".into()), false),
+        (Actor::EnrolmentToken("e".into()), false),
+        (Actor::Visitor, false),
+    ] {
+        let expected: &[_] = if given { &both } else { &[] };
+        assert_eq!(named(words(&before, &after, &actor)), expected, "{actor}");
+    }
+    after.confirmed = words(&before, &after, &Actor::Local);
+    let mut later = after.clone();
+    later.devices.get_mut("core-001").expect("there").active = true;
+    out(&mut later, &["core-007"]);
+    let expected = [("core-004".to_owned(), after.stamp)];
+    assert_eq!(named(words(&after, &later, &Actor::Manager)), expected, "one that serves again has no word, nor has the manager's doing");
+}
+
+#[test]
+fn words_for_what_is_gone_are_bounded() {
+    let mut network = wide(2, 2, 2);
+    let at = |generation| Stamp { term: 1, generation };
+    for n in 0..WORDS_OF_GONE_MAX as u64 + 5 {
+        network.confirmed.engines.insert(format!("gone-{n}").parse().expect("name"), at(n));
+    }
+    out(&mut network, &["core-001"]);
+    network.confirmed.engines.insert("core-001".parse().expect("name"), at(0));
+    let kept = words(&network, &network, &Actor::Local).engines;
+    assert_eq!(kept.len(), WORDS_OF_GONE_MAX + 1);
+    assert!(kept.contains_key("core-001") && !kept.contains_key("gone-4") && kept.contains_key("gone-5"));
+}
+
 /// What routers would not take is asked for here, however little it is of the whole.
 #[test]
 fn a_location_that_loses_too_much_counts_for_itself() {

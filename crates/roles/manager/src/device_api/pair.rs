@@ -1,9 +1,9 @@
 //! What managers of a pair ask the primary: poll, snapshot, yield, HELLO.
 
 use crate::{
-    api::{JsonBody, Refused},
+    api::{JsonBody, QueryOf, Refused},
     app::App,
-    pair,
+    cms, pair,
     server::Peer,
     snapshot::DeviceRecord,
 };
@@ -12,34 +12,28 @@ use axum::{
     body::Body,
     extract::{FromRequestParts, State},
     http::{
-        HeaderValue,
+        HeaderValue, StatusCode,
         header::{CONTENT_LENGTH, CONTENT_TYPE},
         request::Parts,
     },
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use hyper::body::{Bytes, Frame, SizeHint};
-use sha2::{Digest, Sha256};
 use std::{
-    fs::{self, File},
+    fs::File,
     future::Future,
     io::{self, Read},
-    path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 use tokio::task::JoinHandle;
-use weir_database::DatabaseError;
 use weir_device_api::{PairAnswer, PairHello, PairPoll, YieldAnswer, YieldRequest};
 use weir_model::Role;
 use weir_operator_api::{Problem, Reason};
-use weir_telemetry::Chain;
 
 /// Bytes of a snapshot read from the disk at a time.
 const CHUNK_BYTES: u64 = 256 * 1024;
-/// The copy of the database that is being given, in the manager's state directory.
-const COPY: &str = "snapshot-given.db";
 
 /// A manager of this network: its certificate is of our CA, and one of this name is on record. Which certificate it is does not
 /// matter: managers hold the CA's key (`docs/decisions/0008`).
@@ -81,7 +75,12 @@ pub(super) async fn poll(
     Ok(Json(pair::poll(&app, &peer.active()?, poll).await?))
 }
 
-pub(super) async fn hello(State(app): State<Arc<App>>, _peer: ManagerPeer) -> Result<Json<PairHello>, Refused> {
+pub(super) async fn hello(
+    State(app): State<Arc<App>>,
+    peer: ManagerPeer,
+    QueryOf(said): QueryOf<cms::Said>,
+) -> Result<Json<PairHello>, Refused> {
+    cms::told_by(&app, &peer.0, &said);
     Ok(Json(pair::hello(&app).await?))
 }
 
@@ -95,66 +94,33 @@ pub(super) async fn make_way(
         let detail = format!("the certificate is {}'s, the request {}'s", record.name, request.hello.name);
         return Err(Problem::new(Reason::CertificateRefused, detail).at("hello.name").into());
     }
+    app.pair.only(&record.name)?;
     Ok(Json(pair::yield_to(&app, request).await?))
 }
 
-/// A copy of `config.db` as of one changeset.
+/// A copy of `config.db` as of one changeset; 202 while it is being made: then it is asked for again.
 pub(super) async fn snapshot(State(app): State<Arc<App>>, peer: ManagerPeer) -> Result<Response, Refused> {
-    peer.active()?;
-    let _one_at_a_time = app.pair.copying.lock().await;
+    let record = peer.active()?;
+    app.pair.only(&record.name)?;
+    if app.pair.doubts_rows() {
+        let detail = "rows of this manager are not what its log of writes says, and no operator has said that they count";
+        return Err(Problem::new(Reason::CmsState, detail).next_step(format!("run `weir cms resync` on {}", record.name)).into());
+    }
     app.pair.touch();
-    let path = app.directory.join(COPY);
-    removed(&path).map_err(|error| unmade(&error))?;
-    let base = pair::base(&app);
-    let hello = app
-        .config
-        .copy(path.clone(), move |tx| Ok::<_, DatabaseError>(pair::stand(tx, base)?))
-        .await
-        .map_err(|error| if let DatabaseError::DiskFull = error { full() } else { unmade(&Chain(&error)) })?;
-    let opened = tokio::task::spawn_blocking(move || opened(path)).await;
-    let (file, bytes, sha256) = opened.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into())).map_err(|error| unmade(&error))?;
-    let mut response = Response::new(Body::new(Giver { file: Arc::new(file), left: bytes, reading: None, app: Arc::clone(&app) }));
+    let Some(made) = pair::copying::ask(&app).await? else {
+        return Ok((StatusCode::ACCEPTED, Body::empty()).into_response());
+    };
+    app.pair.touch();
+    let (bytes, sha256, hello) = (made.bytes, made.sha256, made.hello);
+    let mut response = Response::new(Body::new(Giver { file: Arc::new(made.file), left: bytes, reading: None, app: Arc::clone(&app) }));
     let head = response.headers_mut();
-    let value = |text: String| HeaderValue::from_str(&text).map_err(|error| unmade(&error));
+    let unsaid = |_| Problem::new(Reason::Internal, "what the copy is cannot be said in a header");
+    let value = |text: String| HeaderValue::from_str(&text).map_err(unsaid);
     head.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     head.insert(CONTENT_LENGTH, bytes.into());
     head.insert("weir-sha256", value(sha256)?);
-    head.insert("weir-hello", value(serde_json::to_string(&hello).map_err(|error| unmade(&error))?)?);
+    head.insert("weir-hello", value(serde_json::to_string(&hello).expect("our own types are JSON"))?);
     Ok(response)
-}
-
-fn full() -> Problem {
-    Problem::new(Reason::DiskFull, "there is no room for a copy of the database")
-}
-
-fn unmade(error: &dyn std::fmt::Display) -> Problem {
-    tracing::error!(%error, "no copy of the database can be given");
-    Problem::new(Reason::Internal, "no copy of the database can be given; the log has the particulars")
-}
-
-fn removed(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// The copy, with its length and SHA-256; its name is gone, so that nothing is left of it when it was given.
-fn opened(path: PathBuf) -> io::Result<(File, u64, String)> {
-    let mut file = File::open(&path)?;
-    fs::remove_file(&path)?;
-    let (mut digest, mut bytes, mut chunk) = (Sha256::new(), 0, vec![0; 1 << 16]);
-    loop {
-        match file.read(&mut chunk)? {
-            0 => break,
-            read => {
-                digest.update(&chunk[..read]);
-                bytes += read as u64;
-            }
-        }
-    }
-    io::Seek::rewind(&mut file)?;
-    Ok((file, bytes, hex::encode(digest.finalize())))
 }
 
 /// The bytes of the copy as they are taken.

@@ -26,7 +26,7 @@ pub(super) struct PollQuery {
 }
 
 pub(super) async fn poll(State(app): State<Arc<App>>, peer: DevicePeer, QueryOf(query): QueryOf<PollQuery>) -> Result<Response, Refused> {
-    cms::heard_of(&app, query.term).await?;
+    cms::heard_of(&app, &peer.record, query.term)?;
     let known = Stamp { term: query.term, generation: query.generation };
     let mut network = app.watch_network();
     let mut stopping = app.stopping();
@@ -39,13 +39,15 @@ pub(super) async fn poll(State(app): State<Arc<App>>, peer: DevicePeer, QueryOf(
         arrived.as_mut().enable();
         let now = network.borrow_and_update().clone();
         let record = peer.still_known(&app)?;
-        let document = (now.stamp > known).then(|| app.documents.of(&now, &record, published::line_below(&app, &now, &record.name)));
+        // Of the same network as the document, which the newest may have left behind already. One that is not in it waits for that.
+        let there = now.devices.get(&record.name).filter(|_| now.stamp > known);
+        let document = there.map(|there| (app.documents.of(&now, there, published::line_below(&app, &now, &there.name)), there));
         let questions = app.asks.take(&peer.record.name);
         let word = updates::word(&app, &now, &record);
         let update = (word.revision != query.update).then_some(word);
         if document.is_some() || !questions.is_empty() || update.is_some() {
             let poll = Poll { configuration: None, questions, update, term: app.network().stamp.term };
-            return Ok(polled(&poll, document.map(|document| (document, &record))));
+            return Ok(polled(&poll, document));
         }
         tokio::select! {
             changed = network.changed() => if changed.is_err() { return Ok(nothing(&app)) },

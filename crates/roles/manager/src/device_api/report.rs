@@ -2,6 +2,7 @@
 
 use super::peer::DevicePeer;
 use crate::{
+    ahead,
     api::{JsonBody, Refused},
     app::App,
     cms,
@@ -26,7 +27,7 @@ pub(super) async fn report(
 ) -> Result<Json<ReportAnswer>, Refused> {
     peer.check(&report.hello)?;
     bounded(&report)?;
-    cms::heard_of(&app, report.hello.stamp.term).await?;
+    cms::heard_of(&app, &peer.record, report.hello.stamp.term)?;
     let addresses = enrolment::addresses(&report.listeners);
     if peer.record.addresses != addresses {
         let name = peer.record.name.clone();
@@ -35,8 +36,10 @@ pub(super) async fn report(
     let clock_ms = weir_clock::wall_ms();
     let device = report.hello.device.clone();
     let line = published::line_below(&app, &app.network(), &device);
+    let stamp = report.hello.stamp;
     app.take_report(report, weir_clock::monotonic_ms(), clock_ms);
     published::relined(&app, &device, line).await?;
+    ahead::overtaken(&app, stamp).await?;
     app.metrics.reports.inc();
     Ok(Json(ReportAnswer { hello: app.hello(), clock_ms }))
 }

@@ -2,6 +2,7 @@
 
 use super::{delivery_services, zones};
 use crate::{
+    access::Access,
     change::{Change, Refusal},
     snapshot::Snapshot,
     tables::{
@@ -19,8 +20,7 @@ use weir_operator_api::{AccessRole, Problem, Reason};
 /// Tables whose rows an undo brings back. What is written to others has verbs of its own that take it back, with their rules.
 pub(crate) const UNDONE: [&str; 4] = ["location", "delivery_service", "delivery_service_engine", "coverage_zone"];
 /// Settings that say how the configuration stands and go on from there: not what somebody decided.
-const CARRIED: [&str; 5] =
-    [settings::TERM, settings::GENERATION, settings::ZONES_REVISION, settings::UPDATE_NUMBER, settings::CONFIRMED_BY];
+const CARRIED: [&str; 5] = [settings::TERM, settings::GENERATION, settings::ZONES_REVISION, settings::UPDATE_NUMBER, settings::CONFIRMED];
 /// What is written along with a delivery service, and again when that is brought back.
 const FOLLOWS: &str = "published_service";
 /// Of the tables above, those whose rows hold the generation they were written with.
@@ -46,7 +46,7 @@ pub(crate) fn undo(change: &Change<'_>, rev: u64) -> Result<(), Refusal> {
         change.zones_changed()?;
     }
     let network = Snapshot::load(change.tx, &change.before.seal, Some(change.before))?;
-    allowed(&network, &rows, rev)?;
+    allowed(&network, change.access(), &rows, rev)?;
     if renames_in_zones(change, &network, &rows)? {
         change.zones_changed()?;
     }
@@ -81,7 +81,7 @@ fn apply(change: &Change<'_>, rev: u64, rows: &[RowChange]) -> Result<(), Refusa
 }
 
 /// What other verbs check of a request, and a table does not.
-fn allowed(network: &Snapshot, rows: &[RowChange], rev: u64) -> Result<(), Problem> {
+fn allowed(network: &Snapshot, access: &Access, rows: &[RowChange], rev: u64) -> Result<(), Problem> {
     let below_itself =
         |location: &&weir_operator_api::Location| location.parent.as_ref().is_some_and(|p| network.is_under(p, &location.name));
     if let Some(location) = network.locations.values().find(below_itself) {
@@ -92,7 +92,7 @@ fn allowed(network: &Snapshot, rows: &[RowChange], rev: u64) -> Result<(), Probl
         .services
         .iter()
         .filter(|service| back.contains(&service.id))
-        .try_for_each(|service| delivery_services::may_return(network, service))
+        .try_for_each(|service| delivery_services::may_return(network, access, service))
 }
 
 /// Whether coverage zones name a location that has another name now.

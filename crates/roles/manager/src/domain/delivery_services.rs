@@ -2,14 +2,15 @@
 
 use super::fields;
 use crate::{
+    access::Access,
     change::{Change, NOTHING, Refusal},
     snapshot::Snapshot,
     tables,
 };
 use std::{collections::BTreeMap, net::IpAddr};
-use weir_model::{DeviceName, Domain, OriginUrl, Role, ServiceName, delivery, service::TTL_SECONDS_MAX};
+use weir_model::{DeviceName, Domain, OriginUrl, Role, ServiceName, delivery, name::ENGINE_LABEL, service::TTL_SECONDS_MAX};
 use weir_operator_api::{AccessRole, Caching, DeliveryService, DeliveryServiceRequest, Problem, Reason};
-use weir_routing::compile::SERVICES_MAX;
+use weir_routing::{compile::SERVICES_MAX, names::ROUTER_LABEL};
 
 pub(crate) fn find<'a>(network: &'a Snapshot, name: &str) -> Result<&'a DeliveryService, Problem> {
     network.service(name).ok_or_else(|| fields::absent("delivery service", name))
@@ -21,7 +22,8 @@ struct Checked {
     engine_ids: Option<Vec<i64>>,
 }
 
-fn check(network: &Snapshot, request: &DeliveryServiceRequest, known: Option<&DeliveryService>) -> Result<Checked, Problem> {
+fn check(change: &Change<'_>, request: &DeliveryServiceRequest, known: Option<&DeliveryService>) -> Result<Checked, Problem> {
+    let network = change.before;
     let name: ServiceName = fields::read("name", &request.name)?;
     let domain: Domain = fields::read("domain", &request.domain)?;
     let origin = origin(network, &request.origin)?;
@@ -38,9 +40,7 @@ fn check(network: &Snapshot, request: &DeliveryServiceRequest, known: Option<&De
         let detail = format!("there is a delivery service {name}, of which nothing can be read");
         return Err(Problem::new(Reason::NameTaken, detail).at("name").next_step("delete it first"));
     }
-    if let Some(other) = network.services.iter().find(|s| s.domain == domain && Some(s.id) != id) {
-        return Err(Problem::new(Reason::DomainTaken, format!("delivery service {} is published under {domain}", other.name)).at("domain"));
-    }
+    check_domain(network, change.access(), id, &domain)?;
     let service = DeliveryService {
         id: id.unwrap_or(0),
         name,
@@ -61,12 +61,49 @@ fn unreadable(network: &Snapshot, name: &str) -> Option<i64> {
 }
 
 /// Whether a service that was there before may be there now: rules that other objects may have come to speak against meanwhile.
-pub(super) fn may_return(network: &Snapshot, service: &DeliveryService) -> Result<(), Problem> {
+pub(super) fn may_return(network: &Snapshot, access: &Access, service: &DeliveryService) -> Result<(), Problem> {
     check_not_reserved(&service.name, &service.domain)?;
+    check_domain(network, access, Some(service.id), &service.domain)?;
     origin(network, &service.origin.to_string())?;
     #[cfg(feature = "synthetic-next")]
     detail(network, service.detail.clone().map(String::from).as_deref(), service.detail.as_ref())?;
     Ok(())
+}
+
+/// Refuses a domain that would take names away from another service, as its row says or as it is published: the longest domain that
+/// a name is in holds it. One below or above another's is for whoever may change both; names of engines and routers are nobody's.
+fn check_domain(network: &Snapshot, access: &Access, id: Option<i64>, domain: &Domain) -> Result<(), Problem> {
+    let rows = network.services.iter().map(|service| (service.id, service.name.as_str(), &service.domain));
+    let held = network.held.iter().filter_map(|(id, held)| Some((*id, held.name.as_str(), &held.last.as_ref()?.domain)));
+    for (_, other, theirs) in rows.chain(held).filter(|(other, ..)| Some(*other) != id) {
+        let reached = access.reaches(other);
+        let whose = if reached { format!("delivery service {other}") } else { "another delivery service".to_owned() };
+        let taken = |detail: String| Err(Problem::new(Reason::DomainTaken, detail).at("domain"));
+        if theirs == domain {
+            return taken(format!("{whose} is published under {domain}"));
+        }
+        if is_below_devices(domain, theirs) {
+            return taken(format!("{domain} is among the names of engines and routers of {whose}"));
+        }
+        if is_below_devices(theirs, domain) {
+            return taken(format!("{whose} is published under a name that an engine or router would have here"));
+        }
+        if !reached && (is_below(domain.as_str(), theirs) || is_below(theirs.as_str(), domain)) {
+            return taken(format!("{domain} is below or above the domain of {whose}"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a name is below a domain.
+fn is_below(name: &str, domain: &Domain) -> bool {
+    name.strip_suffix(domain.as_str()).is_some_and(|before| before.ends_with('.'))
+}
+
+/// Whether a name is one under which engines or routers of a domain are named, or below one.
+fn is_below_devices(name: &Domain, domain: &Domain) -> bool {
+    let before = name.as_str().strip_suffix(domain.as_str()).and_then(|before| before.strip_suffix('.'));
+    before.is_some_and(|before| [ENGINE_LABEL, ROUTER_LABEL].contains(&before.rsplit('.').next().unwrap_or_default()))
 }
 
 /// The name and the domain that engines carry release archives under are nobody else's.
@@ -142,7 +179,7 @@ pub(crate) fn with_detail_kept(network: &Snapshot, name: &str, request: Delivery
 
 pub(crate) fn create(change: &Change<'_>, request: &DeliveryServiceRequest) -> Result<DeliveryService, Refusal> {
     change.access().service(AccessRole::Operator, &request.name)?;
-    let Checked { mut service, engine_ids } = check(change.before, request, None)?;
+    let Checked { mut service, engine_ids } = check(change, request, None)?;
     if change.before.services.len() >= SERVICES_MAX {
         return Err(fields::too_many("delivery services", SERVICES_MAX).into());
     }
@@ -156,7 +193,7 @@ pub(crate) fn replace(change: &Change<'_>, name: &str, request: &DeliveryService
     change.access().service(AccessRole::Operator, name)?;
     change.access().service(AccessRole::Operator, &request.name)?;
     let before = find(change.before, name)?;
-    let Checked { mut service, engine_ids } = check(change.before, request, Some(before))?;
+    let Checked { mut service, engine_ids } = check(change, request, Some(before))?;
     // One that is held may be listed as it was last, and its row be another.
     if service == *before && !change.before.held.contains_key(&before.id) {
         return Ok(service);
@@ -177,4 +214,60 @@ pub(crate) fn delete(change: &Change<'_>, name: &str) -> Result<(), Refusal> {
     tables::delivery_services::delete(change.tx, id)?;
     change.audit("delete", format_args!("delivery service {name}"), before, NOTHING)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::tests::network;
+
+    fn access(services: Option<&[&str]>) -> Access {
+        let services = services.map(|names| names.iter().map(|name| name.parse().expect("name")).collect());
+        Access { role: AccessRole::Operator, services }
+    }
+
+    /// The sample has `demo.weir.test` and `films.weir.test`; a third is to have a domain.
+    #[test]
+    fn no_domain_takes_another_services_names() {
+        let network = network();
+        let (all, own) = (access(None), access(Some(&["news"])));
+        for (domain, of_all, of_own) in [
+            ("news.weir.test", true, true),
+            ("xdemo.weir.test", true, true),
+            ("demo.weir.test", false, false),
+            ("deep.demo.weir.test", true, false),
+            ("weir.test", true, false),
+            ("test", true, false),
+            ("se.demo.weir.test", false, false),
+            ("sr.demo.weir.test", false, false),
+            ("east-1.se.demo.weir.test", false, false),
+            ("x.router-1.sr.films.weir.test", false, false),
+            ("xse.demo.weir.test", true, false),
+            ("se.news.weir.test", true, true),
+        ] {
+            let Ok(read) = domain.parse::<Domain>() else { continue };
+            for (access, allowed) in [(&all, of_all), (&own, of_own)] {
+                let checked = check_domain(&network, access, None, &read);
+                assert_eq!(checked.is_ok(), allowed, "{domain} {checked:?}");
+                let names = checked.err().is_some_and(|problem| problem.detail.contains("service demo"));
+                assert!(!names || access.services.is_none(), "{domain}: whose it is, is nobody's to learn here");
+            }
+        }
+        let mut odd = network.clone();
+        odd.services[0].domain = "east-1.se.news.weir.test".parse().expect("domain");
+        check_domain(&odd, &all, None, &"news.weir.test".parse().expect("domain")).expect_err("its engine's name is a service's");
+        let id = Some(network.services[0].id);
+        check_domain(&network, &own, id, &network.services[0].domain).expect("its own");
+    }
+
+    #[test]
+    fn what_is_published_of_a_held_service_is_not_free() {
+        let mut network = network();
+        let last = Some(network.services[0].clone());
+        let held = crate::published::Held { name: "demo".into(), why: String::new(), last, unreadable: false };
+        network.held.insert(network.services[0].id, held);
+        network.services[0].domain = "elsewhere.weir.test".parse().expect("domain");
+        let domain = "demo.weir.test".parse().expect("domain");
+        check_domain(&network, &access(None), None, &domain).expect_err("devices go on with it");
+    }
 }

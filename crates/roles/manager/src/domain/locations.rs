@@ -6,8 +6,9 @@ use crate::{
     snapshot::Snapshot,
     tables,
 };
-use weir_model::LocationName;
-use weir_operator_api::{AccessRole, Location, LocationRequest, Problem, Reason};
+use std::collections::BTreeSet;
+use weir_model::{LocationName, Stamp};
+use weir_operator_api::{AccessRole, ConfirmedRemoval, Location, LocationRequest, Problem, Reason};
 use weir_routing::compile::LOCATIONS_MAX;
 
 fn find<'a>(network: &'a Snapshot, name: &str) -> Result<&'a Location, Problem> {
@@ -67,6 +68,22 @@ pub(crate) fn replace(change: &Change<'_>, name: &str, request: &LocationRequest
     }
     change.audit("change", format_args!("location {}", before.name), Some(before), Some(&after))?;
     Ok(after)
+}
+
+/// Says that the engines that are out of service in a location are meant to be: routers that hold a configuration back for them take
+/// it. The location need not be there any longer, when a router says that it holds back what was there.
+pub(crate) fn confirm_removal(change: &Change<'_>, name: &str, held_back: &BTreeSet<String>) -> Result<ConfirmedRemoval, Refusal> {
+    change.access().everywhere(AccessRole::Operator)?;
+    let location: LocationName = fields::read("name", name)?;
+    if !held_back.contains(name) {
+        find(change.before, name)?;
+    }
+    let stamp = Stamp { generation: change.revision(), ..change.before.stamp };
+    let mut confirmed = change.before.confirmed.clone();
+    let before = confirmed.locations.insert(location.clone(), stamp);
+    tables::settings::set_confirmed(change.tx, &confirmed)?;
+    change.audit("confirm removal", format_args!("location {name}"), before.as_ref(), Some(&stamp))?;
+    Ok(ConfirmedRemoval { location, generation: stamp.generation })
 }
 
 pub(crate) fn delete(change: &Change<'_>, name: &str) -> Result<(), Refusal> {

@@ -14,7 +14,7 @@ use crate::{
 use serde_json::json;
 use weir_model::{DeviceName, LeaseOwner, OffloadEpoch, Role};
 use weir_operator_api::{
-    OffloadLease, OffloadRequest, Problem, Reason, UnoffloadRequest,
+    AccessRole, OffloadLease, OffloadRequest, Problem, Reason, UnoffloadRequest,
     offload::{OFFLOAD_SECONDS_MAX, WHY_BYTES_MAX},
 };
 
@@ -48,6 +48,7 @@ pub(crate) fn offloadable(device: &DeviceRecord) -> Result<(), Problem> {
 
 /// Takes the operator's lease, or gives it another reason and end. Returns the device.
 pub(crate) fn offload(change: &Change<'_>, name: &str, request: &OffloadRequest, facts: &Facts) -> Result<DeviceRecord, Refusal> {
+    change.access().everywhere(AccessRole::Operator)?;
     let network = change.before;
     let device = devices::find(network, name)?;
     offloadable(device)?;
@@ -85,6 +86,7 @@ pub(crate) fn offload(change: &Change<'_>, name: &str, request: &OffloadRequest,
 
 /// Ends the operator's lease. Returns the device.
 pub(crate) fn unoffload(change: &Change<'_>, name: &str, request: &UnoffloadRequest) -> Result<DeviceRecord, Refusal> {
+    change.access().everywhere(AccessRole::Operator)?;
     let network = change.before;
     let device = devices::find(network, name)?;
     let why = why(&request.why)?;

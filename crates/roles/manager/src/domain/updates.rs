@@ -13,7 +13,7 @@ use crate::{
 use serde_json::json;
 use std::collections::BTreeSet;
 use weir_model::DeviceName;
-use weir_operator_api::{DeviceUpdateRequest, Problem, Reason};
+use weir_operator_api::{AccessRole, DeviceUpdateRequest, Problem, Reason};
 use weir_rollout::update::{Stage, UpdateReason};
 
 fn about(device: &DeviceRecord) -> String {
@@ -22,6 +22,7 @@ fn about(device: &DeviceRecord) -> String {
 
 /// Assigns a version to a device. Asked again while the same is under way, nothing changes.
 pub(crate) fn assign(change: &Change<'_>, name: &str, request: &DeviceUpdateRequest, network: &Network) -> Result<(), Refusal> {
+    change.access().everywhere(AccessRole::Operator)?;
     let device = devices::find(change.before, name)?;
     let kept = table::all(change.tx)?;
     let records = software_files::all(change.tx)?;
@@ -54,6 +55,7 @@ fn under_way<'a>(device: &DeviceRecord, kept: &'a Kept, network: &Network) -> Re
 
 /// Has a device switch to the image it has staged, or will.
 pub(crate) fn reload(change: &Change<'_>, name: &str, network: &Network) -> Result<(), Refusal> {
+    change.access().everywhere(AccessRole::Operator)?;
     let device = devices::find(change.before, name)?;
     let kept = table::all(change.tx)?;
     let (order, stage) = under_way(device, &kept, network)?;
@@ -71,6 +73,7 @@ pub(crate) fn reload(change: &Change<'_>, name: &str, network: &Network) -> Resu
 
 /// Has a device let its assignment go. Before the switch only.
 pub(crate) fn cancel(change: &Change<'_>, name: &str, network: &Network) -> Result<(), Refusal> {
+    change.access().everywhere(AccessRole::Operator)?;
     let device = devices::find(change.before, name)?;
     let kept = table::all(change.tx)?;
     let (order, stage) = under_way(device, &kept, network)?;
@@ -99,6 +102,7 @@ fn written(change: &Change<'_>, device: &DeviceRecord, verb: &str, before: &Orde
 
 /// Lets a device try again what fell back on it.
 pub(crate) fn clear_burned(change: &Change<'_>, name: &str, burned: BTreeSet<String>) -> Result<(), Refusal> {
+    change.access().everywhere(AccessRole::Operator)?;
     let device = devices::find(change.before, name)?;
     let kept = table::all(change.tx)?;
     let before = kept.unburned.get(&device.name).cloned().unwrap_or_default();

@@ -9,7 +9,11 @@ use crate::{
     keep,
     tables::{self, users::User},
 };
-use std::{fs, io, path::Path, sync::Arc};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use weir_operator_api::{
     AccessRole, NewUser, Problem, Reason, UserRequest,
     user::{USER_NAME_CHARS, USERS_MAX},
@@ -27,6 +31,9 @@ const NEXT_ONE_TIME_FILE: &str = "one-time-password.next";
 pub(crate) fn find(app: &App, name: &str) -> Result<User, Problem> {
     app.users().iter().find(|u| u.name == name).cloned().ok_or_else(|| fields::absent("user", name))
 }
+
+/// How often a standby looks whether its one-time passwords were changed.
+const LOOK_PERIOD: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Makes the first user when there is none, and takes a one-time password away that is no longer valid. Ends sessions and reads
 /// places kept from before. Before the manager serves.
@@ -47,6 +54,24 @@ pub(crate) async fn begin(app: &Arc<App>) -> Result<(), Problem> {
     }
     attempts::begin(app).await?;
     sessions::begin(app).await
+}
+
+/// Beside a standby, which may have been the primary: takes its one-time passwords away as soon as their users have chosen their own, at
+/// whichever manager. Ends when there are none.
+pub(crate) async fn forget_when_chosen(directory: PathBuf, follower: Arc<crate::follower::Follower>) {
+    let mut ticks = tokio::time::interval(LOOK_PERIOD);
+    let files = [ONE_TIME_FILE, NEXT_ONE_TIME_FILE].map(|name| directory.join(name));
+    while files.iter().any(|file| file.exists()) {
+        ticks.tick().await;
+        let Some(config) = follower.database() else { continue };
+        let read = config.read(|tx| Ok::<_, Refusal>(tables::users::all(tx)?)).await;
+        if !read.is_ok_and(|users| users.iter().all(|user| !user.must_change)) {
+            continue;
+        }
+        if let Some(problem) = files.iter().find_map(|file| forget(file).err()) {
+            tracing::warn!(%problem, "a one-time password nobody needs stays on the disk");
+        }
+    }
 }
 
 /// A reset that was cut off left the next password in its own file: it counts if its hash was committed.
@@ -198,6 +223,7 @@ pub(crate) async fn change_password(app: &Arc<App>, caller: Caller, user: &User,
 
 /// Gives a user a one-time password, returned here and kept in a file until it is changed. Their sessions end.
 pub(crate) async fn reset(app: &Arc<App>, caller: Caller, name: &str) -> Result<Zeroizing<String>, Problem> {
+    caller.access.everywhere(AccessRole::Admin)?;
     let user = find(app, name)?;
     let password = passwords::one_time()?;
     let hash = app.passwords.hash(password.clone()).await?;

@@ -2,6 +2,7 @@
 
 use super::Follower;
 use crate::tables::{digests, shipped};
+use rusqlite::ErrorCode;
 use std::{sync::Arc, time::Duration};
 use weir_database::DatabaseError;
 use weir_device_api::ShippedChangeset;
@@ -21,7 +22,8 @@ enum ApplyError {
     Database(#[from] DatabaseError),
 }
 
-/// Applies them in order; whether all of them were. After one that does not fit a snapshot is asked for; a full disk asks again.
+/// Applies them in order; whether all of them were. After one that does not fit a snapshot is asked for; a disk that is full, or a
+/// database that is busy, makes it ask for the same again.
 pub(super) async fn all(follower: &Follower, changesets: Vec<ShippedChangeset>) -> bool {
     let _one_at_a_time = follower.changing.lock().await;
     let Some(config) = follower.database() else { return changesets.is_empty() };
@@ -31,23 +33,39 @@ pub(super) async fn all(follower: &Follower, changesets: Vec<ShippedChangeset>) 
         }
         let rev = changeset.rev;
         let applied = config.write(move |tx| Ok::<_, ApplyError>(shipped::take(tx, &changeset)?));
-        match applied.await {
-            Ok(_) => {}
-            Err(ApplyError::Take(shipped::TakeError::Sqlite(error))) => return refused(&DatabaseError::from(error)),
-            Err(ApplyError::Database(error)) => return refused(&error),
-            Err(error) => {
-                tracing::warn!(rev, %error, "a changeset of the primary is not applied; a snapshot is asked for");
-                follower.lock().resync = Some(error.to_string());
-                return true;
+        let Err(error) = applied.await else { continue };
+        let (why, is_passing) = (Chain(&error).to_string(), error.is_passing());
+        let mut inner = follower.lock();
+        if is_passing {
+            if inner.hindrance.is_none() {
+                tracing::error!(rev, error = why, "a changeset of the primary cannot be written; it is asked for again");
             }
+            inner.hindrance = Some(format!("changeset {rev} cannot be written: {why}"));
+        } else {
+            tracing::warn!(rev, error = why, "a changeset of the primary is not applied; a snapshot is asked for");
+            inner.resync = Some(why);
         }
+        // What does not fit is told at once, what passes after a pause.
+        return !is_passing;
     }
+    follower.lock().hindrance = None;
     true
 }
 
-fn refused(error: &DatabaseError) -> bool {
-    tracing::error!(error = %Chain(error), "a changeset of the primary cannot be written");
-    false
+impl ApplyError {
+    /// Whether the same may be applied a moment later.
+    fn is_passing(&self) -> bool {
+        match self {
+            ApplyError::Take(shipped::TakeError::Sqlite(error)) => is_passing(error),
+            ApplyError::Database(DatabaseError::Sqlite(error)) => is_passing(error),
+            ApplyError::Database(DatabaseError::DiskFull | DatabaseError::Closed) => true,
+            _ => false,
+        }
+    }
+}
+
+fn is_passing(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 /// Counts all rows now and each hour; asks for a snapshot when they are not what their digests say.
@@ -80,5 +98,33 @@ impl Follower {
                 false
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+    use weir_database::ApplyError as DoesNotApply;
+
+    #[test]
+    fn a_full_disk_passes_and_a_misfit_does_not() {
+        let sqlite = |code| rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+        for (code, expected) in [
+            (ffi::SQLITE_FULL, true),
+            (ffi::SQLITE_BUSY, true),
+            (ffi::SQLITE_LOCKED, true),
+            (ffi::SQLITE_CONSTRAINT, false),
+            (ffi::SQLITE_CORRUPT, false),
+            (ffi::SQLITE_IOERR, false),
+        ] {
+            // As the statement says it, as the database does, and as the session extension does while it applies.
+            let applied = shipped::TakeError::of(7, DoesNotApply::Sqlite(sqlite(code)));
+            let (statement, database) = (shipped::TakeError::Sqlite(sqlite(code)), DatabaseError::from(sqlite(code)));
+            for error in [ApplyError::from(statement), ApplyError::from(database), ApplyError::from(applied)] {
+                assert_eq!(error.is_passing(), expected, "{error}");
+            }
+        }
+        assert!(!ApplyError::from(shipped::TakeError::OutOfOrder { shipped: 3, next: 2 }).is_passing());
     }
 }

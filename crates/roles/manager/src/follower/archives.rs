@@ -10,8 +10,9 @@ use crate::{
     software::{archives, record::Record, root},
     tables,
 };
+use hyper::body::Bytes;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
     io::{self, Write},
     net::SocketAddr,
@@ -87,6 +88,12 @@ pub(super) async fn run(follower: Arc<Follower>) {
     }
 }
 
+/// The next part of an answer, within [`ANSWER_TIMEOUT`].
+async fn next(response: &mut reqwest::Response) -> Result<Option<Bytes>, FetchError> {
+    let chunk = tokio::time::timeout(ANSWER_TIMEOUT, response.chunk()).await;
+    Ok(chunk.map_err(|_| FetchError::Primary(Answered::Cut))??)
+}
+
 /// Takes the newest signed metadata in; pins the root this box was given, or the one the primary's metadata begins with.
 async fn metadata(follower: &Follower, from: SocketAddr) -> Result<(), FetchError> {
     let mut response = match follower.client.get(from, paths::RELEASE_METADATA, 0).await {
@@ -95,7 +102,7 @@ async fn metadata(follower: &Follower, from: SocketAddr) -> Result<(), FetchErro
         answered => answered.map_err(FetchError::Primary)?,
     };
     let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
+    while let Some(chunk) = next(&mut response).await? {
         if (bytes.len() + chunk.len()) as u64 > METADATA_MAX_BYTES {
             return Err(FetchError::Other("release metadata: it is too large".to_owned()));
         }
@@ -133,6 +140,7 @@ async fn missing(follower: &Follower, from: SocketAddr, proven: &mut BTreeMap<i6
     for gone in archives::numbers(&directory)?.into_iter().filter(|id| !records.iter().any(|record| record.id == *id)) {
         archives::remove(&directory, gone)?;
     }
+    remove_parts(&directory, &records.iter().filter_map(wanted).map(|(_, release)| release.archive_sha256.as_str()).collect())?;
     proven.retain(|id, _| records.iter().any(|record| record.id == *id));
     for (id, release) in records.iter().filter_map(wanted) {
         let path = archives::held(&directory, id);
@@ -146,6 +154,19 @@ async fn missing(follower: &Follower, from: SocketAddr, proven: &mut BTreeMap<i6
             tracing::info!(software_file = id, version = %release.version, "release archive fetched from the primary");
         }
         proven.insert(id, release.archive_sha256.clone());
+    }
+    Ok(())
+}
+
+/// Removes what came of archives that `config.db` does not name any more.
+fn remove_parts(directory: &Path, named: &BTreeSet<&str>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let part = name.to_str().and_then(|name| name.strip_suffix(".part"));
+        if part.is_some_and(|sha256| !named.contains(sha256)) {
+            fs::remove_file(entry.path())?;
+        }
     }
     Ok(())
 }
@@ -177,8 +198,7 @@ async fn fetch(follower: &Follower, from: SocketAddr, directory: &Path, release:
         let mut file = OpenOptions::new().create(true).write(true).append(is_rest).truncate(!is_rest).mode(0o600).open(&part)?;
         let mut bytes = if is_rest { begin } else { 0 };
         loop {
-            let chunk = tokio::time::timeout(ANSWER_TIMEOUT, response.chunk()).await;
-            let Some(chunk) = chunk.map_err(|_| FetchError::Primary(Answered::Strange(504)))?? else { break };
+            let Some(chunk) = next(&mut response).await? else { break };
             bytes += chunk.len() as u64;
             if bytes > release.archive_bytes {
                 drop(file);
@@ -206,4 +226,20 @@ fn put(part: &PathBuf, to: &Path, release: &SoftwareRelease) -> Result<(), Fetch
     File::open(part)?.sync_all()?;
     fs::rename(part, to)?;
     to.parent().map_or(Ok(()), |directory| Ok(File::open(directory)?.sync_all()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_what_is_not_named_go() {
+        let dir = tempfile::tempdir().expect("dir");
+        for name in ["aa.part", "bb.part", "7.weir"] {
+            fs::write(dir.path().join(name), b"x").expect("written");
+        }
+        remove_parts(dir.path(), &BTreeSet::from(["bb"])).expect("removed");
+        let left: BTreeSet<_> = fs::read_dir(dir.path()).expect("listed").map(|entry| entry.expect("entry").file_name()).collect();
+        assert_eq!(left, BTreeSet::from(["bb.part".into(), "7.weir".into()]));
+    }
 }

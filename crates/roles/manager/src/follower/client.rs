@@ -2,16 +2,20 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt, net::SocketAddr, time::Duration};
+use tokio::time::timeout;
 use weir_net::tls::client_config;
 use weir_operator_api::Problem;
 use weir_telemetry::Chain;
 
 /// Patience for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Patience for an answer, beyond what was asked to wait.
+/// Patience for an answer, beyond what was asked to wait, and for each part of one.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Patience for a yield: the primary waits for what this box lacks, and counts its rows.
 pub(super) const YIELD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Largest answer that is taken, in bytes; a changeset that does not fit into one comes with a snapshot.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub(super) enum Answered {
     Not(reqwest::Error),
     /// It refuses.
     Refused(Box<Problem>),
+    /// Its answer began, and did not come to its end.
+    Cut,
     /// It answers with something else.
     Strange(u16),
     /// This box has no certificate that can be used.
@@ -31,6 +37,7 @@ impl fmt::Display for Answered {
         match self {
             Answered::Not(error) => write!(f, "{}", Chain(error)),
             Answered::Refused(problem) => write!(f, "{problem}"),
+            Answered::Cut => f.write_str("its answer was cut off"),
             Answered::Strange(status) => write!(f, "it answered {status} without a reason"),
             Answered::NoIdentity => f.write_str("this box has no certificate that can be used"),
         }
@@ -69,7 +76,7 @@ impl Client {
         self.0.as_ref().ok_or(Answered::NoIdentity)
     }
 
-    /// POST with an answer within `patience`.
+    /// POST with an answer that begins within `patience`, and goes on within [`ANSWER_TIMEOUT`] each time: a large one may take long.
     pub(super) async fn post<T: DeserializeOwned>(
         &self,
         to: SocketAddr,
@@ -77,8 +84,10 @@ impl Client {
         body: &impl Serialize,
         patience: Duration,
     ) -> Result<T, Answered> {
-        let request = self.http()?.post(format!("https://{to}{path}")).timeout(patience).json(body);
-        Ok(answered(request.send().await?).await?.json().await?)
+        let sent = timeout(patience, self.http()?.post(format!("https://{to}{path}")).json(body).send()).await;
+        let response = answered(sent.map_err(|_| Answered::Strange(504))??).await?;
+        let bytes = whole(response).await?;
+        serde_json::from_slice(&bytes).map_err(|_| Answered::Cut)
     }
 
     /// GET of something large, from a byte on; the caller bounds the time between its chunks.
@@ -87,8 +96,21 @@ impl Client {
         if begin > 0 {
             request = request.header("range", format!("bytes={begin}-"));
         }
-        let sent = tokio::time::timeout(YIELD_PATIENCE, request.send()).await;
+        let sent = timeout(YIELD_PATIENCE, request.send()).await;
         answered(sent.map_err(|_| Answered::Strange(504))??).await
+    }
+}
+
+/// An answer's body, as it comes.
+async fn whole(mut response: reqwest::Response) -> Result<Vec<u8>, Answered> {
+    let mut bytes = Vec::new();
+    loop {
+        let Ok(Ok(chunk)) = timeout(ANSWER_TIMEOUT, response.chunk()).await else { return Err(Answered::Cut) };
+        let Some(chunk) = chunk else { return Ok(bytes) };
+        if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(Answered::Cut);
+        }
+        bytes.extend_from_slice(&chunk);
     }
 }
 
@@ -97,8 +119,6 @@ async fn answered(response: reqwest::Response) -> Result<reqwest::Response, Answ
         return Ok(response);
     }
     let status = response.status().as_u16();
-    Err(match response.json::<Problem>().await {
-        Ok(problem) => Answered::Refused(Box::new(problem)),
-        Err(_) => Answered::Strange(status),
-    })
+    let problem = whole(response).await.ok().and_then(|bytes| serde_json::from_slice::<Problem>(&bytes).ok());
+    Err(problem.map_or(Answered::Strange(status), |problem| Answered::Refused(Box::new(problem))))
 }

@@ -17,6 +17,10 @@ use weir_telemetry::Chain;
 const WAIT: Duration = Duration::from_secs(1);
 /// Pause after everybody was asked in vain, or after what was sent could not be used.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long the journal is left alone after it could not be written, milliseconds.
+const JOURNAL_PAUSE_MS: u64 = 10_000;
+/// After so many answers in a row that were cut off, a snapshot is asked for.
+const CUTS_MAX: u32 = 3;
 
 /// Follows until it is closed. What is cut short by that is a question or a pause: what writes runs to its end.
 pub(super) async fn run(follower: Arc<Follower>) {
@@ -45,7 +49,10 @@ async fn round(follower: &Arc<Follower>) -> bool {
         };
         match asked {
             Ok(answer) => {
-                follower.lock().primary_at = Some(address);
+                {
+                    let mut inner = follower.lock();
+                    (inner.primary_at, inner.cuts) = (Some(address), 0);
+                }
                 return take(follower, address, answer).await;
             }
             Err(error) => {
@@ -60,16 +67,21 @@ async fn round(follower: &Arc<Follower>) -> bool {
 }
 
 async fn ask(follower: &Follower, address: SocketAddr) -> Result<PairAnswer, Answered> {
-    let resync = follower.lock().resync.clone();
-    let unreplicated = unreplicated::count(&follower.directory);
-    let poll = PairPoll { hello: follower.hello(), resync, wait_ms: WAIT.as_millis().try_into().unwrap_or(u64::MAX), unreplicated };
+    let (unreplicated, unreplicated_open) = unreplicated::count(&follower.directory);
+    let (hello, wait_ms) = (follower.hello(), WAIT.as_millis().try_into().unwrap_or(u64::MAX));
+    let poll = {
+        let inner = follower.lock();
+        let skip_journal = inner.journal_after_ms.is_some_and(|after_ms| weir_clock::monotonic_ms() < after_ms);
+        let (resync, trouble, overwrite) = (inner.resync.clone(), inner.hindrance.clone(), inner.overwrite);
+        PairPoll { hello, resync, wait_ms, unreplicated, unreplicated_open, trouble, overwrite, skip_journal }
+    };
     follower.client.post(address, paths::PAIR_POLL, &poll, WAIT + ANSWER_TIMEOUT).await
 }
 
 /// Does what an answer says; whether it could.
 async fn take(follower: &Arc<Follower>, address: SocketAddr, answer: PairAnswer) -> bool {
-    let PairAnswer { hello, verdict, changesets, journal, take_over } = answer;
-    let own_term = follower.hello().term;
+    let PairAnswer { hello, verdict, changesets, journal, take_over, take_over_by } = answer;
+    let own_term = follower.hello().heard;
     let seen = PrimarySeen { hello, at_ms: weir_clock::monotonic_ms(), verdict: verdict.clone() };
     let (term, first) = (seen.hello.term, follower.heard(seen));
     if first {
@@ -79,31 +91,37 @@ async fn take(follower: &Arc<Follower>, address: SocketAddr, answer: PairAnswer)
         // It is told with our own HELLO that it is not the primary; what it sends is of no use.
         return false;
     }
-    let mirrored = mirror(follower, journal).await;
+    mirror(follower, journal).await;
     if take_over {
+        *follower.take_over_by.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = take_over_by;
         follower.take_over.send_replace(true);
     }
-    let done = match verdict {
+    match verdict {
         Verdict::Matched => apply::all(follower, changesets).await,
         Verdict::Resync { reason } => snapshot::take(follower, address, &reason).await,
-        Verdict::VersionMismatch { .. } => true,
+        Verdict::VersionMismatch { .. } | Verdict::Diverged { .. } => true,
         Verdict::Fenced | Verdict::Unknown => false,
-    };
-    mirrored && done
+    }
 }
 
-async fn mirror(follower: &Follower, lines: Vec<String>) -> bool {
+/// Takes journal records over. One that cannot be written keeps nothing else from being acknowledged: it is tried again later.
+async fn mirror(follower: &Follower, lines: Vec<String>) {
     if lines.is_empty() {
-        return true;
+        return;
     }
     let journal = Arc::clone(&follower.journal);
-    match tokio::task::spawn_blocking(move || journal.mirror(&lines)).await {
-        Ok(Ok(_)) => true,
-        Ok(Err(error)) => {
-            tracing::error!(error = %Chain(&error), "the journal is not mirrored");
-            false
-        }
-        Err(_) => false,
+    let mirrored = tokio::task::spawn_blocking(move || journal.mirror(&lines)).await;
+    let failed = match mirrored {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(Chain(&error).to_string()),
+        Err(error) => Some(error.to_string()),
+    };
+    let after_ms = failed.is_some().then(|| weir_clock::monotonic_ms() + JOURNAL_PAUSE_MS);
+    let before = std::mem::replace(&mut follower.lock().journal_after_ms, after_ms);
+    match failed {
+        Some(error) if before.is_none() => tracing::error!(error, "the journal is not mirrored; it is tried again every 10 s"),
+        None if before.is_some() => tracing::info!("the journal is mirrored again"),
+        _ => {}
     }
 }
 
@@ -141,6 +159,12 @@ impl Follower {
         let mut inner = self.lock();
         if inner.primary_at == Some(address) {
             inner.primary_at = None;
+        }
+        if let Answered::Cut = error {
+            inner.cuts += 1;
+            if inner.cuts >= CUTS_MAX {
+                inner.resync.get_or_insert_with(|| format!("{CUTS_MAX} answers in a row were cut off"));
+            }
         }
         let is_news = inner.trouble.is_none();
         inner.trouble = Some(text);

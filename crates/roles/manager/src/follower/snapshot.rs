@@ -17,6 +17,7 @@ use std::{
     net::SocketAddr,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 use weir_database::{Database, DatabaseError};
 use weir_device_api::{PairHello, paths};
@@ -26,10 +27,18 @@ use weir_telemetry::Chain;
 const INCOMING: &str = "snapshot-taken.db";
 /// Largest snapshot that is taken, in bytes: the log of writes keeps 1 GiB, and everything else is far below that.
 const BYTES_MAX: u64 = 8 << 30;
+/// Bytes that stay free beside a snapshot: the write-ahead log and the journal need some.
+const FREE_MIN: u64 = 16 << 20;
+/// Pause before a snapshot that the primary is making is asked for again.
+const MAKING_PAUSE: Duration = Duration::from_millis(500);
+/// Pause after the first snapshot that failed, in milliseconds; it doubles with each.
+const BACK_OFF_MS: u64 = 500;
+/// Longest pause between two snapshots, in milliseconds.
+const BACK_OFF_MAX_MS: u64 = 30_000;
 
 /// Why there is no snapshot.
 #[derive(Debug, thiserror::Error)]
-enum SnapshotError {
+pub(super) enum SnapshotError {
     /// The primary gave none.
     #[error("the primary gave no snapshot: {0}")]
     Fetch(Answered),
@@ -39,6 +48,14 @@ enum SnapshotError {
     /// It is not a configuration this box can follow.
     #[error("the snapshot cannot be used: {0}")]
     Unfit(String),
+    /// The disk.
+    #[error("the disk has no room for a snapshot: {needed} bytes are needed, and {free} are free")]
+    NoRoom {
+        /// With what stays free.
+        needed: u64,
+        /// Now.
+        free: u64,
+    },
     /// A file.
     #[error("cannot write the snapshot")]
     File(#[from] io::Error),
@@ -58,24 +75,47 @@ impl From<rusqlite::Error> for SnapshotError {
     }
 }
 
-/// Takes a snapshot from the primary at this address; whether it is in place.
+/// Whether there is room for so many bytes and what stays free beside them.
+///
+/// # Errors
+/// There is not; or nobody can say.
+pub(super) fn room_for(directory: &Path, bytes: u64) -> Result<(), SnapshotError> {
+    let space = rustix::fs::statvfs(directory).map_err(io::Error::from)?;
+    let (free, needed) = (space.f_bavail.saturating_mul(space.f_frsize), bytes.saturating_add(FREE_MIN));
+    if free < needed { Err(SnapshotError::NoRoom { needed, free }) } else { Ok(()) }
+}
+
+/// Takes a snapshot from the primary at this address; whether it is in place. After one that failed the next waits, and the primary
+/// is told why.
 pub(super) async fn take(follower: &Follower, from: SocketAddr, reason: &str) -> bool {
+    if weir_clock::monotonic_ms() < follower.lock().snapshot_after_ms {
+        return false;
+    }
     tracing::info!(%from, reason, "a snapshot of the primary is taken");
     follower.lock().syncing = true;
     let taken = taken(follower, from).await;
     let _ = fs::remove_file(follower.directory.join(INCOMING));
-    follower.lock().syncing = false;
+    let mut inner = follower.lock();
+    inner.syncing = false;
     match taken {
         Ok(rev) => {
             tracing::info!(rev, "the snapshot is in place");
+            (inner.failed_snapshots, inner.snapshot_after_ms, inner.hindrance, inner.overwrite) = (0, 0, None, false);
             true
         }
         Err(error) => {
-            tracing::error!(error = %Chain(&error), "no snapshot was taken");
-            follower.lock().trouble = Some(error.to_string());
+            let pause_ms = back_off_ms(inner.failed_snapshots);
+            tracing::error!(error = %Chain(&error), pause_ms, "no snapshot was taken");
+            inner.failed_snapshots += 1;
+            inner.snapshot_after_ms = weir_clock::monotonic_ms() + pause_ms;
+            inner.hindrance = Some(Chain(&error).to_string());
             false
         }
     }
+}
+
+fn back_off_ms(failed: u32) -> u64 {
+    BACK_OFF_MS.saturating_mul(1 << failed.min(20)).min(BACK_OFF_MAX_MS)
 }
 
 async fn taken(follower: &Follower, from: SocketAddr) -> Result<u64, SnapshotError> {
@@ -84,7 +124,7 @@ async fn taken(follower: &Follower, from: SocketAddr) -> Result<u64, SnapshotErr
     let own = follower.hello();
     let (path, announced) = (incoming.clone(), hello.clone());
     let network = network_of(follower).await?;
-    let checked = tokio::task::spawn_blocking(move || checked(&path, &announced, own.term, network.as_deref())).await;
+    let checked = tokio::task::spawn_blocking(move || checked(&path, &announced, own.heard, network.as_deref())).await;
     checked.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::Interrupted).into()))?;
     put(follower, incoming).await?;
     Ok(hello.rev)
@@ -92,7 +132,7 @@ async fn taken(follower: &Follower, from: SocketAddr) -> Result<u64, SnapshotErr
 
 /// Fetches it into a file of its own; where the primary stood when it was made.
 async fn fetched(follower: &Follower, from: SocketAddr, to: &Path) -> Result<PairHello, SnapshotError> {
-    let mut response = follower.client.get(from, paths::PAIR_SNAPSHOT, 0).await.map_err(SnapshotError::Fetch)?;
+    let mut response = given(follower, from).await?;
     let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let hello = text("weir-hello").and_then(|hello| serde_json::from_str::<PairHello>(&hello).ok());
     let (Some(hello), Some(sha256), Some(length)) = (hello, text("weir-sha256"), response.content_length()) else {
@@ -102,6 +142,7 @@ async fn fetched(follower: &Follower, from: SocketAddr, to: &Path) -> Result<Pai
         return Err(SnapshotError::Announced("it is larger than a configuration can be"));
     }
     keep::directory(&follower.directory)?;
+    room_for(&follower.directory, length)?;
     let _ = fs::remove_file(to);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
     let (mut digest, mut bytes) = (Sha256::new(), 0);
@@ -127,6 +168,21 @@ async fn fetched(follower: &Follower, from: SocketAddr, to: &Path) -> Result<Pai
     }
     tokio::task::spawn_blocking(move || file.sync_all()).await.map_err(io::Error::other)??;
     Ok(hello)
+}
+
+/// Asks for one until the primary has made it: a large database takes its time, and meanwhile it says so.
+async fn given(follower: &Follower, from: SocketAddr) -> Result<reqwest::Response, SnapshotError> {
+    let mut ends = follower.closing.subscribe();
+    loop {
+        let response = follower.client.get(from, paths::PAIR_SNAPSHOT, 0).await.map_err(SnapshotError::Fetch)?;
+        if response.status().as_u16() != 202 {
+            return Ok(response);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(MAKING_PAUSE) => {}
+            _ = ends.wait_for(|ends| *ends) => return Err(closing()),
+        }
+    }
 }
 
 fn closing() -> SnapshotError {
@@ -173,7 +229,8 @@ async fn put(follower: &Follower, incoming: PathBuf) -> Result<(), SnapshotError
     }
     if let Some(config) = follower.database() {
         let (directory, snapshot) = (follower.directory.clone(), incoming.clone());
-        let kept = config.read(move |tx| unreplicated::keep(tx, &snapshot, &directory, weir_clock::wall_ms())).await?;
+        let own = follower.name.clone();
+        let kept = config.read(move |tx| unreplicated::keep(tx, &snapshot, &directory, &own)).await?;
         if let Some(name) = kept {
             tracing::warn!(file = name, "changes that the primary does not have are kept beside the configuration");
         }
@@ -198,4 +255,23 @@ async fn put(follower: &Follower, incoming: PathBuf) -> Result<(), SnapshotError
     }
     follower.look().await?;
     Ok(replaced?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshots_that_fail_are_tried_more_and_more_rarely() {
+        let pauses: Vec<u64> = (0..9).map(back_off_ms).collect();
+        assert_eq!(pauses, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
+        assert_eq!(back_off_ms(u32::MAX), BACK_OFF_MAX_MS);
+    }
+
+    #[test]
+    fn a_snapshot_that_has_no_room_is_not_begun() {
+        let dir = tempfile::tempdir().expect("dir");
+        room_for(dir.path(), 0).expect("there is room");
+        assert!(matches!(room_for(dir.path(), u64::MAX), Err(SnapshotError::NoRoom { .. })));
+    }
 }

@@ -5,7 +5,7 @@ use weir_device_api::Verdict;
 use weir_operator_api::{PairCondition, PairInfo};
 
 /// A primary that says nothing for so long is silent, in milliseconds.
-const SILENT_MS: u64 = 2_000;
+pub(super) const SILENT_MS: u64 = 2_000;
 
 impl Follower {
     /// The primary, as this box knows it; `None` before it knows any.
@@ -23,6 +23,11 @@ impl Follower {
             Verdict::VersionMismatch { next } => {
                 let detail = format!("{} runs {} and this box {}: nothing is applied; {next}", hello.name, hello.version, own.version);
                 (PairCondition::Mismatch, detail)
+            }
+            Verdict::Diverged { detail } => (PairCondition::Lagging, detail.clone()),
+            _ if inner.hindrance.is_some() => {
+                let hindrance = inner.hindrance.as_deref().unwrap_or_default();
+                (PairCondition::Lagging, format!("this box cannot go on and lacks {lacks} changesets: {hindrance}"))
             }
             Verdict::Resync { reason } => (PairCondition::Syncing, format!("this box takes a snapshot: {reason}")),
             Verdict::Matched if lacks == 0 => (PairCondition::Matched, format!("this box has everything of {}", hello.name)),

@@ -47,7 +47,7 @@ impl From<Alarm> for Shown {
 
 /// Every standing alarm: the worst first, then the newest.
 pub(super) async fn standing(app: &App) -> Result<Vec<Shown>, Refused> {
-    let mut alarms = app.state.read(|tx| Ok::<_, Refusal>(tables::alarms::standing(tx)?)).await?;
+    let mut alarms = crate::watch::standing(app).await.map_err(Refusal::from)?;
     alarms.sort_by_key(|a| std::cmp::Reverse((a.severity, a.raised_ms, a.id)));
     Ok(alarms.into_iter().map(Shown::from).collect())
 }

@@ -231,7 +231,7 @@ pub(crate) async fn run(app: Arc<App>) {
 /// The digests now; a topic that cannot be read is as it was.
 async fn look(app: &App, before: Digests) -> Digests {
     let network = app.network();
-    let read = app.state.read(|tx| Ok::<_, Refusal>(tables::alarms::standing(tx)?)).await;
+    let read = crate::watch::standing(app).await;
     let alarms = read.map_or(before[2], |standing| {
         digest(|d| standing.iter().for_each(|a| d.note(format_args!("{} {:?} {}", a.id, a.acknowledged_ms, a.text))))
     });

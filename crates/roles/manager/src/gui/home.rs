@@ -11,7 +11,7 @@ use crate::{
     change::Refusal,
     device_view::counts,
     series::{self, Point},
-    tables, updates,
+    updates,
 };
 use askama::Template;
 use axum::{
@@ -171,7 +171,7 @@ async fn show(State(app): State<Arc<App>>, viewer: Viewer, asked: Result<Query<A
         Window::Day => DAY,
     };
     let points = series::network(&app, minutes).await.map_err(Refusal::from)?;
-    let mut alarms = app.state.read(|tx| Ok::<_, Refusal>(tables::alarms::standing(tx)?)).await?;
+    let mut alarms = crate::watch::standing(&app).await.map_err(Refusal::from)?;
     alarms.sort_by_key(|a| (Reverse(rank(a.severity)), Reverse(a.raised_ms)));
     alarms.truncate(ALARMS_SHOWN);
     let network = app.network();
@@ -313,7 +313,7 @@ impl LightsOf {
 
 /// The alarm lights of the frame, by themselves.
 async fn lights(State(app): State<Arc<App>>, _viewer: Viewer) -> Result<Response, Refused> {
-    let standing = app.state.read(|tx| Ok::<_, Refusal>(tables::alarms::standing(tx)?)).await?;
+    let standing = crate::watch::standing(&app).await.map_err(Refusal::from)?;
     Ok(html(&Lights { page: LightsOf { lights: super::page::lights(standing.iter().map(|a| a.severity)) } }))
 }
 

@@ -1,7 +1,7 @@
 //! What every page shows around its content: where one is, who one is, how the network is.
 
 use super::{Viewer, assets};
-use crate::{app::App, change::Refusal, tables};
+use crate::app::App;
 use std::fmt;
 use weir_model::{Severity, version};
 use weir_operator_api::{AccessRole, AlarmCounts};
@@ -35,7 +35,7 @@ impl Page {
     /// The frame of a page for somebody who has signed in. Alarms that cannot be read are shown as none: the page itself
     /// says what is wrong.
     pub(crate) async fn new(app: &App, viewer: &Viewer, section: Section, title: impl Into<String>) -> Self {
-        let standing = app.state.read(|tx| Ok::<_, Refusal>(tables::alarms::standing(tx)?)).await.unwrap_or_default();
+        let standing = crate::watch::standing(app).await.unwrap_or_default();
         Self {
             user: viewer.user.clone(),
             role: viewer.role,

@@ -33,9 +33,10 @@ pub(crate) fn wanted(app: &App, network: &Snapshot) -> BTreeMap<Key, String> {
     if let Some(reason) = reason {
         want.insert(key(reason, &info.name, ""), info.detail);
     }
-    let heard = locked(&app.pair.heard).as_ref().map(|heard| (heard.hello.name.clone(), heard.unreplicated));
-    if let Some((name, changes)) = heard.filter(|(name, changes)| *changes > 0 && network.devices.contains_key(name)) {
-        let text = format!("{name} acknowledged {changes} changes alone when it was primary, and this network does not have them");
+    let heard = locked(&app.pair.heard).as_ref().map(|heard| (heard.hello.name.clone(), heard.unreplicated, heard.unreplicated_open));
+    if let Some((name, changes, open)) = heard.filter(|(name, changes, _)| *changes > 0 && network.devices.contains_key(name)) {
+        let beyond = if open { "; there may be more: its log does not reach back to what both have" } else { "" };
+        let text = format!("{name} acknowledged {changes} changes alone when it was primary, and this network does not have them{beyond}");
         want.insert(key(AlarmReason::UnreplicatedChanges, &name, ""), text);
     }
     want

@@ -45,6 +45,7 @@ pub(crate) fn base(app: &App) -> PairHello {
         version: weir_model::version().to_owned(),
         primary: true,
         term: network.stamp.term,
+        heard: network.stamp.term.max(app.box_file.fenced().map_or(0, |fence| fence.term)),
         step: migrations::newest(),
         rev: 0,
         hash: String::new(),
@@ -76,32 +77,40 @@ pub(crate) async fn poll(app: &Arc<App>, peer: &DeviceRecord, poll: PairPoll) ->
         return Err(Problem::new(Reason::CertificateRefused, detail).at("hello.name"));
     }
     app.pair.only(&peer.name)?;
-    let deadline = Instant::from_std(weir_clock::monotonic() + Duration::from_millis(poll.wait_ms).min(WAIT_MAX));
+    let deadline = weir_clock::monotonic() + Duration::from_millis(poll.wait_ms).min(WAIT_MAX);
     let (mut kept, mut journal, mut asked) = (app.watch_changesets(), app.journal.subscribe(), app.pair.asked.subscribe());
     let mut stopping = app.stopping();
+    if poll.overwrite {
+        // Then what is here is what counts, and the log says so.
+        super::recount::accept(app).await?;
+    }
     loop {
         // Seen before looking, so that nothing that comes in between is missed.
-        (kept.mark_unchanged(), journal.mark_unchanged(), asked.mark_unchanged());
+        kept.mark_unchanged();
+        journal.mark_unchanged();
+        asked.mark_unchanged();
         let Seen { hello, place, changesets } = seen(app, &poll.hello).await?;
-        let verdict = verdict::of(&hello, &poll.hello, poll.resync.as_deref(), &place);
+        let verdict = verdict::of(&hello, &poll, &place, app.pair.doubts_rows());
         app.pair.polled(&poll, &verdict, hello.rev);
         if verdict == Verdict::Fenced {
-            let theirs = &poll.hello;
-            super::step_down(app, Fence { term: theirs.term, name: Some(theirs.name.clone()), address: theirs.device }).await?;
+            // Whoever polls is not the primary: whose term it is the next one to answer as primary says.
+            super::step_down(app, Fence { term: poll.hello.term, name: None, address: None }).await?;
         }
         let changesets = if verdict == Verdict::Matched { changesets } else { Vec::new() };
-        let journal_lines = records(app, &poll.hello).await?;
-        let take_over = app.pair.told_to_take_over();
-        let waits = matches!(verdict, Verdict::Matched | Verdict::VersionMismatch { .. });
-        let is_late = Instant::now() >= deadline || *stopping.borrow();
-        if !waits || is_late || take_over || !changesets.is_empty() || !journal_lines.is_empty() {
-            return Ok(PairAnswer { hello, verdict, changesets, journal: journal_lines, take_over });
+        let journal_lines = if poll.skip_journal { Vec::new() } else { records(app, &poll.hello).await? };
+        let (take_over_by, is_news) = app.pair.take_over();
+        let waits = matches!(verdict, Verdict::Matched | Verdict::VersionMismatch { .. } | Verdict::Diverged { .. });
+        let is_late = weir_clock::monotonic() >= deadline || *stopping.borrow();
+        if !waits || is_late || is_news || !changesets.is_empty() || !journal_lines.is_empty() {
+            app.pair.told_to_take_over();
+            let take_over = take_over_by.is_some();
+            return Ok(PairAnswer { hello, verdict, changesets, journal: journal_lines, take_over, take_over_by });
         }
         tokio::select! {
             _ = kept.changed() => {}
-            _ = journal.changed() => {}
+            _ = journal.changed(), if !poll.skip_journal => {}
             _ = asked.changed() => {}
-            () = sleep_until(deadline) => {}
+            () = sleep_until(Instant::from_std(deadline)) => {}
             _ = stopping.wait_for(|stops| *stops) => {}
         }
     }

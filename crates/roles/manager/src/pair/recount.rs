@@ -1,4 +1,4 @@
-//! Whether the rows are what the log of writes says: the chain of hashes at the start, the digests at the start, hourly and
+//! Whether the rows are what the log of writes says: the chain of hashes after the start, the digests after the start, hourly and
 //! before a yield.
 
 use super::locked;
@@ -19,15 +19,21 @@ const PERIOD: Duration = Duration::from_secs(60 * 60);
 const LOG: &str = "log";
 /// The same: the digests.
 const ROWS: &str = "rows";
+/// The same, while an operator has not said whether they or the standby's count.
+const DOUBT: &str = "rows, undecided";
 
-/// Before anything is written: the digests of a database that has none, or those of another schema, are counted, and the log is
-/// checked.
+/// Before anything is written: the digests of a database that has none, or those of another schema, are counted.
 pub(crate) async fn begin(app: &Arc<App>) -> Result<(), Problem> {
     if let Some(rev) = settle(app).await? {
         app.kept_up_to(rev);
     }
+    Ok(())
+}
+
+/// Whether the log is as it was written; read whole, while the manager serves.
+async fn log_holds(app: &App) {
     match app.config.read(|tx| Ok::<_, DatabaseError>(changesets::broken(tx)?)).await {
-        Ok(None) => {}
+        Ok(None) | Err(DatabaseError::Closed) => {}
         Ok(Some(rev)) => {
             tracing::error!(rev, "the log of writes is not as it was written from this changeset on");
             note(app, LOG, format!("the log of writes is not as it was written from changeset {rev} on"));
@@ -37,7 +43,6 @@ pub(crate) async fn begin(app: &Arc<App>) -> Result<(), Problem> {
             note(app, LOG, "the log of writes cannot be read".to_owned());
         }
     }
-    Ok(())
 }
 
 fn note(app: &App, about: &'static str, text: String) {
@@ -102,20 +107,62 @@ fn correct(tx: &Transaction<'_>, logged: bool, verb: &str) -> Result<Option<u64>
     Ok(Some(changesets::append(tx, record, &Changeset::from_bytes(Vec::new()), &[id])?.rev))
 }
 
-/// Whether the rows are what their digests say. When they are not, the alarm is raised, and the log says what they are: the standby,
-/// which cannot come to the same, takes a snapshot.
+/// Whether the rows are what their digests say. When they are not, the alarm is raised. Without a standby on record the rows are then
+/// taken as they are, and the log says so; with one nothing is, until an operator says which of the two is right: the standby's
+/// rows came by the log and may be the only good ones.
 pub(super) async fn holds(app: &Arc<App>) -> Result<bool, Problem> {
     let read = app.config.read(|tx| Ok::<_, DatabaseError>(digests::recount(tx)? == digests::load(tx)?));
     if read.await.map_err(unread)? {
         return Ok(true);
     }
-    let rev = app.alone(app.config.write(|tx| correct(tx, true, "recount"))).await.map_err(unread)?;
-    tracing::error!(rev, "rows of the configuration were changed by something else than this manager");
-    note(app, ROWS, "rows of the configuration were changed by something else than this manager, and are taken as they are".to_owned());
-    if let Some(rev) = rev {
+    tracing::error!("rows of the configuration were changed by something else than this manager");
+    let what = "rows of the configuration were changed by something else than this manager";
+    match app.pair.info(app) {
+        None => {
+            note(app, ROWS, format!("{what}, and are taken as they are"));
+            take_as_they_are(app).await?;
+        }
+        Some(standby) => {
+            let name = standby.name;
+            let text = format!(
+                "{what}; {name} has them as the log of writes says: to keep those, run `weir cms role primary` on {name}; \
+                 to keep these, run `weir cms resync` on {name}"
+            );
+            note(app, DOUBT, text);
+        }
+    }
+    Ok(false)
+}
+
+/// An operator has decided for the rows as they are here.
+pub(super) async fn accept(app: &Arc<App>) -> Result<(), Problem> {
+    if is_doubted(&app.pair) {
+        take_as_they_are(app).await?;
+        let mut broken = locked(&app.pair.broken);
+        broken.remove(DOUBT);
+        broken.insert(
+            ROWS,
+            "rows of the configuration were changed by something else than this manager, and are taken as they are".to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// Whether rows are not what the log says, and nobody has decided yet.
+pub(super) fn is_doubted(pair: &super::Pair) -> bool {
+    locked(&pair.broken).contains_key(DOUBT)
+}
+
+async fn take_as_they_are(app: &Arc<App>) -> Result<(), Problem> {
+    let alone = app.alone(async {
+        app.pair.writable()?;
+        app.config.write(|tx| correct(tx, true, "recount")).await.map_err(unread)
+    });
+    if let Some(rev) = alone.await? {
+        tracing::warn!(rev, "the rows of the configuration are taken as they are");
         app.kept_up_to(rev);
     }
-    Ok(rev.is_none())
+    Ok(())
 }
 
 fn unread(error: DatabaseError) -> Problem {
@@ -123,10 +170,11 @@ fn unread(error: DatabaseError) -> Problem {
     Problem::new(Reason::Internal, "the rows of the configuration cannot be counted; the log has the particulars")
 }
 
-/// Recounts now and each hour until the manager stops.
+/// Reads the log, recounts now and each hour until the manager stops.
 pub(crate) async fn run(app: Arc<App>) {
     let mut stopping = app.stopping();
     let mut ticks = tokio::time::interval(PERIOD);
+    log_holds(&app).await;
     loop {
         tokio::select! {
             _ = ticks.tick() => {}

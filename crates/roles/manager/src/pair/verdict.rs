@@ -1,6 +1,6 @@
 //! What the primary makes of the standby that polls: a pure function of where both stand.
 
-use weir_device_api::{PairHello, Verdict};
+use weir_device_api::{PairHello, PairPoll, Verdict};
 use weir_model::Version;
 
 /// What we know of the place in the log that the standby names.
@@ -21,18 +21,65 @@ pub(super) enum Place {
     },
 }
 
-/// Judges the standby; `resync` is its own wish for a snapshot.
-pub(super) fn of(ours: &PairHello, theirs: &PairHello, resync: Option<&str>, place: &Place) -> Verdict {
+/// Judges the standby that polls. `rows_doubted`: our rows are not what the log of writes says, and the standby's may be.
+pub(super) fn of(ours: &PairHello, poll: &PairPoll, place: &Place, rows_doubted: bool) -> Verdict {
+    let theirs = &poll.hello;
     if theirs.term > ours.term {
         return Verdict::Fenced;
     }
     if theirs.version != ours.version {
         return Verdict::VersionMismatch { next: next_step(ours, theirs) };
     }
-    match resync.map(str::to_owned).or_else(|| differs(ours, theirs, place)) {
+    if theirs.heard > ours.term {
+        let detail = format!(
+            "{} has heard of term {} and does not follow term {} of {}: `weir cms role primary` on {} raises its term above both",
+            theirs.name, theirs.heard, ours.term, ours.name, ours.name
+        );
+        return Verdict::Diverged { detail };
+    }
+    if poll.overwrite {
+        return Verdict::Resync { reason: "an operator has it take what the primary has".to_owned() };
+    }
+    if let Some(why) = parted(ours, theirs, place) {
+        return Verdict::Diverged { detail: format!("{why}; {}", choice(ours, theirs)) };
+    }
+    match poll.resync.clone().or_else(|| differs(ours, theirs, place)) {
+        Some(why) if rows_doubted && theirs.step > 0 => {
+            let doubt = format!(
+                "{why}; rows of {} were changed by something else than Weir, and those of {} may be the good ones",
+                ours.name, theirs.name
+            );
+            Verdict::Diverged { detail: format!("{doubt}; {}", choice(ours, theirs)) }
+        }
         Some(reason) => Verdict::Resync { reason },
         None => Verdict::Matched,
     }
+}
+
+/// Of one term there is one history: when the standby has acknowledged what we do not have, it is we who have lost it.
+fn parted(ours: &PairHello, theirs: &PairHello, place: &Place) -> Option<String> {
+    if theirs.term != ours.term {
+        return None;
+    }
+    let (rev, term) = (theirs.rev, ours.term);
+    match place {
+        Place::Ahead => {
+            Some(format!("{} has changesets up to {rev} of term {term}, and {} only up to {}", theirs.name, ours.name, ours.rev))
+        }
+        Place::Known { hash, .. } if !theirs.hash.is_empty() && theirs.hash != *hash => {
+            Some(format!("changeset {rev} of {} is another one than that of {}, in the same term {term}", theirs.name, ours.name))
+        }
+        _ => None,
+    }
+}
+
+/// The two ways on, for an operator.
+fn choice(ours: &PairHello, theirs: &PairHello) -> String {
+    let (own, other) = (&ours.name, &theirs.name);
+    format!(
+        "to keep what {other} has, run `weir cms disable` on {own} and then `weir cms role primary --accept-loss 0` on {other}; \
+         to keep what {own} has, run `weir cms resync` on {other}, which sets what it has beside its configuration"
+    )
 }
 
 /// Why the standby cannot go on from where it is.
@@ -75,6 +122,7 @@ mod tests {
             version: version.to_owned(),
             primary: name == "manager-1",
             term,
+            heard: 0,
             step: 7,
             rev,
             hash: format!("hash-{rev}"),
@@ -90,42 +138,59 @@ mod tests {
         Place::Known { hash: format!("hash-{rev}"), digest: format!("digest-{rev}") }
     }
 
+    fn poll(hello: PairHello) -> PairPoll {
+        let (resync, trouble) = (None, None);
+        PairPoll { hello, resync, wait_ms: 0, unreplicated: 0, unreplicated_open: false, trouble, overwrite: false, skip_journal: false }
+    }
+
     #[test]
     fn the_verdict_follows_from_where_both_stand() {
         let ours = hello("manager-1", "1.0.0-b1", 3, 9);
-        let standby = |change: fn(&mut PairHello)| {
-            let mut hello = hello("manager-2", "1.0.0-b1", 3, 7);
-            change(&mut hello);
-            hello
-        };
         let word = |verdict: Verdict| match verdict {
             Verdict::Matched => "matched",
             Verdict::VersionMismatch { .. } => "mismatch",
             Verdict::Resync { .. } => "resync",
+            Verdict::Diverged { detail } => {
+                assert!(detail.contains("`weir cms "), "{detail}");
+                "diverged"
+            }
             Verdict::Fenced => "fenced",
             Verdict::Unknown => "unknown",
         };
-        let as_it_was: fn(&mut PairHello) = |_| {};
-        for (change, resync, place, expected) in [
-            (as_it_was, None, known(7), "matched"),
+        let wish = Some("a changeset did not fit".to_owned());
+        let as_it_was: fn(&mut PairPoll) = |_| {};
+        for (change, resync, place, [expected, with_doubt]) in [
+            (as_it_was, None, known(7), ["matched"; 2]),
             // Its own term comes with the changeset that raises it.
-            (|hello| hello.term = 2, None, known(7), "matched"),
-            (|hello| hello.term = 4, None, known(7), "fenced"),
-            (|hello| (hello.term, hello.version) = (4, "1.1.0-b1".into()), None, known(7), "fenced"),
-            (|hello| hello.version = "1.0.0-b2".into(), None, known(7), "mismatch"),
-            (|hello| hello.version = "1.0.1-b1".into(), Some("a changeset did not fit"), Place::Nothing, "mismatch"),
-            (|hello| hello.step = 8, None, known(7), "resync"),
-            (as_it_was, Some("a changeset did not fit"), known(7), "resync"),
-            (as_it_was, None, Place::Nothing, "resync"),
-            (as_it_was, None, Place::Forgotten, "resync"),
-            (as_it_was, None, Place::Ahead, "resync"),
-            (as_it_was, None, known(6), "resync"),
-            (|hello| hello.digest = "another".into(), None, known(7), "resync"),
-            (|hello| hello.digest = String::new(), None, known(7), "resync"),
-            (|hello| hello.hash = String::new(), None, known(7), "resync"),
+            (|poll| poll.hello.term = 2, None, known(7), ["matched"; 2]),
+            (|poll| poll.hello.term = 4, None, known(7), ["fenced"; 2]),
+            (|poll| (poll.hello.term, poll.hello.version) = (4, "1.1.0-b1".into()), None, known(7), ["fenced"; 2]),
+            // To have heard of a term is no proof of a primary.
+            (|poll| poll.hello.heard = 4, None, known(7), ["diverged"; 2]),
+            (|poll| poll.hello.version = "1.0.0-b2".into(), None, known(7), ["mismatch"; 2]),
+            (|poll| poll.hello.version = "1.0.1-b1".into(), wish.clone(), Place::Nothing, ["mismatch"; 2]),
+            (|poll| poll.hello.step = 8, None, known(7), ["resync", "diverged"]),
+            (as_it_was, wish.clone(), known(7), ["resync", "diverged"]),
+            (|poll| poll.hello.step = 0, None, Place::Nothing, ["resync"; 2]),
+            (as_it_was, None, Place::Forgotten, ["resync", "diverged"]),
+            // What the standby has of this very term and the primary has not: the primary lost it.
+            (as_it_was, None, Place::Ahead, ["diverged"; 2]),
+            (as_it_was, wish.clone(), Place::Ahead, ["diverged"; 2]),
+            (as_it_was, None, known(6), ["diverged"; 2]),
+            (|poll| poll.hello.term = 2, None, Place::Ahead, ["resync", "diverged"]),
+            (|poll| poll.hello.term = 2, None, known(6), ["resync", "diverged"]),
+            (|poll| poll.overwrite = true, None, Place::Ahead, ["resync"; 2]),
+            (|poll| poll.overwrite = true, None, known(7), ["resync"; 2]),
+            (|poll| poll.hello.digest = "another".into(), None, known(7), ["resync", "diverged"]),
+            (|poll| poll.hello.digest = String::new(), None, known(7), ["resync", "diverged"]),
+            (|poll| poll.hello.hash = String::new(), None, known(7), ["resync", "diverged"]),
         ] {
-            let theirs = standby(change);
-            assert_eq!(word(of(&ours, &theirs, resync, &place)), expected, "{theirs:?} {resync:?} {place:?}");
+            let mut theirs = poll(hello("manager-2", "1.0.0-b1", 3, 7));
+            theirs.resync = resync;
+            change(&mut theirs);
+            for (doubted, expected) in [(false, expected), (true, with_doubt)] {
+                assert_eq!(word(of(&ours, &theirs, &place, doubted)), expected, "{theirs:?} {place:?} {doubted}");
+            }
         }
     }
 

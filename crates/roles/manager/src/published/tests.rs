@@ -153,6 +153,42 @@ fn devices_of_a_line_that_is_not_known_get_what_the_level_has() {
     assert_eq!(of(None), of(Some(FIRST_LEVEL)), "every line can run this");
 }
 
+#[test]
+fn an_unfit_network_is_mended_in_as_many_steps_as_it_takes() {
+    let (good, ..) = damaged("");
+    let unfit = Snapshot { unfit: Some("has no root".into()), ..good.clone() };
+    assert_eq!(allowed(&unfit, &unfit), Ok(()));
+    assert_eq!(allowed(&unfit, &good), Ok(()));
+    assert_eq!(allowed(&good, &unfit).expect_err("it was well before").reason, Reason::DoesNotCompile);
+}
+
+/// Films takes the domain under which devices of an older line have demo.
+#[cfg(feature = "synthetic-next")]
+#[test]
+fn what_an_older_line_has_gives_way() {
+    let mut config = config();
+    let tx = config.transaction().expect("begins");
+    let settled = |tx: &Transaction<'_>| {
+        let mut network = Snapshot { level: weir_model::next::SERVICE_DETAIL_SINCE, ..read(tx) };
+        settle(tx, &mut network, Vec::new()).expect("settled");
+        network
+    };
+    let first = settled(&tx);
+    keep(&tx, &Snapshot { services: Vec::new(), ..first.clone() }, &first).expect("kept");
+    let moved = "UPDATE delivery_service SET detail = 'gold', domain = 'e.weir.test', revision = 2 WHERE name = 'demo';
+        UPDATE delivery_service SET domain = 'demo.weir.test', revision = 2 WHERE name = 'films';";
+    tx.execute_batch(moved).expect("written");
+    let second = settled(&tx);
+    keep(&tx, &first, &second).expect("kept");
+    let second = settled(&tx);
+    for (line, expected) in [(None, vec!["demo", "films"]), (Some(FIRST_LEVEL), vec!["films"])] {
+        let document = compile::document_for(&second, &second.devices["core-1"], line);
+        weir_routing::Network::compile(&document).expect("an engine can load it");
+        let names: Vec<_> = document.services.iter().map(|service| service.name.as_str()).collect();
+        assert_eq!(names, expected, "{line:?}");
+    }
+}
+
 #[cfg(feature = "synthetic-next")]
 #[test]
 fn what_a_line_cannot_run_is_held_for_it_alone() {

@@ -17,7 +17,7 @@ use axum::body::Body;
 use http_body_util::BodyExt;
 use std::{io, sync::Arc};
 use weir_model::SoftwareState;
-use weir_operator_api::{Problem, Reason, SoftwareFile, SoftwareProgress};
+use weir_operator_api::{AccessRole, Problem, Reason, SoftwareFile, SoftwareProgress};
 use weir_release::ARCHIVE_MAX_BYTES;
 
 /// Bytes gathered before they are written.
@@ -25,6 +25,8 @@ const WRITE_BYTES: usize = 512 * 1024;
 
 /// Takes the bytes of an upload, then begins its checks. `length` is what the sender says there will be.
 pub(crate) async fn upload(app: &Arc<App>, caller: Caller, id: i64, length: Option<u64>, body: Body) -> Result<SoftwareFile, Problem> {
+    // Before the bytes, which may be many.
+    caller.access.everywhere(AccessRole::Operator)?;
     let record = app.software.get(id).ok_or_else(|| absent(id))?;
     may_be_sent(&record)?;
     if length.is_some_and(|length| length > ARCHIVE_MAX_BYTES) {

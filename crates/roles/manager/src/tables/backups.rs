@@ -1,7 +1,7 @@
 //! Backups this box knows of: its own table, neither replicated nor part of the digest.
 
 use super::columns::{json, signed};
-use rusqlite::{Result, Row, Transaction, params};
+use rusqlite::{OptionalExtension, Result, Row, Transaction, params};
 use weir_operator_api::Backup;
 
 /// Newest first.
@@ -9,6 +9,11 @@ pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<Backup>> {
     let mut statement = tx.prepare_cached("SELECT record FROM backup ORDER BY at_ms DESC, name DESC")?;
     let rows = statement.query_map([], |row: &Row<'_>| json(row, "record"))?;
     rows.collect()
+}
+
+/// The one of this name.
+pub(crate) fn get(tx: &Transaction<'_>, name: &str) -> Result<Option<Backup>> {
+    tx.prepare_cached("SELECT record FROM backup WHERE name = ?1")?.query_row([name], |row| json(row, "record")).optional()
 }
 
 /// Writes a record; one of the same name goes.

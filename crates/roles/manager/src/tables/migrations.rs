@@ -95,6 +95,11 @@ pub fn schema() -> Schema {
     Schema { span: Span { min: CONFIG_OLDEST, max: newest() }, steps }
 }
 
+/// The newest step a database has gone through, by its own ledger; 0 before the first.
+pub(crate) fn applied(connection: &rusqlite::Connection) -> rusqlite::Result<u32> {
+    connection.query_row("SELECT coalesce(max(id), 0) FROM schema_ledger", [], |row| row.get(0))
+}
+
 /// The newest step of `config.db`.
 pub(crate) fn newest() -> u32 {
     CONFIG.last().expect("a database has a first step").id

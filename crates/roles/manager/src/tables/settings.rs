@@ -3,7 +3,7 @@
 use super::columns::{opened, signed, unsigned};
 use crate::seal::{PREFIX, Seal, place};
 use rusqlite::{OptionalExtension, Result, Transaction, params};
-use weir_model::configuration::KeepaliveKey;
+use weir_model::configuration::{Confirmed, KeepaliveKey};
 
 /// Names of the settings.
 pub(crate) const TERM: &str = "term";
@@ -28,8 +28,8 @@ pub(crate) const CA_KEY: &str = "ca_key";
 pub(crate) const KEY_CONFIRMED: &str = "network_key_confirmed";
 /// When backups are made and where they go, as JSON.
 pub(crate) const BACKUP_SCHEDULE: &str = "backup_schedule";
-/// The newest generation that took engines out of service with somebody's word for it.
-pub(crate) const CONFIRMED_BY: &str = "confirmed_by";
+/// What operators said may be out of service, as JSON.
+pub(crate) const CONFIRMED: &str = "confirmed";
 /// Keys routers accept at the same time.
 const KEYS_MAX: u32 = 2;
 
@@ -50,6 +50,15 @@ pub(crate) fn set(tx: &Transaction<'_>, name: &str, value: &str) -> Result<()> {
 
 pub(crate) fn set_number(tx: &Transaction<'_>, name: &str, value: u64) -> Result<()> {
     set(tx, name, &value.to_string())
+}
+
+/// What operators said may be out of service. What cannot be read is nobody's word.
+pub(crate) fn confirmed(tx: &Transaction<'_>) -> Result<Confirmed> {
+    Ok(get(tx, CONFIRMED)?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
+
+pub(crate) fn set_confirmed(tx: &Transaction<'_>, confirmed: &Confirmed) -> Result<()> {
+    set(tx, CONFIRMED, &serde_json::to_string(confirmed).expect("words are JSON"))
 }
 
 /// Takes the plain secret, keeps it sealed.

@@ -47,6 +47,16 @@ pub(crate) enum TakeError {
     Sqlite(#[from] rusqlite::Error),
 }
 
+impl TakeError {
+    /// A changeset that was not applied: what SQLite itself says, of a full disk say, is no misfit.
+    pub(crate) fn of(rev: u64, source: ApplyError) -> Self {
+        match source {
+            ApplyError::Sqlite(error) => TakeError::Sqlite(error),
+            source => TakeError::DoesNotFit { rev, source },
+        }
+    }
+}
+
 /// The changesets after a place in the log, oldest first: at least one if there is one, and no more bytes than named.
 pub(crate) fn after(tx: &Transaction<'_>, rev: u64, bytes_max: usize) -> Result<Vec<ShippedChangeset>> {
     let mut statement = tx.prepare_cached("SELECT * FROM changeset WHERE rev > ?1 ORDER BY rev")?;
@@ -147,7 +157,7 @@ fn apply(tx: &Transaction<'_>, rev: u64, changeset: &Changeset) -> Result<(), Ta
     let tables: BTreeSet<String> = changeset.rows().map_err(|_| TakeError::Unreadable(rev))?.into_iter().map(|row| row.table).collect();
     // What is not recorded does not come in this way either.
     let to: Vec<&str> = tables.iter().map(String::as_str).filter(|table| !changesets::NOT_RECORDED.contains(table)).collect();
-    changeset.apply(tx, &to).map_err(|source| TakeError::DoesNotFit { rev, source })
+    changeset.apply(tx, &to).map_err(|source| TakeError::of(rev, source))
 }
 
 /// An audit entry with the id it has there. One of this box's own, of no changeset, makes way for it: its id was never promised.

@@ -97,6 +97,99 @@ async fn a_confined_token_sees_and_changes_its_own_services_and_nothing_else() {
     assert_eq!((&shown["role"], &shown["services"]), (&json!("operator"), &json!(["films", "news"])));
 }
 
+/// Every route of the document, asked as each role and as a confined token.
+#[tokio::test]
+async fn each_route_is_for_its_roles_alone() {
+    let running = Running::start().await;
+    let viewer = token(&running, json!({"name": "viewer", "role": "viewer"})).await;
+    let operator = token(&running, json!({"name": "operator", "role": "operator"})).await;
+    let confined = token(&running, json!({"name": "confined", "role": "operator", "services": ["films"]})).await;
+    let secrets = ["/api/v1/users", "/api/v1/tokens", "/api/v1/enrolment-tokens"];
+    let administration = [
+        ("DELETE", "/api/v1/devices/{name}"),
+        ("PUT", "/api/v1/software-sources"),
+        ("PUT", "/api/v1/backup-schedule"),
+        ("GET", "/api/v1/backups/{name}"),
+        ("DELETE", "/api/v1/backups/{name}"),
+        ("POST", "/api/v1/backups/{name}/confirm"),
+        ("POST", "/api/v1/backups/{name}/recover"),
+        ("POST", "/api/v1/pair/role"),
+    ];
+    let document: Value = serde_json::from_str(&weir_manager::openapi()).expect("JSON");
+    let mut asked = 0;
+    for (path, verbs) in document["paths"].as_object().expect("paths") {
+        for method in verbs.as_object().expect("verbs").keys().map(|verb| verb.to_uppercase()) {
+            let administers = secrets.iter().any(|above| path.starts_with(above)) || administration.contains(&(&*method, &**path));
+            let at = path.replace("{name}", "ghost").replace("{id}", "1").replace("{rev}", "1");
+            let ask = async |token: &str| call(&running, token, method.parse().expect("method"), &at, Value::Null).await.status;
+            assert_eq!(ask(&viewer).await == 403, administers || method != "GET", "a viewer: {method} {path}");
+            assert_eq!(ask(&operator).await == 403, administers, "an operator: {method} {path}");
+            let status = ask(&confined).await;
+            match path.strip_prefix("/api/v1/delivery-services") {
+                Some("") => assert_ne!(status, 403, "{method} {path}"),
+                Some("/{name}") => assert!(status >= 400, "{method} {path}: {status}"),
+                _ => assert_eq!(status, 403, "a confined token: {method} {path}"),
+            }
+            asked += 1;
+        }
+    }
+    assert!(asked > 60, "{asked}");
+    for token in [&viewer, &confined] {
+        assert_eq!(call(&running, token, Method::PATCH, "/api/v1/users", Value::Null).await.status, 405, "nobody's method");
+    }
+}
+
+#[tokio::test]
+async fn a_confined_token_takes_no_names_and_learns_of_no_other_service() {
+    let running = Running::start().await;
+    for name in ["demo", "films"] {
+        running.post("/api/v1/delivery-services", service(name)).await;
+    }
+    let own = token(&running, json!({"name": "customer", "role": "operator", "services": ["films"]})).await;
+    let path = "/api/v1/delivery-services";
+    let moved = |domain: &str| json!({"name": "films", "domain": domain, "origin": "http://origin.example.com"});
+    for domain in ["demo.weir.test", "deep.demo.weir.test", "weir.test", "se.demo.weir.test", "east-1.se.demo.weir.test"] {
+        let answer = call(&running, &own, Method::PUT, &format!("{path}/films"), moved(domain)).await;
+        let detail = answer.json["detail"].to_string();
+        assert!(!detail.contains("service demo"), "{detail}");
+        assert_eq!(answer.refusal(), ("domain_taken".to_owned(), Some("domain".to_owned())), "{domain}");
+    }
+    let among = running.call(Method::PUT, &format!("{path}/films"), Some(moved("east-1.se.demo.weir.test"))).await;
+    assert_eq!(among.refusal().0, "domain_taken", "for everybody");
+    running.call(Method::PUT, &format!("{path}/films"), Some(moved("deep.demo.weir.test"))).await.expect(200);
+
+    let mut client = Browser::new(&running);
+    for (method, at, body) in [
+        (Method::PUT, "demo", service("demo").to_string()),
+        (Method::PUT, "nobody", service("nobody").to_string()),
+        (Method::DELETE, "demo", String::new()),
+        (Method::DELETE, "nobody", String::new()),
+    ] {
+        let request = Request::builder().method(method.clone()).uri(format!("https://{}{path}/{at}", running.api));
+        let request = request.header("authorization", &own).header("content-type", "application/json").header("if-match", "\"0\"");
+        let answer = client.send(request.body(http_body_util::Full::from(body)).expect("request")).await;
+        assert_eq!((answer.status, answer.text.contains("\\\"")), (403, false), "{method} {at}: {}", answer.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_token_hears_of_nothing_that_comes_after() {
+    let running = Running::start().await;
+    let made = running.post("/api/v1/tokens", json!({"name": "gone", "role": "viewer"})).await;
+    let (token, id) = (format!("Bearer {}", made["token"].as_str().expect("token")), made["record"]["id"].as_str().expect("id").to_owned());
+    let newest = running.get("/api/v1/changesets?newest=1").await["items"][0]["rev"].as_u64().expect("number");
+    let path = format!("/api/v1/changesets?watch={newest}");
+    let watch = running.call_with(&token, Method::GET, &path, None);
+    let delete = async {
+        for _ in 0..10 {
+            running.get("/api/v1/status").await;
+        }
+        running.call(Method::DELETE, &format!("/api/v1/tokens/{id}"), None).await.expect(204)
+    };
+    let (heard, _) = tokio::join!(watch, delete);
+    assert_eq!(heard.refusal().0, "unauthenticated");
+}
+
 #[tokio::test]
 async fn what_a_token_may_not_be() {
     let running = Running::start().await;

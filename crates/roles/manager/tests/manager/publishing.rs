@@ -3,7 +3,9 @@
 use crate::harness::{Answer, Running, until};
 use hyper::Method;
 use serde_json::{Value, json};
-use weir_model::{DeviceConfiguration, Role, Stamp};
+use std::collections::BTreeMap;
+use weir_device_api::{Condition, Report};
+use weir_model::{AlarmReason, DeviceConfiguration, Role, Stamp};
 
 const SERVICES: &str = "/api/v1/delivery-services";
 const ZONES: &str = "/api/v1/coverage-zones";
@@ -134,9 +136,9 @@ async fn engines_that_are_left_without_a_service_need_a_word() {
     running.put(&format!("{path}?confirm={hash}"), narrow).await.expect(200);
 }
 
-/// Routers see only what is left, so they are told that somebody meant it.
+/// Routers see only what is left, so they are told what somebody meant.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn documents_say_when_engines_were_last_taken_out_on_purpose() {
+async fn documents_say_which_engines_were_taken_out_on_purpose() {
     let running = Running::start().await;
     running.two_locations().await;
     let router = running.device("router-1", Role::Router, Some("core")).await;
@@ -145,16 +147,61 @@ async fn documents_say_when_engines_were_last_taken_out_on_purpose() {
     }
     let confirmed = async |running: &Running| {
         let document = router.poll(running, Stamp::default(), 0).await.configuration.expect("newer than none");
-        (document.confirmed_by, document.stamp.generation)
+        (document.confirmed, document.stamp)
     };
-    assert_eq!(confirmed(&running).await.0, None);
+    assert!(confirmed(&running).await.0.is_empty());
     running.post("/api/v1/devices/core-3/deactivate?override=true", json!({})).await;
-    let (word, generation) = confirmed(&running).await;
-    assert_eq!(word, Some(generation));
+    let (word, stamp) = confirmed(&running).await;
+    assert_eq!(word.engines, BTreeMap::from([("core-3".parse().expect("name"), stamp)]));
     running.post("/api/v1/locations", json!({"name": "west", "parent": "core"})).await;
-    assert_eq!(confirmed(&running).await, (word, generation + 1), "a write that takes nothing is nobody's word");
+    let later = Stamp { generation: stamp.generation + 1, ..stamp };
+    assert_eq!(confirmed(&running).await, (word.clone(), later), "a write that takes nothing is nobody's word");
     let running = running.restart().await;
-    assert_eq!(confirmed(&running).await, (word, generation + 1));
+    assert_eq!(confirmed(&running).await, (word, later));
+    running.post("/api/v1/devices/core-3/activate", json!({"location": "core"})).await;
+    assert!(confirmed(&running).await.0.is_empty(), "it serves again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_routers_hold_back_is_confirmed_by_its_location() {
+    let running = Running::start().await;
+    running.two_locations().await;
+    let router = running.device("router-1", Role::Router, Some("core")).await;
+    let path = |location: &str| format!("/api/v1/locations/{location}/confirm-removal");
+    let unknown = running.call(Method::POST, &path("west"), None).await;
+    assert_eq!(unknown.refusal().0, "not_found", "neither is it there nor does a router miss it");
+    running.call(Method::POST, &path("core"), None).await.expect(200);
+
+    // A restore has lost the location; the router has not.
+    let stamp = router.follow(&running).await;
+    let held_back = Condition { reason: AlarmReason::MassChange, object: "west".into(), text: "held back".into() };
+    let report = Report { conditions: vec![held_back], ..router.report_of(stamp) };
+    router.report(&running, &report).await.expect(200);
+    let confirmed = running.call(Method::POST, &path("west"), None).await.expect(200);
+    let document = router.poll(&running, stamp, 0).await.configuration.expect("a newer one");
+    assert_eq!(confirmed, json!({"location": "west", "generation": document.stamp.generation}));
+    assert_eq!(document.confirmed.locations.get("west"), Some(&document.stamp));
+    let running = running.restart().await;
+    let document = router.poll(&running, Stamp::default(), 0).await.configuration.expect("newer than none");
+    assert_eq!(document.confirmed.locations.len(), 2);
+}
+
+/// After a promotion with a loss, or a restore.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn generations_go_on_above_those_that_devices_know() {
+    let running = Running::start().await;
+    running.two_locations().await;
+    let engine = running.device("core-1", Role::Engine, Some("core")).await;
+    let before = running.generation().await;
+    let known = Stamp { term: 0, generation: before + 40 };
+    for _ in 0..2 {
+        engine.report(&running, &engine.report_of(known)).await.expect(200);
+        assert_eq!(running.generation().await, before + 41, "once");
+    }
+    let document = engine.poll(&running, known, 0).await.configuration.expect("of a higher term");
+    assert_eq!(document.stamp.generation, before + 41);
+    engine.report(&running, &engine.report_of(Stamp { term: 0, generation: u64::MAX })).await.expect(200);
+    assert_eq!(running.generation().await, before + 41, "nobody uses generations up");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -54,6 +54,18 @@ impl Second {
         Self { manager, api, device, ca: text("ca"), dir }
     }
 
+    /// Stopped, and started again in the same directory once `between` has done something to it.
+    pub(crate) async fn restart(self, between: impl FnOnce(&Path)) -> Self {
+        let Self { manager, api, device, ca, dir } = self;
+        assert!(manager.stop(DEADLINE).await);
+        drop(manager);
+        between(dir.path());
+        let manager = open(dir.path(), "manager-2", api, device).await;
+        let [of_api, of_device] = [api, device].map(|address| vec![TcpListener::bind(address).expect("bound")]);
+        manager.serve(ManagerListeners { api: of_api, device: of_device, connections: None }).await.expect("serving");
+        Self { manager, api, device, ca, dir }
+    }
+
     /// A request over its operator API, without a token.
     pub(crate) async fn call(&self, method: Method, path: &str) -> crate::harness::Answer {
         let tls = client_config(&self.ca, None).expect("client");
@@ -108,6 +120,13 @@ async fn a_standby_shows_its_status_and_sends_everything_else_to_the_primary() {
         assert!(refused.json["next"].as_str().expect("next").contains(&format!("{url}{path}")), "{}", refused.json);
         assert_eq!((refused.status, refused.refusal()), (421, ("not_primary".into(), None)));
     }
+    // Who is not signed in sees the state, how the pair stands and what to do, and no more; who may open the socket sees all.
+    let shown = second.call(Method::GET, "/api/v1/pair").await.expect(200);
+    let [own, primary] = [second.info().await, info_of(&running).await];
+    assert_eq!((shown["state"].as_str(), shown["pair"]["condition"].as_str()), (Some("standby"), Some("matched")));
+    assert!(shown.get("key_fingerprint").is_none() && shown.get("why").is_none() && shown["digest"] == "", "{shown}");
+    assert!(own["key_fingerprint"].is_string() && own["digest"] == primary["digest"], "{own}");
+    assert_eq!(own["generation"], primary["generation"]);
     // A device that asks it is sent to the primary's device address.
     let engine = running.device("core-1", Role::Engine, Some("core")).await;
     let identity = engine.identity.clone().expect("enrolled");
@@ -150,6 +169,10 @@ async fn a_planned_promotion_turns_both_boxes_round_and_loses_nothing() {
     // And back, asked for where the primary is.
     let back = second.local(Method::POST, "/cms/v1/role", Some(json!({"role": "standby"}))).await.expect(200);
     assert_eq!(back["primary"].as_str(), Some("manager-1"));
+    let audit = running.local(Method::GET, "/api/v1/audit?limit=10000", None).await.expect(200);
+    let is_back = |entry: &&Value| entry["verb"] == "promote" && entry["object"] == "manager manager-1";
+    let promoted = audit["items"].as_array().expect("items").iter().find(is_back).expect("an entry");
+    assert_eq!(promoted["actor"], "local", "who ordered it at the other manager: {promoted}");
     assert_eq!(info_of(&running).await["state"], "primary");
     until("the second box follows again", || async { second.info().await["pair"]["condition"] == "matched" }).await;
     assert!(second.manager.stop(DEADLINE).await);
@@ -183,20 +206,59 @@ async fn a_silent_primary_is_overtaken_only_when_the_loss_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_device_that_obeys_a_higher_term_fences_a_primary_for_good() {
+async fn a_device_that_names_a_higher_term_ends_no_primary() {
     let running = Running::start().await;
     running.two_locations().await;
     let engine = running.device("core-1", Role::Engine, Some("core")).await;
-    let refused = engine.report(&running, &engine.report_of(Stamp { term: 7, generation: 1 })).await;
-    assert_eq!(refused.refusal().0, "not_primary");
-    until("the box is no primary", || async { info_of(&running).await["state"] == "standby" }).await;
+    let refused = engine.report(&running, &engine.report_of(Stamp { term: u64::MAX, generation: 1 })).await;
+    assert_eq!(refused.refusal().0, "invalid_field", "no change of primary leads there");
+    engine.report(&running, &engine.report_of(Stamp { term: 7, generation: 1 })).await.expect(200);
+    // Nobody else on record could be the primary: writes go on, now and after a restart.
+    running.post("/api/v1/locations", json!({"name": "west", "parent": "core"})).await;
     let running = running.restart().await;
     let info = info_of(&running).await;
-    assert_eq!((info["state"].as_str(), info["term"].as_u64()), (Some("standby"), Some(7)));
-    // Nobody else is primary: an operator says so, and nothing of term 7 is claimed again.
-    let changed = running.local(Method::POST, "/cms/v1/role", Some(json!({"role": "primary", "accept_loss": 0}))).await.expect(200);
-    assert_eq!(changed["term"], 8);
+    assert_eq!((info["state"].as_str(), info["term"].as_u64()), (Some("primary"), Some(1)));
+    // An operator says that this one is, for devices that obey the higher term.
+    let role = json!({"role": "primary"});
+    assert_eq!(running.local(Method::POST, "/cms/v1/role", Some(role.clone())).await.refusal().0, "cms_state", "nobody names another");
     engine.report(&running, &engine.report_of(Stamp { term: 7, generation: 1 })).await.expect(200);
+    let changed = running.local(Method::POST, "/cms/v1/role", Some(role)).await.expect(200);
+    assert_eq!((changed["term"].as_u64(), changed["kind"].as_str()), (Some(8), Some("decided")));
+    assert_eq!(info_of(&running).await["term"], 8);
+}
+
+#[tokio::test]
+async fn with_the_other_manager_silent_a_higher_term_stops_writes_until_an_operator_decides() {
+    let running = Running::start().await;
+    running.two_locations().await;
+    let second = Second::start(&running).await;
+    second.matched().await;
+    let engine = running.device("core-1", Role::Engine, Some("core")).await;
+    let names_more = || async {
+        engine.report(&running, &engine.report_of(Stamp { term: 2, generation: 1 })).await.expect(200);
+    };
+    // While the other one answers that it is not the primary, nothing stops.
+    names_more().await;
+    running.post("/api/v1/locations", json!({"name": "west", "parent": "core"})).await;
+    assert!(second.manager.stop(DEADLINE).await);
+    drop(second);
+    names_more().await;
+    let write = async |name: &str| running.call(Method::POST, "/api/v1/locations", Some(json!({"name": name, "parent": "core"}))).await;
+    until("writes stop", || async {
+        names_more().await;
+        info_of(&running).await["why"].as_str().is_some_and(|why| why.contains("core-1"))
+    })
+    .await;
+    let refused = write("north").await;
+    assert!(refused.json["next"].as_str().expect("next").contains("weir cms role primary"), "{}", refused.json);
+    assert_eq!((refused.status, refused.refusal().0.as_str()), (503, "unavailable"));
+    assert_eq!(info_of(&running).await["state"], "primary", "nothing is on disk");
+    running.local(Method::POST, "/cms/v1/role", Some(json!({"role": "primary"}))).await.expect(200);
+    write("north").await.expect(201);
+    // The same device again, above the new term: its word is not heard any more.
+    engine.report(&running, &engine.report_of(Stamp { term: 4, generation: 1 })).await.expect(200);
+    assert_eq!(running.local(Method::POST, "/cms/v1/role", Some(json!({"role": "primary"}))).await.refusal().0, "cms_state");
+    write("south").await.expect(201);
 }
 
 #[tokio::test]
@@ -213,6 +275,48 @@ async fn a_disabled_box_says_so_everywhere_and_serves_again_when_enabled() {
     let info = running.local(Method::POST, "/cms/v1/enable", Some(json!({}))).await.expect(200);
     assert_eq!(info["state"], "primary");
     assert_eq!(running.get("/api/v1/locations").await["items"].as_array().expect("items").len(), 2);
+}
+
+#[tokio::test]
+async fn verbs_that_have_the_database_alone_take_turns_and_end_without_their_clients() {
+    let running = Running::start().await;
+    running.two_locations().await;
+    let maintenance = || running.local(Method::POST, "/cms/v1/database/maintenance", Some(json!({"full": true})));
+    let [one, two, three] = <[_; 3]>::from(tokio::join!(maintenance(), maintenance(), maintenance()));
+    for answer in [one, two, three] {
+        answer.expect(200);
+    }
+    for patience_ms in [1, 2, 5, 10, 20, 50] {
+        // Whoever asked goes away: wherever the verb is then, it ends by itself.
+        let _ = tokio::time::timeout(std::time::Duration::from_millis(patience_ms), maintenance()).await;
+    }
+    until("the box is the primary again", || async { info_of(&running).await["state"] == "primary" }).await;
+    running.local(Method::POST, "/cms/v1/enable", Some(json!({}))).await.expect(200);
+    running.post("/api/v1/locations", json!({"name": "west", "parent": "core"})).await;
+}
+
+#[tokio::test]
+async fn a_box_without_its_database_and_identity_founds_no_other_network() {
+    let running = Running::start().await;
+    running.two_locations().await;
+    let ca = running.manager.ca_pem();
+    let Running { dir, manager, api, device, token, .. } = running;
+    assert!(manager.stop(DEADLINE).await);
+    drop(manager);
+    let [config, identity] = ["state/manager/config.db", "identity"].map(|name| dir.path().join(name));
+    let aside = |path: &std::path::PathBuf| path.with_extension("aside");
+    for path in [&config, &identity] {
+        std::fs::rename(path, aside(path)).expect("moved");
+    }
+    let running = Running::start_in(dir, [&api.to_string(), &device.to_string()], Some(token)).await;
+    assert_eq!(info_of(&running).await["state"], "disabled_damaged");
+    for path in [&config, &identity] {
+        assert!(!path.exists(), "{}", path.display());
+        std::fs::rename(aside(path), path).expect("moved back");
+    }
+    let info = running.local(Method::POST, "/cms/v1/enable", Some(json!({}))).await.expect(200);
+    assert_eq!(info["state"], "primary");
+    assert_eq!(running.manager.ca_pem(), ca);
 }
 
 #[tokio::test]

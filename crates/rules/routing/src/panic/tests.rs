@@ -136,6 +136,20 @@ fn whoever_is_out_for_a_reason_is_not_kept() {
     leaving.run(1500, &["core-1"]);
     assert_eq!(leaving.vanished(), None, "they said so");
 
+    let mut stopping = Scene::new(|_| {});
+    for (id, engine) in (1..).map(LifelineId).zip(&sample::ENGINES) {
+        stopping.sequence += 1;
+        let opened = sample::beat(engine, 1, stopping.sequence, stopping.now_ms);
+        stopping.health.lifeline_up(&opened, id).expect("rises");
+    }
+    for (id, engine) in (1..).map(LifelineId).zip(&sample::ENGINES).skip(1) {
+        stopping.say(engine, EngineState::Leaving);
+        assert!(stopping.health.lifeline_lost(&sample::name(engine), id), "it ends after the goodbye");
+    }
+    stopping.run(1500, &["core-1"]);
+    assert_eq!(stopping.vanished(), None, "an orderly stop ends lifelines too");
+    assert_eq!(stopping.chosen(), set(&["core-1"]));
+
     let mut panicking = Scene::new(|_| {});
     panicking.run(1500, &["core-1"]);
     panicking.say("east-1", EngineState::Leaving);

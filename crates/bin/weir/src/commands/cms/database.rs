@@ -17,7 +17,8 @@ use std::{
     time::Duration,
 };
 use weir_operator_api::{
-    Backup, BackupConfirmation, BackupRequest, Backups, Maintained, MaintenanceRequest, Rehearsal, Restored, Validation, paths,
+    Backup, BackupConfirmation, BackupRecovery, BackupRequest, Backups, Maintained, MaintenanceRequest, Rehearsal, Restored, Validation,
+    paths,
 };
 
 /// Patience with a backup that is made and copied, and with a restore.
@@ -34,7 +35,12 @@ pub(super) async fn run(this: &ThisBox, format: Format, verb: DatabaseVerb) -> a
             let known: Backups = api.get(paths::BACKUPS).await?;
             output::print(format, &known, show::list)
         }
-        DatabaseVerb::Fetch { name, to } => fetch(api, format, &name, &to).await,
+        DatabaseVerb::Fetch { name, from, to } => {
+            if let Some(engine) = from {
+                let _: Backup = api.post_kept_back(&format!("{}/recover", of(&name)), &BackupRecovery { engine }, PATIENCE).await?;
+            }
+            fetch(api, format, &name, &to).await
+        }
         DatabaseVerb::Delete { name } => {
             api.delete(&of(&name)).await?;
             output::print(format, &serde_json::json!({ "deleted": name }), |_| format!("{name} deleted on this box; copies elsewhere stay"))
@@ -43,10 +49,7 @@ pub(super) async fn run(this: &ThisBox, format: Format, verb: DatabaseVerb) -> a
             let backup: Backup = api.post(&format!("{}/confirm", of(&name)), &BackupConfirmation { sha256 }).await?;
             output::print(format, &backup, |backup| format!("{}: proven", backup.name))
         }
-        DatabaseVerb::Restore { file } => {
-            let done: Restored = api.post_file(&path("/database/restore"), &file, PATIENCE).await?;
-            output::print(format, &done, show::restored)
-        }
+        DatabaseVerb::Restore { file, accept_loss } => restore(api, format, &file, accept_loss).await,
         DatabaseVerb::Rehearse { file } => rehearse(this, format, &file).await,
         DatabaseVerb::Validate { file } => validate(this, format, file.as_deref()).await,
         DatabaseVerb::Maintenance { full } => {
@@ -57,6 +60,22 @@ pub(super) async fn run(this: &ThisBox, format: Format, verb: DatabaseVerb) -> a
         DatabaseVerb::Schedule(arguments) => schedule::run(api, format, &arguments).await,
         DatabaseVerb::Downgrade(_) => unreachable!("`run` of the module above takes it"),
     }
+}
+
+/// Of a file, or of a backup that the box has by this name.
+async fn restore(api: &ApiClient, format: Format, file: &Path, accept_loss: bool) -> anyhow::Result<()> {
+    let restore = |query: String| path(&format!("/database/restore?accept_loss={accept_loss}{query}"));
+    let done: Restored = match name_of(file) {
+        Some(name) => api.post_kept_back(&restore(format!("&backup={}", escape(name))), &serde_json::json!({}), PATIENCE).await?,
+        None => api.post_file(&restore(String::new()), file, PATIENCE).await?,
+    };
+    output::print(format, &done, show::restored)
+}
+
+/// What is typed is the name of a backup on the box: a bare name, and no file here has it.
+fn name_of(file: &Path) -> Option<&str> {
+    let name = file.to_str().filter(|name| !name.contains('/') && name.ends_with(".weirbackup"))?;
+    (!file.exists()).then_some(name)
 }
 
 fn of(name: &str) -> String {
@@ -96,7 +115,7 @@ async fn fetch(api: &ApiClient, format: Format, name: &str, to: &Path) -> anyhow
 async fn rehearse(this: &ThisBox, format: Format, file: &Path) -> anyhow::Result<()> {
     let (state, file) = (this.state(), file.to_owned());
     let tried = tokio::task::spawn_blocking(move || weir_manager::rehearse_backup(&state, &file)).await?;
-    let (_, rehearsal): (_, Rehearsal) = tried.context("make a scratch copy beside the manager's state")?;
+    let (_, rehearsal): (_, Rehearsal) = tried.context("make a scratch copy")?;
     let passed = rehearsal.passed;
     output::print(format, &rehearsal, |rehearsal| show::checks(&rehearsal.checks))?;
     ensure!(passed, "the backup would not restore here");
@@ -112,4 +131,20 @@ async fn validate(this: &ThisBox, format: Format, file: Option<&Path>) -> anyhow
     output::print(format, &found, |found| show::checks(&found.checks))?;
     ensure!(passed, "not sound");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_that_is_no_file_here_is_one_on_the_box() {
+        let dir = tempfile::tempdir().unwrap();
+        let there = dir.path().join("demo-r1.weirbackup");
+        std::fs::write(&there, "a backup").unwrap();
+        assert_eq!(name_of(Path::new("demo-r2.weirbackup")), Some("demo-r2.weirbackup"));
+        for file in [there.as_path(), Path::new("/backups/demo-r2.weirbackup"), Path::new("demo")] {
+            assert_eq!(name_of(file), None, "{}", file.display());
+        }
+    }
 }

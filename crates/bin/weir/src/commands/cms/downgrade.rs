@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(super) async fn run(this: &ThisBox, format: Format, arguments: &DowngradeArgs) -> anyhow::Result<()> {
     if let Some(file) = &arguments.from_backup {
-        return database::run(this, format, DatabaseVerb::Restore { file: file.clone() }).await;
+        return database::run(this, format, DatabaseVerb::Restore { file: file.clone(), accept_loss: arguments.accept_loss }).await;
     }
     let request = DowngradeRequest { plan: arguments.plan, to: arguments.to };
     let plan = if this.answers().await {

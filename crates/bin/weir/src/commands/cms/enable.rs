@@ -1,4 +1,4 @@
-//! `weir cms enable` and `weir cms disable`.
+//! `weir cms enable`, `weir cms disable` and `weir cms resync`.
 
 use super::{ThisBox, info, path};
 use crate::{cli::Format, output};
@@ -15,4 +15,10 @@ pub(super) async fn enable(this: &ThisBox, format: Format) -> anyhow::Result<()>
 pub(super) async fn disable(this: &ThisBox, format: Format, why: Option<String>) -> anyhow::Result<()> {
     let info: CmsInfo = this.api.post(&path("/disable"), &json!({ "why": why })).await.map_err(|error| info::of_silence(this, error))?;
     output::print(format, &info, info::text)
+}
+
+/// Has the standby take what the primary has.
+pub(super) async fn resync(this: &ThisBox, format: Format) -> anyhow::Result<()> {
+    let info: CmsInfo = this.api.post(&path("/resync"), &json!({})).await.map_err(|error| info::of_silence(this, error))?;
+    output::print(format, &info, |_| "this box takes what the primary has: `weir cms info` says when it is done".to_owned())
 }

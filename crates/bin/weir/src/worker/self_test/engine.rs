@@ -13,7 +13,7 @@ use std::{
 use weir_engine::{Engine, EngineSettings, STORE_BYTES_MIN};
 use weir_model::{
     DeliveryService, DeviceConfiguration, Profile, Role, Stamp,
-    configuration::{EngineEntry, LocationEntry},
+    configuration::{Confirmed, EngineEntry, LocationEntry},
     service::CachePolicy,
 };
 use weir_net::http1::{Body, Request, ResponseHead, Service};
@@ -156,7 +156,8 @@ pub(super) fn configuration(port: u16) -> DeviceConfiguration {
         managers: Vec::new(),
         profile: Profile::standard(),
         level: None,
-        confirmed_by: None,
+        confirmed: Confirmed::default(),
+        engine_addresses: Vec::new(),
         keepalive_keys: Vec::new(),
         locations: vec![LocationEntry { name: entry.location.clone(), parent: None }],
         routers: Vec::new(),

@@ -41,7 +41,25 @@ fn each_refusal_says_what_to_do() {
 }
 
 #[test]
-fn the_term_is_above_every_known_one() {
-    assert_eq!(term_above([None, Some(3), Some(9), None, Some(4)]), 10);
-    assert_eq!(term_above([]), 1);
+fn the_term_is_above_every_known_one_and_far_above_while_one_is_silent() {
+    assert_eq!(term_above([None, Some(3), Some(9), None, Some(4)], true), Ok(10));
+    assert_eq!(term_above([Some(9)], false), Ok(9 + SILENT_STEPS));
+    assert_eq!(term_above([], true), Ok(1));
+    assert!(term_above([Some(u64::MAX)], true).is_err() && term_above([Some(TERM_MAX)], true).is_err());
+}
+
+#[test]
+fn nobody_is_restored_beside_a_primary_and_beside_a_silent_one_only_on_an_operators_word() {
+    let said = |name: &str, hello| Said { name: name.into(), hello };
+    let (standby, silent, primary) = (said("manager-2", Some((4, false))), said("manager-3", None), said("manager-4", Some((4, true))));
+    assert_eq!(may_take_over(&[], false), Ok(true));
+    assert_eq!(may_take_over(std::slice::from_ref(&standby), false), Ok(true));
+    let refused = |said: &[Said], accept_loss| may_take_over(said, accept_loss).expect_err("refused");
+    let of_silent = refused(&[standby.clone(), silent.clone()], false);
+    assert!(of_silent.reason == Reason::WouldLose && of_silent.detail.contains("manager-3") && of_silent.next.contains("--accept-loss"));
+    assert_eq!(may_take_over(&[standby.clone(), silent.clone()], true), Ok(false));
+    for accept_loss in [false, true] {
+        let of_primary = refused(&[silent.clone(), standby.clone(), primary.clone()], accept_loss);
+        assert!(of_primary.reason == Reason::CmsState && of_primary.detail.contains("manager-4"), "{of_primary}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Which schedules are taken, and when one is due.
 
 use super::*;
+use crate::backup::records::tests::made;
 
 fn wanted() -> BackupSchedule {
     BackupSchedule { every_hours: Some(24), keep: 7, engines: vec!["core-1".into()], url: None, header: None, header_value: None }
@@ -82,15 +83,40 @@ fn one_is_due_after_its_hours_and_not_at_once_after_a_failure() {
     let every = |hours| Schedule { every_hours: hours, ..Schedule::default() };
     let (day, now) = (24 * HOUR_MS, 100 * HOUR_MS);
     let table = [
-        (every(None), None, None, false),
-        (every(Some(24)), None, None, true),
-        (every(Some(24)), Some(now - day + 1), None, false),
-        (every(Some(24)), Some(now - day), None, true),
-        (every(Some(24)), None, Some(now - 1), false),
-        (every(Some(24)), None, Some(now - RETRY_MS), true),
-        (every(Some(24)), Some(now + 1), None, true),
+        (every(None), None, None, Due::Nothing),
+        (every(Some(24)), None, None, Due::Make),
+        (every(Some(24)), Some(now - day + 1), None, Due::Nothing),
+        (every(Some(24)), Some(now - day), None, Due::Make),
+        (every(Some(24)), None, Some(now - 1), Due::Nothing),
+        (every(Some(24)), None, Some(now - RETRY_MS), Due::Make),
+        (every(Some(24)), None, Some(now + 1), Due::Make),
     ];
     for (schedule, last, failed, expected) in table {
-        assert_eq!(due(&schedule, last, failed, now), expected, "{schedule:?} {last:?} {failed:?}");
+        let made: Vec<Backup> = last.map(|at_ms| made("a", at_ms, ACTOR)).into_iter().collect();
+        assert_eq!(due(&schedule, &made, failed, now), expected, "{schedule:?} {last:?} {failed:?}");
     }
+}
+
+#[test]
+fn only_one_that_would_restore_and_is_proven_counts() {
+    let now = 100 * HOUR_MS;
+    let schedule = Schedule { every_hours: Some(24), engines: vec!["core-1".into()], ..Schedule::default() };
+    let last = |change: fn(&mut Backup)| {
+        let mut backup = made("a", now - 1, ACTOR);
+        change(&mut backup);
+        due(&schedule, &[backup, made("b", now - 1, "local")], None, now)
+    };
+    let again = Due::Again("a.weirbackup".into());
+    assert_eq!(last(|backup| backup.proven = true), Due::Nothing);
+    assert_eq!(last(|_| {}), again, "the file is there: only its copy is lacking");
+    assert_eq!(last(|backup| (backup.proven, backup.rehearsed) = (true, None)), again, "it was never rehearsed");
+    assert_eq!(last(|backup| backup.rehearsed.as_mut().expect("tried").passed = false), Due::Make, "it would not restore");
+    assert_eq!(last(|backup| backup.copies.clear()), Due::Make, "its file is gone and no copy is proven");
+}
+
+#[test]
+fn engines_are_not_named_for_what_no_vault_takes() {
+    assert_eq!(fits_a_vault(VAULT_BYTES_MAX), Ok(()));
+    let refused = fits_a_vault(VAULT_BYTES_MAX + 1).expect_err("too large");
+    assert_eq!((refused.reason, refused.field.as_deref()), (Reason::LimitExceeded, Some("engines")));
 }

@@ -11,13 +11,14 @@ use crate::{
         self,
         file::BACKUP_BYTES_MAX,
         rehearsal::{self, Scratch},
+        room,
     },
     cms::{Cms, Life},
     network_key::NetworkKey,
 };
 use axum::{
     Json, Router,
-    body::Body,
+    body::{Body, HttpBody},
     extract::{DefaultBodyLimit, State},
     routing::post,
 };
@@ -57,18 +58,27 @@ struct Sent {
     scratch: Scratch,
 }
 
-async fn sent(cms: &Cms, which: &Which, body: Body) -> Result<Sent, Problem> {
+async fn sent(cms: &Cms, named: Option<&str>, body: Body) -> Result<Sent, Problem> {
     let state = cms.state_directory().to_owned();
-    let scratch = blocking(move || Scratch::new(&state)).await?;
-    if let Some(name) = &which.backup {
-        let path = backup::directory(cms.state_directory()).join(name);
-        if name.contains('/') || name.starts_with('.') || !path.is_file() {
-            return Err(Problem::new(Reason::NotFound, format!("there is no backup {name} on this box")));
-        }
-        return Ok(Sent { path, scratch });
+    let named = named.map(|name| (name.to_owned(), backup::directory(&state).join(name)));
+    // The file that is sent, and what is tried of it.
+    let (comes, of_body) = (named.is_none(), HttpBody::size_hint(&body).exact().unwrap_or(0));
+    let begun = tokio::task::spawn_blocking(move || {
+        let bytes = match &named {
+            None => of_body.saturating_mul(rehearsal::COPIES + 1),
+            Some((name, path)) => match std::fs::metadata(path) {
+                Ok(about) if backup::is_name(name) && about.is_file() => about.len().saturating_mul(rehearsal::COPIES),
+                _ => return Err(Problem::new(Reason::NotFound, format!("there is no backup {name} on this box"))),
+            },
+        };
+        room::needed(&state, bytes, "trying the backup")?;
+        Ok((Scratch::new(&state).map_err(unkept)?, named))
+    });
+    let (scratch, named) = begun.await.unwrap_or_else(|_| Err(Problem::new(Reason::Internal, "reading the backup failed")))?;
+    let path = named.map_or_else(|| scratch.upload(), |(_, path)| path);
+    if comes {
+        receive(body, &path).await?;
     }
-    let path = scratch.upload();
-    receive(body, &path).await?;
     Ok(Sent { path, scratch })
 }
 
@@ -85,7 +95,7 @@ async fn receive(mut body: Body, path: &std::path::Path) -> Result<(), Problem> 
         file.write_all(&bytes).await.map_err(unkept)?;
     }
     if came == 0 {
-        let next = "send the file of a backup, or name one on this box with `--backup NAME`";
+        let next = "send the file of a backup, or name one that is on this box: `weir cms database backups`";
         return Err(Problem::new(Reason::UploadBroken, "no backup was sent").next_step(next));
     }
     file.flush().await.map_err(unkept)
@@ -112,7 +122,7 @@ fn refused(error: &DatabaseError) -> Problem {
 }
 
 async fn rehearse(State(cms): State<Arc<Cms>>, QueryOf(which): QueryOf<Which>, body: Body) -> Result<Json<Rehearsal>, Refused> {
-    let Sent { path, scratch } = sent(&cms, &which, body).await?;
+    let Sent { path, scratch } = sent(&cms, which.backup.as_deref(), body).await?;
     let state = cms.state_directory().to_owned();
     let tried = blocking(move || {
         let key = NetworkKey::load(&state).ok().flatten();
@@ -123,18 +133,25 @@ async fn rehearse(State(cms): State<Arc<Cms>>, QueryOf(which): QueryOf<Which>, b
 
 /// Indexes made anew, statistics, and with `full` the file: the box is disabled meanwhile.
 async fn maintenance(State(cms): State<Arc<Cms>>, JsonBody(request): JsonBody<MaintenanceRequest>) -> Result<Json<Maintained>, Refused> {
+    let of_box = Arc::clone(&cms);
+    Ok(Json(cms.to_its_end("maintenance", async move { maintained(&of_box, request).await }).await?))
+}
+
+async fn maintained(cms: &Arc<Cms>, request: MaintenanceRequest) -> Result<Maintained, Problem> {
     let began_ms = weir_clock::monotonic_ms();
     let what = if request.full { Maintenance::Whole } else { Maintenance::Indexes };
-    cms.become_disabled("maintenance of its database is under way").await?;
+    let held = cms.hold("maintenance of its database is under way").await?;
     let path = cms.state_directory().join("config.db");
     let done = tokio::task::spawn_blocking(move || weir_database::maintain(&path, what)).await;
-    super::settled(&cms).await;
-    let done = done.unwrap_or(Err(DatabaseError::Closed)).map_err(|error| refused(&error))?;
+    held.release().await;
+    let (bytes_before, bytes_after) = done.unwrap_or(Err(DatabaseError::Closed)).map_err(|error| refused(&error))?;
     if let Life::Primary(app) = cms.life() {
         let verb =
             move |change: &crate::change::Change<'_>| Ok(change.audit("maintain", "config.db", crate::change::NOTHING, Some(&request))?);
-        app.change(super::caller(), verb).await?;
+        // It is done, whatever becomes of the note.
+        if let Err(problem) = app.change(super::caller(), verb).await {
+            tracing::error!(%problem, "the audit does not say that the database was maintained");
+        }
     }
-    let (bytes_before, bytes_after) = done;
-    Ok(Json(Maintained { bytes_before, bytes_after, took_ms: weir_clock::monotonic_ms().saturating_sub(began_ms) }))
+    Ok(Maintained { bytes_before, bytes_after, took_ms: weir_clock::monotonic_ms().saturating_sub(began_ms) })
 }

@@ -2,15 +2,11 @@
 
 use crate::{
     api::{JsonBody, Refused},
-    cms::{
-        Cms,
-        downgrade::{self, WHY},
-    },
+    cms::{Cms, downgrade},
 };
 use axum::{Json, Router, extract::State, routing::post};
-use std::{io, sync::Arc};
+use std::sync::Arc;
 use weir_operator_api::{DowngradePlan, DowngradeRequest, Problem, Reason};
-use weir_telemetry::Chain;
 
 /// What runs on the box is told to end for this.
 const HELD: &str = "its database is taken back to an older schema";
@@ -27,27 +23,20 @@ async fn downgrade(State(cms): State<Arc<Cms>>, JsonBody(request): JsonBody<Down
         return Ok(Json(DowngradePlan { done: !request.plan, ..planned }));
     }
     downgrade::may_change(&request)?;
-    let (was_enabled, why) = (cms.box_file().enabled(), cms.box_file().why());
-    set_enabled(&cms, false, Some(WHY.to_owned())).await?;
-    let done = alone(&cms, request).await;
-    if done.is_err() {
-        // The database is as it was, and so is the box.
-        set_enabled(&cms, was_enabled, why).await?;
-    }
-    super::settled(&cms).await;
-    Ok(Json(done?))
+    let of_box = Arc::clone(&cms);
+    Ok(Json(cms.to_its_end("downgrade", async move { alone(&of_box, request).await }).await?))
 }
 
 async fn alone(cms: &Arc<Cms>, request: DowngradeRequest) -> Result<DowngradePlan, Problem> {
-    cms.become_disabled(HELD).await?;
+    let held = cms.hold(HELD).await?;
     let of_box = Arc::clone(cms);
-    blocking(move || downgrade::downgrade(of_box.state_directory(), of_box.journal(), of_box.name(), &request)).await
-}
-
-async fn set_enabled(cms: &Arc<Cms>, enabled: bool, why: Option<String>) -> Result<(), Problem> {
-    let of_box = Arc::clone(cms);
-    let unwritten = |error: io::Error| Problem::new(Reason::Internal, format!("box.json cannot be written: {}", Chain(&error)));
-    blocking(move || of_box.box_file().set_enabled(enabled, why).map_err(unwritten)).await
+    let done = blocking(move || {
+        let work = || downgrade::downgrade(of_box.state_directory(), of_box.journal(), of_box.name(), &request);
+        downgrade::disabled(of_box.box_file(), work)
+    });
+    let done = done.await;
+    held.release().await;
+    done
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {

@@ -1,6 +1,6 @@
 //! `/cms/v1/key` of the control socket: the network key shown as a phrase, confirmed as kept, brought onto this box.
 
-use super::{caller, settled as begin_anew};
+use super::caller;
 use crate::{
     api::{JsonBody, Refused},
     backup::restore,
@@ -15,7 +15,7 @@ use axum::{
     extract::{DefaultBodyLimit, State},
     routing::{get, post},
 };
-use std::{path::PathBuf, sync::Arc};
+use std::{path::Path, sync::Arc};
 use weir_database::{Database, DatabaseError};
 use weir_operator_api::{CmsInfo, KeyExport, KeyRequest, Problem, Reason};
 use weir_telemetry::Chain;
@@ -66,6 +66,11 @@ async fn export(State(cms): State<Arc<Cms>>) -> Result<Json<KeyExport>, Refused>
     if let Life::Primary(app) = cms.life() {
         let object = format!("network key {fingerprint}");
         app.change(caller(), move |change| Ok(change.audit("export", object, NOTHING, NOTHING)?)).await?;
+        let body = serde_json::json!({ "manager": cms.name(), "fingerprint": fingerprint });
+        cms.record(cms.stamp().term, "key_exported", body).await;
+    } else {
+        // The journal is the primary's to write; whoever has the words opens every backup.
+        tracing::warn!(%fingerprint, "the network key was exported on a box that is not the primary");
     }
     Ok(Json(KeyExport { phrase: key.phrase().as_str().to_owned(), fingerprint, confirmed }))
 }
@@ -92,55 +97,88 @@ async fn confirm(State(cms): State<Arc<Cms>>, JsonBody(request): JsonBody<KeyReq
     Ok(Json(cms.info().await))
 }
 
-/// What a database says of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fits {
-    /// It opens it, or there is nothing to open.
-    Yes,
-    /// It does not.
-    No,
-}
-
 async fn import(State(cms): State<Arc<Cms>>, JsonBody(request): JsonBody<KeyRequest>) -> Result<Json<CmsInfo>, Refused> {
     let missing = || Problem::new(Reason::MissingField, "no phrase was sent").at("phrase");
     let phrase = Zeroizing::new(request.phrase.ok_or_else(missing)?);
     let key = NetworkKey::from_phrase(&phrase).map_err(|error| Problem::new(Reason::WrongKey, format!("the text {error}")).at("phrase"))?;
-    if fits(&cms, &key).await? == Fits::No && !may_be_replaced(&cms).await {
-        let detail = format!("key {} does not open what is sealed in config.db on this box", key.fingerprint());
-        return Err(Problem::new(Reason::WrongKey, detail).at("phrase").into());
-    }
-    let (state, fingerprint) = (cms.state_directory().to_owned(), key.fingerprint());
-    let kept = tokio::task::spawn_blocking(move || key.keep(&state)).await;
-    kept.map_err(|_| Problem::new(Reason::Internal, "keeping the key failed"))?.map_err(unusable)?;
-    tracing::warn!(fingerprint, "network key imported");
-    begin_anew(&cms).await;
-    Ok(Json(cms.info().await))
+    let of_box = Arc::clone(&cms);
+    Ok(Json(cms.to_its_end("key import", async move { imported(&of_box, key).await }).await?))
 }
 
-async fn fits(cms: &Cms, key: &NetworkKey) -> Result<Fits, Problem> {
-    let seal = Seal::new(key);
-    let judged = match database_of(cms) {
-        Some(database) => database.read(move |tx| Ok::<_, DatabaseError>(settled(tx, &seal)?)).await,
-        None => {
-            let path: PathBuf = cms.state_directory().join("config.db");
-            let looked = tokio::task::spawn_blocking(move || {
-                let mut connection = weir_database::look(&path)?;
-                Ok(settled(&connection.transaction()?, &seal)?)
-            });
-            looked.await.unwrap_or(Err(DatabaseError::Closed))
+async fn imported(cms: &Arc<Cms>, key: NetworkKey) -> Result<CmsInfo, Problem> {
+    let fingerprint = key.fingerprint();
+    let on_disk = |work: fn(&Path, &NetworkKey) -> Result<(), Problem>, key: NetworkKey| {
+        let state = cms.state_directory().to_owned();
+        async move {
+            let done = tokio::task::spawn_blocking(move || work(&state, &key)).await;
+            done.unwrap_or_else(|_| Err(Problem::new(Reason::Internal, "keeping the key failed")))
         }
     };
+    // Before anything ends: a refusal costs nobody anything.
+    on_disk(fits, key.clone()).await?;
+    let held = cms.hold("its network key is replaced").await?;
+    let kept = on_disk(
+        |state, key| {
+            fits(state, key)?;
+            key.replace(state).map_err(unusable)
+        },
+        key,
+    );
+    let kept = kept.await;
+    held.release().await;
+    kept?;
+    tracing::warn!(fingerprint, "network key imported");
+    Ok(cms.info().await)
+}
+
+/// Whether the key may be this box's: it opens `config.db`, or there is nothing there that anybody would miss. Blocks.
+fn fits(state: &Path, key: &NetworkKey) -> Result<(), Problem> {
+    let seal = Seal::new(key);
+    let path = state.join("config.db");
+    let judged = weir_database::look(&path).and_then(|mut connection| Ok(settled(&connection.transaction()?, &seal)?));
+    may_replace(judged, || restore::is_blank(state), &key.fingerprint())
+}
+
+/// By what `config.db` says of the key.
+fn may_replace(judged: Result<Settled, DatabaseError>, is_blank: impl FnOnce() -> bool, fingerprint: &str) -> Result<(), Problem> {
     match judged {
-        Ok(Settled::Opens | Settled::Nothing) => Ok(Fits::Yes),
-        Ok(Settled::OtherKey) => Ok(Fits::No),
-        // One that cannot be read is what a restore with this key is for.
-        Err(DatabaseError::Absent { .. } | DatabaseError::Damaged { .. } | DatabaseError::Open { .. }) => Ok(Fits::Yes),
-        Err(error) => Err(Problem::new(Reason::Internal, Chain(&error).to_string())),
+        Ok(Settled::Opens | Settled::Nothing) => Ok(()),
+        // A box that only began a network of its own has nothing that its key opens and anybody wants.
+        Ok(Settled::OtherKey) if is_blank() => Ok(()),
+        Ok(Settled::OtherKey) => {
+            let detail = format!("key {fingerprint} does not open what is sealed in config.db on this box");
+            Err(Problem::new(Reason::WrongKey, detail).at("phrase"))
+        }
+        // One that is gone or damaged is what a restore with this key is for.
+        Err(DatabaseError::Absent { .. } | DatabaseError::Damaged { .. }) => Ok(()),
+        // Nobody can say whose it is: it may be read again in a moment, and then with the key that is here.
+        Err(error) => {
+            let detail = format!("config.db cannot be read, so nothing says whether this is its key: {}", Chain(&error));
+            Err(Problem::new(Reason::Internal, detail).next_step("mend what it says, then import the key again"))
+        }
     }
 }
 
-/// A box that only began a network of its own has nothing that its key opens and anybody wants.
-async fn may_be_replaced(cms: &Cms) -> bool {
-    let state = cms.state_directory().to_owned();
-    tokio::task::spawn_blocking(move || restore::is_blank(&state)).await.unwrap_or(false)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_database::rusqlite;
+
+    #[test]
+    fn only_a_database_that_is_gone_damaged_or_blank_takes_another_key() {
+        let path = || "config.db".into();
+        let unread = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        let reason = |judged, is_blank| may_replace(judged, || is_blank, "00").err().map(|problem| problem.reason);
+        for judged in [Ok(Settled::Opens), Ok(Settled::Nothing)] {
+            assert_eq!(reason(judged, false), None);
+        }
+        assert_eq!(reason(Ok(Settled::OtherKey), true), None);
+        assert_eq!(reason(Ok(Settled::OtherKey), false), Some(Reason::WrongKey));
+        assert_eq!(reason(Err(DatabaseError::Absent { path: path() }), false), None);
+        assert_eq!(reason(Err(DatabaseError::Damaged { path: path(), detail: String::new() }), false), None);
+        for code in [rusqlite::ffi::SQLITE_CANTOPEN, rusqlite::ffi::SQLITE_IOERR] {
+            let closed = DatabaseError::Open { path: path(), source: unread(code) };
+            assert_eq!(reason(Err(closed), true), Some(Reason::Internal), "it may be read again in a moment");
+        }
+    }
 }

@@ -161,6 +161,26 @@ fn what_cannot_be_done_is_refused_with_the_reason_and_changes_nothing() {
 }
 
 #[test]
+fn one_that_fails_leaves_the_box_as_it_was_and_says_before_what_is_done() {
+    let dir = tempfile::tempdir().expect("dir");
+    let file = BoxFile::open(dir.path()).expect("reads");
+    let failed = || {
+        let written = BoxFile::open(dir.path()).expect("reads");
+        assert!(!written.enabled() && written.why().is_some_and(|why| why.contains("is being taken back")), "nothing was done yet");
+        Err(Problem::new(Reason::Internal, "the disk"))
+    };
+    for (enabled, why) in [(true, None), (false, Some("moving".to_owned()))] {
+        file.set_enabled(enabled, why.clone()).expect("writes");
+        assert_eq!(disabled(&file, failed).expect_err("fails").reason, Reason::Internal);
+        let after = BoxFile::open(dir.path()).expect("reads");
+        assert_eq!((after.enabled(), after.why()), (enabled, why));
+    }
+    let done = DowngradePlan { from: 9, to: 8, steps: vec![], done: true };
+    assert_eq!(disabled(&file, || Ok(done.clone())), Ok(done));
+    assert_eq!(BoxFile::open(dir.path()).expect("reads").why().as_deref(), Some(WHY));
+}
+
+#[test]
 fn below_its_own_newest_step_a_build_would_only_go_up_again() {
     let problem = may_change(&DowngradeRequest { plan: false, to: Some(migrations::newest() - 1) }).expect_err("refused");
     assert_eq!((problem.reason, problem.field.as_deref()), (Reason::NoWayBack, Some("to")));

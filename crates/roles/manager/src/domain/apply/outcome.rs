@@ -42,6 +42,8 @@ pub(super) fn note(network: &mut Snapshot, deed: &Deed, done: Done) -> Vec<Apply
         }
         Done::Service(service) => {
             let after = document::value(&document::service(&service));
+            // What it was held for is overwritten: from here on it is judged as it is.
+            network.held.remove(&service.id);
             match network.services.binary_search_by(|s| s.name.cmp(&service.name)) {
                 Ok(at) => network.services[at] = service,
                 Err(at) => network.services.insert(at, service),
@@ -67,7 +69,11 @@ pub(super) fn note(network: &mut Snapshot, deed: &Deed, done: Done) -> Vec<Apply
 fn forget(network: &mut Snapshot, deed: &Deed) {
     match deed {
         Deed::DeleteLocation(name) => drop(network.locations.remove(name.as_str())),
-        Deed::DeleteService(name) => network.services.retain(|s| s.name.as_str() != name),
+        Deed::DeleteService(name) => {
+            let gone = network.service(name).map(|service| service.id);
+            network.held.retain(|id, _| Some(*id) != gone);
+            network.services.retain(|s| s.name.as_str() != name);
+        }
         _ => {}
     }
 }

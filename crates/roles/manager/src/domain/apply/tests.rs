@@ -2,9 +2,10 @@
 
 use super::{
     document::export,
+    outcome::{Done, note},
     plan::{Deed, Step, plan},
 };
-use crate::{compile, snapshot::Snapshot};
+use crate::{compile, published::Held, snapshot::Snapshot};
 use proptest::prelude::*;
 use std::{collections::BTreeMap, sync::Arc};
 use weir_model::configuration::ZoneEntry;
@@ -110,6 +111,25 @@ fn what_is_wrong_with_a_document_has_a_place() {
     for (device, place) in [(device("ghost", None), "devices[0].name"), (heavy, "devices[0]")] {
         let document = NetworkDocument { devices: Some(vec![device]), ..none.clone() };
         assert_eq!(refused(&document), (Reason::InvalidField, place.to_owned()));
+    }
+}
+
+/// Else the steps after it, and what speaks against it, go by what it was.
+#[test]
+fn what_is_written_anew_is_held_no_longer() {
+    let service = |network: &Snapshot| network.services[0].clone();
+    let request: weir_operator_api::DeliveryServiceRequest =
+        serde_json::from_value(serde_json::json!({"name": "demo", "domain": "demo.weir.test", "origin": "http://o"})).expect("a request");
+    let wrote = |network: &Snapshot| (Deed::ChangeService(request.clone()), Done::Service(service(network)));
+    let deleted = |_: &Snapshot| (Deed::DeleteService("demo".into()), Done::Gone);
+    let cases: [&dyn Fn(&Snapshot) -> (Deed, Done); 2] = [&wrote, &deleted];
+    for case in cases {
+        let mut network = compile::tests::network();
+        let held = Held { name: "demo".into(), why: String::new(), last: Some(service(&network)), unreadable: false };
+        network.held.insert(network.services[0].id, held);
+        let (deed, done) = case(&network);
+        note(&mut network, &deed, done);
+        assert!(network.held.is_empty(), "{deed:?}");
     }
 }
 

@@ -89,6 +89,6 @@ pub(super) async fn take_over(app: &Arc<App>, viewer: &Viewer) -> Result<String,
         return Err(Problem::new(Reason::NoStandby, hindrance));
     }
     tracing::info!(user = %viewer.user, standby = %pair.name, "the standby is asked to take over");
-    app.pair.ask_take_over();
+    app.pair.ask_take_over(&viewer.caller());
     Ok(pair.name.to_string())
 }

@@ -1,4 +1,4 @@
-//! When `state.db` is begun anew, and when it is not.
+//! When `state.db` is begun anew, and when it is not; a directory from before secrets were sealed.
 
 use super::*;
 use std::io;
@@ -48,4 +48,71 @@ async fn beginning_anew_leaves_what_was_before_the_last_step() {
         kept.read(|tx| Ok::<i64, DatabaseError>(tx.query_row("SELECT count(*) FROM schema_ledger WHERE id = 9999", [], |r| r.get(0))?));
     assert_eq!(count.await.expect("reads"), 0, "begun anew");
     assert_eq!(fs::read_to_string(previous).expect("still there"), "what was before");
+}
+
+fn settings(data: &Path) -> ManagerSettings {
+    ManagerSettings {
+        data: data.to_owned(),
+        name: "manager-1".parse().expect("name"),
+        network_name: "demo".into(),
+        profile: "rehearsal".into(),
+        listeners: Listeners::default(),
+        addresses: vec![],
+        metrics: weir_telemetry::Metrics::new("1.0.0-b1", "manager", "manager-1"),
+        own: crate::OwnAnswers { boot: 1, worker_crashes: 0, last_exit: None, logs: Arc::new(|_| Ok(vec![])) },
+    }
+}
+
+/// What a build before sealing left: the CA in two files, everything else plain in `config.db`.
+async fn of_a_build_before_sealing(state: &Path) -> (Database, Authority) {
+    let authority = Authority::create("demo", weir_clock::wall()).expect("made");
+    fs::write(state.join("ca.pem"), authority.certificate_pem()).expect("written");
+    fs::write(state.join("ca.key"), authority.key_pem()).expect("written");
+    let config = Database::open(&state.join("config.db"), migrations::CONFIG, 1, "1.0.0-b1").expect("opens");
+    let plain =
+        "INSERT INTO setting (name, value) VALUES ('network', 'demo'), ('primary', 'manager-1'), ('term', '1'), ('generation', '9');
+        INSERT INTO keepalive_key (secret, created_ms) VALUES ('k33p-plain', 1);
+        INSERT INTO software_file (url, username, password, header, header_value, auto_reload, method, comment, state, checks, release,
+            created_ms, created_by) VALUES ('https://a.example.com/b', 'ann', 'p4ss-plain', 'X-Key', 'h34d-plain', 0, 'default', '', 'new',
+            '[]', '{}', 1, 'local');";
+    config.write(move |tx| Ok::<_, DatabaseError>(tx.execute_batch(plain)?)).await.expect("written");
+    (config, authority)
+}
+
+#[tokio::test]
+async fn a_directory_from_before_sealing_is_sealed_at_its_first_start() {
+    let dir = tempfile::tempdir().expect("dir");
+    let state = dir.path();
+    let (config, before) = of_a_build_before_sealing(state).await;
+    let (seal, authority) = network(state, &config, &settings(state)).await.expect("sealed");
+    assert_eq!(authority.fingerprint(), before.fingerprint(), "devices know this CA");
+    assert!(!state.join("ca.key").exists() && state.join("ca.pem").exists());
+    let columns = [
+        ("SELECT value FROM setting WHERE name = 'ca_key'", place::CA_KEY, before.key_pem()),
+        ("SELECT secret FROM keepalive_key", place::KEEPALIVE, "k33p-plain".to_owned()),
+        ("SELECT password FROM software_file", place::SOURCE_PASSWORD, "p4ss-plain".to_owned()),
+        ("SELECT header_value FROM software_file", place::SOURCE_HEADER, "h34d-plain".to_owned()),
+    ];
+    for (sql, place, plain) in columns {
+        let read = config.read(move |tx| Ok::<String, DatabaseError>(tx.query_row(sql, [], |row| row.get(0))?));
+        let sealed = read.await.expect("reads");
+        assert!(sealed.starts_with(crate::seal::PREFIX) && !sealed.contains("plain"), "{sql}: {sealed}");
+        assert_eq!(seal.open_text(place, &sealed).expect("opens").as_str(), plain, "{sql}");
+    }
+    let again = network(state, &config, &settings(state)).await.expect("nothing to do");
+    assert_eq!((again.0.fingerprint(), again.1.fingerprint()), (seal.fingerprint(), before.fingerprint()));
+    // Another key is none, and neither is no key.
+    NetworkKey::create(state).expect("another one");
+    assert!(matches!(network(state, &config, &settings(state)).await, Err(ManagerError::KeyMissing(_))));
+    fs::remove_file(state.join("network.key")).expect("removed");
+    assert!(matches!(network(state, &config, &settings(state)).await, Err(ManagerError::KeyMissing(_))));
+}
+
+#[tokio::test]
+async fn a_directory_from_before_sealing_without_its_ca_key_begins_nothing() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (config, _) = of_a_build_before_sealing(dir.path()).await;
+    fs::remove_file(dir.path().join("ca.key")).expect("removed");
+    let lost = network(dir.path(), &config, &settings(dir.path())).await;
+    assert!(matches!(lost, Err(ManagerError::AuthorityLost(path)) if path.ends_with("ca.key")));
 }

@@ -47,7 +47,8 @@ pub(super) fn made(backup: &Backup) -> String {
         lines.push(format!("{}: {how}", copy.place));
     }
     if !backup.proven {
-        lines.push("no copy on another machine was read back: fetch it (`weir cms database fetch`), or set a schedule".to_owned());
+        let next = format!("fetch it (`weir cms database fetch {} --to FILE`) and confirm it, or set a schedule", backup.name);
+        lines.push(format!("no copy on another machine was read back: {next}"));
     }
     lines.join("\n")
 }
@@ -58,9 +59,10 @@ pub(super) fn checks(checks: &[RehearsalCheck]) -> String {
 }
 
 pub(super) fn restored(done: &Restored) -> String {
-    let Restored { manifest, term, previous } = done;
+    let Restored { manifest, term, state, why, previous } = done;
     let before = previous.as_ref().map_or_else(String::new, |previous| format!("\nwhat it replaced is {previous}"));
-    format!("restored changeset {} of network {}; the network goes on with term {term}{before}", manifest.rev, manifest.network)
+    let now = why.as_ref().map_or_else(String::new, |why| format!("\nthis box is NOT the primary: it is {}: {why}", state.as_str()));
+    format!("restored changeset {} of network {}; the network goes on with term {term}{before}{now}", manifest.rev, manifest.network)
 }
 
 pub(super) fn maintained(done: &Maintained) -> String {

@@ -1,84 +1,101 @@
-//! Restore: the backup is proven, given a term above every known one on the scratch copy, and put in the place of `config.db` while
-//! the box is held disabled.
+//! Restore: the backup is proven, no other manager is the primary, and while the box is held disabled the scratch copy gets a term
+//! above every known one and takes the place of `config.db`.
 
-use super::{Sent, Which, blocking, refused, sent};
+use super::{Sent, blocking, refused, sent};
 use crate::{
     api::{QueryOf, Refused},
     backup::{
-        rehearsal::{self, Scratch},
+        rehearsal::Scratch,
         restore::{self, Here},
     },
     change::{Change, Refusal},
-    cms::{Cms, Life, fence},
+    cms::Cms,
+    manager::ManagerError,
     network_key::NetworkKey,
     seal::Seal,
     snapshot::Snapshot,
     tables::migrations::CONFIG,
 };
 use axum::{Json, body::Body, extract::State};
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use others::Others;
+use serde::Deserialize;
+use std::{path::Path, sync::Arc};
 use weir_database::{Database, DatabaseError};
-use weir_model::Role;
-use weir_operator_api::{BackupManifest, Problem, Reason, Restored};
+use weir_operator_api::{BackupManifest, CmsState, Problem, Reason, Restored};
 use weir_telemetry::Chain;
 
-pub(super) async fn restore(State(cms): State<Arc<Cms>>, QueryOf(which): QueryOf<Which>, body: Body) -> Result<Json<Restored>, Refused> {
-    let Sent { path, scratch } = sent(&cms, &which, body).await?;
-    let (here_of, name) = (cms.state_directory().to_owned(), cms.name().clone());
-    let proven = tokio::task::spawn_blocking(move || {
-        let here = Here::read(&here_of, &name);
-        restore::proven(&path, &here, &here_of, &scratch).map(|manifest| (manifest, scratch))
-    });
-    let lost = |_| Problem::new(Reason::Internal, "reading the backup failed");
-    let (manifest, scratch) = proven.await.map_err(lost)??;
-    let known = known_terms(&cms, &manifest).await;
-    let term = raised(&cms, &scratch, known).await?;
-    // Nothing is lost while nobody writes: what was acknowledged meanwhile would be overtaken unseen.
-    cms.become_disabled("a restore is under way").await?;
-    let placed = place(&cms, &scratch).await;
-    if placed.is_ok() {
-        told(&cms, &manifest, term).await;
-    }
-    super::super::settled(&cms).await;
-    Ok(Json(Restored { manifest, term, previous: placed? }))
+mod heard;
+mod others;
+
+/// Which backup, and what may be lost.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    /// One on this box, by name.
+    #[serde(default)]
+    backup: Option<String>,
+    /// Whatever managers that do not answer have may be lost.
+    #[serde(default)]
+    accept_loss: bool,
 }
 
-/// Terms this box knows of: its own, those in its files, and the other managers' when they answer.
-async fn known_terms(cms: &Arc<Cms>, manifest: &BackupManifest) -> Vec<Option<u64>> {
-    let own = cms.hello().await.term;
-    let seen = match cms.life() {
-        Life::Standby(follower) => follower.primary_seen().map(|seen| seen.hello.term),
-        _ => None,
+pub(super) async fn restore(State(cms): State<Arc<Cms>>, QueryOf(asked): QueryOf<Asked>, body: Body) -> Result<Json<Restored>, Refused> {
+    let sent = sent(&cms, asked.backup.as_deref(), body).await?;
+    let of_box = Arc::clone(&cms);
+    Ok(Json(cms.to_its_end("restore", async move { restored(&of_box, sent, asked.accept_loss).await }).await?))
+}
+
+async fn restored(cms: &Arc<Cms>, sent: Sent, accept_loss: bool) -> Result<Restored, Problem> {
+    let (manifest, scratch) = proven(cms, sent).await?;
+    let others = Others::of(cms, &scratch, &manifest).await?;
+    // Before anything ends: a refusal costs nobody anything.
+    restore::may_take_over(&others.ask().await, accept_loss)?;
+    let before = heard::everything(cms).await;
+    let held = cms.hold("a restore is under way").await?;
+    // From here on this box takes no write, and no change of roles begins.
+    let placed = async {
+        let all_heard = restore::may_take_over(&others.ask().await, accept_loss)?;
+        let heard = before.and(heard::everything(cms).await);
+        let known = others.terms().into_iter().chain([Some(manifest.term), Some(heard.term)]);
+        let term = restore::term_above(known, all_heard)?;
+        raised(cms, &scratch, term, heard.generation).await?;
+        noted(cms, "restoring", &manifest, term).await?;
+        let previous = place(cms, &scratch).await?;
+        Ok::<_, Problem>((term, previous))
     };
-    let (state, journal) = (cms.state_directory().to_owned(), Arc::clone(cms.journal()));
-    let on_disk = blocking(move || {
-        let config = weir_database::look(&state.join("config.db")).and_then(|mut connection| Ok(rehearsal::facts(&mut connection)?));
-        Ok((config.ok().map(|facts| facts.term), newest_of_journal(&journal)))
+    let placed = placed.await;
+    if let Ok((term, _)) = &placed {
+        if let Err(problem) = noted(cms, "restored", &manifest, *term).await {
+            tracing::error!(%problem, "the restore is done, and the journal says only that it began");
+        }
+        tracing::warn!(term, rev = manifest.rev, "a backup took the place of the configuration");
+    }
+    held.release().await;
+    let (term, previous) = placed?;
+    let now = cms.standing();
+    let why = (now.state != CmsState::Primary).then(|| now.why.unwrap_or_else(|| format!("it is {}", now.state.as_str())));
+    Ok(Restored { manifest, term, state: now.state, why, previous })
+}
+
+async fn proven(cms: &Arc<Cms>, Sent { path, scratch }: Sent) -> Result<(BackupManifest, Scratch), Problem> {
+    let (state, name) = (cms.state_directory().to_owned(), cms.name().clone());
+    let proven = tokio::task::spawn_blocking(move || {
+        let here = Here::read(&state, &name);
+        restore::proven(&path, &here, &state, &scratch).map(|manifest| (manifest, scratch))
     });
-    let (config, journal) = on_disk.await.unwrap_or((None, None));
-    let file = cms.box_file();
-    vec![Some(manifest.term), Some(own), seen, config, journal, file.fenced().map(|fence| fence.term), file.promoting()]
+    proven.await.unwrap_or_else(|_| Err(Problem::new(Reason::Internal, "reading the backup failed")))
 }
 
-/// The term of the journal's last record.
-fn newest_of_journal(journal: &crate::journal::Journal) -> Option<u64> {
-    let (last, _) = journal.end();
-    let line = journal.around(last, 1).pop()?;
-    serde_json::from_str::<serde_json::Value>(&line).ok()?.get("term")?.as_u64()
-}
-
-/// Takes the scratch copy to this build's newest step and gives it its term, as a change of its own.
-async fn raised(cms: &Arc<Cms>, scratch: &Scratch, known: Vec<Option<u64>>) -> Result<u64, Problem> {
-    let (path, state) = (scratch.database(), cms.state_directory().to_owned());
-    let opened = tokio::task::spawn_blocking(move || opened(&path, &state)).await;
-    let (database, seal) = opened.map_err(|_| Problem::new(Reason::Internal, "opening the backup failed"))??;
-    let of_peers = peers(cms, &database).await;
-    let term = restore::term_above(known.into_iter().chain(of_peers));
+/// Takes the scratch copy to this build's newest step and gives it its term, as a change of its own. Its generation goes on above the
+/// highest that was heard, so that no device takes it for what it ran before.
+async fn raised(cms: &Arc<Cms>, scratch: &Scratch, term: u64, generation: u64) -> Result<(), Problem> {
+    let (database, seal) = open(cms, scratch).await?;
     let name = cms.name().clone();
     let written = database.write(move |tx| {
         let before = Snapshot::load(tx, &seal, None)?;
         let by = super::super::caller();
         let change = Change::new(tx, &before, &by, weir_clock::wall_ms())?;
+        change.continue_above(generation);
         change.take_over(&name, term)?;
         let (was, is) = (serde_json::json!({ "stamp": before.stamp }), serde_json::json!({ "term": term }));
         change.audit("restore", format_args!("network {}", before.network), Some(&was), Some(&is))?;
@@ -87,8 +104,14 @@ async fn raised(cms: &Arc<Cms>, scratch: &Scratch, known: Vec<Option<u64>>) -> R
     });
     let written = written.await;
     database.close().await;
-    written.map_err(Refusal::into_problem)?;
-    Ok(term)
+    written.map_err(Refusal::into_problem)
+}
+
+/// Opens the scratch copy, taken to this build's newest step. Whoever opens it closes it.
+async fn open(cms: &Arc<Cms>, scratch: &Scratch) -> Result<(Database, Arc<Seal>), Problem> {
+    let (path, state) = (scratch.database(), cms.state_directory().to_owned());
+    let opened = tokio::task::spawn_blocking(move || opened(&path, &state)).await;
+    opened.unwrap_or_else(|_| Err(Problem::new(Reason::Internal, "opening the backup failed")))
 }
 
 fn opened(path: &Path, state: &Path) -> Result<(Database, Arc<Seal>), Problem> {
@@ -102,39 +125,33 @@ fn opened(path: &Path, state: &Path) -> Result<(Database, Arc<Seal>), Problem> {
     Ok((database.map_err(damaged)?, Arc::new(Seal::new(&key))))
 }
 
-/// Terms of the other managers the backup knows, when they answer.
-async fn peers(cms: &Arc<Cms>, database: &Database) -> Vec<Option<u64>> {
-    let own = cms.name().clone();
-    let managers = database.read(move |tx| {
-        let others = crate::tables::devices::all(tx)?.into_iter().filter(|device| device.role == Role::Manager && device.name != own);
-        Ok::<Vec<SocketAddr>, DatabaseError>(others.filter_map(|device| device.addresses.device).collect())
-    });
-    let Some(kept) = cms.identity.kept() else { return Vec::new() };
-    let mut terms = Vec::new();
-    for device in managers.await.unwrap_or_default() {
-        let hello = fence::hello_of(device, &kept.ca_pem, &kept.certificate_pem, &kept.key_pem).await;
-        terms.push(hello.map(|hello| hello.term));
-    }
-    terms
-}
-
 /// Puts the scratch copy in the place of `config.db`; where what was there lies now.
 async fn place(cms: &Arc<Cms>, scratch: &Scratch) -> Result<Option<String>, Problem> {
     let (path, from) = (cms.state_directory().join("config.db"), scratch.database());
     let file = Arc::clone(cms.box_file());
     let placed = tokio::task::spawn_blocking(move || {
+        // First: a promotion that was under way was one of another history, and must not be found beside this one.
+        file.set_promoting(None).map_err(|error| Problem::new(Reason::Internal, format!("box.json cannot be written: {error}")))?;
         let had = path.exists();
         weir_database::replace(&path, &from).map_err(|error| refused(&error))?;
-        // A promotion that was under way was one of another history.
-        file.set_promoting(None).map_err(|error| Problem::new(Reason::Internal, format!("box.json cannot be written: {error}")))?;
         Ok(had.then(|| format!("{}.previous", path.display())))
     });
     placed.await.unwrap_or_else(|_| Err(Problem::new(Reason::Internal, "the restore was cut short; run it again")))
 }
 
-async fn told(cms: &Arc<Cms>, manifest: &BackupManifest, term: u64) {
-    let body =
-        serde_json::json!({ "manager": cms.name(), "rev": manifest.rev, "generation": manifest.generation, "made_in_term": manifest.term });
-    cms.record(term, "restored", body).await;
-    tracing::warn!(term, rev = manifest.rev, "a backup took the place of the configuration");
+/// The journal says what is about to be, before it is, and that it was: a box whose database cannot be read still tells.
+async fn noted(cms: &Arc<Cms>, kind: &'static str, manifest: &BackupManifest, term: u64) -> Result<(), Problem> {
+    let body = serde_json::json!({
+        "manager": cms.name(), "rev": manifest.rev, "generation": manifest.generation, "made_in_term": manifest.term,
+    });
+    let journal = Arc::clone(cms.journal());
+    let written = tokio::task::spawn_blocking(move || journal.append(weir_clock::wall_ms(), term, kind, body)).await;
+    let unwritten = |why: String| Problem::new(Reason::Internal, format!("the journal cannot be written: {why}"));
+    written.map_err(|error| unwritten(error.to_string()))?.map_err(|error| unwritten(Chain(&error).to_string()))?;
+    Ok(())
+}
+
+/// What the backup itself refuses to tell.
+fn of_manager(error: ManagerError) -> Problem {
+    Problem::new(Reason::BackupDamaged, Chain(&error).to_string())
 }

@@ -25,7 +25,7 @@ pub(super) async fn validate(
 ) -> Result<Json<Validation>, Refused> {
     let is_file = which.backup.is_some() || headers.get("content-type").is_some_and(|kind| kind == "application/octet-stream");
     if is_file {
-        let file = sent(&cms, &which, body).await?;
+        let file = sent(&cms, which.backup.as_deref(), body).await?;
         return Ok(Json(blocking(move || Ok(of_backup(&file.path, &file.scratch))).await?));
     }
     Ok(Json(own(&cms).await?))
