@@ -234,8 +234,13 @@ mod tests {
         for engine in ["west-1", "east-3"] {
             assert_eq!(held_back(&one(engine)), gone.map(sample::name::<DeviceName>), "a word for {engine}");
         }
-        assert_eq!(held_back(&|c| drop(c.confirmed.locations.insert(sample::name("west"), word))), gone.map(sample::name::<DeviceName>));
-        assert_eq!(held_back(&|c| drop(c.confirmed.locations.insert(sample::name("east"), word))), Vec::<DeviceName>::new());
+        let all_of = |location: &'static str| {
+            move |c: &mut DeviceConfiguration| {
+                c.confirmed.locations.insert(sample::name(location), word);
+            }
+        };
+        assert_eq!(held_back(&all_of("west")), gone.map(sample::name::<DeviceName>));
+        assert_eq!(held_back(&all_of("east")), Vec::<DeviceName>::new());
         assert_eq!(held_back(&one("east-2")), Vec::<DeviceName>::new(), "what is left without a word is one");
     }
 

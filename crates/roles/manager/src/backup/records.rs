@@ -165,7 +165,11 @@ async fn not_here(app: &App, name: String) -> Result<(), Problem> {
     let written = app.config.write(move |tx| {
         let Some(mut backup) = backups::get(tx, &name)? else { return Ok(()) };
         backup.copies.retain(|copy| copy.place != ON_THE_BOX);
-        Ok::<_, DatabaseError>(if backup.copies.is_empty() { backups::delete(tx, &name)? } else { backups::put(tx, &backup)? })
+        match backup.copies.is_empty() {
+            true => backups::delete(tx, &name)?,
+            false => backups::put(tx, &backup)?,
+        }
+        Ok::<_, DatabaseError>(())
     });
     written.await.map_err(refused)
 }

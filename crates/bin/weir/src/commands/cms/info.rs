@@ -43,7 +43,9 @@ pub(super) fn text(info: &CmsInfo) -> String {
     let mut text =
         format!("{} · {} · version {} · configuration {}.{}\n", info.name, info.state.as_str(), info.version, info.term, info.generation);
     // Writing to a String cannot fail.
-    let mut row = |name: &str, value: String| drop(writeln!(text, "{name:<13}{value}"));
+    let mut row = |name: &str, value: String| {
+        let _ = writeln!(text, "{name:<13}{value}");
+    };
     if let Some(why) = &info.why {
         row("why", why.clone());
     }

@@ -120,14 +120,13 @@ fn what_is_written_anew_is_held_no_longer() {
     let service = |network: &Snapshot| network.services[0].clone();
     let request: weir_operator_api::DeliveryServiceRequest =
         serde_json::from_value(serde_json::json!({"name": "demo", "domain": "demo.weir.test", "origin": "http://o"})).expect("a request");
-    let wrote = |network: &Snapshot| (Deed::ChangeService(request.clone()), Done::Service(service(network)));
-    let deleted = |_: &Snapshot| (Deed::DeleteService("demo".into()), Done::Gone);
-    let cases: [&dyn Fn(&Snapshot) -> (Deed, Done); 2] = [&wrote, &deleted];
-    for case in cases {
+    let as_it_is = service(&compile::tests::network());
+    let wrote = (Deed::ChangeService(request), Done::Service(as_it_is));
+    let deleted = (Deed::DeleteService("demo".into()), Done::Gone);
+    for (deed, done) in [wrote, deleted] {
         let mut network = compile::tests::network();
         let held = Held { name: "demo".into(), why: String::new(), last: Some(service(&network)), unreadable: false };
         network.held.insert(network.services[0].id, held);
-        let (deed, done) = case(&network);
         note(&mut network, &deed, done);
         assert!(network.held.is_empty(), "{deed:?}");
     }
@@ -157,7 +156,7 @@ fn network_of(tree: &[Option<usize>], weights: &[u8], zones: &[(u8, u32)]) -> Sn
         record.weight = weight;
         record.capacity_mbps = (weight % 2 == 0).then_some(u32::from(weight) + 1);
     }
-    network.services.retain(|service| weights.len() % 2 == 0 || service.name.as_str() == "demo");
+    network.services.retain(|service| weights.len().is_multiple_of(2) || service.name.as_str() == "demo");
     let zones: BTreeMap<_, _> = zones.iter().map(|(net, metric)| (format!("10.{net}.0.0/16"), *metric)).collect();
     let entry =
         |(net, metric): (String, u32)| ZoneEntry { network: net.parse().expect("network"), locations: BTreeMap::from([(name(0), metric)]) };
