@@ -150,7 +150,7 @@ async fn promote(
     {
         match make_way(cms, follower, term, true).await {
             Ok(()) => return take(cms, Promotion { term, caller, is_planned: true, lost: 0, began_ms }).await,
-            Err(problem) if may_have_yielded(&problem) && heard.is_some() => return Err(problem),
+            Err(problem) if may_have_yielded(&problem) && heard.is_some() && accept_loss.is_none() => return Err(problem),
             // Nobody answers: what may be lost is for whoever asks to accept.
             Err(problem) if may_have_yielded(&problem) => tracing::warn!(term, %problem, "the primary is silent"),
             // It has not made way then: this is a new beginning.
@@ -163,8 +163,15 @@ async fn promote(
         return Err(Problem::new(Reason::PairMismatch, detail));
     }
     note_promoting(cms, Some(term)).await?;
-    make_way(cms, follower, term, false).await?;
-    take(cms, Promotion { term, caller, is_planned: true, lost: 0, began_ms }).await
+    match make_way(cms, follower, term, false).await {
+        Ok(()) => take(cms, Promotion { term, caller, is_planned: true, lost: 0, began_ms }).await,
+        // It was heard a moment ago and is silent now: whoever asks has accepted what may be lost.
+        Err(problem) if may_have_yielded(&problem) && accept_loss.is_some() => {
+            tracing::warn!(term, %problem, "the primary is silent");
+            take(cms, unplanned(follower, caller, accept_loss, term, began_ms)?).await
+        }
+        Err(problem) => Err(problem),
+    }
 }
 
 /// The term after every one this box has heard of, and after every one that other managers have.
