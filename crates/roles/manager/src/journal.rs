@@ -6,6 +6,7 @@
 
 mod aside;
 pub(crate) mod line;
+mod note;
 
 use crate::keep;
 use aside::Aside;

@@ -167,8 +167,9 @@ impl Pair {
         *unmatched = if follows { None } else { unmatched.or(Some(now_ms)) };
     }
 
-    /// Takes a poll in, with what we make of it, when our newest changeset is `newest`.
-    fn polled(&self, poll: &PairPoll, verdict: &Verdict, newest: u64) {
+    /// Takes a poll in, with what we make of it, when our newest changeset is `newest`. Returns what the journal is to say of it: that
+    /// the versions differ from here on, or do so no more.
+    fn polled(&self, poll: &PairPoll, verdict: &Verdict, newest: u64) -> Option<&'static str> {
         let at_ms = weir_clock::monotonic_ms();
         let heard = Heard {
             hello: poll.hello.clone(),
@@ -178,11 +179,17 @@ impl Pair {
             unreplicated_open: poll.unreplicated_open,
             trouble: poll.trouble.clone(),
         };
-        *locked(&self.heard) = Some(heard);
+        let before = locked(&self.heard).replace(heard);
         self.standing.send_if_modified(|standing| {
             let now = standing.polled(verdict, poll.hello.rev, newest, at_ms);
             std::mem::replace(standing, now) != now
         });
+        let differed = before.is_some_and(|before| matches!(before.verdict, Verdict::VersionMismatch { .. }));
+        match (differed, matches!(verdict, Verdict::VersionMismatch { .. })) {
+            (false, true) => Some("versions_differ"),
+            (true, false) => Some("versions_match"),
+            _ => None,
+        }
     }
 
     /// The standby gave a sign of life that is no poll: it takes a snapshot.

@@ -338,11 +338,7 @@ pub(super) async fn done(cms: &Cms, promotion: &Promotion) -> RoleChange {
 impl Cms {
     /// Appends to the journal; one that cannot be written is logged.
     pub(crate) async fn record(&self, term: u64, kind: &'static str, body: serde_json::Value) {
-        let journal = Arc::clone(&self.journal);
-        let written = tokio::task::spawn_blocking(move || journal.append(weir_clock::wall_ms(), term, kind, body)).await;
-        if let Ok(Err(error)) = written {
-            tracing::error!(error = %Chain(&error), kind, "not written into the journal");
-        }
+        self.journal.note(term, kind, body).await;
     }
 }
 

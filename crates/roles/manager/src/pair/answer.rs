@@ -91,7 +91,10 @@ pub(crate) async fn poll(app: &Arc<App>, peer: &DeviceRecord, poll: PairPoll) ->
         asked.mark_unchanged();
         let Seen { hello, place, changesets } = seen(app, &poll.hello).await?;
         let verdict = verdict::of(&hello, &poll, &place, app.pair.doubts_rows());
-        app.pair.polled(&poll, &verdict, hello.rev);
+        if let Some(kind) = app.pair.polled(&poll, &verdict, hello.rev) {
+            let body = serde_json::json!({ "standby": peer.name, "runs": poll.hello.version, "manager": app.name, "version": hello.version });
+            app.journal.note(hello.term, kind, body).await;
+        }
         if verdict == Verdict::Fenced {
             // Whoever polls is not the primary: whose term it is the next one to answer as primary says.
             super::step_down(app, Fence { term: poll.hello.term, name: None, address: None }).await?;

@@ -83,13 +83,8 @@ async fn handed(app: &Arc<App>, request: &YieldRequest) -> Result<(Fence, YieldA
 }
 
 async fn note(app: &Arc<App>, term: u64, theirs: &PairHello) {
-    let (journal, at) = (Arc::clone(&app.journal), weir_clock::wall_ms());
     let body = serde_json::json!({ "from": app.name, "to": theirs.name, "term": term });
-    let own = app.network().stamp.term;
-    let written = tokio::task::spawn_blocking(move || journal.append(at, own, "yield", body)).await;
-    if let Ok(Err(error)) = written {
-        tracing::warn!(error = %weir_telemetry::Chain(&error), "the journal does not say that this manager hands over");
-    }
+    app.journal.note(app.network().stamp.term, "yield", body).await;
 }
 
 /// Somebody has a higher term than ours: this box takes no more writes and is fenced, durably, when this returns.

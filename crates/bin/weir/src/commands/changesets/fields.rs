@@ -82,7 +82,7 @@ mod tests {
     fn only_what_differs_is_told() {
         let before = json!({"name": "video", "engines": null, "caching": {"ignore_query": false, "max_ttl_seconds": 5}});
         let after = json!({"name": "video", "engines": ["a", "b"], "caching": {"ignore_query": false, "max_ttl_seconds": 7}});
-        assert_eq!(told(&before, &after), ["caching.max_ttl_seconds: 5 > 7", "engines: - > a, b"]);
+        assert_eq!(told(&before, &after), ["engines: - > a, b", "caching.max_ttl_seconds: 5 > 7"]);
         assert_eq!(told(&Value::Null, &json!({"name": "east", "parent": null})), ["name: - > east"]);
         assert_eq!(told(&json!({"a": {"b": 1}}), &Value::Null), ["a.b: 1 > -"]);
         assert_eq!(told(&json!({"a": ["x"]}), &json!({"a": []})), ["a: x > none"]);

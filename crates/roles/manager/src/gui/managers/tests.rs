@@ -98,6 +98,6 @@ fn without_a_standby_the_page_teaches_and_what_is_not_replicated_is_listed() {
 #[test]
 fn a_record_of_the_journal_is_told_in_words() {
     let body = serde_json::json!({"primary": "manager-2", "lost": 0});
-    assert_eq!(asked::words(&body), "lost: 0, primary: manager-2");
+    assert_eq!(asked::words(&body), "primary: manager-2, lost: 0");
     assert_eq!(asked::words(&serde_json::json!("why")), "why");
 }
