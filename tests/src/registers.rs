@@ -21,7 +21,7 @@ const RETRY: Duration = Duration::from_millis(50);
 /// Between two writes.
 const PACE: Duration = Duration::from_millis(20);
 /// Patience for the registers to be made.
-const MAKE_DEADLINE: Duration = Duration::from_secs(30);
+const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 
 /// One write that was acknowledged.
 #[derive(Debug, Clone)]
@@ -85,7 +85,7 @@ impl Registers {
     /// Makes the registers at the first of these managers, and writes to whichever of them takes it.
     pub async fn begin(managers: Vec<Api>) -> anyhow::Result<Self> {
         for register in 0..REGISTERS {
-            wait_for("a register is made", MAKE_DEADLINE, || async {
+            wait_for("a register is made", ANSWER_DEADLINE, || async {
                 let reply = managers[0].send(Method::POST, "/delivery-services", Some(&request(register, 0).to_string())).await?;
                 // Another test of this network made it.
                 ensure!((200..300).contains(&reply.status) || reply.status == 409, "{reply:?}");
@@ -178,8 +178,10 @@ fn lock(written: &Mutex<Written>) -> std::sync::MutexGuard<'_, Written> {
     written.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A register's value, once the manager answers: what was killed a moment ago may not be back yet.
 async fn read(manager: &Api, register: u64) -> anyhow::Result<u64> {
-    let service = manager.get(&format!("/delivery-services/{}", name(register))).await?;
+    let path = format!("/delivery-services/{}", name(register));
+    let service = wait_for("a register is read", ANSWER_DEADLINE, || async { manager.get(&path).await }).await;
     service["caching"]["default_ttl_seconds"].as_u64().with_context(|| format!("a value: {service}"))
 }
 
