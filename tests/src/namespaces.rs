@@ -3,7 +3,7 @@
 //!
 //! The test itself runs in a namespace too ([`inside`]): what it adds to it is gone with the process, and nothing of the machine changes.
 
-use crate::prerequisite::missing;
+use crate::prerequisite::{missing, program};
 use anyhow::{Context, ensure};
 use std::{
     net::Ipv4Addr,
@@ -30,6 +30,9 @@ pub fn inside(test: &str) -> anyhow::Result<bool> {
         run("ip", &["link", "set", "weir0", "up"])?;
         return Ok(true);
     }
+    if program("netns", "ip", "iproute2").is_none() {
+        return Ok(false);
+    }
     let may = Command::new("unshare").args(["--net", "true"]).output();
     if !may.as_ref().is_ok_and(|output| output.status.success()) {
         return missing("netns", &format!("this user may not make network namespaces: {may:?}")).map_or(Ok(false), Ok);
@@ -37,9 +40,17 @@ pub fn inside(test: &str) -> anyhow::Result<bool> {
     let again = std::env::current_exe().context("the test's own file")?;
     let mut command = Command::new("unshare");
     command.arg("--net").arg(again).args([test, "--exact", "--nocapture", "--test-threads=1"]).env(INSIDE, "1");
-    let status = command.status().context("run the test in a namespace")?;
-    ensure!(status.success(), "{test} in its namespace: {status}");
+    let output = command.stderr(Stdio::inherit()).output().context("run the test in a namespace")?;
+    let told = String::from_utf8_lossy(&output.stdout);
+    eprint!("{told}");
+    ensure!(output.status.success(), "{test} in its namespace: {}", output.status);
+    ensure!(is_one_passed(&told), "no test is called {test}: none ran in the namespace");
     Ok(false)
+}
+
+/// Whether a test binary says that one test passed. It succeeds as well when its filter matches none.
+fn is_one_passed(told: &str) -> bool {
+    told.lines().any(|line| line.starts_with("test result: ok. 1 passed;"))
 }
 
 fn at(host: u8) -> Ipv4Addr {
@@ -139,5 +150,22 @@ impl Drop for Namespace {
         // It has ended already, or ends now.
         let _ = self.holder.kill();
         let _ = self.holder.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_matches_nothing_is_no_pass() {
+        let told = |passed: usize| {
+            format!(
+                "\nrunning {passed} tests\n\ntest result: ok. {passed} passed; 0 failed; 0 ignored; 0 measured; 2 filtered out; finished in 0.00s\n"
+            )
+        };
+        for (passed, expected) in [(0, false), (1, true), (2, false), (11, false)] {
+            assert_eq!(is_one_passed(&told(passed)), expected, "{passed}");
+        }
     }
 }

@@ -30,6 +30,8 @@ const TOOLS: &[Tool] = &[
     Tool { name: "hls.js", program: "node", package: "nodejs", purpose: "installing hls.js", proof: &[] },
     Tool { name: "hls.js", program: "npm", package: "npm", purpose: "installing hls.js", proof: &[] },
     Tool { name: "mount", program: "unshare", package: "util-linux", purpose: "a disk without room", proof: &["--mount", "true"] },
+    Tool { name: "netns", program: "unshare", package: "util-linux", purpose: "boxes that are cut off", proof: &["--net", "true"] },
+    Tool { name: "netns", program: "ip", package: "iproute2", purpose: "joining boxes that are cut off", proof: &[] },
     Tool { name: "kdig", program: "kdig", package: "knot-dnsutils", purpose: "asking the routers' DNS", proof: &[] },
     Tool { name: "dnspython", program: "python3", package: "python3-venv", purpose: "installing dnspython", proof: CAN_MAKE_ENVIRONMENTS },
     Tool {
@@ -157,6 +159,7 @@ mod tests {
     fn skip_lists() {
         assert_eq!(skip_list("").unwrap(), BTreeSet::new());
         assert_eq!(skip_list(" nginx, chromium ,").unwrap(), BTreeSet::from(["chromium", "nginx"]));
+        assert_eq!(skip_list("netns,mount").unwrap(), BTreeSet::from(["mount", "netns"]));
         let error = skip_list("nginx,crhomium").unwrap_err().to_string();
         assert!(error.contains("crhomium") && error.contains("hls.js"), "{error}");
     }

@@ -18,11 +18,11 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Said of a write that the standby does not have yet.
 const ALONE: &str = "the primary acknowledged this alone: the standby does not have it yet (see `weir cms info`)";
 
-/// Patience with a download: 1 GiB at 300 kB/s.
-const DOWNLOAD_TIME: Duration = Duration::from_secs(60 * 60);
+/// Longest wait for the next piece of a download.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Slowest mean rate of an upload that is waited for, in bytes per second.
-const UPLOAD_SLOWEST: u64 = 16 * 1024;
+/// Slowest mean rate of a transfer that is waited for, in bytes per second.
+const SLOWEST: u64 = 16 * 1024;
 
 /// The client.
 pub(crate) struct ApiClient {
@@ -173,21 +173,25 @@ impl ApiClient {
         let length = body.length();
         let request = self
             .request(Method::POST, path)
-            .timeout(ANSWER_TIMEOUT + kept_back + Duration::from_secs(length / UPLOAD_SLOWEST))
+            .timeout(ANSWER_TIMEOUT + kept_back + Duration::from_secs(length / SLOWEST))
             .header(header::CONTENT_TYPE, "application/octet-stream")
             .header(header::CONTENT_LENGTH, length)
             .body(reqwest::Body::wrap(body));
         self.answer(request).await?.json().await.with_context(|| format!("read the manager's answer to POST {path}"))
     }
 
-    /// GET of a file's bytes, which go to `to` as they come; nothing may stand still for long.
-    pub(crate) async fn download(&self, path: &str, to: &mut impl std::io::Write) -> anyhow::Result<()> {
-        let request = self.request(Method::GET, path).timeout(DOWNLOAD_TIME);
+    /// GET of a file of about `bytes` bytes, which go to `to` as they come. No piece is waited for longer than [`PIECE_TIMEOUT`].
+    pub(crate) async fn download(&self, path: &str, bytes: u64, to: &mut impl std::io::Write) -> anyhow::Result<()> {
+        let request = self.request(Method::GET, path).timeout(ANSWER_TIMEOUT + Duration::from_secs(bytes / SLOWEST));
         let mut response = self.answer(request).await?;
-        while let Some(piece) = response.chunk().await.with_context(|| format!("read the manager's answer to GET {path}"))? {
-            to.write_all(&piece).context("write the file")?;
+        loop {
+            let piece = tokio::time::timeout(PIECE_TIMEOUT, response.chunk()).await;
+            let piece = piece.with_context(|| format!("nothing more of GET {path} came for {} s", PIECE_TIMEOUT.as_secs()))?;
+            match piece.with_context(|| format!("read the manager's answer to GET {path}"))? {
+                Some(piece) => to.write_all(&piece).context("write the file")?,
+                None => return Ok(()),
+            }
         }
-        Ok(())
     }
 
     /// PUT.
@@ -207,7 +211,7 @@ impl ApiClient {
         let length = body.length();
         let request = self
             .request(Method::PUT, path)
-            .timeout(ANSWER_TIMEOUT + Duration::from_secs(length / UPLOAD_SLOWEST))
+            .timeout(ANSWER_TIMEOUT + Duration::from_secs(length / SLOWEST))
             .header(header::CONTENT_TYPE, "application/octet-stream")
             .header(header::CONTENT_LENGTH, length)
             .body(reqwest::Body::wrap(body));

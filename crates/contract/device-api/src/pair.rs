@@ -62,12 +62,24 @@ pub struct PairPoll {
     /// Why it cannot apply what it was sent although it fits, one sentence: it asks for the same again.
     #[serde(default)]
     pub trouble: Option<String>,
-    /// An operator of this box has said that what it has may be overwritten by what the primary has.
+    /// An operator of this box has said that what it has may be overwritten by what a primary has.
     #[serde(default)]
-    pub overwrite: bool,
+    pub overwrite: Option<Overwrite>,
     /// It cannot write its journal now: the answer has no records.
     #[serde(default)]
     pub skip_journal: bool,
+}
+
+/// Whose configuration may overwrite that of the standby, as an operator saw it there: no other primary's, and not this one's once it
+/// has lost some of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overwrite {
+    /// The primary.
+    pub name: DeviceName,
+    /// Its term.
+    pub term: u64,
+    /// The newest changeset it had.
+    pub rev: u64,
 }
 
 /// The primary's answer.

@@ -11,6 +11,20 @@ pub const LOG_LINES_MAX: u32 = 10_000;
 /// Most bytes of whole backups in an engine's vault: eight of a large network. A larger backup is kept by no engine.
 pub const VAULT_BYTES_MAX: u64 = 1 << 30;
 
+/// What the name of a backup ends with.
+pub const BACKUP_EXTENSION: &str = ".weirbackup";
+
+/// Longest name of a backup, in bytes.
+const BACKUP_NAME_BYTES_MAX: usize = 200;
+
+/// Whether this is the plain file name of a backup: nothing that leads elsewhere. Pure.
+pub fn is_backup_name(name: &str) -> bool {
+    name.len() <= BACKUP_NAME_BYTES_MAX
+        && name.ends_with(BACKUP_EXTENSION)
+        && !name.starts_with('.')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+}
+
 /// What a poll returns: at once when there is something, else empty after the wait.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Poll {
@@ -124,5 +138,14 @@ mod tests {
         let text = serde_json::to_string(&Answer::Held { bytes: 7 }).expect("JSON");
         assert_eq!(text, r#"{"kind":"held","bytes":7}"#);
         assert_eq!(serde_json::from_str::<Answer>(&text).expect("reads"), Answer::Held { bytes: 7 });
+    }
+
+    #[test]
+    fn only_plain_names_are_those_of_backups() {
+        assert!(is_backup_name("demo-20261123T071419Z-r12.weirbackup"));
+        for name in ["", ".weirbackup", "../a.weirbackup", "a/b.weirbackup", "a.weir", "a b.weirbackup", "a\0.weirbackup"] {
+            assert!(!is_backup_name(name), "{name:?}");
+        }
+        assert!(!is_backup_name(&format!("{}.weirbackup", "a".repeat(BACKUP_NAME_BYTES_MAX))));
     }
 }

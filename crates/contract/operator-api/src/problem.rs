@@ -253,8 +253,6 @@ reasons! {
     BackupDamaged, "backup_damaged", 422, "Backup damaged", "use another backup: `weir cms database backups`";
     /// A backup of another line, another network or another box.
     BackupForeign, "backup_foreign", 409, "Backup of another place", "read the detail; restore it where it is from, or promote the standby";
-    /// The backup could not be put on another machine and read back.
-    BackupUnproven, "backup_unproven", 502, "Backup not proven", "read the detail, mend the place it goes to, and make another one";
     /// The schema cannot be taken to where it was asked to go.
     NoWayBack, "no_way_back", 409, "No way back", "restore a backup of that line with `weir cms database downgrade --from-backup FILE`";
     /// The manager's disk is full; reads still work.

@@ -4,8 +4,8 @@
 use crate::{
     DatabaseError,
     disk::{Disk, FileSystem, PRIVATE, keep_private, parent, with_suffix},
-    flip::{self, BEFORE, COMPANIONS, NEXT, PREVIOUS},
-    open,
+    flip::{self, BEFORE, COMPANIONS, NEXT},
+    ledger, open,
 };
 use rusqlite::{
     Connection, OpenFlags,
@@ -16,6 +16,9 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
 };
+
+/// What the log of a damaged database, or of one that is gone, is kept as, before the name of its kind: SQLite looks for it nowhere.
+const DAMAGED: &str = ".damaged";
 
 /// Copies what a connection sees in the transaction that is open on it: one snapshot, while others read and write.
 pub(crate) fn copy(from: &Connection, to: &Path) -> Result<(), DatabaseError> {
@@ -73,10 +76,18 @@ pub fn look(path: &Path) -> Result<Connection, DatabaseError> {
     Ok(connection)
 }
 
+/// The newest schema step that a database says it has gone through; 0 when it says nothing.
+///
+/// # Errors
+/// Its ledger cannot be read.
+pub fn step(connection: &Connection) -> Result<u32, DatabaseError> {
+    Ok(ledger::read(connection)?.last().map_or(0, |step| step.id))
+}
+
 /// Puts a checked copy in the place of a database that nobody has open, durably: after a crash anywhere there is either the
 /// database as it was or the copy. What was there is `<path>.previous` then. The copy's own name is gone afterwards; it has to lie
-/// on the same file system. A database that is not there is made; a damaged one goes with its write-ahead log to `.previous`.
-/// Blocks.
+/// on the same file system. A database that is not there is made. The write-ahead log of a damaged one, or of one that is gone,
+/// is kept as `<path>.damaged-wal`, where nothing plays it. Blocks.
 ///
 /// # Errors
 /// [`DatabaseError::InUse`] when somebody has one of the two open; [`DatabaseError::DiskFull`], [`DatabaseError::File`].
@@ -117,11 +128,12 @@ fn held(disk: &mut impl Disk, path: &Path) -> Result<Option<Connection>, Databas
             Err(error) => return Err(error),
         }
     }
-    // What is left of a damaged database, or of one that is gone: kept where SQLite finds it with the file it belongs to.
-    let previous = with_suffix(path, PREVIOUS);
+    // What is left of a damaged database, or of one that is gone. Beside `.previous` it would be played into whatever file has that
+    // name when somebody opens it.
+    let damaged = with_suffix(path, DAMAGED);
     for suffix in COMPANIONS {
-        let (log, kept) = (with_suffix(path, suffix), with_suffix(&previous, suffix));
-        disk.remove(&kept).map_err(DatabaseError::file("remove", &kept))?;
+        let (log, kept) = (with_suffix(path, suffix), with_suffix(&damaged, suffix));
+        // One that an earlier call set aside stays until there is another.
         if log.exists() {
             disk.rename(&log, &kept).map_err(DatabaseError::file("rename to", &kept))?;
         }

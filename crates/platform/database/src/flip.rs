@@ -193,6 +193,10 @@ pub(crate) fn take_the_name(disk: &mut impl Disk, path: &Path) -> Result<(), Dat
     if COMPANIONS.iter().any(|suffix| with_suffix(path, suffix).exists()) {
         return Err(DatabaseError::InUse { path: path.to_owned() });
     }
+    // What somebody who opened the file before that one left beside it would be played into the one that takes its name.
+    for file in COMPANIONS.iter().map(|suffix| with_suffix(&previous, suffix)).filter(|file| file.exists()) {
+        disk.remove(&file).map_err(DatabaseError::file("remove", &file))?;
+    }
     disk.link(path, &before).map_err(DatabaseError::file("link", &before))?;
     // From here on it is certain that the log of the database is gone, and the file it was is kept.
     disk.sync_dir(dir).map_err(DatabaseError::file("sync", dir))?;

@@ -32,7 +32,7 @@ mod threads;
 mod tests;
 
 pub use changeset::{ApplyError, Changeset, ColumnChange, Conflict, ConflictKind, Recorder, RowChange, RowKey, RowKind};
-pub use copy::{check, look, replace};
+pub use copy::{check, look, replace, step};
 pub use digest::{Digests, TableDigest};
 pub use dump::{dump, dump_sha256};
 pub use error::DatabaseError;
@@ -47,6 +47,7 @@ use disk::FileSystem;
 use rusqlite::Transaction;
 use schema::Stamp;
 use std::{
+    convert::Infallible,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -94,6 +95,34 @@ impl Database {
         E: From<DatabaseError> + Send + 'static,
     {
         self.threads.read(f).await
+    }
+
+    /// Runs `f` in a write transaction as [`Database::write`] does, and takes back whatever it did.
+    pub async fn rehearse<T, E, F>(&self, f: F) -> Result<T, E>
+    where
+        F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<DatabaseError> + Send + 'static,
+    {
+        /// What comes of it: for the transaction a failure in any case.
+        enum TakenBack<T, E> {
+            Made(T),
+            Failed(E),
+        }
+        impl<T, E: From<DatabaseError>> From<DatabaseError> for TakenBack<T, E> {
+            fn from(error: DatabaseError) -> Self {
+                TakenBack::Failed(error.into())
+            }
+        }
+        let rehearsed = self.write(move |tx| {
+            let taken_back = f(tx).map_or_else(TakenBack::Failed, TakenBack::Made);
+            Err::<Infallible, _>(taken_back)
+        });
+        match rehearsed.await {
+            Err(TakenBack::Made(value)) => Ok(value),
+            Err(TakenBack::Failed(error)) => Err(error),
+            Ok(never) => match never {},
+        }
     }
 
     /// Copies one snapshot of what is committed to a new file while others read and write, and tells what `f` reads of the same

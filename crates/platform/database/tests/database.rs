@@ -43,6 +43,18 @@ async fn count(database: &Database) -> i64 {
 }
 
 #[tokio::test]
+async fn what_is_rehearsed_is_told_and_taken_back() {
+    let dir = tempfile::tempdir().expect("dir");
+    let database = open(&dir.path().join("a.db"));
+    let rehearse = |text: Option<&'static str>| {
+        database.rehearse(move |t| Ok::<_, DatabaseError>(t.execute("INSERT INTO note (text) VALUES (?1)", [text])?))
+    };
+    assert_eq!(rehearse(Some("one")).await.expect("fits"), 1);
+    assert!(matches!(rehearse(None).await, Err(DatabaseError::Sqlite(_))));
+    assert_eq!(count(&database).await, 0);
+}
+
+#[tokio::test]
 async fn a_write_lasts_and_an_error_leaves_no_trace() {
     let dir = tempfile::tempdir().expect("dir");
     let path = dir.path().join("a.db");

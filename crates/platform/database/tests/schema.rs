@@ -375,17 +375,12 @@ fn a_database_in_use_keeps_its_schema() {
     kept.up(ALL).expect("goes up once nobody has it open");
 }
 
-/// How many cases: as the soak says, else a few.
-fn cases(short: u32) -> u32 {
-    std::env::var("PROPTEST_CASES").map_or(short, |cases| cases.parse().expect("PROPTEST_CASES is a number"))
-}
-
 fn text() -> impl Strategy<Value = String> {
     proptest::collection::vec(proptest::char::any(), 0..12).prop_map(|chars| chars.into_iter().collect())
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(24), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     /// `down(up(db)) == db`, up again gives back what down parked, and edits made in between stay.
     #[test]

@@ -50,7 +50,7 @@ pub struct Limits {
     pub resolve: Duration,
     /// Longest wait for a connection, TLS included.
     pub connect: Duration,
-    /// Longest wait for the response's head, and for each next piece of its body.
+    /// Longest wait for the response's head, and for each next piece of its body; of an upload, see [`put()`].
     pub idle: Duration,
     /// Longest time for everything.
     pub total: Duration,

@@ -5,7 +5,7 @@
 
 use crate::{
     Failure, Limits, Source,
-    budget::{Budget, Late},
+    budget::{Budget, Late, seconds},
     connection, exchange, resolve,
     target::Target,
 };
@@ -13,19 +13,25 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, header};
 use hyper::body::{Body, Frame, SizeHint};
 use std::{
+    future::{Future, pending},
     io,
     path::Path,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 use tokio::{
     fs::File,
     io::{AsyncRead, ReadBuf},
+    sync::watch,
 };
 use weir_model::{FetchReason, SourceAllow};
 
 /// Bytes of the file in one piece.
 const PIECE_BYTES: usize = 64 << 10;
+
+/// Bytes that may still be on their way when a piece was taken: as much as the kernel keeps of a connection (`tcp_wmem`).
+const UNDER_WAY_BYTES: u64 = 4 << 20;
 
 /// Why nothing was sent, or not all of it.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +55,8 @@ impl From<Failure> for PutError {
     }
 }
 
-/// Sends the file at `from` to `to` by PUT (RFC 9110 section 9.3.4). `limits.total` bounds it all.
+/// Sends the file at `from` to `to` by PUT (RFC 9110 section 9.3.4). `limits.total` bounds it all; a server that takes no next piece, or
+/// does not answer after the last, is given up after `limits.idle` and what the bytes on their way take at `limits.slowest`.
 ///
 /// # Errors
 /// [`PutError`]; what the server made of a part is unknown then.
@@ -62,7 +69,7 @@ pub async fn put(to: &Source, allow: &SourceAllow, limits: &Limits, from: &Path)
         let detail = format!("{} has no TLS and is in no network of software_sources.allow", target.shown());
         return Err(Failure::new(FetchReason::SchemeNotAllowed, detail).into());
     }
-    let body = FileBody::open(from).await.map_err(PutError::File)?;
+    let (body, mut taken) = FileBody::open(from).await.map_err(PutError::File)?;
     let mut request = Request::builder()
         .method(Method::PUT)
         .uri(target.path_and_query())
@@ -77,9 +84,14 @@ pub async fn put(to: &Source, allow: &SourceAllow, limits: &Limits, from: &Path)
         request.headers_mut().insert(name, value.clone());
     }
     let connection = connection::connect(&target, &addresses, limits.connect, &budget).await?;
-    let status = match budget.within(limits.total, exchange::send(connection, &target, request)).await {
+    let patience = patience(limits);
+    let status = match moving(exchange::send(connection, &target, request), &mut taken, patience, &budget).await {
         Ok(answered) => answered?,
-        Err(Late::Step | Late::Total) => return Err(Failure::new(FetchReason::Timeout, budget.told()).into()),
+        Err(Late::Step) => {
+            let detail = format!("{} took nothing more and did not answer for {}", target.shown(), seconds(patience));
+            return Err(Failure::new(FetchReason::Timeout, detail).into());
+        }
+        Err(Late::Total) => return Err(Failure::new(FetchReason::Timeout, budget.told()).into()),
     };
     if status.is_success() {
         return Ok(());
@@ -92,17 +104,52 @@ pub async fn put(to: &Source, allow: &SourceAllow, limits: &Limits, from: &Path)
     Err(Failure::new(reason, format!("{} answered {} to PUT", target.shown(), status.as_u16())).into())
 }
 
+/// How long a server may take nothing: the bytes on their way, as slowly as may be, and then its silence.
+fn patience(limits: &Limits) -> Duration {
+    limits.idle + Duration::from_secs(UNDER_WAY_BYTES / limits.slowest.max(1))
+}
+
+/// Does `work` as long as `taken` changes within each `patience`.
+async fn moving<T>(
+    work: impl Future<Output = T>,
+    taken: &mut watch::Receiver<u64>,
+    patience: Duration,
+    budget: &Budget,
+) -> Result<T, Late> {
+    let mut work = pin!(work);
+    loop {
+        let step = async {
+            let moved = async {
+                if taken.changed().await.is_err() {
+                    // All of it was taken: only the answer is waited for.
+                    pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                done = work.as_mut() => Some(done),
+                () = moved => None,
+            }
+        };
+        if let Some(done) = budget.within(patience, step).await? {
+            return Ok(done);
+        }
+    }
+}
+
 /// A file as a body, read piece by piece while it is sent.
 struct FileBody {
     file: File,
     left: u64,
+    /// Bytes that were taken so far.
+    taken: watch::Sender<u64>,
 }
 
 impl FileBody {
-    async fn open(path: &Path) -> io::Result<Self> {
+    async fn open(path: &Path) -> io::Result<(Self, watch::Receiver<u64>)> {
         let file = File::open(path).await?;
         let left = file.metadata().await?.len();
-        Ok(Self { file, left })
+        let (taken, watched) = watch::channel(0);
+        Ok((Self { file, left, taken }, watched))
     }
 }
 
@@ -125,6 +172,7 @@ impl Body for FileBody {
             return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())));
         }
         this.left -= got as u64;
+        this.taken.send_modify(|taken| *taken += got as u64);
         piece.truncate(got);
         Poll::Ready(Some(Ok(Frame::data(piece.into()))))
     }

@@ -158,10 +158,6 @@ impl ManagerClient {
         }
     }
 
-    fn current(&self) -> SocketAddr {
-        self.managers.borrow()[0]
-    }
-
     /// Waits until another manager than the one at `address` is asked.
     pub(crate) async fn turned_from(&self, address: SocketAddr) {
         // An error means that the client is gone, and whoever waits with it.
@@ -170,7 +166,7 @@ impl ManagerClient {
 
     /// The manager that is asked now.
     pub(crate) fn asked(&self) -> SocketAddr {
-        self.current()
+        self.managers.borrow()[0]
     }
 
     /// Takes a term that a configuration names; whether it is as high as any heard before. 0 says nothing. Blocks on the disk when it
@@ -250,15 +246,18 @@ impl ManagerClient {
         path: &str,
         wait: Duration,
     ) -> Result<(SocketAddr, reqwest::Response), ClientError> {
-        let address = self.current();
+        let address = self.asked();
         let url = format!("https://{address}{path}");
         match request(&self.http, url).timeout(wait + ANSWER_TIMEOUT).send().await {
             Ok(response) if response.status().is_success() => Ok((address, response)),
             Ok(response) => {
-                if response.status().is_server_error() || response.status().as_u16() == MISDIRECTED {
+                let turns = response.status().is_server_error() || response.status().as_u16() == MISDIRECTED;
+                // Heard to its end first: a turn gives up what waits for this manager, and that would be this very refusal.
+                let error = refusal(address, response).await;
+                if turns {
                     self.fail_over(address);
                 }
-                Err(refusal(address, response).await)
+                Err(error)
             }
             Err(source) => {
                 self.fail_over(address);

@@ -43,6 +43,12 @@ pub enum StateError {
     /// What came as the network key is none.
     #[error("the manager sent something else than a network key")]
     NetworkKey,
+    /// Another network key lies there, and may be the only copy.
+    #[error("{} is the key of another network; use an empty data directory", path.display())]
+    OtherNetwork {
+        /// Which file.
+        path: PathBuf,
+    },
     /// A file of another device.
     #[error("{} belongs to {found}, not to {expected}; each device needs its own data directory", path.display())]
     Foreign {
@@ -158,13 +164,21 @@ impl DeviceState {
     }
 
     /// Keeps the network key of a manager, 64 hex digits, as the bytes it is: what it seals lies in the database beside it.
+    ///
+    /// # Errors
+    /// It is none; another one lies there, which may be the only copy; the disk.
     pub fn keep_network_key(&self, key: &str) -> Result<(), StateError> {
         let path = self.dir.join("network.key");
         let mut bytes = zeroize::Zeroizing::new([0_u8; 32]);
         if hex::decode_to_slice(key, bytes.as_mut_slice()).is_err() {
             return Err(StateError::NetworkKey);
         }
-        Ok(weir_slots::durable_write_private(&path, bytes.as_slice())?)
+        match std::fs::read(&path).map(zeroize::Zeroizing::new) {
+            Ok(kept) if kept.as_slice() == bytes.as_slice() => Ok(()),
+            Ok(_) => Err(StateError::OtherNetwork { path }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(weir_slots::durable_write_private(&path, bytes.as_slice())?),
+            Err(source) => Err(StateError::Io { action: "read", path, source }),
+        }
     }
 
     /// The last good configuration.
@@ -302,6 +316,18 @@ mod tests {
         std::fs::create_dir(dir.path().join("state/engine/boot.json")).expect("make");
         let (boot, error) = state.next_boot();
         assert!(boot >= 1_700_000_000 && error.is_some());
+    }
+
+    #[test]
+    fn the_key_of_another_network_is_never_overwritten() {
+        let dir = tempfile::tempdir().expect("dir");
+        let (ours, theirs) = ("5a".repeat(32), "a5".repeat(32));
+        let state = DeviceState::open(dir.path(), "manager-1".parse().expect("name"), Role::Manager).expect("open");
+        state.keep_network_key(&ours).expect("the first");
+        state.keep_network_key(&ours).expect("an enrolment that is repeated");
+        let refused = state.keep_network_key(&theirs).expect_err("it may be the only copy");
+        assert!(matches!(refused, StateError::OtherNetwork { .. }) && refused.to_string().contains("empty data directory"), "{refused}");
+        assert_eq!(std::fs::read(dir.path().join("state/manager/network.key")).expect("there"), [0x5a; 32]);
     }
 
     #[test]

@@ -9,7 +9,8 @@ use weir_telemetry::{Chain, Tasks};
 /// Shortest and longest pause after a failed call.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// Pause after a poll that came back early and empty: a manager that does not wait must not be hammered.
+/// Shortest time between two polls of which the first brought nothing: neither a manager that does not wait nor two that refuse in turn
+/// may be hammered.
 const EMPTY_PAUSE: Duration = Duration::from_millis(100);
 /// Pause after a refused configuration: the manager may send it again at once.
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
@@ -30,7 +31,10 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         let polled = tokio::select! {
             polled = shared.client.poll(known(&shared), shared.update.revision(), wait) => polled,
             // Another one is the primary: what this one would say is not waited for.
-            () = shared.client.turned_from(manager) => continue,
+            () = shared.client.turned_from(manager) => {
+                rest_of_pause(asked.elapsed()).await;
+                continue;
+            }
         };
         match polled {
             Ok(poll) => {
@@ -50,8 +54,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
                 for question in poll.questions {
                     reply(&shared, &answers, question);
                 }
-                if empty && asked.elapsed() < EMPTY_PAUSE {
-                    tokio::time::sleep(EMPTY_PAUSE).await;
+                if empty {
+                    rest_of_pause(asked.elapsed()).await;
                 }
             }
             Err(error) => {
@@ -93,6 +97,11 @@ fn reply(shared: &Arc<Shared>, answers: &Tasks, question: Question) {
     });
 }
 
+/// What is left of [`EMPTY_PAUSE`] since the poll was sent.
+async fn rest_of_pause(since: Duration) {
+    tokio::time::sleep(EMPTY_PAUSE.saturating_sub(since)).await;
+}
+
 /// A pause between half and all of `pause`, so that devices do not come back in step.
 fn jittered(pause: Duration, seed: u64) -> Duration {
     let spread = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
@@ -102,6 +111,13 @@ fn jittered(pause: Duration, seed: u64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn polls_that_bring_nothing_follow_each_other_no_faster_than_the_pause() {
+        let asked = weir_clock::monotonic();
+        rest_of_pause(asked.elapsed()).await;
+        assert!(asked.elapsed() >= EMPTY_PAUSE, "two managers that refuse in turn would be asked as fast as the network is");
+    }
 
     #[test]
     fn jitter_stays_between_half_and_all() {

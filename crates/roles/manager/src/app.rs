@@ -21,7 +21,6 @@ use crate::{
     updates::{Updates, record::Kept as KeptUpdates},
 };
 use std::{
-    convert::Infallible,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -327,31 +326,18 @@ impl App {
         T: Send + 'static,
         F: FnOnce(&Change<'_>) -> Result<T, Refusal> + Send + 'static,
     {
-        enum TakenBack<T> {
-            Made(T, Result<(), Refusal>),
-            Refused(Refusal),
-        }
-        impl<T> From<DatabaseError> for TakenBack<T> {
-            fn from(error: DatabaseError) -> Self {
-                TakenBack::Refused(error.into())
-            }
-        }
         let _one_at_a_time = self.changing.lock().await;
         self.pair.writable()?;
         self.cms.doubts.writable()?;
         let before = self.network();
         let now_ms = weir_clock::wall_ms();
-        let rehearsed = self.config.write(move |tx| {
+        let rehearsed = self.config.rehearse(move |tx| {
             let change = Change::new(tx, &before, &caller, now_ms)?;
-            let value = f(&change).map_err(TakenBack::Refused)?;
-            let finished = change.finish().map(drop);
-            Err::<Infallible, _>(TakenBack::Made(value, finished))
+            let value = f(&change)?;
+            Ok::<_, Refusal>((value, change.finish().map(drop)))
         });
-        match rehearsed.await {
-            Err(TakenBack::Made(value, finished)) => Ok((value, finished.map_err(Refusal::into_problem))),
-            Err(TakenBack::Refused(refusal)) => Err(refusal.into_problem()),
-            Ok(never) => match never {},
-        }
+        let (value, finished) = rehearsed.await.map_err(Refusal::into_problem)?;
+        Ok((value, finished.map_err(Refusal::into_problem)))
     }
 
     async fn change_now<T, F>(&self, caller: Caller, f: F) -> Result<(T, u64, Option<u64>), Refusal>

@@ -21,10 +21,11 @@ mod schedule;
 mod shelf;
 mod standing;
 
-pub(crate) use records::{begin, confirm, delete, file_of, list};
+pub(crate) use records::{confirm, delete, file_of, list};
 pub(crate) use schedule::{read as schedule, run, set as set_schedule};
 pub(crate) use shelf::{Returned, Shelf, Wanted};
-pub(crate) use standing::alarms;
+pub(crate) use standing::{alarms, judge};
+pub(crate) use weir_device_api::is_backup_name as is_name;
 
 use crate::{app::App, change::Caller, domain::fields};
 use shelf::{Order, Work};
@@ -32,12 +33,9 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+use weir_device_api::BACKUP_EXTENSION as EXTENSION;
 use weir_operator_api::{AccessRole, Backup, BackupRecovery, BackupRequest, Problem, Reason};
 
-/// What the name of a backup ends with.
-const EXTENSION: &str = ".weirbackup";
-/// Longest name of a backup, in bytes.
-const NAME_BYTES_MAX: usize = 200;
 
 /// Where backups lie on this box.
 pub(crate) fn directory(state: &Path) -> PathBuf {
@@ -76,12 +74,6 @@ pub(crate) async fn recover(app: &App, caller: Caller, name: &str, request: &Bac
         return Err(fields::absent("engine", request.engine.as_str()));
     }
     app.backups.order(caller.actor.to_string(), Work::Recover(name.to_owned(), request.engine.clone())).await
-}
-
-/// A plain file name of a backup: nothing that leads elsewhere.
-pub(crate) fn is_name(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-    name.len() <= NAME_BYTES_MAX && name.ends_with(EXTENSION) && !name.starts_with('.') && name.bytes().all(plain)
 }
 
 /// Does what was ordered.

@@ -324,6 +324,7 @@ impl<'a> Change<'a> {
     pub(crate) fn finish(self) -> Result<Outcome, Refusal> {
         let mut outcome = Outcome::default();
         if self.configures.get() {
+            countable(self.generation())?;
             settings::set_number(self.tx, settings::GENERATION, self.generation())?;
         }
         if self.configures.get() || self.enrols.get() {
@@ -380,5 +381,20 @@ impl<'a> Change<'a> {
     }
 }
 
+/// Highest generation there can be: databases keep 63 bits, and a higher one would be read as this.
+const GENERATION_MAX: u64 = i64::MAX.unsigned_abs();
+
+/// Refuses a generation that a database does not keep as it is: the one after it would be given twice. Pure.
+fn countable(generation: u64) -> Result<(), Problem> {
+    if generation <= GENERATION_MAX {
+        return Ok(());
+    }
+    let detail = format!("generation {generation} would be needed, and {GENERATION_MAX} is the last there is");
+    Err(Problem::new(Reason::LimitExceeded, detail).next_step("restore a backup from before generations went so high"))
+}
+
 /// For [`Change::audit`]: there is no such side.
 pub(crate) const NOTHING: Option<&Value> = None;
+
+#[cfg(test)]
+mod tests;

@@ -57,7 +57,7 @@ use std::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use weir_model::{DeviceName, Stamp};
-use weir_telemetry::Tasks;
+use weir_telemetry::{Chain, Tasks};
 
 /// Orders to the life that runs and not yet taken: each ends it, so more would wait for nothing.
 const ORDERS_MAX: usize = 16;
@@ -79,6 +79,8 @@ struct Now {
     settled: Settled,
     /// What `config.db` said when it was last looked at.
     known: Option<Known>,
+    /// It has or had a `config.db`, and nobody could read it since this worker began.
+    unread: bool,
     /// What the control socket serves beside `/cms/v1`.
     local: Router,
 }
@@ -192,7 +194,7 @@ impl ManagerBox {
     /// never enrolled and has none.
     ///
     /// # Errors
-    /// Another process holds the state; the journal, `box.json` or `state.db` cannot be used; certificates.
+    /// Another process holds the state; the journal or `box.json` cannot be used. Whatever else cannot be opened leaves the box disabled.
     pub async fn open(settings: ManagerSettings, identity: OwnIdentity) -> Result<Self, ManagerError> {
         let state = settings.data.join("state/manager");
         keep::directory(&state).map_err(at("create directory", &state))?;
@@ -211,7 +213,7 @@ impl ManagerBox {
             box_file,
             journal,
             metrics,
-            now: Mutex::new(Now { life: Life::Disabled, settled, known: None, local: Router::new() }),
+            now: Mutex::new(Now { life: Life::Disabled, settled, known: None, unread: false, local: Router::new() }),
             lives: watch::Sender::new(LifeNow::default()),
             orders,
             changing_role: Arc::default(),
@@ -224,7 +226,14 @@ impl ManagerBox {
             stopping: watch::Sender::new(false),
             _lock: lock,
         });
-        let begun = Begun::begin(&cms, None, None).await?;
+        let begun = match Begun::begin(&cms, None, None).await {
+            Ok(begun) => begun,
+            Err(error) => {
+                let why = Chain(&error).to_string();
+                tracing::error!(error = why, "this box is disabled: what belongs to its state does not run");
+                Begun::begin(&cms, Some(why), None).await?
+            }
+        };
         Ok(Self { cms, first: Mutex::new(Some((begun, inbox))) })
     }
 

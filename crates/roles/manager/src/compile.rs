@@ -1,7 +1,7 @@
 //! Compiles the document each device runs from: a pure function of the network and the device.
 //!
 //! Equal stamps mean equal bytes: every list is in name order, and nothing but the [`Snapshot`] goes in. A device that is
-//! not active learns the managers and the timers, no content and no keys. Managers learn the tree and the devices; an engine
+//! not active learns the managers and the timers, no content and no keys; a router also the words for it. Managers learn the tree and the devices; an engine
 //! learns of the engines it can have to do with, a router of all.
 
 mod line;
@@ -29,6 +29,9 @@ pub(crate) fn document(network: &Snapshot, device: &DeviceRecord) -> DeviceConfi
 pub(crate) fn document_for(network: &Snapshot, device: &DeviceRecord, below: Option<Line>) -> DeviceConfiguration {
     let mut document = DeviceConfiguration { role: device.role, ..without_content(network, device.name.clone()) };
     if !device.active {
+        if device.role == Role::Router {
+            document.confirmed = confirmed_for(network, &device.name);
+        }
         return document;
     }
     document.location = device.location.clone();
@@ -123,6 +126,12 @@ fn without_content(network: &Snapshot, device: DeviceName) -> DeviceConfiguratio
         services: Vec::new(),
         zones: Vec::new(),
     }
+}
+
+/// What a router needs to take the document that says it is out of service: the word for itself, and those for locations.
+fn confirmed_for(network: &Snapshot, router: &DeviceName) -> Confirmed {
+    let own = network.confirmed.engines.get(router).map(|at| (router.clone(), *at));
+    Confirmed { engines: own.into_iter().collect(), locations: network.confirmed.locations.clone() }
 }
 
 fn locations(network: &Snapshot) -> Vec<LocationEntry> {

@@ -14,17 +14,13 @@ use rusqlite::Transaction;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use weir_model::{
-    DeviceName, Stamp,
+    DeviceName, Role, Stamp,
     configuration::{Confirmed, EngineEntry},
 };
 use weir_operator_api::{Problem, Reason};
 use weir_routing::removal;
 
-/// What may go without being confirmed, in percent.
-const GONE_PERCENT: usize = 25;
-/// As many may always go.
-const GONE_FREE: usize = 1;
-/// Words kept for engines that are deleted, and for locations: routers that run what came before as many are told of none.
+/// Words kept for engines and routers that are deleted, and for locations: routers that run what came before as many are told of none.
 const WORDS_OF_GONE_MAX: usize = 1_000;
 /// Names of what goes that a refusal lists, of each kind.
 const NAMED_MAX: usize = 5;
@@ -32,6 +28,10 @@ const NAMED_MAX: usize = 5;
 const HASH_DIGITS: usize = 16;
 /// What stands before the hash in a refusal.
 const HASH_MARK: &str = "confirm=";
+/// What stands before what goes.
+const GOES_MARK: &str = "this takes away ";
+/// What stands behind each part of what goes.
+const GOES_END: &str = "; ";
 
 /// What goes of one kind of object.
 struct Loss {
@@ -45,7 +45,7 @@ struct Loss {
 
 impl Loss {
     fn is_large(&self) -> bool {
-        self.gone.len() > GONE_FREE && self.gone.len() * 100 > self.all.len() * GONE_PERCENT
+        self.gone.len() > removal::most_unasked(self.all.len())
     }
 
     fn sentence(&self) -> String {
@@ -65,8 +65,8 @@ pub(crate) fn check(before: &Snapshot, after: &Snapshot, given: Option<&str>) ->
     if given == Some(hash.as_str()) {
         return Ok(());
     }
-    let what = losses.iter().map(Loss::sentence).collect::<Vec<_>>().join("; ");
-    let detail = format!("this takes away {what}; {HASH_MARK}{hash}");
+    let what: String = losses.iter().map(|loss| loss.sentence() + GOES_END).collect();
+    let detail = format!("{GOES_MARK}{what}{HASH_MARK}{hash}");
     Err(match given {
         None => Problem::new(Reason::ConfirmationNeeded, detail).at("confirm"),
         Some(other) => Problem::new(Reason::ConfirmationStale, format!("{other:?} confirms something else: {detail}")).at("confirm"),
@@ -81,8 +81,19 @@ pub(crate) fn asked(problem: &Problem) -> Option<&str> {
     problem.detail.rsplit_once(HASH_MARK).map(|(_, hash)| hash)
 }
 
-/// Notes, once a change is let through, which engines an operator took out of service with it: a word for routers, which see only
-/// what is left. What the manager or a device does is nobody's word, and a word ends when its engine is in service again.
+/// What goes, in the words of the refusal, one sentence each. Nothing of any other problem.
+pub(crate) fn goes(problem: &Problem) -> Vec<&str> {
+    if asked(problem).is_none() {
+        return Vec::new();
+    }
+    // From the end: what was given in the place of the hash may hold anything, and comes first.
+    let told = problem.detail.rsplit_once(HASH_MARK).and_then(|(told, _)| told.rsplit_once(GOES_MARK));
+    told.map_or("", |(_, what)| what).split(GOES_END).filter(|part| !part.is_empty()).collect()
+}
+
+/// Notes, once a change is let through, which engines and routers an operator took out of service with it: a word for routers, which
+/// see only what is left, and for a router that is told of nothing any longer. What the manager or a device does is nobody's
+/// word, and a word ends when its device is in service again.
 pub(crate) fn note(tx: &Transaction<'_>, before: &Snapshot, after: &mut Snapshot, actor: &Actor) -> Result<(), Refusal> {
     let confirmed = words(before, after, actor);
     if confirmed != after.confirmed {
@@ -93,7 +104,10 @@ pub(crate) fn note(tx: &Transaction<'_>, before: &Snapshot, after: &mut Snapshot
 }
 
 fn words(before: &Snapshot, after: &Snapshot, actor: &Actor) -> Confirmed {
-    let serving = |network: &Snapshot| -> BTreeSet<DeviceName> { in_service(&compile::engines(network)) };
+    let serving = |network: &Snapshot| -> BTreeSet<DeviceName> {
+        let routers = network.active(Role::Router).map(|router| router.name.clone());
+        in_service(&compile::engines(network)).into_iter().chain(routers).collect()
+    };
     let (was, is) = (serving(before), serving(after));
     let mut confirmed = after.confirmed.clone();
     confirmed.engines.retain(|name, _| !is.contains(name));

@@ -2,6 +2,7 @@
 
 mod answers;
 mod enrol;
+mod giver;
 mod giving;
 mod pair;
 mod peer;

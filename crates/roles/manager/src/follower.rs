@@ -10,6 +10,7 @@
 mod apply;
 mod archives;
 mod client;
+mod consent;
 mod round;
 mod snapshot;
 pub(crate) mod unreplicated;
@@ -29,7 +30,7 @@ use std::{
 };
 use tokio::sync::watch;
 use weir_database::{Database, DatabaseError};
-use weir_device_api::{Listeners, OrderedBy, PairHello, Verdict, YieldAnswer, YieldRequest, paths};
+use weir_device_api::{Listeners, OrderedBy, PairHello, Verdict, YieldAnswer, YieldRequest, pair::Overwrite, paths};
 use weir_model::DeviceName;
 use weir_operator_api::{Problem, Reason};
 use weir_telemetry::Tasks;
@@ -81,6 +82,8 @@ pub(crate) struct Follower {
     /// Who asked for that last.
     take_over_by: Mutex<Option<OrderedBy>>,
     closing: watch::Sender<bool>,
+    /// The changes this box acknowledged alone.
+    unreplicated: unreplicated::Counted,
     /// Held while `config.db` is changed.
     changing: tokio::sync::Mutex<()>,
 }
@@ -103,8 +106,8 @@ struct Inner {
     trouble: Option<String>,
     /// Why what was sent cannot be applied although it fits, or why no snapshot can be taken.
     hindrance: Option<String>,
-    /// An operator has said that what is here may be overwritten.
-    overwrite: bool,
+    /// An operator has said that what is here may be overwritten, and by what.
+    overwrite: Option<Overwrite>,
     /// Answers in a row that were cut off.
     cuts: u32,
     /// Snapshots in a row that failed, and when the next may be tried, monotonic milliseconds.
@@ -132,6 +135,7 @@ impl Follower {
             take_over: watch::Sender::new(false),
             take_over_by: Mutex::default(),
             closing: watch::Sender::new(false),
+            unreplicated: unreplicated::Counted::default(),
             changing: tokio::sync::Mutex::new(()),
         });
         tasks.spawn("follow", round::run(Arc::clone(&follower)));
@@ -184,22 +188,6 @@ impl Follower {
         PairHello { heard: base.term.max(self.fence_term()), journal, journal_hash, ..base }
     }
 
-    /// Takes what the primary has although what is here may be better: an operator says so.
-    ///
-    /// # Errors
-    /// [`Reason::CmsState`]: no primary is heard, from which it could be taken.
-    pub(crate) fn overwrite(&self) -> Result<(), Problem> {
-        let mut inner = self.lock();
-        let heard = inner.seen.as_ref().filter(|seen| weir_clock::monotonic_ms().saturating_sub(seen.at_ms) <= view::SILENT_MS);
-        if heard.is_none() {
-            return Err(
-                Problem::new(Reason::CmsState, "no primary is heard by this box").next_step("bring the primary back, then ask again")
-            );
-        }
-        (inner.overwrite, inner.snapshot_after_ms, inner.failed_snapshots) = (true, 0, 0);
-        Ok(())
-    }
-
     /// Runs what only looks at `config.db` in the way of a write, and is taken back.
     ///
     /// # Errors
@@ -208,26 +196,9 @@ impl Follower {
     where
         F: FnOnce(&rusqlite::Transaction<'_>) -> Result<(), crate::change::Refusal> + Send + 'static,
     {
-        enum TakenBack {
-            Fits,
-            Refused(crate::change::Refusal),
-        }
-        impl From<DatabaseError> for TakenBack {
-            fn from(error: DatabaseError) -> Self {
-                TakenBack::Refused(error.into())
-            }
-        }
         snapshot::room_for(&self.directory, 0).map_err(|error| Problem::new(Reason::DiskFull, error.to_string()))?;
         let Some(config) = self.database() else { return Err(Problem::new(Reason::CmsState, "this box has no configuration yet")) };
-        let rehearsed = config.write(move |tx| {
-            work(tx).map_err(TakenBack::Refused)?;
-            Err::<std::convert::Infallible, _>(TakenBack::Fits)
-        });
-        match rehearsed.await {
-            Err(TakenBack::Fits) => Ok(()),
-            Err(TakenBack::Refused(refusal)) => Err(refusal.into_problem()),
-            Ok(never) => match never {},
-        }
+        config.rehearse(work).await.map_err(crate::change::Refusal::into_problem)
     }
 
     fn fence_term(&self) -> u64 {

@@ -1,7 +1,7 @@
 //! The journal: who was promoted, fenced, restored, and why, outside SQLite, so that a box that cannot open its database still knows.
 //!
 //! One JSON object a line in `state/manager/journal.log`, each with the SHA-256 of the line before it; only the primary appends,
-//! the standby mirrors. Every call here reads or writes a file and flushes it: call from where blocking is allowed.
+//! the standby mirrors. Every call but [`Journal::end`] reads or writes a file and flushes it: call from where blocking is allowed.
 //! Page: `docs/protocols/journal.md`.
 
 mod aside;
@@ -86,7 +86,8 @@ pub(crate) enum After {
 pub(crate) struct Journal {
     path: PathBuf,
     held: Mutex<Held>,
-    end: watch::Sender<u64>,
+    /// The last record and its hash, as [`Held`] has them: whoever only asks for them does not wait for a flush.
+    end: watch::Sender<(u64, String)>,
 }
 
 #[derive(Debug)]
@@ -125,7 +126,7 @@ impl Journal {
         if whole > length {
             held.file.set_len(length).and_then(|()| held.file.sync_all()).map_err(at("cut", &path))?;
         }
-        let end = watch::Sender::new(held.end());
+        let end = watch::Sender::new(held.last());
         Ok(Self { path, held: Mutex::new(held), end })
     }
 
@@ -143,10 +144,9 @@ impl Journal {
         self.write(&mut held, &[line])
     }
 
-    /// The last record's sequence number and the hash of its line, hex; `(0, "")` when there is none.
+    /// The last record's sequence number and the hash of its line, hex; `(0, "")` when there is none. Reads no file and waits for none.
     pub(crate) fn end(&self) -> (u64, String) {
-        let held = self.held();
-        (held.end(), held.hash.clone())
+        self.end.borrow().clone()
     }
 
     /// The lines after the one named, at most so many, when it is ours.
@@ -215,8 +215,8 @@ impl Journal {
         if new.is_empty() { Ok(held.end()) } else { self.write(&mut held, new) }
     }
 
-    /// Told with the last sequence number after each change.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+    /// Told with the last sequence number and its hash after each change.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<(u64, String)> {
         self.end.subscribe()
     }
 
@@ -253,7 +253,7 @@ impl Journal {
         let kept = aside::keep(state, Aside::Forked { term, seq: from }, &tail).map_err(at("set aside a part of", &self.path))?;
         tracing::warn!(from, to = held.end(), kept = %kept.display(), "journal records that the primary does not have are set aside");
         held.cut(index(from), start, hash).map_err(at("cut", &self.path))?;
-        self.end.send_replace(held.end());
+        self.end.send_replace(held.last());
         Ok(())
     }
 
@@ -281,7 +281,7 @@ impl Journal {
         held.starts.extend(starts);
         held.length += bytes as u64;
         held.hash = lines.last().map(|line| line::hash(line.as_bytes())).unwrap_or_else(|| held.hash.clone());
-        self.end.send_replace(held.end());
+        self.end.send_replace(held.last());
         Ok(held.end())
     }
 
@@ -311,6 +311,10 @@ pub fn check(bytes: &[u8]) -> JournalCheck {
 impl Held {
     fn end(&self) -> u64 {
         self.starts.len() as u64
+    }
+
+    fn last(&self) -> (u64, String) {
+        (self.end(), self.hash.clone())
     }
 
     fn bytes(&self, from: u64, to: u64) -> io::Result<Vec<u8>> {

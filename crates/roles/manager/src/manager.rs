@@ -249,9 +249,9 @@ impl Manager {
         crate::ahead::begin(&app).await.map_err(ManagerError::Refused)?;
         users::begin(&app).await.map_err(ManagerError::Refused)?;
         software::begin(&app, settings.data.clone()).await.map_err(ManagerError::Refused)?;
-        // A full disk or an unreadable backup keeps no manager from serving.
-        if let Err(problem) = crate::backup::begin(&app).await {
-            tracing::error!(%problem, "backups are not known");
+        // Its alarms stand from the first moment; which backups there are is found beside serving.
+        if let Err(problem) = crate::backup::judge(&app).await {
+            tracing::error!(%problem, "backups not judged");
         }
         tracing::info!("manager opened");
         Ok(Self { app, tls: certificate.tls, device_tls: certificate.device_tls, tasks: Tasks::new() })

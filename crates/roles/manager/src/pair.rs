@@ -18,9 +18,10 @@ pub(crate) use answer::{hello, poll, stand};
 pub(crate) use making_way::{step_down, yield_to};
 pub(crate) use recount::{begin, run};
 
-use crate::{app::App, change::Caller, cms::Fence, snapshot::Snapshot};
+use crate::{app::App, change::Caller, cms::Fence, follower::unreplicated::Counted, snapshot::Snapshot};
 use copying::Copies;
-use standing::{Heard, SILENT_MS, Standing};
+pub(crate) use standing::SILENT_MS;
+use standing::{Heard, Standing};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -69,6 +70,8 @@ pub(crate) struct Pair {
     unmatched_ms: Mutex<Option<u64>>,
     /// The copy of the database that is made for the standby.
     copies: Copies,
+    /// What this box itself acknowledged alone when it was primary before.
+    unreplicated: Counted,
 }
 
 impl fmt::Debug for Pair {
@@ -99,6 +102,7 @@ impl Pair {
             followed: AtomicBool::new(false),
             unmatched_ms: Mutex::new(Some(weir_clock::monotonic_ms())),
             copies: Copies::default(),
+            unreplicated: Counted::default(),
         }
     }
 
@@ -169,7 +173,10 @@ impl Pair {
 
     /// Takes a poll in, with what we make of it, when our newest changeset is `newest`. Returns what the journal is to say of it: that
     /// the versions differ from here on, or do so no more.
-    fn polled(&self, poll: &PairPoll, verdict: &Verdict, newest: u64) -> Option<&'static str> {
+    ///
+    /// # Errors
+    /// [`Reason::CmsState`]: it is a second standby's; nothing of it was taken in.
+    fn polled(&self, poll: &PairPoll, verdict: &Verdict, newest: u64) -> Result<Option<&'static str>, Problem> {
         let at_ms = weir_clock::monotonic_ms();
         let heard = Heard {
             hello: poll.hello.clone(),
@@ -179,17 +186,21 @@ impl Pair {
             unreplicated_open: poll.unreplicated_open,
             trouble: poll.trouble.clone(),
         };
-        let before = locked(&self.heard).replace(heard);
+        // Judged and taken in as one: of two that ask at once one is the standby.
+        let mut last = locked(&self.heard);
+        is_only(last.as_ref(), &poll.hello.name, at_ms)?;
+        let before = last.replace(heard);
         self.standing.send_if_modified(|standing| {
             let now = standing.polled(verdict, poll.hello.rev, newest, at_ms);
             std::mem::replace(standing, now) != now
         });
+        drop(last);
         let differed = before.is_some_and(|before| matches!(before.verdict, Verdict::VersionMismatch { .. }));
-        match (differed, matches!(verdict, Verdict::VersionMismatch { .. })) {
+        Ok(match (differed, matches!(verdict, Verdict::VersionMismatch { .. })) {
             (false, true) => Some("versions_differ"),
             (true, false) => Some("versions_match"),
             _ => None,
-        }
+        })
     }
 
     /// The standby gave a sign of life that is no poll: it takes a snapshot.
@@ -201,14 +212,12 @@ impl Pair {
 
     /// Refuses a second standby beside one that was heard a moment ago.
     pub(crate) fn only(&self, name: &DeviceName) -> Result<(), Problem> {
-        let now_ms = weir_clock::monotonic_ms();
-        match &*locked(&self.heard) {
-            Some(heard) if heard.hello.name != *name && now_ms.saturating_sub(heard.at_ms) < ONE_STANDBY_MS => {
-                let detail = format!("{} is the standby; a pair has one", heard.hello.name);
-                Err(Problem::new(Reason::CmsState, detail).next_step("deactivate one of the two"))
-            }
-            _ => Ok(()),
-        }
+        is_only(locked(&self.heard).as_ref(), name, weir_clock::monotonic_ms())
+    }
+
+    /// Whether what acknowledges is this standby.
+    fn is_of(&self, name: &DeviceName) -> bool {
+        locked(&self.heard).as_ref().is_some_and(|heard| heard.hello.name == *name && heard.verdict == Verdict::Matched)
     }
 
     /// Asks the standby to take over: it is told in the answers to its polls for [`TAKE_OVER`], or until it does.
@@ -317,6 +326,17 @@ impl Pair {
             silent_ms: Some(silent_ms),
             url,
         })
+    }
+}
+
+/// Refuses a standby of this name while another one was heard a moment ago.
+fn is_only(heard: Option<&Heard>, name: &DeviceName, now_ms: u64) -> Result<(), Problem> {
+    match heard.filter(|heard| heard.hello.name != *name && now_ms.saturating_sub(heard.at_ms) < ONE_STANDBY_MS) {
+        None => Ok(()),
+        Some(heard) => {
+            let detail = format!("{} is the standby; a pair has one", heard.hello.name);
+            Err(Problem::new(Reason::CmsState, detail).next_step("deactivate one of the two"))
+        }
     }
 }
 

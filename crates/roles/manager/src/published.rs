@@ -59,8 +59,11 @@ pub(crate) fn since(network: &Snapshot, service: &DeliveryService) -> Line {
 
 /// What is kept of a service, newest first; what another line kept and this one cannot read is passed over.
 fn renditions(tx: &Transaction<'_>, id: i64) -> rusqlite::Result<Vec<Rendition>> {
-    let kept = published::of(tx, id)?.unwrap_or_default();
-    let all: Vec<Value> = serde_json::from_str(&kept).unwrap_or_default();
+    let Some(kept) = published::of(tx, id)? else { return Ok(Vec::new()) };
+    let all: Vec<Value> = serde_json::from_str(&kept).unwrap_or_else(|error| {
+        tracing::error!(delivery_service = id, %error, "what was last published of a delivery service cannot be read");
+        Vec::new()
+    });
     Ok(all.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect())
 }
 
@@ -82,6 +85,10 @@ pub(crate) fn settle(tx: &Transaction<'_>, network: &mut Snapshot, unreadable: V
                 return Ok(());
             }
         };
+        // Nothing gives way, so the other pass would find the same.
+        if faults.is_empty() {
+            break;
+        }
         for (id, error) in faults {
             match (network.held.get_mut(&id), pass) {
                 (Some(held), _) => held.last = None,

@@ -193,7 +193,7 @@ fn is_manager(cms: &Cms, peer: &Peer) -> Result<(), Problem> {
 
 async fn hello(State(cms): State<Arc<Cms>>, Extension(peer): Extension<Peer>) -> Result<Json<PairHello>, Refused> {
     is_manager(&cms, &peer)?;
-    Ok(Json(cms.hello().await))
+    Ok(Json(cms.hello_told().await?))
 }
 
 async fn make_way(

@@ -129,7 +129,7 @@ async fn round(app: &App) -> Result<(), DatabaseError> {
     let (now_ms, wall_ms) = (weir_clock::monotonic_ms(), weir_clock::wall_ms());
     let mut want = app.drains.alarms(&network, &standing, wall_ms);
     want.extend(software::alarms(app));
-    want.extend(pair::alarms::wanted(app, &network));
+    want.extend(pair::alarms::wanted(app, &network, &standing));
     want.extend(updates::alarms::wanted(app, &network));
     want.extend(backup::alarms(app));
     want.extend(published::alarms(app, &network));

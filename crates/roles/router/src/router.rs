@@ -114,8 +114,8 @@ impl Router {
     }
 
     /// Runs a configuration from now on. One that takes too many engines away at once is run only with somebody's word for it
-    /// ([`weir_routing::removal`]), or by a router that runs none yet. One that takes this router itself out of its location says
-    /// nothing of engines.
+    /// ([`weir_routing::removal`]), or by a router that runs none yet. So is one that takes this router itself out of service, which
+    /// names no engine: the word is for the router then.
     ///
     /// # Errors
     /// [`Rejection`]; the configuration before stays in force.
@@ -128,7 +128,7 @@ impl Router {
             return Err(Rejection::Older { offered: configuration.stamp, running });
         }
         let network = Network::compile(configuration)?;
-        let running = self.shared.running.load_full().filter(|_| configuration.location.is_some());
+        let running = self.shared.running.load_full().filter(|running| !self.is_deactivated(configuration, running.network.stamp()));
         let held_back = running.and_then(|running| running.network.may_become(&network).err());
         self.shared.held_back.store(held_back.clone().map(Arc::new));
         if let Some(change) = held_back {
@@ -142,6 +142,12 @@ impl Router {
         self.shared.running.store(Some(Arc::new(Running { network, zones, keys, engine_addresses })));
         self.shared.handover.learn(is_offloaded, weir_clock::monotonic_ms());
         Ok(())
+    }
+
+    /// Whether an operator took this router out of service since what it runs.
+    fn is_deactivated(&self, configuration: &DeviceConfiguration, running: Stamp) -> bool {
+        let word = configuration.confirmed.engines.get(&self.shared.name);
+        configuration.location.is_none() && word.is_some_and(|word| *word > running)
     }
 
     /// The configuration in force.
@@ -320,8 +326,37 @@ mod tests {
         assert!(router.conditions().is_empty());
     }
 
+    /// A damaged database, or an old one in the place of the newer, may not have this router in service either.
     #[test]
-    fn a_router_that_is_deactivated_has_nothing_to_hold_back() {
+    fn a_router_is_out_of_service_by_an_operators_word_alone() {
+        let (router, _dir) = sample::router();
+        let good = sample::configuration();
+        router.apply(&good).expect("valid");
+        let mut inactive = good.clone();
+        inactive.stamp.generation += 1;
+        inactive.location = None;
+        inactive.locations.clear();
+        inactive.zones.clear();
+        inactive.engines.clear();
+        inactive.services.clear();
+        assert!(matches!(router.apply(&inactive), Err(Rejection::MassChange(_))), "nobody's word");
+        inactive.confirmed.engines.insert("router-1".parse().expect("name"), good.stamp);
+        router.apply(&inactive).expect_err("a word that it has served since");
+        assert_eq!((router.stamp(), router.conditions().len()), (Some(good.stamp), 1));
+        let word = inactive.stamp;
+        inactive.confirmed.engines.insert("router-1".parse().expect("name"), word);
+        let mut elsewhere = good.clone();
+        elsewhere.stamp = inactive.stamp;
+        elsewhere.engines.clear();
+        elsewhere.services.clear();
+        elsewhere.confirmed = inactive.confirmed.clone();
+        router.apply(&elsewhere).expect_err("it serves, so the word is for nothing there");
+        router.apply(&inactive).expect("meant");
+        assert!(router.conditions().is_empty());
+    }
+
+    #[test]
+    fn a_router_is_out_of_service_by_a_word_for_its_engines_location() {
         let (router, _dir) = sample::router();
         let good = sample::configuration();
         router.apply(&good).expect("valid");
@@ -330,8 +365,8 @@ mod tests {
         inactive.location = None;
         inactive.engines.clear();
         inactive.services.clear();
-        router.apply(&inactive).expect("it is told of no content");
-        assert!(router.conditions().is_empty());
+        inactive.confirmed.locations.insert("east".parse().expect("name"), inactive.stamp);
+        router.apply(&inactive).expect("the alarm's next step was taken");
     }
 
     #[test]

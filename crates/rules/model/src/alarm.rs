@@ -57,7 +57,7 @@ pub enum AlarmReason {
     BackupUnproven,
     /// A delivery service does not compile for some devices; they go on with the last one that did.
     ServiceHeld,
-    /// A router keeps its configuration because the next one takes more than a quarter of a zone's engines away.
+    /// A router keeps its configuration because the next one takes more than a quarter of a location's engines away.
     MassChange,
     /// Over half of a router's engines vanished within seconds; it goes on choosing among them.
     RouterPanic,

@@ -49,10 +49,10 @@ pub struct DeviceConfiguration {
     pub zones: Vec<ZoneEntry>,
 }
 
-/// Operators' words for engines out of service, each with the stamp of the configuration it was given with.
+/// Operators' words for engines and routers out of service, each with the stamp of the configuration it was given with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confirmed {
-    /// Engines that an operator's own write took out of service.
+    /// Engines and routers that an operator's own write took out of service.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub engines: BTreeMap<DeviceName, Stamp>,
     /// Locations of which an operator said that whatever is gone there is meant.

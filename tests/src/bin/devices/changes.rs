@@ -14,8 +14,8 @@ use weir_tests::wait_for;
 /// Patience for a change to be everywhere.
 const REACH_DEADLINE: Duration = Duration::from_secs(120);
 
-/// Makes the changes one after the other, spread over the second half of the measurement; from each write's answer to each device
-/// that holds it.
+/// Makes the changes one after the other, spread over the second half of the measurement; from each write's beginning, its answer
+/// included, to each device that holds it.
 pub(crate) async fn make(network: &Bench, seen: &Seen, plan: &Plan) -> anyhow::Result<Vec<Duration>> {
     let changes = u32::try_from(plan.changes)?;
     let step = Duration::from_secs(plan.seconds / 2).checked_div(changes).context("there are changes to be made")?;
@@ -28,10 +28,10 @@ pub(crate) async fn make(network: &Bench, seen: &Seen, plan: &Plan) -> anyhow::R
             if holding == plan.count { Ok(()) } else { Err(format!("{holding} of {}", plan.count)) }
         })
         .await;
-        let mut one: Vec<Duration> = seen.reached(generation).into_values().map(|at| at.saturating_duration_since(answered)).collect();
+        let mut one: Vec<Duration> = seen.reached(generation).into_values().map(|at| at.saturating_duration_since(begin)).collect();
         ensure!(one.len() == plan.count, "every device's arrival is noted");
         one.sort();
-        println!("change {n}: answered in {:?}, everywhere {:?} later", answered - begin, one[one.len() - 1]);
+        println!("change {n}: answered after {:?}, everywhere after {:?}", answered - begin, one[one.len() - 1]);
         all.extend(one);
         sleep_until((begin + step).into()).await;
     }

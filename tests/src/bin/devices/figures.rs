@@ -68,7 +68,7 @@ pub(crate) struct Figures {
     pub(crate) rss_mib: u64,
     /// Of one answer to a poll.
     pub(crate) document_bytes: usize,
-    /// From a write's answer to a device that holds it.
+    /// From a write to a device that holds it, the write's own answer included.
     pub(crate) change_ms: Percentiles,
     /// From a report to its answer.
     pub(crate) report_ms: Percentiles,

@@ -82,7 +82,7 @@ pub(super) async fn run(target: &Target, arguments: CmsArgs) -> anyhow::Result<(
         CmsVerb::Unreplicated { verb } => unreplicated::run(&this, format, verb).await,
         CmsVerb::Key { verb } => key::run(&this, format, verb).await,
         CmsVerb::Database { verb: DatabaseVerb::Downgrade(arguments) } => downgrade::run(&this, format, &arguments).await,
-        CmsVerb::Database { verb } => database::run(&this, format, verb).await,
+        CmsVerb::Database { verb } => database::run(&this, format, verb).await.map_err(|error| info::of_call(&this, error)),
     }
 }
 

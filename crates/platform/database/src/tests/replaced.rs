@@ -80,9 +80,39 @@ fn one_that_is_damaged_or_gone_makes_way_and_its_log_is_played_into_nothing() {
         replace(&path, &new_file).expect("replaced");
         assert_eq!(dump_of(&path), new, "gone: {gone}");
         if gone {
-            assert_eq!(fs::read(with_suffix(&path, ".previous-wal")).expect("kept"), log);
+            assert_eq!(fs::read(with_suffix(&path, ".damaged-wal")).expect("kept"), log);
         }
     }
+}
+
+#[test]
+fn no_log_is_played_into_the_file_that_was_there_before() {
+    let home = tempfile::tempdir().expect("dir");
+    let path = killed(home.path());
+    let (previous, first) = (with_suffix(&path, ".previous"), copied(&path));
+    let expected = dump_of(&first);
+    let log = fs::read(with_suffix(&path, "-wal")).expect("a log");
+    fs::remove_file(&path).expect("removed");
+    replace(&path, &first).expect("replaced");
+    // As an earlier build kept it.
+    fs::write(with_suffix(&previous, "-wal"), &log).expect("log");
+    let second = copied(&path);
+    replace(&path, &second).expect("replaced");
+    assert_eq!(dump_of(&previous), expected);
+    assert_eq!(fs::read(with_suffix(&path, ".damaged-wal")).expect("kept"), log);
+}
+
+#[test]
+fn the_only_log_of_a_damaged_database_is_kept_however_often_its_replacement_is_cut_short() {
+    let home = tempfile::tempdir().expect("dir");
+    let path = killed(home.path());
+    let new_file = copied(&path);
+    let log = fs::read(with_suffix(&path, "-wal")).expect("a log");
+    // Cut short when the log had its other name and the copy not yet the database's.
+    fs::write(&path, vec![7; 8192]).expect("damaged");
+    fs::rename(with_suffix(&path, "-wal"), with_suffix(&path, ".damaged-wal")).expect("set aside");
+    replace(&path, &new_file).expect("replaced");
+    assert_eq!(fs::read(with_suffix(&path, ".damaged-wal")).expect("kept"), log);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What is sent by PUT, and where it may go.
 
-use crate::server::{Server, send};
+use crate::server::{Server, send, wait_for_the_end};
 use std::io::{Read, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use weir_fetch::{Credentials, Limits, PutError, Source, put};
 use weir_model::{FetchReason, SourceAllow};
@@ -79,4 +79,27 @@ async fn without_tls_it_goes_to_allowed_networks_alone() {
     let Err(PutError::Target { detail, .. }) = public else { panic!("{public:?}") };
     assert!(!detail.contains("answered"), "{detail}");
     assert!(server.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stands_still_is_given_up_long_before_all_the_time_is_over() {
+    let limits = || Limits { idle: Duration::from_millis(300), slowest: u64::MAX, ..limits() };
+    let stalled = |result: Result<(), PutError>| match result {
+        Err(PutError::Target { reason: FetchReason::Timeout, detail }) => assert!(detail.contains("took nothing more"), "{detail}"),
+        other => panic!("{other:?}"),
+    };
+    // It takes nothing: more than any buffer on the way holds.
+    let (done, wait) = mpsc::channel::<()>();
+    let server = Server::http(move |_, _| {
+        let _ended = wait.recv();
+    });
+    // Goes before the server does, whatever happens.
+    let end = done;
+    let large = file(b"");
+    large.as_file().set_len(64 << 20).expect("sparse");
+    stalled(put(&source(server.url("/a")), &loopback(), &limits(), large.path()).await);
+    drop(end);
+    // It takes everything and does not answer.
+    let silent = Server::http(|_, stream| wait_for_the_end(stream));
+    stalled(put(&source(silent.url("/a")), &loopback(), &limits(), file(b"abc").path()).await);
 }

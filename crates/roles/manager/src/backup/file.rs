@@ -157,10 +157,29 @@ pub(crate) fn unpack(path: &Path, to: &Path) -> Result<BackupManifest, BackupFil
     Ok(manifest)
 }
 
-/// The manifest of the backup at `path`, after all of it was read.
-pub(crate) fn inspect(path: &Path) -> Result<BackupManifest, BackupFileError> {
+/// The manifest of the backup at `path`, its length and its SHA-256 (hex), after all of it was read once.
+pub(crate) fn inspect(path: &Path) -> Result<(BackupManifest, u64, String), BackupFileError> {
     let file = File::open(path).map_err(at("open", path))?;
-    read(BufReader::with_capacity(CHUNK_BYTES, file), &mut io::sink())
+    let mut hashed = HashedRead { from: BufReader::with_capacity(CHUNK_BYTES, file), hash: Sha256::new(), bytes: 0 };
+    // A container that is whole was read to the end of its file.
+    let manifest = read(&mut hashed, &mut io::sink())?;
+    Ok((manifest, hashed.bytes, hex::encode(hashed.hash.finalize())))
+}
+
+/// Counts and hashes what is read.
+struct HashedRead<R> {
+    from: R,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl<R: Read> Read for HashedRead<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(into)?;
+        self.hash.update(&into[..read]);
+        self.bytes += read as u64;
+        Ok(read)
+    }
 }
 
 fn created(path: &Path) -> Result<File, BackupFileError> {

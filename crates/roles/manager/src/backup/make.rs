@@ -154,7 +154,7 @@ fn unused(directory: &Path, manifest: &BackupManifest, at_ms: u64) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let network: String = manifest.network.chars().take(NETWORK_CHARS_MAX).map(plain).collect();
     let at = Timestamp::from_millisecond(i64::try_from(at_ms).unwrap_or(0)).unwrap_or_default().to_zoned(TimeZone::UTC);
-    let stem = format!("{network}-{}-r{}", at.strftime("%Y%m%dT%H%M%SZ"), manifest.rev);
+    let stem = format!("{network}-{}-r{}", at.strftime(records::UTC_IN_NAME), manifest.rev);
     let mut name = format!("{stem}{EXTENSION}");
     let mut number = 2_u32;
     while directory.join(&name).exists() {

@@ -7,6 +7,7 @@ use crate::{
     domain::fields,
     tables::backups,
 };
+use jiff::{civil::DateTime, tz::TimeZone};
 use std::{
     collections::BTreeSet,
     fs, io,
@@ -21,6 +22,8 @@ use weir_telemetry::Chain;
 const ELSEWHERE_MAX: usize = 200;
 /// The copy on this box, as records name it.
 pub(super) const ON_THE_BOX: &str = "box";
+/// How the time is written in the name of a backup.
+pub(super) const UTC_IN_NAME: &str = "%Y%m%dT%H%M%SZ";
 /// A copy an operator downloaded and confirmed.
 const DOWNLOADED: &str = "download";
 
@@ -235,13 +238,23 @@ fn on_the_box(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 
 /// The record of a file nobody knows. Blocks.
 pub(super) fn adopted(name: String, path: &Path) -> Result<Backup, file::BackupFileError> {
-    let manifest = file::inspect(path)?;
-    let (bytes, sha256) = file::measure(path)?;
-    let made = fs::metadata(path).and_then(|about| about.modified()).ok();
-    let at_ms =
-        made.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |at| u64::try_from(at.as_millis()).unwrap_or(0));
+    let (manifest, bytes, sha256) = file::inspect(path)?;
+    let at_ms = made_ms(&name).unwrap_or_else(|| modified_ms(path));
     let copies = vec![BackupCopy { place: ON_THE_BOX.to_owned(), elsewhere: false, proven: true, detail: None }];
     Ok(Backup { name, at_ms, actor: "manager".to_owned(), manifest, bytes, sha256, copies, rehearsed: None, proven: false })
+}
+
+/// When the backup of this name was made: an old one that comes back to this box is an old one. Pure.
+fn made_ms(name: &str) -> Option<u64> {
+    let mut parts = name.strip_suffix(EXTENSION)?.rsplit('-');
+    let made = parts.find_map(|part| DateTime::strptime(UTC_IN_NAME, part).ok())?.to_zoned(TimeZone::UTC).ok()?;
+    u64::try_from(made.timestamp().as_millisecond()).ok()
+}
+
+fn modified_ms(path: &Path) -> u64 {
+    let modified = fs::metadata(path).and_then(|about| about.modified()).ok();
+    let since = modified.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::{
     tables::{self, migrations},
 };
 use std::{net::SocketAddr, path::Path};
+use weir_database::DatabaseError;
 use weir_model::{DeviceName, Line, Role, Version};
 use weir_operator_api::{BackupManifest, Problem, Reason};
 use weir_telemetry::Chain;
@@ -73,17 +74,33 @@ pub(crate) fn is_blank(state: &Path) -> bool {
     weir_database::look(&state.join("config.db")).is_ok_and(|mut connection| blank(&mut connection).is_ok_and(|(_, blank)| blank))
 }
 
-/// The managers this box has on record in that network, and where each answers devices. A database that cannot be read, or is of
-/// another network, names none. Blocks.
-pub(crate) fn managers_here(state: &Path, network_id: &str) -> Vec<(DeviceName, Option<SocketAddr>)> {
+/// Whether what this box has on record says who the other managers of a network are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum OnRecord {
+    /// It does.
+    Named,
+    /// There is no record, or it is of another network.
+    Nothing,
+    /// There is one, and it cannot be read, for this reason.
+    Unreadable(String),
+}
+
+/// The managers this box has on record in that network, and where each answers devices, with what such a record counts for. Blocks.
+pub(crate) fn managers_here(state: &Path, network_id: &str) -> (Vec<(DeviceName, Option<SocketAddr>)>, OnRecord) {
     let read = weir_database::look(&state.join("config.db")).and_then(|mut connection| {
         if rehearsal::facts(&mut connection)?.network_id != network_id {
-            return Ok(Vec::new());
+            return Ok(None);
         }
-        Ok(tables::devices::all(&connection.transaction()?)?)
+        Ok(Some(tables::devices::all(&connection.transaction()?)?))
     });
-    let managers = read.unwrap_or_default().into_iter().filter(|device| device.role == Role::Manager);
-    managers.map(|device| (device.name, device.addresses.device)).collect()
+    match read {
+        Ok(Some(devices)) => {
+            let managers = devices.into_iter().filter(|device| device.role == Role::Manager);
+            (managers.map(|device| (device.name, device.addresses.device)).collect(), OnRecord::Named)
+        }
+        Ok(None) | Err(DatabaseError::Absent { .. }) => (Vec::new(), OnRecord::Nothing),
+        Err(error) => (Vec::new(), OnRecord::Unreadable(Chain(&error).to_string())),
+    }
 }
 
 /// Refuses a backup that is not for this box and this build. Pure.
@@ -126,13 +143,14 @@ pub(crate) fn allowed(manifest: &BackupManifest, here: &Here) -> Result<(), Prob
     }
 }
 
-/// The highest term a restore goes on with: what a database holds as a number.
+/// The highest term there can be: what a database holds as a number.
 const TERM_MAX: u64 = i64::MAX.unsigned_abs();
 /// How far above every known term a restore goes on while a manager is silent: it may have had terms that nobody here has heard of.
 /// Well below what a device may say that it has heard.
 const SILENT_STEPS: u64 = 100;
 
-/// The term to go on with: above every one this box knows of, and far above while a manager is silent. Pure.
+/// The term a restore, a promotion or an operator's decision goes on with: above every one this box knows of, and far above while a
+/// manager may have had others that nobody here has heard of. Pure.
 ///
 /// # Errors
 /// There is none above them.
@@ -141,7 +159,7 @@ pub(crate) fn term_above(known: impl IntoIterator<Item = Option<u64>>, all_heard
     let highest = known.into_iter().flatten().max().unwrap_or(0);
     highest.checked_add(step).filter(|term| *term <= TERM_MAX).ok_or_else(|| {
         let detail = format!("term {highest} is known, and there is none above it");
-        Problem::new(Reason::Internal, detail).next_step("find out which device or file names such a term")
+        Problem::new(Reason::CmsState, detail).next_step("find out which manager, device or file names such a term")
     })
 }
 
@@ -153,11 +171,11 @@ pub(crate) struct Said {
     pub(crate) hello: Option<(u64, bool)>,
 }
 
-/// Whether a restore may go on, by what the other managers say; returns whether all of them were heard. Pure.
+/// Whether a restore may go on, by what the other managers say; returns whether all there may be were heard. Pure.
 ///
 /// # Errors
-/// One is the primary; or one is silent and nobody has accepted what it may have.
-pub(crate) fn may_take_over(said: &[Said], accept_loss: bool) -> Result<bool, Problem> {
+/// One is the primary; or one is silent, or may be there unknown, and nobody has accepted what it may have.
+pub(crate) fn may_take_over(said: &[Said], on_record: &OnRecord, accept_loss: bool) -> Result<bool, Problem> {
     if let Some(Said { name, hello: Some((term, true)) }) = said.iter().find(|said| said.hello.is_some_and(|(_, primary)| primary)) {
         let detail = format!("{name} is the primary of this network, in term {term}: a restore here would take it back behind its changes");
         let next = format!(
@@ -165,13 +183,20 @@ pub(crate) fn may_take_over(said: &[Said], accept_loss: bool) -> Result<bool, Pr
         );
         return Err(Problem::new(Reason::CmsState, detail).next_step(next));
     }
-    let Some(silent) = said.iter().find(|said| said.hello.is_none()) else { return Ok(true) };
-    if accept_loss {
-        return Ok(false);
-    }
-    let detail =
-        format!("{} does not answer: if it is the primary, or becomes it, its changes since the backup would be lost", silent.name);
-    let next = "bring it up, or make sure that it is off for good and run `weir cms database restore FILE --accept-loss`";
+    let silent = said.iter().find(|said| said.hello.is_none());
+    let (detail, next) = match (silent, on_record) {
+        _ if accept_loss => return Ok(silent.is_none() && *on_record == OnRecord::Named),
+        (Some(Said { name, .. }), _) => (
+            format!("{name} does not answer: if it is the primary, or becomes it, its changes since the backup would be lost"),
+            "bring it up, or make sure that it is off for good and run `weir cms database restore FILE --accept-loss`",
+        ),
+        (None, OnRecord::Unreadable(why)) => (
+            format!("config.db of this box cannot be read ({why}): it may name a manager that the backup does not, and that is the primary"),
+            "make sure that no other manager of this network is the primary, then run `weir cms database restore FILE --accept-loss`",
+        ),
+        (None, OnRecord::Nothing) => return Ok(false),
+        (None, OnRecord::Named) => return Ok(true),
+    };
     Err(Problem::new(Reason::WouldLose, detail).next_step(next))
 }
 

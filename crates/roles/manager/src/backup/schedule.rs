@@ -218,9 +218,17 @@ fn header_value(wanted: &BackupSchedule, before: &Schedule, seal: &Seal) -> Resu
     }
 }
 
-/// Makes what is ordered and what is due until the manager stops.
+/// Brings the records to what is on the box, then makes what is ordered and what is due, until the manager stops.
 pub(crate) async fn run(app: Arc<App>) {
     let mut stopping = app.stopping();
+    // Every backup that is unknown here is read, which keeps no manager from serving; nor does a full disk or one that is unreadable.
+    let begun = tokio::select! {
+        () = stopped(&mut stopping) => return,
+        begun = records::begin(&app) => begun,
+    };
+    if let Err(problem) = begun {
+        tracing::error!(%problem, "backups are not known");
+    }
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failed_ms = None;

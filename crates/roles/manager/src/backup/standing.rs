@@ -14,7 +14,7 @@ use weir_model::AlarmReason;
 use weir_operator_api::{Backup, BackupUnderWay, Problem};
 
 /// Judges anew what is to be alarmed.
-pub(super) async fn judge(app: &App) -> Result<(), Problem> {
+pub(crate) async fn judge(app: &App) -> Result<(), Problem> {
     let fingerprint = app.network().seal.fingerprint().to_owned();
     let read = app.config.read(move |tx| {
         let schedule = schedule::stored(tx)?;

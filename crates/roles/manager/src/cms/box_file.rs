@@ -20,7 +20,7 @@ const FILE: &str = "box.json";
 pub(crate) struct Fence {
     /// The term this box has heard of.
     pub(crate) term: u64,
-    /// Whose term it is; absent: a device named it, and devices do not know whose it is.
+    /// Whose term it is; absent: whoever named it is not the primary of that term (a standby that polls, one that was primary).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<DeviceName>,
     /// Where its device API is.
@@ -73,11 +73,13 @@ impl BoxFile {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what `change` makes of it; unchanged in memory when the disk refuses.
-    fn write(&self, change: impl FnOnce(&mut Kept)) -> io::Result<()> {
+    /// Writes what `change` makes of it, when it says that there is something to write; unchanged in memory when the disk refuses.
+    fn write(&self, change: impl FnOnce(&mut Kept) -> bool) -> io::Result<()> {
         let mut kept = self.kept();
         let mut next = kept.clone();
-        change(&mut next);
+        if !change(&mut next) {
+            return Ok(());
+        }
         keep::file(&self.path, &serde_json::to_vec_pretty(&next).expect("our own types are JSON"))?;
         *kept = next;
         Ok(())
@@ -98,6 +100,7 @@ impl BoxFile {
         self.write(|kept| {
             kept.enabled = enabled;
             kept.why = why.filter(|_| !enabled);
+            true
         })
     }
 
@@ -108,11 +111,16 @@ impl BoxFile {
 
     /// Fences the box. A fence of a lower term changes nothing; one of the same term adds a name to one without.
     pub(crate) fn fence(&self, fence: Fence) -> io::Result<()> {
-        let says_more = match &self.kept().fenced {
-            None => true,
-            Some(known) => fence.term > known.term || (fence.term == known.term && known.name.is_none() && fence.name.is_some()),
-        };
-        if says_more { self.write(|kept| kept.fenced = Some(fence)) } else { Ok(()) }
+        self.write(|kept| {
+            let says_more = match &kept.fenced {
+                None => true,
+                Some(known) => fence.term > known.term || (fence.term == known.term && known.name.is_none() && fence.name.is_some()),
+            };
+            if says_more {
+                kept.fenced = Some(fence);
+            }
+            says_more
+        })
     }
 
     /// The term this box asked the primary to make way for, and has not taken yet.
@@ -120,9 +128,14 @@ impl BoxFile {
         self.kept().promoting
     }
 
-    /// Notes it, or that it is done.
+    /// Notes it, or that there is none.
     pub(crate) fn set_promoting(&self, term: Option<u64>) -> io::Result<()> {
-        if self.promoting() == term { Ok(()) } else { self.write(|kept| kept.promoting = term) }
+        self.write(|kept| std::mem::replace(&mut kept.promoting, term) != term)
+    }
+
+    /// Notes that the promotion to this term is at its end, and every one before it; one that was begun since stays.
+    pub(crate) fn end_promoting(&self, term: u64) -> io::Result<()> {
+        self.write(|kept| kept.promoting.take_if(|noted| *noted <= term).is_some())
     }
 }
 
@@ -155,7 +168,9 @@ mod tests {
         file.set_enabled(false, Some("moved to another rack".into())).expect("writes");
         assert_eq!((open().promoting(), open().enabled(), open().why()), (Some(6), false, Some("moved to another rack".into())));
         file.set_enabled(true, None).expect("writes");
-        file.set_promoting(None).expect("writes");
+        file.end_promoting(5).expect("writes");
+        assert_eq!(open().promoting(), Some(6), "begun since");
+        file.end_promoting(6).expect("writes");
         assert_eq!((open().promoting(), open().enabled(), open().why()), (None, true, None));
         assert_eq!(open().fenced(), Some(fence(5, None)));
     }

@@ -2,10 +2,13 @@
 //! decided. Nothing of it is on disk: what only a device says fences nobody.
 
 use super::Cms;
-use crate::{app::App, change::Caller};
+use crate::{app::App, backup::restore::term_above, change::Caller};
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::sync::watch;
 use weir_model::DeviceName;
@@ -65,6 +68,8 @@ impl Doubt {
 #[derive(Default)]
 pub(crate) struct Doubts {
     standing: Mutex<Option<Doubt>>,
+    /// An operator decides: what is heard meanwhile is about the term before.
+    deciding: AtomicBool,
     /// The highest word that nobody has answered yet.
     word: watch::Sender<Option<Word>>,
     /// Whose word an operator has overruled; at most as many as there are devices on record.
@@ -124,13 +129,16 @@ impl Doubts {
 
     /// The other managers were asked: this is left of it.
     pub(super) fn answered(&self, doubt: Option<Doubt>) {
+        let mut standing = locked(&self.standing);
+        if self.deciding.load(Ordering::Relaxed) {
+            return;
+        }
         if !matches!(doubt, Some(Doubt::Named(_))) {
             self.word.send_if_modified(|word| {
                 *word = None;
                 false
             });
         }
-        let mut standing = locked(&self.standing);
         if *standing != doubt {
             match &doubt {
                 Some(doubt) => tracing::error!(why = doubt.text(), "writes are refused"),
@@ -161,15 +169,57 @@ impl Doubts {
         }
     }
 
-    /// An operator has decided: the doubt is gone, and whose word it was is heard no more while this worker lives. The term to be above.
-    fn overrule(&self) -> Option<u64> {
-        let standing = locked(&self.standing).take();
+    /// An operator decides: the doubt is gone, and whose word it was is heard no more while this worker lives. All of that is taken
+    /// back when the decision is not written.
+    fn overrule(&self) -> Option<Overruled<'_>> {
+        let mut standing = locked(&self.standing);
         let word = standing.as_ref().map(|doubt| doubt.word().clone()).or_else(|| self.unanswered())?;
-        if !matches!(standing, Some(Doubt::SameTerm(_))) {
-            locked(&self.overruled).insert(word.by.clone());
+        self.deciding.store(true, Ordering::Relaxed);
+        let doubt = standing.take();
+        drop(standing);
+        let silenced = !matches!(doubt, Some(Doubt::SameTerm(_))) && locked(&self.overruled).insert(word.by.clone());
+        Some(Overruled { unanswered: self.word.send_replace(None), doubts: self, doubt, word, silenced, written: false })
+    }
+}
+
+/// A doubt that an operator decides, until the decision is written or has failed.
+struct Overruled<'d> {
+    doubts: &'d Doubts,
+    doubt: Option<Doubt>,
+    unanswered: Option<Word>,
+    /// The term to be above, and who named it.
+    word: Word,
+    /// Its word was heard before.
+    silenced: bool,
+    written: bool,
+}
+
+impl Overruled<'_> {
+    /// The decision is written: the doubt is over.
+    fn written(mut self) {
+        self.written = true;
+    }
+}
+
+impl Drop for Overruled<'_> {
+    fn drop(&mut self) {
+        let mut standing = locked(&self.doubts.standing);
+        self.doubts.deciding.store(false, Ordering::Relaxed);
+        if self.written {
+            return;
         }
-        self.word.send_replace(None);
-        Some(word.term)
+        if self.silenced {
+            locked(&self.doubts.overruled).remove(&self.word.by);
+        }
+        *standing = standing.take().or_else(|| self.doubt.take());
+        let unanswered = self.unanswered.take();
+        self.doubts.word.send_if_modified(|word| {
+            let puts_back = word.is_none() && unanswered.is_some();
+            if puts_back {
+                *word = unanswered;
+            }
+            puts_back
+        });
     }
 }
 
@@ -180,12 +230,13 @@ impl Doubts {
 pub(super) async fn decide(cms: &Arc<Cms>, app: &Arc<App>, caller: Caller, began_ms: u64) -> Result<RoleChange, Problem> {
     let already = || Problem::new(Reason::CmsState, "this box is the primary already");
     let _turn = cms.turn().await?;
-    let named = cms.doubts.overrule().ok_or_else(already)?;
-    let highest = named.max(app.network().stamp.term);
-    let term = highest.checked_add(1).ok_or_else(|| Problem::new(Reason::InvalidField, "there is no term above the one that was named"))?;
+    // Dropped on an error, it puts the doubt back: nobody has decided then.
+    let overruled = cms.doubts.overrule().ok_or_else(already)?;
+    let term = term_above([Some(overruled.word.term), Some(app.network().stamp.term)], true)?;
     let (name, by) = (cms.name().clone(), caller.actor.to_string());
     let primary = name.clone();
     app.change(caller, move |change| Ok(change.take_over(&name, term)?)).await?;
+    overruled.written();
     let body = serde_json::json!({ "primary": primary, "kind": "decided", "lost": 0, "by": by });
     cms.record(term, "promoted", body).await;
     let took_ms = weir_clock::monotonic_ms().saturating_sub(began_ms);
@@ -199,6 +250,14 @@ mod tests {
 
     fn name(text: &str) -> DeviceName {
         text.parse().expect("name")
+    }
+
+    /// An operator has decided: the term that was named.
+    fn decided(doubts: &Doubts) -> Option<u64> {
+        let overruled = doubts.overrule()?;
+        let term = overruled.word.term;
+        overruled.written();
+        Some(term)
     }
 
     #[test]
@@ -224,13 +283,35 @@ mod tests {
         // An operator decides: the same device is not heard again, another one is.
         doubts.named(&name("core-1"), 7);
         doubts.answered(Some(Doubt::Named(word)));
-        assert_eq!(doubts.overrule(), Some(7));
+        assert_eq!(decided(&doubts), Some(7));
         doubts.named(&name("core-1"), 9);
         assert!(doubts.writable().is_ok() && doubts.unanswered().is_none());
         doubts.named(&name("core-2"), 9);
         assert_eq!(doubts.unanswered().map(|word| word.term), Some(9));
-        assert_eq!(doubts.overrule(), Some(9), "before anybody was asked too");
-        assert_eq!(doubts.overrule(), None);
+        assert_eq!(decided(&doubts), Some(9), "before anybody was asked too");
+        assert_eq!(decided(&doubts), None);
+    }
+
+    #[test]
+    fn a_decision_that_is_not_written_leaves_the_doubt_and_one_under_way_is_not_disturbed() {
+        let doubts = Doubts::default();
+        let word = Word { by: name("core-1"), term: 7 };
+        doubts.named(&name("core-1"), 7);
+        doubts.answered(Some(Doubt::Named(word.clone())));
+        drop(doubts.overrule().expect("a doubt"));
+        assert!(doubts.writable().is_err() && doubts.unanswered() == Some(word));
+        doubts.named(&name("core-1"), 8);
+        assert_eq!(doubts.unanswered().map(|word| word.term), Some(8), "its word is heard as before");
+        let same = Doubt::SameTerm(Word { by: name("manager-2"), term: 3 });
+        doubts.answered(Some(same.clone()));
+        let overruled = doubts.overrule().expect("a doubt");
+        // Asked before the decision, answered before it is written.
+        doubts.answered(Some(same.clone()));
+        assert!(doubts.writable().is_ok());
+        overruled.written();
+        assert!(doubts.writable().is_ok());
+        doubts.answered(Some(same));
+        assert!(doubts.writable().is_err(), "of the term that was decided");
     }
 
     #[test]
@@ -241,7 +322,7 @@ mod tests {
         doubts.takes_back(&name("manager-2"));
         let (why, next) = doubts.told().expect("a doubt");
         assert!(why.contains("manager-2") && next[0].contains("weir cms role primary"), "{why} {next:?}");
-        assert_eq!(doubts.overrule(), Some(3));
+        assert_eq!(decided(&doubts), Some(3));
         doubts.named(&name("manager-2"), 4);
         assert!(doubts.unanswered().is_some(), "a manager is heard all the same");
     }

@@ -30,7 +30,7 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    fn new(ca_pem: &str, certificate_pem: &str, key_pem: &str) -> Option<Self> {
+    pub(super) fn new(ca_pem: &str, certificate_pem: &str, key_pem: &str) -> Option<Self> {
         let mut tls = client_config(ca_pem, Some((certificate_pem, key_pem))).ok()?;
         tls.alpn_protocols = vec![b"h2".to_vec()];
         let client = reqwest::Client::builder().tls_backend_preconfigured(tls).http2_prior_knowledge().no_proxy();
@@ -52,24 +52,32 @@ impl Asker {
         if response.status().is_success() { response.json().await.ok() } else { None }
     }
 
-    /// Asks each of these for its HELLO, and judges what they say.
-    async fn judged(&self, others: Vec<(DeviceName, SocketAddr)>, own: u64) -> Judged {
-        let mut asked = JoinSet::new();
-        for (name, address) in others {
+    /// Asks all of these at once for their HELLO; what each said, in their order, and `None` of one that is silent.
+    pub(super) async fn asked(&self, others: Vec<(DeviceName, SocketAddr)>, own: Option<u64>) -> Vec<(DeviceName, Option<PairHello>)> {
+        let (mut asked, mut said) = (JoinSet::new(), Vec::with_capacity(others.len()));
+        for (at, (name, address)) in others.into_iter().enumerate() {
             let asker = Self { client: self.client.clone() };
+            said.push((name.clone(), None));
             asked.spawn(async move {
                 // Whoever answers under another name is not who was asked.
-                let hello = asker.hello(address, Some(own)).await.filter(|hello| hello.name == name);
+                let hello = asker.hello(address, own).await.filter(|hello| hello.name == name);
                 if hello.is_none() {
                     tracing::debug!(%name, %address, "the other manager does not answer");
                 }
-                hello.map(|hello| PairHello { device: hello.device.or(Some(address)), ..hello })
+                (at, hello.map(|hello| PairHello { device: hello.device.or(Some(address)), ..hello }))
             });
         }
-        let mut hellos = Vec::new();
         while let Some(answered) = asked.join_next().await {
-            hellos.extend(answered.ok().flatten());
+            if let Ok((at, hello)) = answered {
+                said[at].1 = hello;
+            }
         }
+        said
+    }
+
+    /// Asks each of these for its HELLO, and judges what they say.
+    async fn judged(&self, others: Vec<(DeviceName, SocketAddr)>, own: u64) -> Judged {
+        let hellos: Vec<_> = self.asked(others, Some(own)).await.into_iter().filter_map(|(_, hello)| hello).collect();
         judge(&hellos, own)
     }
 }
@@ -122,9 +130,19 @@ fn before(judged: Judged) -> Before {
 pub(super) async fn ask_before(cms: &Cms, known: &Known) -> Option<Before> {
     let kept = cms.identity()?;
     let asker = Asker::new(&kept.ca_pem, &kept.certificate_pem, &kept.key_pem)?;
-    let others = known.managers.iter().filter(|manager| manager.name != *cms.name());
-    let others = others.filter_map(|manager| Some((manager.name.clone(), manager.device?))).collect();
-    Some(before(asker.judged(others, known.term).await))
+    Some(before(asker.judged(others_of(cms, known), known.term).await))
+}
+
+/// What the other managers say of themselves, asked with the certificate this box keeps; those that are silent are not among them.
+pub(super) async fn say(cms: &Cms) -> Vec<PairHello> {
+    let known = cms.now().known.clone();
+    let (Some(known), Some(kept)) = (known, cms.identity()) else { return Vec::new() };
+    let Some(asker) = Asker::new(&kept.ca_pem, &kept.certificate_pem, &kept.key_pem) else { return Vec::new() };
+    asker.asked(others_of(cms, &known), None).await.into_iter().filter_map(|(_, hello)| hello).collect()
+}
+
+fn others_of(cms: &Cms, known: &Known) -> Vec<(DeviceName, SocketAddr)> {
+    known.others(cms.name()).filter_map(|manager| Some((manager.name.clone(), manager.device?))).collect()
 }
 
 /// The same once it is open, with a certificate of its own.
@@ -179,7 +197,13 @@ async fn round(app: &Arc<App>, asker: &Asker) -> bool {
         // Nobody on record could be the primary instead: an operator may overrule the word, and writes go on.
         return false;
     }
-    match asker.judged(others, app.network().stamp.term).await {
+    let own = app.network().stamp.term;
+    let judged = asker.judged(others, own).await;
+    if app.network().stamp.term != own {
+        // An operator has decided meanwhile: what was said is about the term before, and is asked again.
+        return false;
+    }
+    match judged {
         Judged::Overtaken(fence) => match crate::pair::step_down(app, fence).await {
             Ok(()) => return true,
             Err(problem) => tracing::error!(%problem, "another manager has a higher term, and the fence is not written yet"),

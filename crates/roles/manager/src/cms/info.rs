@@ -9,10 +9,11 @@ use std::{
 };
 use weir_device_api::PairHello;
 use weir_model::version;
-use weir_operator_api::{CmsInfo, CmsState, PairCondition, PairInfo, PrimaryAddress, UnreplicatedFile};
+use weir_operator_api::{CmsInfo, CmsState, PairCondition, PairInfo, PrimaryAddress, Problem, Reason, UnreplicatedFile};
 
-/// A directory that has not changed for so long is taken as it was read.
-const SETTLED: Duration = Duration::from_secs(60);
+/// A directory that has not changed for so long is taken as it was read: two changes within one tick of a file system's clock have
+/// one time.
+const TICK: Duration = Duration::from_secs(2);
 
 impl Cms {
     /// The state, why, and what to do next.
@@ -84,6 +85,22 @@ impl Cms {
         }
     }
 
+    /// The same for another manager, which draws its conclusions from it.
+    ///
+    /// # Errors
+    /// [`Reason::CmsDisabled`]: the `config.db` of this box is out of reach, and nobody can say where it stands. It counts as silent.
+    pub(crate) async fn hello_told(self: &Arc<Self>) -> Result<PairHello, Problem> {
+        let is_unread = {
+            let now = self.now();
+            now.unread && matches!(now.life, Life::Disabled)
+        };
+        if is_unread {
+            let detail = format!("{} cannot read its configuration and does not say where it stands", self.name());
+            return Err(Problem::new(Reason::CmsDisabled, detail).next_step("run `weir cms info` on its box"));
+        }
+        Ok(self.hello().await)
+    }
+
     /// As `config.db` said when it was last looked at.
     fn hello_of_disk(&self) -> PairHello {
         let (journal, journal_hash) = self.journal.end();
@@ -97,7 +114,7 @@ impl Cms {
             primary: false,
             term,
             heard: term.max(fence),
-            step: if known.is_some() { migrations::newest() } else { 0 },
+            step: known.as_ref().map_or(0, |known| known.step),
             rev: known.as_ref().map_or(0, |known| known.rev),
             hash: known.as_ref().map_or_else(String::new, |known| known.hash.clone()),
             digest: known.map_or_else(String::new, |known| known.digest),
@@ -171,8 +188,7 @@ impl Listed {
         };
         let mut listed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*listed {
-            // One that is being written has its place in the directory before its last line.
-            Some((then, files)) if *then == changed && weir_clock::wall().duration_since(changed).is_ok_and(|age| age > SETTLED) => {
+            Some((then, files)) if *then == changed && weir_clock::wall().duration_since(changed).is_ok_and(|age| age > TICK) => {
                 files.clone()
             }
             _ => {

@@ -23,6 +23,8 @@ pub(crate) struct KnownManager {
     pub(crate) device: Option<SocketAddr>,
     /// Its operator API.
     pub(crate) api: Option<SocketAddr>,
+    /// Whether it is one to ask, to follow and to promote.
+    pub(crate) active: bool,
 }
 
 /// What a `config.db` that opened says.
@@ -32,12 +34,14 @@ pub(crate) struct Known {
     pub(crate) primary: DeviceName,
     pub(crate) term: u64,
     pub(crate) generation: u64,
+    /// Newest schema step, by its own ledger.
+    pub(crate) step: u32,
     pub(crate) rev: u64,
     /// Chain hash at `rev`, hex; empty before the first changeset.
     pub(crate) hash: String,
     /// Digest at `rev`, hex; empty before the first changeset.
     pub(crate) digest: String,
-    /// Every active manager.
+    /// Every manager on record.
     pub(crate) managers: Vec<KnownManager>,
 }
 
@@ -45,6 +49,11 @@ impl Known {
     /// A manager on record.
     pub(crate) fn manager(&self, name: &str) -> Option<&KnownManager> {
         self.managers.iter().find(|manager| manager.name.as_str() == name)
+    }
+
+    /// The other active managers: those a box asks and follows.
+    pub(crate) fn others(&self, own: &DeviceName) -> impl Iterator<Item = &KnownManager> {
+        self.managers.iter().filter(move |manager| manager.active && manager.name != *own)
     }
 }
 
@@ -89,7 +98,12 @@ pub(super) async fn look(state: &Path, name: &DeviceName) -> Look {
             Look { config: Config::Absent, key: of_file(), known: None, database: Some(database), had_files: false }
         }
         Ok(None) => Look { config: Config::Absent, key: of_file(), known: None, database: None, had_files },
-        Err(error) => Look { config: of_error(&error), key: of_file(), known: None, database: None, had_files: false },
+        Err(error) => {
+            let config = of_error(&error);
+            // What a newer build wrote may be the network's newest configuration: its term counts for the others.
+            let known = if matches!(config, Config::Ahead(_)) { glance(state).await } else { None };
+            Look { config, key: of_file(), known, database: None, had_files: false }
+        }
     }
 }
 
@@ -125,14 +139,16 @@ fn key_of(state: &Path) -> KeptKey {
 fn known_of(tx: &Transaction<'_>, seal: &KeptKey) -> rusqlite::Result<Option<(Known, Key)>> {
     let Some(primary) = settings::get(tx, settings::PRIMARY)? else { return Ok(None) };
     let primary: DeviceName = primary.parse().map_err(|_| rusqlite::Error::InvalidParameterName("setting primary".to_owned()))?;
-    let managers = devices::all(tx)?.into_iter().filter(|device| device.role == Role::Manager && device.active);
-    let managers = managers.map(|d| KnownManager { name: d.name, device: d.addresses.device, api: d.addresses.https }).collect();
+    let managers = devices::all(tx)?.into_iter().filter(|device| device.role == Role::Manager);
+    let managers =
+        managers.map(|d| KnownManager { name: d.name, device: d.addresses.device, api: d.addresses.https, active: d.active }).collect();
     let tip = changesets::tip(tx)?;
     let known = Known {
         network: settings::get(tx, settings::NETWORK)?.unwrap_or_default(),
         primary,
         term: settings::number(tx, settings::TERM)?,
         generation: settings::number(tx, settings::GENERATION)?,
+        step: migrations::applied(tx)?,
         rev: tip.as_ref().map_or(0, |tip| tip.rev),
         hash: tip.as_ref().map_or_else(String::new, |tip| hex::encode(tip.hash)),
         digest: tip.as_ref().map_or_else(String::new, |tip| hex::encode(tip.digest)),
@@ -160,3 +176,6 @@ fn of_error(error: &DatabaseError) -> Config {
         _ => Config::Refused(text),
     }
 }
+
+#[cfg(test)]
+mod tests;

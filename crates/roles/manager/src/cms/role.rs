@@ -1,9 +1,10 @@
 //! Promotion: who becomes primary, when it is refused, and how it goes on after a crash. Decision 0008 has the order of the steps.
 
-use super::{Cms, Fence, Life, doubt, fence, look::Known, run::Order};
+use super::{BoxFile, Cms, Fence, Life, doubt, fence, look::Known, run::Order};
 use crate::{
     access::Access,
     app::App,
+    backup::restore::term_above,
     change::{Actor, Caller, Change, Refusal},
     follower::Follower,
     manager::{ManagerError, network as open_network},
@@ -11,14 +12,16 @@ use crate::{
     pair::TAKE_OVER,
     seal::{Seal, Settled, settled},
     snapshot::Snapshot,
+    tables::devices,
 };
-use std::{sync::Arc, time::Duration};
+use rusqlite::Transaction;
+use std::{io, sync::Arc, time::Duration};
 use tokio::{
     sync::oneshot,
     time::{MissedTickBehavior, interval, timeout},
 };
 use weir_database::{Database, DatabaseError};
-use weir_device_api::OrderedBy;
+use weir_device_api::{OrderedBy, PairHello};
 use weir_model::{DeviceName, version};
 use weir_operator_api::{PairCondition, Problem, Reason, RoleChange, RoleRequest};
 use weir_telemetry::{Chain, Tasks};
@@ -31,8 +34,6 @@ const CATCH_UP: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(500);
 /// Longest pause between two tries of a promotion that fails on this box; it doubles from [`AGAIN`] on.
 const AGAIN_MAX: Duration = Duration::from_secs(30);
-/// Highest term there can be: databases keep 63 bits.
-const TERM_MAX: u64 = i64::MAX.unsigned_abs();
 
 /// How a standby becomes the primary.
 #[derive(Debug, Clone)]
@@ -140,9 +141,11 @@ async fn promote(
     began_ms: u64,
 ) -> Result<RoleChange, Problem> {
     let seal = has_key(cms, follower).await?;
-    let heard = follower.primary_seen().filter(|seen| weir_clock::monotonic_ms().saturating_sub(seen.at_ms) <= HEARD_MS);
+    is_active(cms, follower).await?;
     let asked = cms.box_file.promoting();
-    let term = next_term(cms, follower).await?;
+    let others = fence::say(cms).await;
+    let heard = heard(cms, follower, &others);
+    let term = next_term(cms, follower, &others)?;
     fits(cms, follower, seal, caller.clone(), term).await?;
     // Whoever accepts the loss does not wait for a primary that is silent, whatever was begun before.
     if let Some(term) = asked
@@ -158,11 +161,11 @@ async fn promote(
         }
     }
     let Some(seen) = heard else { return take(cms, unplanned(follower, caller, accept_loss, term, began_ms)?).await };
-    if seen.hello.version != version() {
-        let detail = format!("{} runs {} and this box {}", seen.hello.name, seen.hello.version, version());
+    if seen.version != version() {
+        let detail = format!("{} runs {} and this box {}", seen.name, seen.version, version());
         return Err(Problem::new(Reason::PairMismatch, detail));
     }
-    note_promoting(cms, Some(term)).await?;
+    note_promoting(cms, move |file| file.set_promoting(Some(term))).await?;
     match make_way(cms, follower, term, false).await {
         Ok(()) => take(cms, Promotion { term, caller, is_planned: true, lost: 0, began_ms }).await,
         // It was heard a moment ago and is silent now: whoever asks has accepted what may be lost.
@@ -174,47 +177,59 @@ async fn promote(
     }
 }
 
+/// The primary, when it is not silent: heard by the follower a moment ago, or it says now that it is. One that gives a snapshot
+/// answers no poll meanwhile.
+fn heard(cms: &Cms, follower: &Follower, others: &[PairHello]) -> Option<PairHello> {
+    let seen = follower.primary_seen();
+    let name = seen.as_ref().map(|seen| seen.hello.name.clone());
+    let name = name.or_else(|| cms.now().known.as_ref().map(|known| known.primary.clone()));
+    let recent = seen.filter(|seen| weir_clock::monotonic_ms().saturating_sub(seen.at_ms) <= HEARD_MS).map(|seen| seen.hello);
+    recent.or_else(|| others.iter().find(|hello| hello.primary && Some(&hello.name) == name.as_ref()).cloned())
+}
+
 /// The term after every one this box has heard of, and after every one that other managers have.
-async fn next_term(cms: &Cms, follower: &Follower) -> Result<u64, Problem> {
+fn next_term(cms: &Cms, follower: &Follower, others: &[PairHello]) -> Result<u64, Problem> {
     let seen = follower.primary_seen().map_or(0, |seen| seen.hello.term.max(seen.hello.heard));
     let fence = cms.box_file.fenced().map_or(0, |fence| fence.term);
     let own = cms.now().known.as_ref().map_or(0, |known| known.term).max(follower.hello().heard);
     let asked = cms.box_file.promoting().unwrap_or(0);
-    let highest = seen.max(fence).max(own).max(asked).max(heard_by_others(cms).await);
-    term_above(highest)
+    let said = others.iter().flat_map(|hello| [hello.term, hello.heard]);
+    term_above(said.chain([seen, fence, own, asked]).map(Some), true)
 }
 
-/// # Errors
-/// There is none.
-fn term_above(highest: u64) -> Result<u64, Problem> {
-    highest.checked_add(1).filter(|term| *term <= TERM_MAX).ok_or_else(|| {
-        let detail = format!("term {highest} was heard of, and there is none above it");
-        Problem::new(Reason::CmsState, detail).next_step("find out who named that term: no change of primary leads to it")
-    })
-}
-
-/// The highest term that another manager that answers has heard of; 0 when none does.
-async fn heard_by_others(cms: &Cms) -> u64 {
-    let known: Option<Known> = cms.now().known.clone();
-    let (Some(known), Some(kept)) = (known, cms.identity()) else { return 0 };
-    let mut highest = 0;
-    for device in known.managers.iter().filter(|manager| manager.name != *cms.name()).filter_map(|manager| manager.device) {
-        let hello = fence::hello_of(device, &kept.ca_pem, &kept.certificate_pem, &kept.key_pem).await;
-        highest = hello.map_or(highest, |hello| highest.max(hello.term).max(hello.heard));
+/// A manager that is not active is nobody's primary: no device is told of it, and the other manager answers it nothing.
+async fn is_active(cms: &Cms, follower: &Follower) -> Result<(), Problem> {
+    let Some(database) = follower.database() else { return Ok(()) };
+    let name = cms.name().clone();
+    let record = database.read(move |tx| Ok::<_, DatabaseError>(devices::all(tx)?.into_iter().find(|device| device.name == name)));
+    match record.await.map_err(|error| Problem::new(Reason::Internal, Chain(&error).to_string()))? {
+        Some(record) if !record.active => {
+            let next = format!(
+                "run `weir device activate {0}` on the primary; when that is lost, restore its backup: `weir cms database restore FILE`",
+                cms.name()
+            );
+            Err(Problem::new(Reason::CmsState, format!("{} is not active", cms.name())).next_step(next))
+        }
+        _ => Ok(()),
     }
-    highest
+}
+
+/// The promotion, as far as it is a change of `config.db`.
+fn promoted(tx: &Transaction<'_>, seal: &Arc<Seal>, caller: &Caller, name: &DeviceName, term: u64) -> Result<(), Refusal> {
+    let before = Snapshot::load(tx, seal, None)?;
+    if before.stamp.term >= term {
+        return Ok(());
+    }
+    let change = Change::new(tx, &before, caller, weir_clock::wall_ms())?;
+    change.take_over(name, term)?;
+    change.finish()?;
+    Ok(())
 }
 
 /// Makes the promotion on this box and takes it back: what would fail afterwards fails before the primary makes way.
 async fn fits(cms: &Cms, follower: &Follower, seal: Seal, caller: Caller, term: u64) -> Result<(), Problem> {
     let (name, seal) = (cms.name().clone(), Arc::new(seal));
-    let rehearsed = follower.rehearse(move |tx| {
-        let before = Snapshot::load(tx, &seal, None)?;
-        let change = Change::new(tx, &before, &caller, weir_clock::wall_ms())?;
-        change.take_over(&name, term)?;
-        change.finish()?;
-        Ok(())
-    });
+    let rehearsed = follower.rehearse(move |tx| promoted(tx, &seal, &caller, &name, term));
     rehearsed.await.map_err(|problem| {
         let next = problem.next.clone();
         Problem::new(problem.reason, format!("this box could not become the primary: {}", problem.detail)).next_step(next)
@@ -264,9 +279,9 @@ async fn has_key(cms: &Cms, follower: &Follower) -> Result<Seal, Problem> {
     }
 }
 
-async fn note_promoting(cms: &Cms, term: Option<u64>) -> Result<(), Problem> {
+async fn note_promoting(cms: &Cms, work: impl FnOnce(&BoxFile) -> io::Result<()> + Send + 'static) -> Result<(), Problem> {
     let file = Arc::clone(&cms.box_file);
-    let written = tokio::task::spawn_blocking(move || file.set_promoting(term)).await;
+    let written = tokio::task::spawn_blocking(move || work(&file)).await;
     let failed = |why: String| Problem::new(Reason::Internal, format!("box.json cannot be written: {why}"));
     written.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
 }
@@ -282,7 +297,8 @@ async fn make_way(cms: &Cms, follower: &Arc<Follower>, term: u64, resume: bool) 
             ));
         }
         Err(problem) => {
-            note_promoting(cms, None).await?;
+            // Another one may have been begun since this one asked.
+            note_promoting(cms, move |file| file.end_promoting(term)).await?;
             return Err(problem);
         }
     };
@@ -308,22 +324,14 @@ async fn take(cms: &Cms, promotion: Promotion) -> Result<RoleChange, Problem> {
 pub(super) async fn write(cms: &Cms, database: &Database, promotion: &Promotion) -> Result<(), ManagerError> {
     let (seal, _) = open_network(&cms.state, database, cms.settings()).await?;
     let (name, how) = (cms.name().clone(), promotion.clone());
-    let written = database.write(move |tx| {
-        let before = Snapshot::load(tx, &seal, None)?;
-        if before.stamp.term >= how.term {
-            return Ok(());
-        }
-        let change = Change::new(tx, &before, &how.caller, weir_clock::wall_ms())?;
-        change.take_over(&name, how.term)?;
-        change.finish()?;
-        Ok::<_, Refusal>(())
-    });
+    let written = database.write(move |tx| promoted(tx, &seal, &how.caller, &name, how.term));
     written.await.map_err(|refusal| ManagerError::Refused(refusal.into_problem()))
 }
 
 /// What is left to do once the new primary serves.
 pub(super) async fn done(cms: &Cms, promotion: &Promotion) -> RoleChange {
-    if let Err(problem) = note_promoting(cms, None).await {
+    let term = promotion.term;
+    if let Err(problem) = note_promoting(cms, move |file| file.end_promoting(term)).await {
         tracing::warn!(%problem, "the promotion is done, and box.json still says that it is under way");
     }
     let body = serde_json::json!({
@@ -434,15 +442,6 @@ pub(super) async fn serves(cms: &Arc<Cms>, primary: &DeviceName, term: u64, pati
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_term_has_a_next_one_or_says_that_there_is_none() {
-        assert_eq!(term_above(0).expect("one"), 1);
-        assert_eq!(term_above(TERM_MAX - 1).expect("the last"), TERM_MAX);
-        for highest in [TERM_MAX, u64::MAX] {
-            assert_eq!(term_above(highest).expect_err("none").reason, Reason::CmsState);
-        }
-    }
 
     #[test]
     fn only_a_primary_that_is_not_fenced_ends_the_asking() {

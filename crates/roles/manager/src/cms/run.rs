@@ -120,7 +120,9 @@ impl Begun {
                 }
             };
             let Some(begun) = begun else { continue };
+            let has_config = tokio::fs::try_exists(cms.state.join("config.db")).await.unwrap_or(true);
             let mut now = cms.now();
+            now.unread = now.known.is_none() && (has_config || settled.state == CmsState::DisabledDamaged);
             (now.settled, now.life, now.local) = (settled, begun.life(), begun.local());
             return Ok(begun);
         }
@@ -177,7 +179,14 @@ impl Begun {
     }
 
     fn disabled(cms: &Arc<Cms>) -> Result<Self, ManagerError> {
-        let apart = Apart::new(Arc::clone(cms), cms.identity().as_ref())?;
+        let apart = match Apart::new(Arc::clone(cms), cms.identity().as_ref()) {
+            Ok(apart) => apart,
+            // The control socket is where it is mended.
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "this box's identity cannot be used; it answers on its control socket only");
+                Apart::new(Arc::clone(cms), None)?
+            }
+        };
         Ok(Begun::Apart { apart, following: None })
     }
 
@@ -278,8 +287,8 @@ fn primary_of(cms: &Cms) -> Option<(DeviceName, SocketAddr, Option<SocketAddr>)>
         return Some((name, device, api));
     }
     let known = known?;
-    let other = known.managers.iter().find(|manager| manager.name != *cms.name())?;
-    let named = known.manager(known.primary.as_str()).filter(|manager| manager.name != *cms.name()).unwrap_or(other);
+    let named = known.manager(known.primary.as_str()).filter(|manager| manager.name != *cms.name());
+    let named = named.or_else(|| known.others(cms.name()).next())?;
     Some((named.name.clone(), named.device?, named.api))
 }
 

@@ -189,30 +189,59 @@ fn routers_alone_learn_what_operators_confirmed() {
     }
 }
 
-/// The bytes that devices share are those of each device's own document.
+/// Of what was confirmed, what it needs to take the document that says it is out of service, and no engine's name.
 #[test]
-fn written_once_is_what_each_would_get() {
+fn an_inactive_router_learns_the_words_for_itself_and_for_locations() {
+    let mut network = network();
+    for (id, name) in [(12, "idle-1"), (13, "idle-2")] {
+        let (name, record) = device(id, name, Role::Router, None);
+        network.confirmed.engines.insert(name.clone(), network.stamp);
+        network.devices.insert(name, record);
+    }
+    let (name, record) = device(14, "idle-3", Role::Engine, None);
+    network.devices.insert(name, record);
+    network.confirmed.engines.insert("east-1".parse().expect("name"), network.stamp);
+    let east: LocationName = "east".parse().expect("name");
+    network.confirmed.locations.insert(east.clone(), network.stamp);
+    let told = |device: &str| compiled(&network, device).confirmed;
+    let of = |name: &str| Confirmed {
+        engines: [(name.parse().expect("name"), network.stamp)].into(),
+        locations: [(east.clone(), network.stamp)].into(),
+    };
+    assert_eq!((told("idle-1"), told("idle-2")), (of("idle-1"), of("idle-2")));
+    assert!(told("idle-3").is_empty(), "engines obey whatever they are told");
+}
+
+/// The bytes that devices share are those of each device's own document.
+#[tokio::test]
+async fn written_once_is_what_each_would_get() {
     let mut network = network();
     place(&mut network, 10, "west-1", "west");
     place(&mut network, 11, "east-3", "east");
+    for id in 12..=13 {
+        let (name, record) = device(id, &format!("idle-{id}"), Role::Router, None);
+        network.confirmed.engines.insert(name.clone(), network.stamp);
+        network.devices.insert(name, record);
+    }
+    let mut network = Arc::new(network);
     let documents = Documents::default();
     for pass in 0..2 {
         for device in network.devices.values() {
-            let written = documents.of(&network, device, None);
+            let written = documents.of(&network, device, None).await.expect("written");
             let bytes = [written.head(device), written.after.to_vec()].concat();
             assert_eq!(bytes, serde_json::to_vec(&document(&network, device)).expect("JSON"), "{}", device.name);
         }
         if pass == 0 {
-            let shared = |name: &str| documents.of(&network, &network.devices[name], None);
-            assert!(std::sync::Arc::ptr_eq(&shared("east-1"), &shared("east-3")), "devices of a site share one");
-            let older = Snapshot { stamp: Stamp { generation: 41, ..network.stamp }, ..network.clone() };
+            let of = async |name: &str| documents.of(&network, &network.devices[name], None).await.expect("written");
+            assert!(Arc::ptr_eq(&of("east-1").await, &of("east-3").await), "devices of a site share one");
+            let older = Arc::new(Snapshot { stamp: Stamp { generation: 41, ..network.stamp }, ..Snapshot::clone(&network) });
             let device = &network.devices["east-1"];
-            let written = documents.of(&older, device, None);
+            let written = documents.of(&older, device, None).await.expect("written");
             assert_eq!(
                 [written.head(device), written.after.to_vec()].concat(),
                 serde_json::to_vec(&document(&older, device)).expect("JSON")
             );
-            network.stamp.generation += 1;
+            Arc::make_mut(&mut network).stamp.generation += 1;
         }
     }
 }

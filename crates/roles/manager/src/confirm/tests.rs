@@ -89,6 +89,21 @@ fn the_refusal_lists_what_goes_and_names_the_word() {
 }
 
 #[test]
+fn what_goes_is_read_from_what_was_refused() {
+    let before = wide(9, 9, 9);
+    let mut after = before.clone();
+    after.services.drain(..3);
+    after.zones = Arc::new(after.zones[3..].to_vec());
+    let expected = ["3 of 9 delivery services (s-0, s-1, s-2)", "3 of 9 coverage prefixes (10.0.0.0/16, 10.1.0.0/16, 10.2.0.0/16)"];
+    for given in [None, Some("0123456789abcdef"), Some("this takes away all; confirm=0123456789abcdef")] {
+        let problem = check(&before, &after, given).expect_err("refused");
+        assert_eq!(goes(&problem), expected, "{given:?}");
+        assert_eq!(asked(&problem).map(str::len), Some(HASH_DIGITS), "{given:?}");
+    }
+    assert_eq!(goes(&Problem::new(Reason::DoesNotCompile, "this takes away 1; confirm=1")), Vec::<&str>::new());
+}
+
+#[test]
 fn the_word_is_over_what_goes_and_what_from() {
     let word = |before: &Snapshot, change: &dyn Fn(&mut Snapshot)| {
         let problem = needed(before, change).expect("needed");
@@ -149,6 +164,23 @@ fn a_word_is_an_operators_and_for_the_engines_it_takes() {
     out(&mut later, &["core-007"]);
     let expected = [("core-004".to_owned(), after.stamp)];
     assert_eq!(named(words(&after, &later, &Actor::Manager)), expected, "one that serves again has no word, nor has the manager's doing");
+}
+
+/// What an inactive router is told takes everything away from it: whether that is meant, it cannot see otherwise.
+#[test]
+fn a_router_that_an_operator_deactivates_has_a_word_until_it_serves_again() {
+    let mut before = wide(2, 2, 2);
+    let name: DeviceName = "router-1".parse().expect("name");
+    let like = before.devices["core-000"].clone();
+    before.devices.insert(name.clone(), crate::snapshot::DeviceRecord { id: 7, name: name.clone(), role: Role::Router, ..like });
+    let mut after = before.clone();
+    out(&mut after, &[name.as_str()]);
+    assert!(words(&before, &after, &Actor::Manager).is_empty());
+    after.confirmed = words(&before, &after, &Actor::Local);
+    assert_eq!(after.confirmed.engines, BTreeMap::from([(name.clone(), after.stamp)]));
+    let mut again = after.clone();
+    again.devices.get_mut(name.as_str()).expect("there").active = true;
+    assert!(words(&after, &again, &Actor::Local).is_empty());
 }
 
 #[test]

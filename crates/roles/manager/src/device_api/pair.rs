@@ -1,5 +1,6 @@
 //! What managers of a pair ask the primary: poll, snapshot, yield, HELLO.
 
+use super::giver::{Giver, Watcher};
 use crate::{
     api::{JsonBody, QueryOf, Refused},
     app::App,
@@ -18,22 +19,10 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use hyper::body::{Bytes, Frame, SizeHint};
-use std::{
-    fs::File,
-    future::Future,
-    io::{self, Read},
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
-use tokio::task::JoinHandle;
+use std::sync::Arc;
 use weir_device_api::{PairAnswer, PairHello, PairPoll, YieldAnswer, YieldRequest};
 use weir_model::Role;
 use weir_operator_api::{Problem, Reason};
-
-/// Bytes of a snapshot read from the disk at a time.
-const CHUNK_BYTES: u64 = 256 * 1024;
 
 /// A manager of this network: its certificate is of our CA, and one of this name is on record. Which certificate it is does not
 /// matter: managers hold the CA's key (`docs/decisions/0008`).
@@ -112,7 +101,7 @@ pub(super) async fn snapshot(State(app): State<Arc<App>>, peer: ManagerPeer) -> 
     };
     app.pair.touch();
     let (bytes, sha256, hello) = (made.bytes, made.sha256, made.hello);
-    let mut response = Response::new(Body::new(Giver { file: Arc::new(made.file), left: bytes, reading: None, app: Arc::clone(&app) }));
+    let mut response = Response::new(Body::new(Giver::new(&app, made.file, 0..bytes, Watcher::Pair)));
     let head = response.headers_mut();
     let unsaid = |_| Problem::new(Reason::Internal, "what the copy is cannot be said in a header");
     let value = |text: String| HeaderValue::from_str(&text).map_err(unsaid);
@@ -121,61 +110,4 @@ pub(super) async fn snapshot(State(app): State<Arc<App>>, peer: ManagerPeer) -> 
     head.insert("weir-sha256", value(sha256)?);
     head.insert("weir-hello", value(serde_json::to_string(&hello).expect("our own types are JSON"))?);
     Ok(response)
-}
-
-/// The bytes of the copy as they are taken.
-struct Giver {
-    file: Arc<File>,
-    left: u64,
-    reading: Option<JoinHandle<io::Result<Bytes>>>,
-    app: Arc<App>,
-}
-
-impl Giver {
-    fn read(&self) -> JoinHandle<io::Result<Bytes>> {
-        let file = Arc::clone(&self.file);
-        let length = usize::try_from(self.left.min(CHUNK_BYTES)).expect("a chunk fits in memory");
-        tokio::task::spawn_blocking(move || {
-            let mut chunk = vec![0; length];
-            (&*file).read_exact(&mut chunk)?;
-            Ok(chunk.into())
-        })
-    }
-}
-
-impl hyper::body::Body for Giver {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if self.left == 0 {
-            return Poll::Ready(None);
-        }
-        if *self.app.stopping().borrow() {
-            return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
-        }
-        let mut reading = match self.reading.take() {
-            Some(reading) => reading,
-            None => self.read(),
-        };
-        let Poll::Ready(read) = Pin::new(&mut reading).poll(cx) else {
-            self.reading = Some(reading);
-            return Poll::Pending;
-        };
-        let chunk = match read.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into())) {
-            Ok(chunk) => chunk,
-            Err(error) => return Poll::Ready(Some(Err(error))),
-        };
-        self.app.pair.touch();
-        self.left -= chunk.len() as u64;
-        Poll::Ready(Some(Ok(Frame::data(chunk))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
-    }
 }

@@ -4,7 +4,11 @@ use super::{peer::DevicePeer, polled::polled};
 use crate::{
     api::{QueryOf, Refused},
     app::App,
-    cms, published, updates,
+    cms,
+    compile::Written,
+    published,
+    snapshot::{DeviceRecord, Snapshot},
+    updates,
 };
 use axum::{extract::State, response::Response};
 use serde::Deserialize;
@@ -12,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 use weir_device_api::Poll;
 use weir_model::Stamp;
+use weir_operator_api::{Problem, Reason};
 
 /// What the device runs, and how long it is willing to wait.
 #[derive(Debug, Deserialize)]
@@ -41,7 +46,10 @@ pub(super) async fn poll(State(app): State<Arc<App>>, peer: DevicePeer, QueryOf(
         let record = peer.still_known(&app)?;
         // Of the same network as the document, which the newest may have left behind already. One that is not in it waits for that.
         let there = now.devices.get(&record.name).filter(|_| now.stamp > known);
-        let document = there.map(|there| (app.documents.of(&now, there, published::line_below(&app, &now, &there.name)), there));
+        let document = match there {
+            None => None,
+            Some(there) => Some((written(&app, &now, there).await?, there)),
+        };
         let questions = app.asks.take(&peer.record.name);
         let word = updates::word(&app, &now, &record);
         let update = (word.revision != query.update).then_some(word);
@@ -56,6 +64,11 @@ pub(super) async fn poll(State(app): State<Arc<App>>, peer: DevicePeer, QueryOf(
             _ = stopping.wait_for(|s| *s) => return Ok(nothing(&app)),
         }
     }
+}
+
+async fn written(app: &App, network: &Arc<Snapshot>, device: &DeviceRecord) -> Result<Arc<Written>, Problem> {
+    let written = app.documents.of(network, device, published::line_below(app, network, &device.name)).await;
+    written.map_err(|_| Problem::new(Reason::Unavailable, "the manager is stopping"))
 }
 
 /// Nothing but the term: the device passes over a manager whose term is not the highest it has heard.

@@ -1,7 +1,7 @@
 //! GET `/device/v1/software/{sha256}`: a release archive this manager holds, whole or in part. GET `/device/v1/release-metadata`.
 
 use super::{
-    giving::Place,
+    giver::{Giver, Watcher},
     peer::DevicePeer,
     range::{self, Wanted},
 };
@@ -15,26 +15,12 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use hyper::body::{Bytes, Frame, SizeHint};
-use std::{
-    fs::File,
-    future::Future,
-    io,
-    ops::Range,
-    os::unix::fs::FileExt,
-    path::PathBuf,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
-use tokio::task::JoinHandle;
+use std::{fs::File, io, path::PathBuf, sync::Arc};
 use weir_model::SoftwareState;
 use weir_operator_api::{Problem, Reason};
 use weir_release::{TrustError, TrustStore};
 use weir_telemetry::Chain;
 
-/// Bytes read from the disk at a time.
-const CHUNK_BYTES: u64 = 256 * 1024;
 /// What archives and metadata are sent as.
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
@@ -74,8 +60,7 @@ pub(crate) async fn give(
     };
     let file = opened.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into())).map_err(unread)?;
     let length = part.end - part.start;
-    let mut response =
-        Response::new(Body::new(Giver { file: Arc::new(file), part: part.clone(), reading: None, app: Arc::clone(app), place }));
+    let mut response = Response::new(Body::new(Giver::new(app, file, part, Watcher::Place(place))));
     let head = response.headers_mut();
     let value = |text: String| HeaderValue::from_str(&text).expect("digits and plain words");
     head.extend([(ACCEPT_RANGES, HeaderValue::from_static("bytes")), (CONTENT_TYPE, OCTETS), (ETAG, value(etag))]);
@@ -114,69 +99,6 @@ fn opened(path: &std::path::Path, bytes: u64) -> io::Result<File> {
     let file = File::open(path)?;
     // Another one has taken its place since it was proven: its proof is on its way.
     if file.metadata()?.len() != bytes { Err(io::ErrorKind::InvalidData.into()) } else { Ok(file) }
-}
-
-/// The bytes of a file as they are taken; no thread waits for who takes them slowly.
-struct Giver {
-    file: Arc<File>,
-    /// What is still to be read.
-    part: Range<u64>,
-    reading: Option<JoinHandle<io::Result<Bytes>>>,
-    app: Arc<App>,
-    place: Place,
-}
-
-impl Giver {
-    fn read(&self) -> JoinHandle<io::Result<Bytes>> {
-        let (file, at) = (Arc::clone(&self.file), self.part.start);
-        let length = usize::try_from((self.part.end - at).min(CHUNK_BYTES)).expect("a chunk fits in memory");
-        tokio::task::spawn_blocking(move || {
-            let mut chunk = vec![0; length];
-            file.read_exact_at(&mut chunk, at)?;
-            Ok(chunk.into())
-        })
-    }
-}
-
-impl hyper::body::Body for Giver {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if self.part.is_empty() {
-            return Poll::Ready(None);
-        }
-        if *self.app.stopping().borrow() {
-            // The rest is asked for by range when the manager is back.
-            return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
-        }
-        if !self.place.taken(weir_clock::monotonic_ms()) {
-            // So is the rest of one that was not taken for long.
-            return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
-        }
-        let mut reading = match self.reading.take() {
-            Some(reading) => reading,
-            None => self.read(),
-        };
-        let Poll::Ready(read) = Pin::new(&mut reading).poll(cx) else {
-            self.reading = Some(reading);
-            return Poll::Pending;
-        };
-        let chunk = match read.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into())) {
-            Ok(chunk) => chunk,
-            Err(error) => return Poll::Ready(Some(Err(error))),
-        };
-        self.part.start += chunk.len() as u64;
-        Poll::Ready(Some(Ok(Frame::data(chunk))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.part.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.part.end - self.part.start)
-    }
 }
 
 pub(super) async fn metadata(State(app): State<Arc<App>>, _peer: DevicePeer) -> Result<Response, Refused> {

@@ -3,12 +3,12 @@
 use super::{
     Follower, PrimarySeen, apply,
     client::{ANSWER_TIMEOUT, Answered},
-    snapshot, unreplicated,
+    consent, snapshot,
 };
 use crate::tables;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use weir_database::DatabaseError;
-use weir_device_api::{PairAnswer, PairPoll, Verdict, paths};
+use weir_device_api::{PairAnswer, PairPoll, Verdict, pair::Overwrite, paths};
 use weir_model::Role;
 use weir_operator_api::Reason;
 use weir_telemetry::Chain;
@@ -48,10 +48,17 @@ async fn round(follower: &Arc<Follower>) -> bool {
             _ = closing.wait_for(|closes| *closes) => return true,
         };
         match asked {
-            Ok(answer) => {
+            Ok((answer, _)) if answer.hello.term < follower.hello().heard => {
+                // It is told with our own HELLO that it is not the primary; what it sends is of no use, and another one may be it.
+                if follower.primary_seen().is_none_or(|before| before.hello.term <= answer.hello.term) {
+                    follower.heard(address, seen(&answer));
+                }
+            }
+            Ok((answer, told)) => {
                 {
                     let mut inner = follower.lock();
                     (inner.primary_at, inner.cuts) = (Some(address), 0);
+                    inner.overwrite = consent::left(inner.overwrite.take(), told.as_ref(), &seen(&answer));
                 }
                 return take(follower, address, answer).await;
             }
@@ -66,31 +73,28 @@ async fn round(follower: &Arc<Follower>) -> bool {
     false
 }
 
-async fn ask(follower: &Follower, address: SocketAddr) -> Result<PairAnswer, Answered> {
-    let (unreplicated, unreplicated_open) = unreplicated::count(&follower.directory);
+/// Polls whoever is there; the answer, and what the poll said may be overwritten.
+async fn ask(follower: &Follower, address: SocketAddr) -> Result<(PairAnswer, Option<Overwrite>), Answered> {
+    let (unreplicated, unreplicated_open) = follower.unreplicated.now(&follower.directory);
     let (hello, wait_ms) = (follower.hello(), WAIT.as_millis().try_into().unwrap_or(u64::MAX));
     let poll = {
         let inner = follower.lock();
         let skip_journal = inner.journal_after_ms.is_some_and(|after_ms| weir_clock::monotonic_ms() < after_ms);
-        let (resync, trouble, overwrite) = (inner.resync.clone(), inner.hindrance.clone(), inner.overwrite);
+        let (resync, trouble, overwrite) = (inner.resync.clone(), inner.hindrance.clone(), inner.overwrite.clone());
         PairPoll { hello, resync, wait_ms, unreplicated, unreplicated_open, trouble, overwrite, skip_journal }
     };
-    follower.client.post(address, paths::PAIR_POLL, &poll, WAIT + ANSWER_TIMEOUT).await
+    let answer = follower.client.post(address, paths::PAIR_POLL, &poll, WAIT + ANSWER_TIMEOUT).await?;
+    Ok((answer, poll.overwrite))
+}
+
+fn seen(answer: &PairAnswer) -> PrimarySeen {
+    PrimarySeen { hello: answer.hello.clone(), at_ms: weir_clock::monotonic_ms(), verdict: answer.verdict.clone() }
 }
 
 /// Does what an answer says; whether it could.
 async fn take(follower: &Arc<Follower>, address: SocketAddr, answer: PairAnswer) -> bool {
-    let PairAnswer { hello, verdict, changesets, journal, take_over, take_over_by } = answer;
-    let own_term = follower.hello().heard;
-    let seen = PrimarySeen { hello, at_ms: weir_clock::monotonic_ms(), verdict: verdict.clone() };
-    let (term, first) = (seen.hello.term, follower.heard(seen));
-    if first {
-        tracing::info!(%address, ?verdict, "the primary has another word");
-    }
-    if term < own_term {
-        // It is told with our own HELLO that it is not the primary; what it sends is of no use.
-        return false;
-    }
+    follower.heard(address, seen(&answer));
+    let PairAnswer { verdict, changesets, journal, take_over, take_over_by, .. } = answer;
     mirror(follower, journal).await;
     if take_over {
         *follower.take_over_by.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = take_over_by;
@@ -141,13 +145,14 @@ impl Follower {
         read.await.unwrap_or_default()
     }
 
-    /// Notes what was heard; whether the verdict is another one than before.
-    fn heard(&self, seen: PrimarySeen) -> bool {
+    /// Notes what was heard, and logs a verdict that is another one than before.
+    fn heard(&self, address: SocketAddr, seen: PrimarySeen) {
         let mut inner = self.lock();
         inner.trouble = None;
-        let first = inner.seen.as_ref().is_none_or(|before| before.verdict != seen.verdict || before.hello.name != seen.hello.name);
+        if inner.seen.as_ref().is_none_or(|before| before.verdict != seen.verdict || before.hello.name != seen.hello.name) {
+            tracing::info!(%address, verdict = ?seen.verdict, "the primary has another word");
+        }
         inner.seen = Some(seen);
-        first
     }
 
     /// Notes that a manager gave no answer; whether that is news.

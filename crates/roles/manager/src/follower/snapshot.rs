@@ -100,7 +100,7 @@ pub(super) async fn take(follower: &Follower, from: SocketAddr, reason: &str) ->
     match taken {
         Ok(rev) => {
             tracing::info!(rev, "the snapshot is in place");
-            (inner.failed_snapshots, inner.snapshot_after_ms, inner.hindrance, inner.overwrite) = (0, 0, None, false);
+            (inner.failed_snapshots, inner.snapshot_after_ms, inner.hindrance, inner.overwrite) = (0, 0, None, None);
             true
         }
         Err(error) => {
@@ -132,7 +132,12 @@ async fn taken(follower: &Follower, from: SocketAddr) -> Result<u64, SnapshotErr
 
 /// Fetches it into a file of its own; where the primary stood when it was made.
 async fn fetched(follower: &Follower, from: SocketAddr, to: &Path) -> Result<PairHello, SnapshotError> {
-    let mut response = given(follower, from).await?;
+    let response = given(follower, from).await?;
+    stored(follower, response, to).await
+}
+
+/// Writes an answer into a file as it comes; each part of it is a sign of life of the primary.
+async fn stored(follower: &Follower, mut response: reqwest::Response, to: &Path) -> Result<PairHello, SnapshotError> {
     let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let hello = text("weir-hello").and_then(|hello| serde_json::from_str::<PairHello>(&hello).ok());
     let (Some(hello), Some(sha256), Some(length)) = (hello, text("weir-sha256"), response.content_length()) else {
@@ -152,6 +157,7 @@ async fn fetched(follower: &Follower, from: SocketAddr, to: &Path) -> Result<Pai
         if follower.is_closing() {
             return Err(closing());
         }
+        follower.touch();
         bytes += chunk.len() as u64;
         if bytes > length {
             return Err(SnapshotError::Announced("it is longer"));
@@ -175,6 +181,7 @@ async fn given(follower: &Follower, from: SocketAddr) -> Result<reqwest::Respons
     let mut ends = follower.closing.subscribe();
     loop {
         let response = follower.client.get(from, paths::PAIR_SNAPSHOT, 0).await.map_err(SnapshotError::Fetch)?;
+        follower.touch();
         if response.status().as_u16() != 202 {
             return Ok(response);
         }
@@ -198,10 +205,11 @@ async fn network_of(follower: &Follower) -> Result<Option<String>, SnapshotError
 fn checked(path: &Path, announced: &PairHello, term: u64, network: Option<&str>) -> Result<(), SnapshotError> {
     let unfit = |why: String| Err(SnapshotError::Unfit(why));
     weir_database::check(path)?;
-    if announced.step != migrations::newest() {
-        return unfit(format!("its schema step is {}, and this build's {}", announced.step, migrations::newest()));
-    }
     let mut connection: Connection = weir_database::look(path)?;
+    let step = weir_database::step(&connection)?;
+    if step != migrations::newest() {
+        return unfit(format!("its schema step is {step}, and this build's {}", migrations::newest()));
+    }
     let tx = connection.transaction()?;
     let tip = changesets::tip(&tx)?;
     if tip.map_or((0, String::new()), |tip| (tip.rev, hex::encode(tip.hash))) != (announced.rev, announced.hash.clone()) {
@@ -260,12 +268,54 @@ async fn put(follower: &Follower, incoming: PathBuf) -> Result<(), SnapshotError
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        cms::BoxFile,
+        follower::{FollowerParts, PrimarySeen},
+        journal::Journal,
+    };
+    use std::sync::Arc;
+    use weir_device_api::{Listeners, Verdict};
+    use weir_telemetry::Tasks;
 
     #[test]
     fn snapshots_that_fail_are_tried_more_and_more_rarely() {
         let pauses: Vec<u64> = (0..9).map(back_off_ms).collect();
         assert_eq!(pauses, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
         assert_eq!(back_off_ms(u32::MAX), BACK_OFF_MAX_MS);
+    }
+
+    #[tokio::test]
+    async fn each_part_of_a_snapshot_is_a_sign_of_life() {
+        let dir = tempfile::tempdir().expect("dir");
+        let state = dir.path().to_owned();
+        let parts = FollowerParts {
+            name: "manager-2".parse().expect("name"),
+            config: None,
+            journal: Arc::new(Journal::open(&state).expect("journal")),
+            box_file: Arc::new(BoxFile::open(&state).expect("box file")),
+            directory: state,
+            ca_pem: String::new(),
+            certificate_pem: String::new(),
+            key_pem: String::new(),
+            manager: None,
+            listeners: Listeners::default(),
+        };
+        let tasks = Tasks::new();
+        let follower = Follower::start(parts, &tasks);
+        let hello = follower.hello();
+        let bytes = b"pages".to_vec();
+        let response = axum::http::Response::builder()
+            .header("weir-hello", serde_json::to_string(&hello).expect("JSON"))
+            .header("weir-sha256", hex::encode(Sha256::digest(&bytes)))
+            .body(bytes)
+            .expect("a response");
+        let never = u64::MAX;
+        follower.lock().seen = Some(PrimarySeen { hello: hello.clone(), at_ms: never, verdict: Verdict::Matched });
+        let to = dir.path().join(INCOMING);
+        assert_eq!(stored(&follower, response.into(), &to).await.expect("stored"), hello);
+        assert_eq!(fs::read(&to).expect("a file"), b"pages");
+        assert!(follower.primary_seen().is_some_and(|seen| seen.at_ms < never));
+        follower.close().await;
     }
 
     #[test]

@@ -15,7 +15,8 @@ use std::{
     io::{self, BufRead, BufReader, BufWriter, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
-    time::UNIX_EPOCH,
+    sync::{Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use weir_database::DatabaseError;
 use weir_model::DeviceName;
@@ -23,6 +24,8 @@ use weir_operator_api::UnreplicatedFile;
 
 /// Their directory in the manager's state directory.
 pub(crate) const DIRECTORY: &str = "unreplicated";
+/// A directory that has not changed for so long is taken as it was counted: two changes within one tick of its clock look like one.
+const SETTLED: Duration = Duration::from_secs(2);
 /// What of one file is shown.
 const SHOWN_MAX: usize = 100;
 /// What the first line of an open file says.
@@ -133,8 +136,30 @@ fn numbers(name: &str) -> Option<(u64, u64, u64)> {
     (first <= last).then_some((term, first, last))
 }
 
+/// How many changes are kept and whether there may be more, counted again when their directory has changed.
+#[derive(Debug, Default)]
+pub(crate) struct Counted(Mutex<Option<(SystemTime, (u64, bool))>>);
+
+impl Counted {
+    /// As [`count`]. What has not changed for [`SETTLED`] costs one look at the directory.
+    pub(crate) fn now(&self, directory: &Path) -> (u64, bool) {
+        let Ok(changed) = fs::metadata(directory.join(DIRECTORY)).and_then(|of| of.modified()) else { return (0, false) };
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((then, counted)) if *then == changed && weir_clock::wall().duration_since(changed).is_ok_and(|age| age > SETTLED) => {
+                *counted
+            }
+            _ => {
+                let counted = count(directory);
+                *last = Some((changed, counted));
+                counted
+            }
+        }
+    }
+}
+
 /// How many changes are kept, and whether there may be more than that.
-pub(crate) fn count(directory: &Path) -> (u64, bool) {
+fn count(directory: &Path) -> (u64, bool) {
     let Ok(entries) = fs::read_dir(directory.join(DIRECTORY)) else { return (0, false) };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     let counted = names.filter_map(|name| Some((numbers(&name)?, name.ends_with("-open.jsonl"))));
@@ -188,9 +213,11 @@ mod tests {
         let of = |name: &str, last, did: &str| (name.to_owned(), last, vec![did.to_owned()]);
         assert_eq!(listed, [of("1-3-3.jsonl", 3, "delete location west"), of("2-10-12.jsonl", 12, "create location east")]);
         assert_eq!(count(dir.path()), (4, false));
+        let counted = Counted::default();
+        assert_eq!([counted.now(dir.path()), counted.now(dir.path())], [(4, false); 2]);
         assert_eq!(dismiss(dir.path(), "../box.json").expect_err("refused").kind(), io::ErrorKind::NotFound);
         dismiss(dir.path(), "2-10-12.jsonl").expect("dismissed");
-        assert_eq!(count(dir.path()), (1, false));
+        assert_eq!((count(dir.path()), counted.now(dir.path())), ((1, false), (1, false)));
     }
 
     /// A database with these changesets, each of a term, in which `primary` is the primary.

@@ -1,13 +1,18 @@
 //! How the pair stands, as the standby knows it.
 
 use super::{Follower, Inner, PrimarySeen};
+use crate::pair::SILENT_MS;
 use weir_device_api::Verdict;
 use weir_operator_api::{PairCondition, PairInfo};
 
-/// A primary that says nothing for so long is silent, in milliseconds.
-pub(super) const SILENT_MS: u64 = 2_000;
-
 impl Follower {
+    /// The primary gave a sign of life that is no answer to a poll: it gives a snapshot.
+    pub(super) fn touch(&self) {
+        if let Some(seen) = &mut self.lock().seen {
+            seen.at_ms = weir_clock::monotonic_ms();
+        }
+    }
+
     /// The primary, as this box knows it; `None` before it knows any.
     pub(crate) fn info(&self) -> Option<PairInfo> {
         let own = self.hello();

@@ -81,9 +81,7 @@ impl ConfirmingPage {
         let kept = fields.iter().filter(|(name, _)| ![CSRF_FIELD, CONFIRM_FIELD].contains(&name.as_str()));
         let sent = kept.flat_map(|(name, values)| values.iter().map(|value| (name.clone(), value.clone()))).collect();
         let hash = confirm::asked(problem).unwrap_or_default().to_owned();
-        let told = problem.detail.split("confirm=").next().unwrap_or_default();
-        let told = told.rsplit_once("this takes away ").map_or(told, |(_, what)| what);
-        let goes = told.split("; ").map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect();
+        let goes = confirm::goes(problem).into_iter().map(str::to_owned).collect();
         Self { page, action: action.to_owned(), sent, hash, goes }
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::app::App;
 use askama::Template;
-use asked::{Sight, info, sight, take_over};
+use asked::{Sight, sight, take_over};
 use axum::{Router, extract::State, response::Response, routing::get};
 use serde::de::IgnoredAny;
 use std::sync::Arc;
@@ -136,7 +136,7 @@ struct TakeOverPage {
 }
 
 async fn draw(app: &Arc<App>, viewer: &Viewer, rejected: Rejected) -> Result<Response, Refused> {
-    let info = info(app).await?;
+    let info = app.cms.info().await;
     let Some(pair) = info.pair.clone() else { return Ok(redirect(PATH)) };
     let page = Page::new(app, viewer, Section::Managers, format!("Make {} the primary", pair.name)).await;
     let shown = TakeOverPage { page, info, hindrance: hindrance(&pair), pair, rejected };

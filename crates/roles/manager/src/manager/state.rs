@@ -19,7 +19,7 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use weir_database::{Database, DatabaseError};
+use weir_database::{Database, DatabaseError, Maintenance};
 use weir_device_api::Listeners;
 use weir_model::{Role, Version};
 use weir_net::{
@@ -148,7 +148,8 @@ impl FirstStart {
 }
 
 /// The network key of this box for this database, with the CA of the network. Makes both when there is no network yet; seals what a
-/// build before sealing left plain, and then takes the CA's plain key file away.
+/// build before sealing left plain, writes `config.db` anew, whose pages keep the bytes of what was there before, and then takes the CA's
+/// plain key file away.
 ///
 /// # Errors
 /// [`ManagerError::KeyMissing`] when the key is not there or another one; the database, a file.
@@ -169,6 +170,15 @@ pub(crate) async fn network(state: &Path, config: &Database, settings: &ManagerS
     let sealing = Arc::clone(&seal);
     let authority = config.read(move |tx| authority(tx, &sealing)).await?;
     keep_certificate(&state.join("ca.pem"), &authority)?;
+    if plain_key.exists() {
+        let path = state.join("config.db");
+        let rewritten = tokio::task::spawn_blocking(move || weir_database::maintain(&path, Maintenance::Whole)).await;
+        if let Err(error) = rewritten.unwrap_or(Err(DatabaseError::Closed)) {
+            // The next start tries again: the plain key's file says that it is to be done.
+            tracing::error!(error = %weir_telemetry::Chain(&error), "config.db still has bytes of secrets that were plain");
+            return Ok((seal, authority));
+        }
+    }
     // What is sealed was just read back and opened: the plain one is of no use any more.
     match fs::remove_file(&plain_key) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(at("remove", &plain_key)(source)),

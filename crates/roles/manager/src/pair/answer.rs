@@ -76,28 +76,30 @@ pub(crate) async fn poll(app: &Arc<App>, peer: &DeviceRecord, poll: PairPoll) ->
         let detail = format!("the certificate is {}'s, the poll {}'s", peer.name, poll.hello.name);
         return Err(Problem::new(Reason::CertificateRefused, detail).at("hello.name"));
     }
-    app.pair.only(&peer.name)?;
     let deadline = weir_clock::monotonic() + Duration::from_millis(poll.wait_ms).min(WAIT_MAX);
     let (mut kept, mut journal, mut asked) = (app.watch_changesets(), app.journal.subscribe(), app.pair.asked.subscribe());
     let mut stopping = app.stopping();
-    if poll.overwrite {
-        // Then what is here is what counts, and the log says so.
-        super::recount::accept(app).await?;
-    }
     loop {
         // Seen before looking, so that nothing that comes in between is missed.
         kept.mark_unchanged();
         journal.mark_unchanged();
         asked.mark_unchanged();
         let Seen { hello, place, changesets } = seen(app, &poll.hello).await?;
-        let verdict = verdict::of(&hello, &poll, &place, app.pair.doubts_rows());
-        if let Some(kind) = app.pair.polled(&poll, &verdict, hello.rev) {
-            let body = serde_json::json!({ "standby": peer.name, "runs": poll.hello.version, "manager": app.name, "version": hello.version });
+        let doubts = app.pair.doubts_rows();
+        let verdict = verdict::of(&hello, &poll, &place, doubts);
+        if let Some(kind) = app.pair.polled(&poll, &verdict, hello.rev)? {
+            let body =
+                serde_json::json!({ "standby": peer.name, "runs": poll.hello.version, "manager": app.name, "version": hello.version });
             app.journal.note(hello.term, kind, body).await;
         }
         if verdict == Verdict::Fenced {
             // Whoever polls is not the primary: whose term it is the next one to answer as primary says.
             super::step_down(app, Fence { term: poll.hello.term, name: None, address: None }).await?;
+        }
+        if doubts && matches!(verdict, Verdict::Resync { .. }) && verdict::may_overwrite(&hello, &poll) {
+            // Then what is here is what counts, and the log says so before it is judged again and given.
+            super::recount::accept(app).await?;
+            continue;
         }
         let changesets = if verdict == Verdict::Matched { changesets } else { Vec::new() };
         let journal_lines = if poll.skip_journal { Vec::new() } else { records(app, &poll.hello).await? };

@@ -77,6 +77,11 @@ async fn handed(app: &Arc<App>, request: &YieldRequest) -> Result<(Fence, YieldA
         let detail = format!("{} did not take changeset {} within {} s", theirs.name, hello.rev, PATIENCE.as_secs());
         return Err(Problem::new(Reason::NoStandby, detail));
     }
+    // What was acknowledged may be of one that was the standby before.
+    if !app.pair.is_of(&theirs.name) {
+        let detail = format!("{} is not the standby that follows", theirs.name);
+        return Err(Problem::new(Reason::CmsState, detail).next_step("read `weir cms info`, then ask again"));
+    }
     let fence = Fence { term: request.term, name: Some(theirs.name.clone()), address: theirs.device };
     write(app, fence.clone()).await?;
     Ok((fence, YieldAnswer { hello }))

@@ -136,16 +136,19 @@ pub(super) async fn holds(app: &Arc<App>) -> Result<bool, Problem> {
 
 /// An operator has decided for the rows as they are here.
 pub(super) async fn accept(app: &Arc<App>) -> Result<(), Problem> {
-    if is_doubted(&app.pair) {
-        take_as_they_are(app).await?;
-        let mut broken = locked(&app.pair.broken);
+    let of_app = Arc::clone(app);
+    // The standby whose poll it came with may go away meanwhile.
+    let accepted = async move {
+        take_as_they_are(&of_app).await?;
+        let mut broken = locked(&of_app.pair.broken);
         broken.remove(DOUBT);
         broken.insert(
             ROWS,
             "rows of the configuration were changed by something else than this manager, and are taken as they are".to_owned(),
         );
-    }
-    Ok(())
+        Ok(())
+    };
+    app.to_its_end("take the rows", accepted).await
 }
 
 /// Whether rows are not what the log says, and nobody has decided yet.
@@ -154,15 +157,17 @@ pub(super) fn is_doubted(pair: &super::Pair) -> bool {
 }
 
 async fn take_as_they_are(app: &Arc<App>) -> Result<(), Problem> {
-    let alone = app.alone(async {
+    let written = async {
         app.pair.writable()?;
-        app.config.write(|tx| correct(tx, true, "recount")).await.map_err(unread)
-    });
-    if let Some(rev) = alone.await? {
-        tracing::warn!(rev, "the rows of the configuration are taken as they are");
-        app.kept_up_to(rev);
-    }
-    Ok(())
+        app.cms.doubts.writable()?;
+        if let Some(rev) = app.config.write(|tx| correct(tx, true, "recount")).await.map_err(unread)? {
+            tracing::warn!(rev, "the rows of the configuration are taken as they are");
+            // Before anything else is written: the newest is what was told last.
+            app.kept_up_to(rev);
+        }
+        Ok(())
+    };
+    app.alone(written).await
 }
 
 fn unread(error: DatabaseError) -> Problem {

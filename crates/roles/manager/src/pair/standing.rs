@@ -2,7 +2,8 @@
 
 use weir_device_api::{PairHello, Verdict};
 
-/// A standby that says nothing for so long, or does not acknowledge a write for so long, does not follow any more.
+/// A manager of the pair that says nothing for so long is silent, milliseconds; a standby that does not acknowledge a write for so long
+/// does not follow any more.
 pub(crate) const SILENT_MS: u64 = 2_000;
 /// A standby that lacks at most so many changesets follows: writes wait for it from there on.
 const NEARLY: u64 = 64;

@@ -37,7 +37,7 @@ pub(super) fn of(ours: &PairHello, poll: &PairPoll, place: &Place, rows_doubted:
         );
         return Verdict::Diverged { detail };
     }
-    if poll.overwrite {
+    if may_overwrite(ours, poll) {
         return Verdict::Resync { reason: "an operator has it take what the primary has".to_owned() };
     }
     if let Some(why) = parted(ours, theirs, place) {
@@ -54,6 +54,12 @@ pub(super) fn of(ours: &PairHello, poll: &PairPoll, place: &Place, rows_doubted:
         Some(reason) => Verdict::Resync { reason },
         None => Verdict::Matched,
     }
+}
+
+/// Whether an operator of the standby has said that what we have counts: we as we are, and not another primary, or we before we lost
+/// something.
+pub(super) fn may_overwrite(ours: &PairHello, poll: &PairPoll) -> bool {
+    poll.overwrite.as_ref().is_some_and(|given| given.name == ours.name && given.term == ours.term && given.rev <= ours.rev)
 }
 
 /// Of one term there is one history: when the standby has acknowledged what we do not have, it is we who have lost it.
@@ -115,6 +121,7 @@ pub(crate) fn next_step(ours: &PairHello, theirs: &PairHello) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weir_device_api::pair::Overwrite;
 
     fn hello(name: &str, version: &str, term: u64, rev: u64) -> PairHello {
         PairHello {
@@ -140,7 +147,11 @@ mod tests {
 
     fn poll(hello: PairHello) -> PairPoll {
         let (resync, trouble) = (None, None);
-        PairPoll { hello, resync, wait_ms: 0, unreplicated: 0, unreplicated_open: false, trouble, overwrite: false, skip_journal: false }
+        PairPoll { hello, resync, wait_ms: 0, unreplicated: 0, unreplicated_open: false, trouble, overwrite: None, skip_journal: false }
+    }
+
+    fn given(name: &str, term: u64, rev: u64) -> Option<Overwrite> {
+        Some(Overwrite { name: name.parse().expect("name"), term, rev })
     }
 
     #[test]
@@ -179,8 +190,19 @@ mod tests {
             (as_it_was, None, known(6), ["diverged"; 2]),
             (|poll| poll.hello.term = 2, None, Place::Ahead, ["resync", "diverged"]),
             (|poll| poll.hello.term = 2, None, known(6), ["resync", "diverged"]),
-            (|poll| poll.overwrite = true, None, Place::Ahead, ["resync"; 2]),
-            (|poll| poll.overwrite = true, None, known(7), ["resync"; 2]),
+            (|poll| poll.overwrite = given("manager-1", 3, 9), None, Place::Ahead, ["resync"; 2]),
+            (|poll| poll.overwrite = given("manager-1", 3, 8), None, known(7), ["resync"; 2]),
+            // Given for another primary, for this one in another term, or before it lost a changeset: it counts for nothing.
+            (|poll| poll.overwrite = given("manager-3", 3, 9), None, Place::Ahead, ["diverged"; 2]),
+            (|poll| poll.overwrite = given("manager-1", 2, 9), None, Place::Ahead, ["diverged"; 2]),
+            (|poll| poll.overwrite = given("manager-1", 3, 10), None, Place::Ahead, ["diverged"; 2]),
+            (|poll| poll.overwrite = given("manager-3", 3, 9), None, known(7), ["matched"; 2]),
+            (
+                |poll| (poll.hello.version, poll.overwrite) = ("1.0.0-b2".into(), given("manager-1", 3, 9)),
+                None,
+                Place::Ahead,
+                ["mismatch"; 2],
+            ),
             (|poll| poll.hello.digest = "another".into(), None, known(7), ["resync", "diverged"]),
             (|poll| poll.hello.digest = String::new(), None, known(7), ["resync", "diverged"]),
             (|poll| poll.hello.hash = String::new(), None, known(7), ["resync", "diverged"]),

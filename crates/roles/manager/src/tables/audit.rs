@@ -75,6 +75,13 @@ pub(crate) fn newest(tx: &Transaction<'_>, actor: &str, object: &str, before: i6
     rows.collect()
 }
 
+/// Entries before `before`, newest first, about exactly this object, such as `delivery service demo`.
+pub(crate) fn about(tx: &Transaction<'_>, object: &str, before: i64, limit: u32) -> Result<Vec<AuditEntry>> {
+    let mut statement = tx.prepare_cached("SELECT * FROM audit WHERE object = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3")?;
+    let rows = statement.query_map(params![object, before, limit], entry)?;
+    rows.collect()
+}
+
 /// Forgets the oldest entries of a verb, but for this many.
 pub(crate) fn trim(tx: &Transaction<'_>, verb: &str, keep: u32) -> Result<()> {
     let sql = "DELETE FROM audit WHERE verb = ?1 AND id <= (SELECT id FROM audit WHERE verb = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
@@ -91,5 +98,31 @@ fn value(row: &Row<'_>, column: &str) -> Result<Option<Value>> {
     match row.get::<_, Option<String>>(column)? {
         None => Ok(None),
         Some(_) => super::columns::json(row, column).map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::Connection;
+
+    /// A page of it is full although other objects' names hold this one's.
+    #[test]
+    fn entries_about_one_object_are_of_its_whole_name() {
+        let mut connection = Connection::open_in_memory().expect("opens");
+        for step in super::super::migrations::CONFIG {
+            connection.execute_batch(step.up_sql).expect("runs");
+        }
+        let tx = connection.transaction().expect("begins");
+        let mut ids = Vec::new();
+        for object in ["demo", "held demo", "demo", "demo 2", "demo-2", "demo"] {
+            let sql = "INSERT INTO audit (at_ms, actor, source, verb, object, generation) VALUES (1, 'a', 's', 'v', ?1, 1)";
+            tx.execute(sql, [object]).expect("audited");
+            ids.push(tx.last_insert_rowid());
+        }
+        let found = |before, limit| about(&tx, "demo", before, limit).expect("read").into_iter().map(|entry| entry.id).collect::<Vec<_>>();
+        assert_eq!(found(i64::MAX, 9), [ids[5], ids[2], ids[0]]);
+        assert_eq!(found(i64::MAX, 2), [ids[5], ids[2]]);
+        assert_eq!(found(ids[2], 2), [ids[0]]);
     }
 }

@@ -54,7 +54,11 @@ pub(crate) fn set_number(tx: &Transaction<'_>, name: &str, value: u64) -> Result
 
 /// What operators said may be out of service. What cannot be read is nobody's word.
 pub(crate) fn confirmed(tx: &Transaction<'_>) -> Result<Confirmed> {
-    Ok(get(tx, CONFIRMED)?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+    let Some(text) = get(tx, CONFIRMED)? else { return Ok(Confirmed::default()) };
+    Ok(serde_json::from_str(&text).unwrap_or_else(|error| {
+        tracing::error!(setting = CONFIRMED, %error, "what operators said may be out of service cannot be read");
+        Confirmed::default()
+    }))
 }
 
 pub(crate) fn set_confirmed(tx: &Transaction<'_>, confirmed: &Confirmed) -> Result<()> {

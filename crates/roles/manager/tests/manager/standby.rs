@@ -1,5 +1,7 @@
 //! The standby and the disabled box, as everybody else sees them; promotion, and what fences a primary.
 
+mod out_of_reach;
+
 use crate::harness::{DEADLINE, Running, TestDevice, own_identity, request, send, send_tls, until};
 use hyper::Method;
 use serde_json::{Value, json};

@@ -89,7 +89,7 @@ async fn fetch(api: &ApiClient, format: Format, name: &str, to: &Path) -> anyhow
     let file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(to);
     let mut file = BufWriter::new(file.with_context(|| format!("create {}", to.display()))?);
     let came = async {
-        api.download(&of(name), &mut file).await?;
+        api.download(&of(name), backup.bytes, &mut file).await?;
         file.flush().context("write the file")?;
         file.get_ref().sync_all().context("write the file")?;
         let (bytes, sha256) = show::measured(to)?;

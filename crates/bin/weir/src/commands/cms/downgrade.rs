@@ -2,7 +2,7 @@
 //!
 //! The worker of the box does it over the control socket; when none runs, this process does it itself.
 
-use super::{ThisBox, database, path};
+use super::{ThisBox, database, info, path};
 use crate::{
     cli::{DatabaseVerb, DowngradeArgs, Format},
     output,
@@ -21,7 +21,7 @@ pub(super) async fn run(this: &ThisBox, format: Format, arguments: &DowngradeArg
     }
     let request = DowngradeRequest { plan: arguments.plan, to: arguments.to };
     let plan = if this.answers().await {
-        this.api.post_kept_back(&path("/database/downgrade"), &request, PATIENCE).await?
+        this.api.post_kept_back(&path("/database/downgrade"), &request, PATIENCE).await.map_err(|error| info::of_silence(this, error))?
     } else {
         let (data, name) = (this.data.clone(), Device::read(&this.data)?.name);
         tokio::task::spawn_blocking(move || downgrade_offline(&data, &name, &request)).await??

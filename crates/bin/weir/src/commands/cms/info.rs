@@ -38,6 +38,12 @@ pub(super) fn of_silence(this: &ThisBox, error: anyhow::Error) -> anyhow::Error 
     if answered { error } else { anyhow::anyhow!(down(this)) }
 }
 
+/// The same for a verb that does more than ask: what failed without the box is told as it is.
+pub(super) fn of_call(this: &ThisBox, error: anyhow::Error) -> anyhow::Error {
+    let is_of_box = error.chain().any(|cause| cause.is::<reqwest::Error>());
+    if is_of_box { of_silence(this, error) } else { error }
+}
+
 /// For people.
 pub(super) fn text(info: &CmsInfo) -> String {
     let mut text =

@@ -1,6 +1,6 @@
 //! `weir cms key`: the network key as a phrase that is kept elsewhere, and brought onto a box that lost it.
 
-use super::{ThisBox, path};
+use super::{ThisBox, info, path, role::ROLE_PATIENCE};
 use crate::{
     cli::{Format, KeyVerb},
     output,
@@ -14,19 +14,20 @@ use zeroize::Zeroizing;
 const PHRASE_BYTES_MAX: u64 = 1024;
 
 pub(super) async fn run(this: &ThisBox, format: Format, verb: KeyVerb) -> anyhow::Result<()> {
+    let silent = |error: anyhow::Error| info::of_silence(this, error);
     match verb {
         KeyVerb::Export => {
-            let key: KeyExport = this.api.get(&path("/key")).await?;
+            let key: KeyExport = this.api.get(&path("/key")).await.map_err(silent)?;
             output::print(format, &key, export_text)
         }
         KeyVerb::Confirm { fingerprint } => {
             let request = KeyRequest { phrase: None, fingerprint: Some(fingerprint) };
-            let info: CmsInfo = this.api.post(&path("/key/confirm"), &request).await?;
+            let info: CmsInfo = this.api.post(&path("/key/confirm"), &request).await.map_err(silent)?;
             output::print(format, &info, |_| "confirmed: the phrase is kept elsewhere".to_owned())
         }
         KeyVerb::Import => {
             let request = KeyRequest { phrase: Some(typed()?.as_str().to_owned()), fingerprint: None };
-            let info: CmsInfo = this.api.post(&path("/key/import"), &request).await?;
+            let info: CmsInfo = this.api.post_kept_back(&path("/key/import"), &request, ROLE_PATIENCE).await.map_err(silent)?;
             output::print(format, &info, |info| format!("the key is on this box; it is {} now", info.state.as_str()))
         }
     }

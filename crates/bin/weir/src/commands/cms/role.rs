@@ -8,8 +8,8 @@ use crate::{
 use std::time::Duration;
 use weir_operator_api::{RoleChange, RoleRequest};
 
-/// Patience with a change of roles: waiting for the standby to have everything, and for the new primary to serve.
-const ROLE_PATIENCE: Duration = Duration::from_secs(60);
+/// Patience with what changes what the box is: waiting for the standby to have everything, for one life to end, and for the next to serve.
+pub(super) const ROLE_PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(this: &ThisBox, format: Format, verb: RoleVerb) -> anyhow::Result<()> {
     let request = match verb {

@@ -92,7 +92,10 @@ impl Fetch<'_> {
             if let Err(failure) = pace.wait(waited, piece.len() as u64) {
                 break Err(Broken::Passing(failure.to_string()));
             }
-            tokio::time::sleep(self.pause(piece.len() as u64)).await;
+            let pause = self.pause(piece.len() as u64);
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
         };
         if !gathered.is_empty() {
             partial.append(gathered).await?;

@@ -8,6 +8,8 @@ const SHARE_BESIDE_VIEWERS: u64 = 4;
 const RATE_MIN: u64 = 64 << 10;
 /// What may come at once after a rest: the rate of this time.
 const BURST: Duration = Duration::from_millis(250);
+/// A shorter wait is none, and its bytes stay a debt: timers are of milliseconds, and pieces come by the thousand in a second.
+const WAIT_MIN: Duration = Duration::from_millis(10);
 
 /// Bytes a second for an archive, on a device that may take `bytes_per_second`.
 pub(super) fn rate(bytes_per_second: u64, answers_viewers: bool) -> u64 {
@@ -35,7 +37,8 @@ impl Bucket {
         let gained = now.saturating_duration_since(self.at).as_secs_f64() * rate;
         self.level = (self.level + gained).min(BURST.as_secs_f64() * rate) - exact(bytes);
         self.at = self.at.max(now);
-        if self.level >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.level / rate) }
+        let wait = Duration::from_secs_f64((-self.level / rate).max(0.0));
+        if wait < WAIT_MIN { Duration::ZERO } else { wait }
     }
 }
 
@@ -78,6 +81,19 @@ mod tests {
             let wait = bucket.take(bytes, rate, start + Duration::from_millis(at_ms));
             assert_eq!(wait.as_millis(), u128::from(wait_ms), "{at_ms} ms, {bytes} bytes at {rate}");
         }
+    }
+
+    #[test]
+    fn small_pieces_at_a_high_rate_are_not_waited_for_one_by_one() {
+        let start = weir_clock::monotonic();
+        let (mut bucket, mut now, mut waits) = (Bucket::new(start), start, 0_u32);
+        for _ in 0..1_000 {
+            let wait = bucket.take(16 << 10, 125_000_000, now);
+            assert!(wait.is_zero() || wait >= WAIT_MIN, "{wait:?}");
+            waits += u32::from(!wait.is_zero());
+            now += wait;
+        }
+        assert!(waits <= 13, "{waits} waits in {:?}", now.duration_since(start));
     }
 
     #[test]

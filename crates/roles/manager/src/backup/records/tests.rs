@@ -47,3 +47,24 @@ fn what_is_known_of_other_machines_stays_and_the_newest_proven_always() {
     }
     assert_eq!(forgotten(&known), ["n1.weirbackup"], "the only proven one");
 }
+
+#[test]
+fn a_backup_is_as_old_as_its_name_says() {
+    for (name, expected) in [
+        ("demo-20261123T071419Z-r12.weirbackup", Some(1_795_418_059_000)),
+        ("demo-20261123T071419Z-r12-2.weirbackup", Some(1_795_418_059_000)),
+        // The name of a network may look like a time.
+        ("a-20200101T000000Z-20261123T071419Z-r12.weirbackup", Some(1_795_418_059_000)),
+        ("demo-20261323T071419Z-r12.weirbackup", None),
+        ("demo-r12.weirbackup", None),
+        ("demo-20261123T071419Z-r12", None),
+    ] {
+        assert_eq!(made_ms(name), expected, "{name}");
+    }
+    let dir = tempfile::tempdir().expect("dir");
+    let (database, path) = (dir.path().join("config.db"), dir.path().join("demo-20200101T000000Z-r1.weirbackup"));
+    fs::write(&database, "words").expect("written");
+    let (bytes, sha256) = file::write(&path, &of(b"words"), &database).expect("made");
+    let came = adopted("demo-20200101T000000Z-r1.weirbackup".into(), &path).expect("whole");
+    assert_eq!((came.at_ms, came.bytes, came.sha256), (1_577_836_800_000, bytes, sha256), "not when it came back");
+}

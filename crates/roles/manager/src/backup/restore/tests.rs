@@ -52,14 +52,34 @@ fn the_term_is_above_every_known_one_and_far_above_while_one_is_silent() {
 fn nobody_is_restored_beside_a_primary_and_beside_a_silent_one_only_on_an_operators_word() {
     let said = |name: &str, hello| Said { name: name.into(), hello };
     let (standby, silent, primary) = (said("manager-2", Some((4, false))), said("manager-3", None), said("manager-4", Some((4, true))));
-    assert_eq!(may_take_over(&[], false), Ok(true));
-    assert_eq!(may_take_over(std::slice::from_ref(&standby), false), Ok(true));
-    let refused = |said: &[Said], accept_loss| may_take_over(said, accept_loss).expect_err("refused");
+    assert_eq!(may_take_over(&[], &OnRecord::Named, false), Ok(true));
+    assert_eq!(may_take_over(std::slice::from_ref(&standby), &OnRecord::Named, false), Ok(true));
+    let refused = |said: &[Said], accept_loss| may_take_over(said, &OnRecord::Named, accept_loss).expect_err("refused");
     let of_silent = refused(&[standby.clone(), silent.clone()], false);
     assert!(of_silent.reason == Reason::WouldLose && of_silent.detail.contains("manager-3") && of_silent.next.contains("--accept-loss"));
-    assert_eq!(may_take_over(&[standby.clone(), silent.clone()], true), Ok(false));
+    assert_eq!(may_take_over(&[standby.clone(), silent.clone()], &OnRecord::Named, true), Ok(false));
     for accept_loss in [false, true] {
         let of_primary = refused(&[silent.clone(), standby.clone(), primary.clone()], accept_loss);
         assert!(of_primary.reason == Reason::CmsState && of_primary.detail.contains("manager-4"), "{of_primary}");
     }
+}
+
+/// The backup may be older than the enrolment of a manager that is the primary by now, and only this box's own record names it.
+#[test]
+fn who_cannot_say_who_the_others_are_has_not_heard_them_all() {
+    let unreadable = OnRecord::Unreadable("page 2".into());
+    assert_eq!(may_take_over(&[], &OnRecord::Nothing, false), Ok(false), "a box that is new takes a term far above");
+    assert_eq!(may_take_over(&[], &OnRecord::Nothing, true), Ok(false));
+    let problem = may_take_over(&[], &unreadable, false).expect_err("refused");
+    assert!(problem.reason == Reason::WouldLose && problem.detail.contains("page 2") && problem.next.contains("--accept-loss"), "{problem}");
+    assert_eq!(may_take_over(&[], &unreadable, true), Ok(false));
+    let standby = Said { name: "manager-2".into(), hello: Some((4, false)) };
+    assert!(may_take_over(std::slice::from_ref(&standby), &unreadable, false).is_err());
+
+    let dir = tempfile::tempdir().expect("dir");
+    let id = of(b"").network_id;
+    assert_eq!(managers_here(dir.path(), &id), (vec![], OnRecord::Nothing), "nothing is there");
+    std::fs::write(dir.path().join("config.db"), "not a database ".repeat(100)).expect("written");
+    let (named, on_record) = managers_here(dir.path(), &id);
+    assert!(named.is_empty() && matches!(on_record, OnRecord::Unreadable(_)), "{on_record:?}");
 }

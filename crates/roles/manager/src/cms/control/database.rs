@@ -1,4 +1,4 @@
-//! `/cms/v1/database` of the control socket: restore, rehearse, validate, maintenance.
+//! `/cms/v1/database` of the control socket: restore, validate, maintenance.
 //!
 //! The file of a backup is the body of the request, or `?backup=NAME` names one that lies on this box.
 
@@ -6,7 +6,7 @@ mod restoring;
 mod validating;
 
 use crate::{
-    api::{JsonBody, QueryOf, Refused},
+    api::{JsonBody, Refused},
     backup::{
         self,
         file::BACKUP_BYTES_MAX,
@@ -14,7 +14,6 @@ use crate::{
         room,
     },
     cms::{Cms, Life},
-    network_key::NetworkKey,
 };
 use axum::{
     Json, Router,
@@ -23,11 +22,10 @@ use axum::{
     routing::post,
 };
 use http_body_util::BodyExt;
-use serde::Deserialize;
 use std::{io, os::unix::fs::OpenOptionsExt, path::PathBuf, sync::Arc};
 use tokio::io::AsyncWriteExt;
 use weir_database::{DatabaseError, Maintenance};
-use weir_operator_api::{Maintained, MaintenanceRequest, Problem, Reason, Rehearsal};
+use weir_operator_api::{Maintained, MaintenanceRequest, Problem, Reason};
 use weir_telemetry::Chain;
 
 /// Largest body that is no backup, in bytes.
@@ -37,19 +35,9 @@ const BODY_BYTES_MAX: usize = 4 * 1024;
 pub(super) fn routes() -> Router<Arc<Cms>> {
     Router::new()
         .route("/database/restore", post(restoring::restore))
-        .route("/database/rehearse", post(rehearse))
         .route("/database/validate", post(validating::validate))
         .route("/database/maintenance", post(maintenance))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-}
-
-/// Which backup.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Which {
-    /// One on this box, by name.
-    #[serde(default)]
-    backup: Option<String>,
 }
 
 /// The file of a backup; one that was sent lies in the scratch directory and goes with it.
@@ -119,16 +107,6 @@ fn refused(error: &DatabaseError) -> Problem {
         DatabaseError::Absent { .. } => Problem::new(Reason::NotFound, detail),
         _ => Problem::new(Reason::Internal, detail),
     }
-}
-
-async fn rehearse(State(cms): State<Arc<Cms>>, QueryOf(which): QueryOf<Which>, body: Body) -> Result<Json<Rehearsal>, Refused> {
-    let Sent { path, scratch } = sent(&cms, which.backup.as_deref(), body).await?;
-    let state = cms.state_directory().to_owned();
-    let tried = blocking(move || {
-        let key = NetworkKey::load(&state).ok().flatten();
-        Ok(rehearsal::rehearse(&path, key.as_ref(), &scratch, weir_clock::wall_ms()).1)
-    });
-    Ok(Json(tried.await?))
 }
 
 /// Indexes made anew, statistics, and with `full` the file: the box is disabled meanwhile.

@@ -64,10 +64,14 @@ async fn export(State(cms): State<Arc<Cms>>) -> Result<Json<KeyExport>, Refused>
         None => false,
     };
     if let Life::Primary(app) = cms.life() {
-        let object = format!("network key {fingerprint}");
-        app.change(caller(), move |change| Ok(change.audit("export", object, NOTHING, NOTHING)?)).await?;
+        // The journal first: it needs no write of the configuration, which may be refused. Neither keeps the words from whoever is
+        // at this box: they are asked for when nothing else is left.
         let body = serde_json::json!({ "manager": cms.name(), "fingerprint": fingerprint });
         cms.record(cms.stamp().term, "key_exported", body).await;
+        let object = format!("network key {fingerprint}");
+        if let Err(problem) = app.change(caller(), move |change| Ok(change.audit("export", object, NOTHING, NOTHING)?)).await {
+            tracing::error!(%problem, %fingerprint, "the network key was exported, and the audit does not say so");
+        }
     } else {
         // The journal is the primary's to write; whoever has the words opens every backup.
         tracing::warn!(%fingerprint, "the network key was exported on a box that is not the primary");

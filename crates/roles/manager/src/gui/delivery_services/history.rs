@@ -71,8 +71,7 @@ async fn show(State(app): State<Arc<App>>, viewer: Viewer, Path(name): Path<Stri
     let before = asked.read::<i64>("before");
     let object = format!("delivery service {name}");
     let read = move |tx: &Transaction<'_>| {
-        let mut entries = tables::audit::newest(tx, "", &object, before.unwrap_or(i64::MAX), PAGE_WRITES + 1)?;
-        entries.retain(|entry| entry.object == object);
+        let mut entries = tables::audit::about(tx, &object, before.unwrap_or(i64::MAX), PAGE_WRITES + 1)?;
         let more = entries.len() > PAGE_WRITES as usize;
         entries.truncate(PAGE_WRITES as usize);
         let last = entries.last().filter(|_| more).map(|entry| entry.id);

@@ -4,17 +4,20 @@ use super::{Recorded, hindrance};
 use crate::{
     app::App,
     change::Refusal,
-    follower,
+    cms,
     gui::{Viewer, figures::Moment},
     journal::line,
     tables,
 };
-use std::{cmp::Reverse, sync::Arc};
-use weir_model::{AlarmReason, version};
-use weir_operator_api::{AccessRole, CmsInfo, CmsState, Problem, Reason};
+use std::{cmp::Reverse, sync::Arc, time::Duration};
+use weir_model::AlarmReason;
+use weir_operator_api::{AccessRole, CmsInfo, Problem, Reason, RoleRequest};
 
 /// Records of the journal that are shown.
 const RECORDS_SHOWN: usize = 20;
+
+/// How long a refusal is waited for: what is begun by then goes on, and the page says so while this box still serves it.
+const REFUSED_WITHIN: Duration = Duration::from_millis(250);
 
 /// What there is to see.
 pub(super) struct Sight {
@@ -25,33 +28,10 @@ pub(super) struct Sight {
 }
 
 pub(super) async fn sight(app: &Arc<App>) -> Result<Sight, Problem> {
-    let standing = app.state.read(|tx| Ok::<_, Refusal>(tables::alarms::standing(tx)?)).await.unwrap_or_default();
+    let standing = app.state.read(|tx| Ok::<_, Refusal>(tables::alarms::standing(tx)?)).await.map_err(Refusal::into_problem)?;
     let unreplicated = standing.into_iter().filter(|alarm| alarm.reason == AlarmReason::UnreplicatedChanges);
-    Ok(Sight { info: info(app).await?, unreplicated: unreplicated.map(|alarm| alarm.text).collect(), journal: journal(app).await })
-}
-
-/// What this box is.
-pub(super) async fn info(app: &Arc<App>) -> Result<CmsInfo, Problem> {
-    let tip = app.config.read(|tx| Ok::<_, Refusal>(tables::changesets::tip(tx)?)).await.map_err(Refusal::into_problem)?;
-    let (stamp, step, directory) = (app.network().stamp, tables::migrations::newest(), app.directory.clone());
-    let unreplicated = tokio::task::spawn_blocking(move || follower::unreplicated::list(&directory));
-    Ok(CmsInfo {
-        name: app.name.clone(),
-        state: CmsState::Primary,
-        why: None,
-        next: Vec::new(),
-        version: version().to_owned(),
-        term: stamp.term,
-        generation: stamp.generation,
-        rev: tip.as_ref().map_or(0, |tip| tip.rev),
-        digest: tip.as_ref().map_or_else(String::new, |tip| hex::encode(tip.digest)),
-        step,
-        step_min: step,
-        step_max: step,
-        key_fingerprint: None,
-        pair: app.pair.info(app),
-        unreplicated: unreplicated.await.unwrap_or_default(),
-    })
+    let info = app.cms.info().await;
+    Ok(Sight { info, unreplicated: unreplicated.map(|alarm| alarm.text).collect(), journal: journal(app).await })
 }
 
 /// The newest records, newest first. What cannot be read is left out: the log says why.
@@ -88,7 +68,14 @@ pub(super) async fn take_over(app: &Arc<App>, viewer: &Viewer) -> Result<String,
     if !hindrance.is_empty() {
         return Err(Problem::new(Reason::NoStandby, hindrance));
     }
+    if let Some(what) = app.cms.held_for() {
+        return Err(Problem::new(Reason::CmsState, format!("on this box {what}")).next_step("wait for its end, then ask again"));
+    }
     tracing::info!(user = %viewer.user, standby = %pair.name, "the standby is asked to take over");
-    app.pair.ask_take_over(&viewer.caller());
-    Ok(pair.name.to_string())
+    let request = RoleRequest { role: "standby".to_owned(), accept_loss: None };
+    // It goes on to its end whether or not it is waited for.
+    match tokio::time::timeout(REFUSED_WITHIN, cms::change_role(&app.cms, viewer.caller(), request)).await {
+        Ok(Err(problem)) => Err(problem),
+        Ok(Ok(_)) | Err(_) => Ok(pair.name.to_string()),
+    }
 }

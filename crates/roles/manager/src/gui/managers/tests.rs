@@ -73,6 +73,18 @@ fn another_version_and_what_is_missing_are_marked() {
 }
 
 #[test]
+fn a_doubt_is_told_with_the_ways_out() {
+    let text = drawn(info(Some(pair(PairCondition::Lagging))), weir_operator_api::AccessRole::Viewer, "");
+    assert!(!text.contains("notice warn"), "{text}");
+    let next = vec!["decide with `weir cms role primary`".to_owned(), "stop <that> one".to_owned()];
+    let doubted = CmsInfo { why: Some("manager-2 may be the primary".into()), next, ..info(Some(pair(PairCondition::Lagging))) };
+    let text = drawn(doubted, weir_operator_api::AccessRole::Viewer, "");
+    for fact in ["Manager-2 may be the primary.", "<code>weir cms role primary</code>", "stop &#60;that&#62; one"] {
+        assert!(text.contains(fact), "{fact}: {text}");
+    }
+}
+
+#[test]
 fn the_page_follows_to_the_new_primary() {
     let text = drawn(info(Some(pair(PairCondition::Matched))), weir_operator_api::AccessRole::Admin, "manager-2");
     assert!(text.contains("data-follow=\"https://127.0.0.2:8443/managers\""), "{text}");

@@ -108,6 +108,34 @@ async fn a_directory_from_before_sealing_is_sealed_at_its_first_start() {
     assert!(matches!(network(state, &config, &settings(state)).await, Err(ManagerError::KeyMissing(_))));
 }
 
+/// A row that grows leaves its old bytes on a page, and a backup is a copy of pages.
+#[tokio::test]
+async fn no_byte_of_what_was_plain_is_left_in_a_directory_from_before_sealing() {
+    let dir = tempfile::tempdir().expect("dir");
+    let state = dir.path();
+    let (config, _) = of_a_build_before_sealing(state).await;
+    let many = |tx: &rusqlite::Transaction<'_>| {
+        let sql = "INSERT INTO software_file (url, username, password, header, header_value, auto_reload, method, comment, state, checks,
+            release, created_ms, created_by) VALUES (?1, 'ann', 'p4ss-plain-' || ?1, 'X-Key', 'h34d-plain-' || ?1, 0, 'default', '', 'new',
+            '[]', '{}', 1, 'local')";
+        for number in 0..30 {
+            tx.execute(sql, [format!("https://a.example.com/{number}")])?;
+        }
+        Ok::<_, DatabaseError>(())
+    };
+    config.write(many).await.expect("written");
+    network(state, &config, &settings(state)).await.expect("sealed");
+    let copy = state.join("copy.db");
+    config.copy(copy.clone(), |_| Ok::<_, DatabaseError>(())).await.expect("copied");
+    let files = fs::read_dir(state).expect("read").map(|entry| entry.expect("read").path());
+    let files: Vec<PathBuf> = files.filter(|path| path.is_file()).collect();
+    assert!(files.contains(&copy) && files.contains(&state.join("config.db")), "{files:?}");
+    for path in files {
+        let bytes = fs::read(&path).expect("read");
+        assert!(!bytes.windows(6).any(|bytes| bytes == b"-plain"), "{}", path.display());
+    }
+}
+
 #[tokio::test]
 async fn a_directory_from_before_sealing_without_its_ca_key_begins_nothing() {
     let dir = tempfile::tempdir().expect("dir");

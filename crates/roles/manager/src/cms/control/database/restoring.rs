@@ -49,13 +49,13 @@ async fn restored(cms: &Arc<Cms>, sent: Sent, accept_loss: bool) -> Result<Resto
     let (manifest, scratch) = proven(cms, sent).await?;
     let others = Others::of(cms, &scratch, &manifest).await?;
     // Before anything ends: a refusal costs nobody anything.
-    restore::may_take_over(&others.ask().await, accept_loss)?;
-    let before = heard::everything(cms).await;
+    others.allow(accept_loss).await?;
+    let before = heard::everything(cms).await?;
     let held = cms.hold("a restore is under way").await?;
     // From here on this box takes no write, and no change of roles begins.
     let placed = async {
-        let all_heard = restore::may_take_over(&others.ask().await, accept_loss)?;
-        let heard = before.and(heard::everything(cms).await);
+        let all_heard = others.allow(accept_loss).await?;
+        let heard = before.and(heard::everything(cms).await?);
         let known = others.terms().into_iter().chain([Some(manifest.term), Some(heard.term)]);
         let term = restore::term_above(known, all_heard)?;
         raised(cms, &scratch, term, heard.generation).await?;
@@ -86,8 +86,8 @@ async fn proven(cms: &Arc<Cms>, Sent { path, scratch }: Sent) -> Result<(BackupM
     proven.await.unwrap_or_else(|_| Err(Problem::new(Reason::Internal, "reading the backup failed")))
 }
 
-/// Takes the scratch copy to this build's newest step and gives it its term, as a change of its own. Its generation goes on above the
-/// highest that was heard, so that no device takes it for what it ran before.
+/// Takes the scratch copy to this build's newest step and gives it its term, as a change of its own. Its generation goes on above that of
+/// the configuration it takes the place of; above what devices report it goes when the manager opens (`ahead`).
 async fn raised(cms: &Arc<Cms>, scratch: &Scratch, term: u64, generation: u64) -> Result<(), Problem> {
     let (database, seal) = open(cms, scratch).await?;
     let name = cms.name().clone();

@@ -1,8 +1,8 @@
 //! Validation: of this box's database as it is now, or of a backup.
 
-use super::{Which, blocking, refused, sent};
+use super::{blocking, refused, sent};
 use crate::{
-    api::{QueryOf, Refused},
+    api::Refused,
     backup::{
         file,
         rehearsal::{Checks, Scratch, sound},
@@ -16,16 +16,10 @@ use weir_database::{Database, DatabaseError, Digests};
 use weir_operator_api::{Problem, Validation};
 use weir_telemetry::Chain;
 
-/// A body of bytes is a backup to look at; without one and without a name it is this box's own database.
-pub(super) async fn validate(
-    State(cms): State<Arc<Cms>>,
-    QueryOf(which): QueryOf<Which>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Json<Validation>, Refused> {
-    let is_file = which.backup.is_some() || headers.get("content-type").is_some_and(|kind| kind == "application/octet-stream");
-    if is_file {
-        let file = sent(&cms, which.backup.as_deref(), body).await?;
+/// A body of bytes is a backup to look at; without one it is this box's own database.
+pub(super) async fn validate(State(cms): State<Arc<Cms>>, headers: HeaderMap, body: Body) -> Result<Json<Validation>, Refused> {
+    if headers.get("content-type").is_some_and(|kind| kind == "application/octet-stream") {
+        let file = sent(&cms, None, body).await?;
         return Ok(Json(blocking(move || Ok(of_backup(&file.path, &file.scratch))).await?));
     }
     Ok(Json(own(&cms).await?))

@@ -18,11 +18,6 @@ use weir_database::{Database, downgrade, dump};
 /// Edits of one part of a case.
 const EDITS_MAX: usize = 40;
 
-/// How many cases: as the soak says, else a few.
-fn cases(short: u32) -> u32 {
-    std::env::var("PROPTEST_CASES").map_or(short, |cases| cases.parse().expect("PROPTEST_CASES is a number"))
-}
-
 #[derive(Debug, Clone)]
 enum Kind {
     Copy,
@@ -222,7 +217,7 @@ fn edits_reach_most_tables() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(100), max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn config_db_goes_there_and_back(parts in (edits(), edits(), edits())) {

@@ -1,4 +1,6 @@
-//! The highest term and generation this box has heard of, from wherever: what a restored configuration goes on above.
+//! The highest term this box has heard of, from wherever, and the generation it had itself: what a restored configuration goes on above.
+//!
+//! What devices say of generations counts when the manager opens (`ahead`), within bounds: one report must not use them up.
 
 use super::blocking;
 use crate::{
@@ -10,8 +12,9 @@ use crate::{
 use std::{path::Path, sync::Arc};
 use weir_database::DatabaseError;
 use weir_model::Stamp;
+use weir_operator_api::Problem;
 
-/// The highest of each, whoever named it.
+/// The highest term, whoever named it, and the generation of this box's own configuration.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Heard {
     pub(super) term: u64,
@@ -27,27 +30,29 @@ impl Heard {
         Self { term, generation: 0 }
     }
 
-    fn of_stamps(stamps: impl Iterator<Item = Stamp>) -> Self {
-        stamps.fold(Self::default(), |heard, stamp| heard.and(Self { term: stamp.term, generation: stamp.generation }))
+    fn of_reports(stamps: impl Iterator<Item = Stamp>) -> Self {
+        Self::of_term(stamps.map(|stamp| stamp.term).max().unwrap_or(0))
     }
 }
 
 /// All of it: memory, `config.db`, `state.db`, `box.json`, the journal.
-pub(super) async fn everything(cms: &Arc<Cms>) -> Heard {
+///
+/// # Errors
+/// What is on the disk was not looked at to the end.
+pub(super) async fn everything(cms: &Arc<Cms>) -> Result<Heard, Problem> {
     let hello = cms.hello().await;
     let in_memory = match cms.life() {
-        Life::Primary(app) => app.reports.with_all(|heard| Heard::of_stamps(heard.values().map(|heard| heard.report.hello.stamp))),
+        Life::Primary(app) => app.reports.with_all(|heard| Heard::of_reports(heard.values().map(|heard| heard.report.hello.stamp))),
         Life::Standby(follower) => {
             follower.primary_seen().map_or_else(Heard::default, |seen| Heard::of_term(seen.hello.term.max(seen.hello.heard)))
         }
         Life::Disabled => Heard::default(),
     };
     let (state, journal) = (cms.state_directory().to_owned(), Arc::clone(cms.journal()));
-    let on_disk =
-        blocking(move || Ok(of_configuration(&state).and(of_devices(&state)).and(of_journal(&journal)))).await.unwrap_or_default();
+    let on_disk = blocking(move || Ok(of_configuration(&state).and(of_devices(&state)).and(of_journal(&journal)))).await?;
     let file = cms.box_file();
     let of_file = file.fenced().map_or(0, |fence| fence.term).max(file.promoting().unwrap_or(0));
-    in_memory.and(on_disk).and(Heard::of_term(hello.term.max(hello.heard).max(of_file)))
+    Ok(in_memory.and(on_disk).and(Heard::of_term(hello.term.max(hello.heard).max(of_file))))
 }
 
 /// One that cannot be read says nothing: it is what the restore is for.
@@ -61,7 +66,7 @@ fn of_devices(state: &Path) -> Heard {
         let tx = connection.transaction()?;
         Ok::<_, DatabaseError>(reports::all(&tx)?)
     });
-    Heard::of_stamps(read.unwrap_or_default().into_iter().map(|kept| kept.report.hello.stamp))
+    Heard::of_reports(read.unwrap_or_default().into_iter().map(|kept| kept.report.hello.stamp))
 }
 
 /// The term of the journal's last record.
@@ -77,11 +82,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_highest_of_each_counts_whoever_named_it() {
+    fn the_highest_term_counts_whoever_named_it_and_no_generation_of_a_device() {
         let stamp = |term, generation| Stamp { term, generation };
-        let heard = Heard::of_stamps([stamp(2, 10), stamp(1, 90), stamp(2, 9)].into_iter());
-        assert_eq!(heard, Heard { term: 2, generation: 90 });
-        assert_eq!(heard.and(Heard::of_term(5)), Heard { term: 5, generation: 90 });
-        assert_eq!(Heard::of_stamps(std::iter::empty()), Heard::default());
+        let heard = Heard::of_reports([stamp(2, 10), stamp(1, u64::MAX), stamp(2, 9)].into_iter());
+        assert_eq!(heard, Heard { term: 2, generation: 0 }, "one report would end all changes of configuration");
+        let own = Heard { term: 1, generation: 90 };
+        assert_eq!(heard.and(own).and(Heard::of_term(5)), Heard { term: 5, generation: 90 });
+        assert_eq!(Heard::of_reports(std::iter::empty()), Heard::default());
     }
 }

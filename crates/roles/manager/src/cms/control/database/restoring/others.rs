@@ -3,8 +3,8 @@
 
 use super::{Scratch, of_manager, open};
 use crate::{
-    backup::restore::{self, Said},
-    cms::{Cms, fence},
+    backup::restore::{self, OnRecord, Said},
+    cms::{Cms, fence::Asker},
     manager::{ManagerError, authority},
     tables::devices,
 };
@@ -13,15 +13,16 @@ use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
 };
-use tokio::task::JoinSet;
 use weir_model::{DeviceName, Role};
 use weir_net::identity::Subject;
-use weir_operator_api::{BackupManifest, Problem};
+use weir_operator_api::{BackupManifest, Problem, Reason};
 
 /// Who they are, and how they are asked.
 pub(super) struct Others {
     /// Where each is; absent: nobody knows, and it counts as silent.
     addresses: BTreeMap<DeviceName, Option<SocketAddr>>,
+    /// Whether this box's own record names all of them.
+    on_record: OnRecord,
     ca_pem: String,
     certificate_pem: String,
     key_pem: String,
@@ -38,7 +39,8 @@ impl Others {
         database.close().await;
         let (authority, devices) = read.map_err(of_manager)?;
         let (state, network_id) = (cms.state_directory().to_owned(), manifest.network_id.clone());
-        let here = tokio::task::spawn_blocking(move || restore::managers_here(&state, &network_id)).await.unwrap_or_default();
+        let here = tokio::task::spawn_blocking(move || restore::managers_here(&state, &network_id)).await;
+        let (here, on_record) = here.map_err(|_| Problem::new(Reason::Internal, "reading who the other managers are failed"))?;
         let of_backup = devices.into_iter().filter(|device| device.role == Role::Manager);
         let mut addresses: BTreeMap<_, _> = of_backup.map(|device| (device.name, device.addresses.device)).collect();
         // What this box knows is newer than the backup.
@@ -53,6 +55,7 @@ impl Others {
         let pair = authority.issue(&subject, &[], weir_clock::wall()).map_err(|error| of_manager(error.into()))?;
         Ok(Self {
             addresses,
+            on_record,
             ca_pem: authority.certificate_pem().to_owned(),
             certificate_pem: pair.certificate_pem,
             key_pem: pair.key_pem,
@@ -60,32 +63,23 @@ impl Others {
         })
     }
 
+    /// Whether a restore may go on by what each says now; whether all there may be were heard.
+    pub(super) async fn allow(&self, accept_loss: bool) -> Result<bool, Problem> {
+        restore::may_take_over(&self.ask().await, &self.on_record, accept_loss)
+    }
+
     /// What each says now.
     pub(super) async fn ask(&self) -> Vec<Said> {
-        let mut asked = JoinSet::new();
-        for (name, address) in self.addresses.clone() {
-            let (ca, certificate, key) = (self.ca_pem.clone(), self.certificate_pem.clone(), self.key_pem.clone());
-            asked.spawn(async move {
-                let hello = match address {
-                    Some(address) => fence::hello_of(address, &ca, &certificate, &key).await,
-                    None => None,
-                };
-                // Whoever answers under another name is not who was asked.
-                (name.clone(), hello.filter(|hello| hello.name == name))
-            });
+        let known = self.addresses.iter().filter_map(|(name, address)| Some((name.clone(), (*address)?))).collect();
+        let mut said: BTreeMap<_, _> = self.addresses.keys().map(|name| (name.clone(), None)).collect();
+        if let Some(asker) = Asker::new(&self.ca_pem, &self.certificate_pem, &self.key_pem) {
+            said.extend(asker.asked(known, None).await);
         }
-        let mut said = Vec::new();
-        while let Some(answered) = asked.join_next().await {
-            let Ok((name, hello)) = answered else { continue };
-            let mut terms = self.terms.lock().unwrap_or_else(PoisonError::into_inner);
-            terms.extend(hello.iter().flat_map(|hello| [hello.term, hello.heard]));
-            said.push(Said { name: name.to_string(), hello: hello.map(|hello| (hello.term, hello.primary)) });
-        }
-        // One whose task was lost was not heard.
-        for name in self.addresses.keys().filter(|name| !said.iter().any(|said| said.name == name.as_str())).cloned().collect::<Vec<_>>() {
-            said.push(Said { name: name.to_string(), hello: None });
-        }
-        said
+        let mut terms = self.terms.lock().unwrap_or_else(PoisonError::into_inner);
+        terms.extend(said.values().flatten().flat_map(|hello| [hello.term, hello.heard]));
+        said.into_iter()
+            .map(|(name, hello)| Said { name: name.to_string(), hello: hello.map(|hello| (hello.term, hello.primary)) })
+            .collect()
     }
 
     /// Every term that was said so far.
