@@ -36,7 +36,6 @@ use std::{
 use weir_device_api::BACKUP_EXTENSION as EXTENSION;
 use weir_operator_api::{AccessRole, Backup, BackupRecovery, BackupRequest, Problem, Reason};
 
-
 /// Where backups lie on this box.
 pub(crate) fn directory(state: &Path) -> PathBuf {
     state.join("backups")

@@ -191,7 +191,9 @@ pub(crate) fn may_take_over(said: &[Said], on_record: &OnRecord, accept_loss: bo
             "bring it up, or make sure that it is off for good and run `weir cms database restore FILE --accept-loss`",
         ),
         (None, OnRecord::Unreadable(why)) => (
-            format!("config.db of this box cannot be read ({why}): it may name a manager that the backup does not, and that is the primary"),
+            format!(
+                "config.db of this box cannot be read ({why}): it may name a manager that the backup does not, and that is the primary"
+            ),
             "make sure that no other manager of this network is the primary, then run `weir cms database restore FILE --accept-loss`",
         ),
         (None, OnRecord::Nothing) => return Ok(false),

@@ -71,7 +71,10 @@ fn who_cannot_say_who_the_others_are_has_not_heard_them_all() {
     assert_eq!(may_take_over(&[], &OnRecord::Nothing, false), Ok(false), "a box that is new takes a term far above");
     assert_eq!(may_take_over(&[], &OnRecord::Nothing, true), Ok(false));
     let problem = may_take_over(&[], &unreadable, false).expect_err("refused");
-    assert!(problem.reason == Reason::WouldLose && problem.detail.contains("page 2") && problem.next.contains("--accept-loss"), "{problem}");
+    assert!(
+        problem.reason == Reason::WouldLose && problem.detail.contains("page 2") && problem.next.contains("--accept-loss"),
+        "{problem}"
+    );
     assert_eq!(may_take_over(&[], &unreadable, true), Ok(false));
     let standby = Said { name: "manager-2".into(), hello: Some((4, false)) };
     assert!(may_take_over(std::slice::from_ref(&standby), &unreadable, false).is_err());

@@ -79,7 +79,7 @@ fn a_doubt_is_told_with_the_ways_out() {
     let next = vec!["decide with `weir cms role primary`".to_owned(), "stop <that> one".to_owned()];
     let doubted = CmsInfo { why: Some("manager-2 may be the primary".into()), next, ..info(Some(pair(PairCondition::Lagging))) };
     let text = drawn(doubted, weir_operator_api::AccessRole::Viewer, "");
-    for fact in ["Manager-2 may be the primary.", "<code>weir cms role primary</code>", "stop &#60;that&#62; one"] {
+    for fact in ["manager-2 may be the primary.", "<code>weir cms role primary</code>", "stop &#60;that&#62; one"] {
         assert!(text.contains(fact), "{fact}: {text}");
     }
 }
