@@ -89,12 +89,10 @@ async fn a_server_that_stands_still_is_given_up_long_before_all_the_time_is_over
         other => panic!("{other:?}"),
     };
     // It takes nothing: more than any buffer on the way holds.
-    let (done, wait) = mpsc::channel::<()>();
+    let (end, wait) = mpsc::sync_channel::<()>(0);
     let server = Server::http(move |_, _| {
         let _ended = wait.recv();
     });
-    // Goes before the server does, whatever happens.
-    let end = done;
     let large = file(b"");
     large.as_file().set_len(64 << 20).expect("sparse");
     stalled(put(&source(server.url("/a")), &loopback(), &limits(), large.path()).await);

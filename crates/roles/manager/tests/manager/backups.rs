@@ -75,8 +75,11 @@ async fn a_backup_is_made_rehearsed_confirmed_and_restored_under_a_higher_term()
     let journal = std::fs::read_to_string(state.join("journal.log")).expect("a journal");
     let told = |kind: &str| journal.find(&format!("\"kind\":\"{kind}\"")).unwrap_or_else(|| panic!("{kind} in {journal}"));
     assert!(told("restoring") < told("restored"), "what is about to be is told before it is");
-    let listed = running.local(Method::GET, "/api/v1/backups", None).await.expect(200);
-    assert_eq!(listed["items"].as_array().map(Vec::len), Some(1), "the file on the box is known again: {listed}");
+    let listed = || async { running.local(Method::GET, "/api/v1/backups", None).await.expect(200)["items"].clone() };
+    until("the file on the box is known again", || async { listed().await.as_array().is_some_and(|items| items.len() == 1) }).await;
+    let (known, at_ms) = (listed().await[0].clone(), made["at_ms"].as_u64().expect("a time"));
+    assert_eq!((known["name"].as_str(), known["sha256"].as_str()), (made["name"].as_str(), made["sha256"].as_str()));
+    assert_eq!(known["at_ms"].as_u64(), Some(at_ms - at_ms % 1000), "as old as its name says");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -255,6 +255,9 @@ async fn with_the_other_manager_silent_a_higher_term_stops_writes_until_an_opera
     assert!(refused.json["next"].as_str().expect("next").contains("weir cms role primary"), "{}", refused.json);
     assert_eq!((refused.status, refused.refusal().0.as_str()), (503, "unavailable"));
     assert_eq!(info_of(&running).await["state"], "primary", "nothing is on disk");
+    // No audit entry can be written, and the words are shown all the same.
+    let key = running.local(Method::GET, "/cms/v1/key", None).await.expect(200);
+    assert_eq!(key["phrase"].as_str().expect("words").split(' ').count(), 24);
     running.local(Method::POST, "/cms/v1/role", Some(json!({"role": "primary"}))).await.expect(200);
     write("north").await.expect(201);
     // The same device again, above the new term: its word is not heard any more.
