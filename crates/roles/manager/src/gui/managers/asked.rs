@@ -16,9 +16,6 @@ use weir_operator_api::{AccessRole, CmsInfo, Problem, Reason, RoleRequest};
 /// Records of the journal that are shown.
 const RECORDS_SHOWN: usize = 20;
 
-/// How long a refusal is waited for: what is begun by then goes on, and the page says so while this box still serves it.
-const REFUSED_WITHIN: Duration = Duration::from_millis(250);
-
 /// What there is to see.
 pub(super) struct Sight {
     pub(super) info: CmsInfo,
@@ -73,8 +70,8 @@ pub(super) async fn take_over(app: &Arc<App>, viewer: &Viewer) -> Result<String,
     }
     tracing::info!(user = %viewer.user, standby = %pair.name, "the standby is asked to take over");
     let request = RoleRequest { role: "standby".to_owned(), accept_loss: None };
-    // It goes on to its end whether or not it is waited for.
-    match tokio::time::timeout(REFUSED_WITHIN, cms::change_role(&app.cms, viewer.caller(), request)).await {
+    // Begun, and not waited for: the page that follows the new primary comes from this box, as long as it is the primary.
+    match tokio::time::timeout(Duration::ZERO, cms::change_role(&app.cms, viewer.caller(), request)).await {
         Ok(Err(problem)) => Err(problem),
         Ok(Ok(_)) | Err(_) => Ok(pair.name.to_string()),
     }
