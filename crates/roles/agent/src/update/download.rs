@@ -89,6 +89,8 @@ enum Broken {
     NoSpace,
     /// Another answer will not come from it: it is not asked again.
     ForGood(String),
+    /// It is another one's to answer (RFC 9110 section 15.5.20), as of a manager that is not the primary: not asked again in this call.
+    Elsewhere(String),
     /// It may answer another time.
     Passing(String),
 }
@@ -120,8 +122,8 @@ struct Fetch<'a> {
 enum Round {
     /// The archive is there.
     Done,
-    /// It is not; whether anything came, and what was last to blame.
-    Missing { gained: bool, last: String },
+    /// It is not; whether anything came, what was last to blame, and why one who was asked has another archive.
+    Missing { gained: bool, last: String, refused: Option<String> },
 }
 
 impl Fetch<'_> {
@@ -138,21 +140,26 @@ impl Fetch<'_> {
         if partial.is_full() && self.is_right(&mut partial, &mut givers).await? {
             return Ok(());
         }
-        let mut last = String::new();
+        // What is wrong with an archive counts more than who does not answer.
+        let mut wrong = None;
+        let mut missed = String::new();
         for _ in 0..ROUNDS_MAX {
-            match self.round(sources, &mut partial, &mut givers).await? {
-                Round::Done => return Ok(()),
-                Round::Missing { last, .. } if givers.are_all_barred(sources) => return Err(DownloadError::Refused(last)),
-                Round::Missing { gained: false, last } => return Err(DownloadError::Unreachable(last)),
-                Round::Missing { gained: true, last: why } => last = why,
+            let Round::Missing { gained, last, refused } = self.round(sources, &mut partial, &mut givers).await? else { return Ok(()) };
+            wrong = wrong.or(refused);
+            missed = last;
+            if !gained || givers.are_all_barred(sources) {
+                break;
             }
         }
-        Err(DownloadError::Unreachable(last))
+        Err(match wrong {
+            Some(why) if givers.are_all_barred(sources) => DownloadError::Refused(why),
+            wrong => DownloadError::Unreachable(wrong.unwrap_or(missed)),
+        })
     }
 
     /// Asks each source once, as far as it may be asked.
     async fn round(&self, sources: &[Source], partial: &mut Partial, givers: &mut Givers) -> Result<Round, DownloadError> {
-        let (mut gained, mut last) = (false, String::new());
+        let (mut gained, mut last, mut refused) = (false, String::new(), None);
         for (index, source) in sources.iter().enumerate().filter(|(index, _)| !givers.is_barred(*index)).collect::<Vec<_>>() {
             if givers.must_be_one() {
                 partial.clear().await.map_err(lost)?;
@@ -169,6 +176,7 @@ impl Fetch<'_> {
                     return Ok(Round::Done);
                 }
                 last = format!("what came from {} has another digest", source.as_str());
+                refused = Some(last.clone());
                 continue;
             }
             match came {
@@ -177,12 +185,17 @@ impl Fetch<'_> {
                 Err(Broken::ForGood(why)) => {
                     givers.bar(index);
                     last = format!("{}: {why}", source.as_str());
+                    refused = Some(last.clone());
+                }
+                Err(Broken::Elsewhere(why)) => {
+                    givers.bar(index);
+                    last = format!("{}: {why}", source.as_str());
                 }
                 Err(Broken::Passing(why)) => last = format!("{}: {why}", source.as_str()),
             }
             tracing::info!(reason = %last, "release archive not complete; the next source is asked");
         }
-        Ok(Round::Missing { gained, last })
+        Ok(Round::Missing { gained, last, refused })
     }
 
     /// Whether the whole file is the archive. If not, it is thrown away, and who gave it is not asked again.
@@ -239,7 +252,7 @@ impl Fetch<'_> {
 fn lost(error: io::Error) -> DownloadError {
     match Broken::from(error) {
         Broken::NoSpace => DownloadError::NoSpace,
-        Broken::ForGood(why) | Broken::Passing(why) => DownloadError::Unreachable(why),
+        Broken::ForGood(why) | Broken::Elsewhere(why) | Broken::Passing(why) => DownloadError::Unreachable(why),
     }
 }
 

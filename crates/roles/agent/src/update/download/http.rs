@@ -113,6 +113,7 @@ fn begins(response: &Response, from: u64) -> Result<u64, Broken> {
         StatusCode::OK => Ok(0),
         StatusCode::PARTIAL_CONTENT if from > 0 && first == Some(from) => Ok(from),
         StatusCode::PARTIAL_CONTENT => Err(Broken::Passing("another range than the one asked for".into())),
+        StatusCode::MISDIRECTED_REQUEST => Err(Broken::Elsewhere("answered 421: another one has it".into())),
         status => {
             let reason = response.headers().get("weir-reason").and_then(|reason| reason.to_str().ok());
             Err(Broken::Passing(format!("answered {}{}", status.as_u16(), reason.map(|r| format!(" {r}")).unwrap_or_default())))

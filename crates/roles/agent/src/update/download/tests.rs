@@ -264,6 +264,18 @@ async fn when_all_lie_there_is_nothing_to_try_again() {
     assert_eq!(std::fs::read(bench.file()).expect("a file").len(), 0);
 }
 
+/// The pair's standby has no archives to give: it does not keep a wrong one of the primary's from being refused.
+#[tokio::test]
+async fn who_sends_elsewhere_is_nobody_to_wait_for_when_the_others_lie() {
+    let bench = Bench::of(&[Does::Lies, Does::Status(421)]).await;
+    assert!(matches!(bench.go().await, Err(DownloadError::Refused(why)) if why.contains("digest")));
+    assert_eq!(bench.asked(), [vec!["0"], vec!["0"]]);
+    let bench = Bench::of(&[Does::Status(421), Does::Status(421)]).await;
+    assert!(matches!(bench.go().await, Err(DownloadError::Unreachable(why)) if why.contains("421")), "as in a promotion");
+    let bench = Bench::of(&[Does::Lies, Does::Status(503)]).await;
+    assert!(matches!(bench.go().await, Err(DownloadError::Unreachable(why)) if why.contains("digest")), "what is wrong is said");
+}
+
 #[tokio::test]
 async fn when_nobody_answers_it_is_worth_trying_again() {
     let bench = Bench::of(&[Does::Status(404), Does::Silent]).await;
