@@ -7,7 +7,10 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Barrier,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 const NEXT: &str = "1.1.0-b1";
@@ -59,16 +62,19 @@ fn no_connection_is_refused_while_one_keeper_takes_the_place_of_another() {
     let dir = tempfile::tempdir().expect("dir");
     let (device, _keeper) = with_keeper_in_slot(&other_keeper(dir.path()));
     let before = device.answer().pid;
-    let done = AtomicBool::new(false);
+    let (begun, done) = (Barrier::new(3), AtomicBool::new(false));
     std::thread::scope(|scope| {
         let client = || {
-            let mut pids = BTreeSet::new();
+            let mut pids = BTreeSet::from([device.answer().pid]);
+            begun.wait();
             while !done.load(Ordering::Relaxed) {
                 pids.insert(device.answer().pid);
             }
+            pids.insert(device.answer().pid);
             pids
         };
         let clients = [scope.spawn(client), scope.spawn(client)];
+        begun.wait();
         // A datagram that waits meanwhile is answered too.
         device.say("restart");
         device.wait_log("keeper gives way", 1);
