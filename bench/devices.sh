@@ -5,7 +5,7 @@
 set -euo pipefail
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
-cargo build --quiet --release --manifest-path "$ROOT/Cargo.toml" -p weir -p weir-tests --bin weir --bin weir-keeper --bin devices
+cargo build --quiet --release --manifest-path "$ROOT/Cargo.toml" -p weir -p weir-keeper -p weir-tests --bin weir --bin weir-keeper --bin devices
 export WEIR_BIN="$TARGET/release/weir" WEIR_DEV_KEYS="$TARGET/bench/devices-keys"
 mkdir -p "$ROOT/bench/results"
 OUT=$ROOT/bench/results/devices-$(date -u +%Y%m%dT%H%M%SZ).jsonl

@@ -186,7 +186,9 @@ impl ApiClient {
         let mut response = self.answer(request).await?;
         loop {
             let piece = tokio::time::timeout(PIECE_TIMEOUT, response.chunk()).await;
-            let piece = piece.with_context(|| format!("nothing more of GET {path} came for {} s", PIECE_TIMEOUT.as_secs()))?;
+            let piece = piece.with_context(|| {
+                format!("nothing more of GET {path} came for {} s; ask again, or at the manager's own box", PIECE_TIMEOUT.as_secs())
+            })?;
             match piece.with_context(|| format!("read the manager's answer to GET {path}"))? {
                 Some(piece) => to.write_all(&piece).context("write the file")?,
                 None => return Ok(()),

@@ -2,6 +2,10 @@
 //!
 //! It obeys the highest term it has heard: what a manager of a lower one answers is passed over, and the next manager is asked.
 
+mod content;
+
+pub use content::ContentError;
+
 use crate::device_state::{DeviceState, Identity};
 use std::{
     net::SocketAddr,
@@ -39,6 +43,15 @@ pub enum ClientError {
         /// Why.
         #[source]
         source: reqwest::Error,
+    },
+    /// It answered something that is no answer.
+    #[error("read what manager at {address} answered")]
+    Unreadable {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: ContentError,
     },
     /// A manager that was primary once: somebody is since, with a higher term.
     #[error("manager at {address} speaks for term {term}, and term {heard} was heard")]
@@ -115,8 +128,11 @@ pub(crate) fn http_client(mut tls: rustls::ClientConfig) -> Result<reqwest::Clie
         .build()
 }
 
-async fn json<T: serde::de::DeserializeOwned>((address, response): (SocketAddr, reqwest::Response)) -> Result<T, ClientError> {
-    response.json().await.map_err(|source| ClientError::Unreachable { address, source })
+async fn json<T>((address, response): (SocketAddr, reqwest::Response)) -> Result<T, ClientError>
+where
+    T: serde::de::DeserializeOwned + Send + 'static,
+{
+    content::json(response, content::CONTENT_BYTES_MAX).await.map_err(|source| ClientError::Unreadable { address, source })
 }
 
 pub(crate) async fn refusal(address: SocketAddr, response: reqwest::Response) -> ClientError {
@@ -279,7 +295,8 @@ impl ManagerClient {
     pub async fn poll(&self, stamp: Stamp, update: u64, wait: Duration) -> Result<Poll, ClientError> {
         let Stamp { term, generation } = stamp;
         let path = format!("{}?term={term}&generation={generation}&update={update}&wait_ms={}", paths::CONFIGURATION, wait.as_millis());
-        let sent = self.send(|http, url| http.get(url), &path, wait).await?;
+        let get = |http: &reqwest::Client, url| http.get(url).header(reqwest::header::ACCEPT_ENCODING, content::ACCEPTED);
+        let sent = self.send(get, &path, wait).await?;
         let address = sent.0;
         let poll: Poll = json(sent).await?;
         let term = poll.configuration.as_ref().map_or(poll.term, |configuration| configuration.stamp.term);

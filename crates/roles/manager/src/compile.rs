@@ -1,8 +1,8 @@
 //! Compiles the document each device runs from: a pure function of the network and the device.
 //!
 //! Equal stamps mean equal bytes: every list is in name order, and nothing but the [`Snapshot`] goes in. A device that is
-//! not active learns the managers and the timers, no content and no keys; a router also the words for it. Managers learn the tree and the devices; an engine
-//! learns of the engines it can have to do with, a router of all.
+//! not active learns the managers and the timers, no content and no keys; a router also the words for it. Managers learn the tree and
+//! the devices; an engine learns of the engines it can have to do with, a router of all.
 
 mod line;
 mod shared;
@@ -27,6 +27,13 @@ pub(crate) fn document(network: &Snapshot, device: &DeviceRecord) -> DeviceConfi
 
 /// The document of one device, as its line can run it when that is below the level of the network.
 pub(crate) fn document_for(network: &Snapshot, device: &DeviceRecord, below: Option<Line>) -> DeviceConfiguration {
+    let is_engine = device.active && device.role == Role::Engine;
+    let engine_addresses = if is_engine { line::addresses(network) } else { Vec::new() };
+    DeviceConfiguration { engine_addresses, ..own_document(network, device, below) }
+}
+
+/// The same without the last field, which is the same in every engine's document.
+fn own_document(network: &Snapshot, device: &DeviceRecord, below: Option<Line>) -> DeviceConfiguration {
     let mut document = DeviceConfiguration { role: device.role, ..without_content(network, device.name.clone()) };
     if !device.active {
         if device.role == Role::Router {
@@ -40,9 +47,6 @@ pub(crate) fn document_for(network: &Snapshot, device: &DeviceRecord, below: Opt
         Role::Engine => line::engines(network, device, below),
         Role::Manager | Role::Router => engines(network),
     };
-    if device.role == Role::Engine {
-        document.engine_addresses = line::addresses(network, &document.engines);
-    }
     document.routers = routers(network);
     if device.role != Role::Manager {
         document.keepalive_keys = network.keepalive_keys.clone();

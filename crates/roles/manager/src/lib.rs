@@ -26,6 +26,7 @@ mod backup;
 mod change;
 mod cms;
 mod compile;
+mod compressed;
 mod confirm;
 mod device_api;
 mod device_view;

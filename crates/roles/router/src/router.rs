@@ -326,19 +326,25 @@ mod tests {
         assert!(router.conditions().is_empty());
     }
 
+    /// What a router is sent after this when it is not in service.
+    fn inactive(before: &DeviceConfiguration) -> DeviceConfiguration {
+        let mut inactive = before.clone();
+        inactive.stamp.generation += 1;
+        inactive.location = None;
+        inactive.engines.clear();
+        inactive.services.clear();
+        inactive
+    }
+
     /// A damaged database, or an old one in the place of the newer, may not have this router in service either.
     #[test]
     fn a_router_is_out_of_service_by_an_operators_word_alone() {
         let (router, _dir) = sample::router();
         let good = sample::configuration();
         router.apply(&good).expect("valid");
-        let mut inactive = good.clone();
-        inactive.stamp.generation += 1;
-        inactive.location = None;
+        let mut inactive = inactive(&good);
         inactive.locations.clear();
         inactive.zones.clear();
-        inactive.engines.clear();
-        inactive.services.clear();
         assert!(matches!(router.apply(&inactive), Err(Rejection::MassChange(_))), "nobody's word");
         inactive.confirmed.engines.insert("router-1".parse().expect("name"), good.stamp);
         router.apply(&inactive).expect_err("a word that it has served since");
@@ -360,11 +366,7 @@ mod tests {
         let (router, _dir) = sample::router();
         let good = sample::configuration();
         router.apply(&good).expect("valid");
-        let mut inactive = good.clone();
-        inactive.stamp.generation += 1;
-        inactive.location = None;
-        inactive.engines.clear();
-        inactive.services.clear();
+        let mut inactive = inactive(&good);
         inactive.confirmed.locations.insert("east".parse().expect("name"), inactive.stamp);
         router.apply(&inactive).expect("the alarm's next step was taken");
     }

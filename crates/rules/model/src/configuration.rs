@@ -37,16 +37,16 @@ pub struct DeviceConfiguration {
     pub locations: Vec<LocationEntry>,
     /// Active engines.
     pub engines: Vec<EngineEntry>,
-    /// Addresses of the active engines that `engines` leaves out, in their order: an engine that runs an older tree may ask from
-    /// one of them. Engines only.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub engine_addresses: Vec<IpAddr>,
     /// Active routers.
     pub routers: Vec<RouterEntry>,
     /// Delivery services.
     pub services: Vec<DeliveryService>,
     /// Coverage zones; routers only.
     pub zones: Vec<ZoneEntry>,
+    /// Addresses of all active engines, in their order, also of those that `engines` leaves out: an engine that runs an older tree may
+    /// ask from one of them. Engines only. Last, so that it is written once for all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub engine_addresses: Vec<IpAddr>,
 }
 
 /// Operators' words for engines and routers out of service, each with the stamp of the configuration it was given with.

@@ -1,7 +1,7 @@
 //! Names an operator chooses. Parsed once at the edge; inside, a name is always valid.
 
-use serde::{Deserialize, Serialize};
-use std::{borrow::Borrow, fmt, str::FromStr};
+use serde::{Deserialize, Serialize, Serializer};
+use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 /// Longest label in bytes (RFC 1035 section 2.3.4).
 pub const LABEL_BYTES: usize = 63;
@@ -88,9 +88,11 @@ fn check_detail(text: &str) -> Result<(), NameError> {
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $check:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $type(String);
+        ///
+        /// A copy shares its text: configurations name one thing many times.
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $type(Arc<str>);
 
         impl $type {
             /// The name as text.
@@ -101,19 +103,24 @@ macro_rules! name {
         impl TryFrom<String> for $type {
             type Error = NameError;
             fn try_from(text: String) -> Result<Self, NameError> {
-                $check(&text)?;
-                Ok(Self(text))
+                text.parse()
             }
         }
         impl FromStr for $type {
             type Err = NameError;
             fn from_str(text: &str) -> Result<Self, NameError> {
-                Self::try_from(text.to_owned())
+                $check(text)?;
+                Ok(Self(text.into()))
             }
         }
         impl From<$type> for String {
             fn from(name: $type) -> String {
-                name.0
+                name.as_str().to_owned()
+            }
+        }
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
         impl fmt::Display for $type {

@@ -271,11 +271,12 @@ struct Services {
 fn services(configuration: &DeviceConfiguration, engines: &[Engine], by_name: &FixedMap<DeviceName, EngineIndex>) -> Services {
     let mut found = Services::default();
     let mut seen = BTreeSet::new();
+    let mut placed = Placed::default();
     for (index, entry) in configuration.services.iter().enumerate() {
         let duplicate = (!seen.insert(&entry.name)).then(|| CompileError::Duplicate(Place::Service(entry.name.clone())));
         let fits = match duplicate {
             Some(error) => Err(error),
-            None => service(entry, &found.by_domain, engines, by_name),
+            None => service(entry, &found.by_domain, engines, |entry| placed.carriers(entry, engines, by_name)),
         };
         match fits {
             Ok(service) => {
@@ -289,24 +290,48 @@ fn services(configuration: &DeviceConfiguration, engines: &[Engine], by_name: &F
     found
 }
 
+type EnginesAt = BTreeMap<LocationIndex, Vec<EngineIndex>>;
+
+/// Where the engines are that the delivery service before named: the next often names the same, and a network may have thousands.
+#[derive(Default)]
+struct Placed<'c> {
+    named: &'c [DeviceName],
+    engines_at: EnginesAt,
+}
+
+impl<'c> Placed<'c> {
+    fn carriers(
+        &mut self,
+        entry: &'c DeliveryService,
+        engines: &[Engine],
+        by_name: &FixedMap<DeviceName, EngineIndex>,
+    ) -> Result<EnginesAt, CompileError> {
+        if self.named != entry.engines {
+            let mut engines_at = EnginesAt::new();
+            for name in entry.engines.iter().collect::<BTreeSet<_>>() {
+                let place = || Place::Service(entry.name.clone());
+                let index = *by_name.get(name).ok_or_else(|| CompileError::UnknownEngine { place: place(), name: name.clone() })?;
+                engines_at.entry(engines[index.0 as usize].location).or_default().push(index);
+            }
+            *self = Self { named: &entry.engines, engines_at };
+        }
+        Ok(self.engines_at.clone())
+    }
+}
+
 /// One delivery service as it is served from, beside those whose domains are taken.
-fn service(
-    entry: &DeliveryService,
+fn service<'c>(
+    entry: &'c DeliveryService,
     taken: &FixedMap<Domain, ServiceIndex>,
     engines: &[Engine],
-    by_name: &FixedMap<DeviceName, EngineIndex>,
+    mut carriers_of: impl FnMut(&'c DeliveryService) -> Result<EnginesAt, CompileError>,
 ) -> Result<Service, CompileError> {
     let place = || Place::Service(entry.name.clone());
     entry.check().map_err(|error| CompileError::Service { place: place(), error })?;
     if taken.contains_key(&entry.domain) {
         return Err(CompileError::DuplicateDomain { service: place(), domain: entry.domain.clone() });
     }
-    let mut engines_at: BTreeMap<LocationIndex, Vec<EngineIndex>> = BTreeMap::new();
-    let carriers: BTreeSet<&DeviceName> = entry.engines.iter().collect();
-    for name in carriers {
-        let index = *by_name.get(name).ok_or_else(|| CompileError::UnknownEngine { place: place(), name: name.clone() })?;
-        engines_at.entry(engines[index.0 as usize].location).or_default().push(index);
-    }
+    let engines_at = carriers_of(entry)?;
     let chosen = |engine: &&Engine| engine.weight > 0;
     let carriers = || engines_at.values().flatten().map(|index: &EngineIndex| &engines[index.0 as usize]).filter(chosen);
     let families = [Family::V4, Family::V6].into_iter().filter(|family| carriers().any(|engine| family.is_of(engine))).collect();
@@ -422,6 +447,29 @@ mod tests {
             c.zones[0].locations = (0..65).map(|n| (sample::name(&format!("l{n}")), n)).collect();
         });
         assert_eq!(many, "has 65 locations in a coverage zone, more than 64");
+    }
+
+    #[test]
+    fn each_service_is_on_the_engines_it_names_whatever_the_one_before_names() {
+        let lists: [&[&str]; 6] = [&sample::ENGINES, &["east-1"], &["east-1"], &[], &sample::ENGINES, &["core-1", "ghost"]];
+        let mut configuration = sample::configuration();
+        let template = configuration.services[0].clone();
+        configuration.services = lists
+            .iter()
+            .enumerate()
+            .map(|(n, engines)| DeliveryService {
+                name: sample::name(&format!("s{n}")),
+                domain: sample::name(&format!("s{n}.weir.test")),
+                engines: engines.iter().map(|name| sample::name(name)).collect(),
+                ..template.clone()
+            })
+            .collect();
+        let (network, faults) = Network::compile_apart(&configuration).expect("a network");
+        let of = |service: &Service| -> Vec<&str> {
+            service.engines_at.values().flatten().map(|index| network.engines[index.0 as usize].name.as_str()).collect()
+        };
+        assert_eq!(network.services.iter().map(of).collect::<Vec<_>>(), lists[..5]);
+        assert_eq!(faults.iter().map(|fault| fault.index).collect::<Vec<_>>(), [5]);
     }
 
     #[test]

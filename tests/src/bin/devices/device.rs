@@ -4,7 +4,12 @@ use crate::seen::Seen;
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{Request, Response, body::Incoming, client::conn::http2::SendRequest};
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    client::conn::http2::SendRequest,
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE},
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -24,8 +29,6 @@ const POLL_WAIT: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Longest wait before a lost connection is made again.
 const RECONNECT_MOST: Duration = Duration::from_secs(2);
-/// Bytes of an answer's beginning and end that are looked at: the stamp is at the one, the word on updates at the other.
-const LOOKED_AT: usize = 256;
 
 /// A device that has enrolled.
 pub(crate) struct Device {
@@ -177,29 +180,36 @@ async fn ask(
 ) -> anyhow::Result<Response<Incoming>> {
     sender.ready().await?;
     let uri = format!("https://manager{path}");
-    let request = Request::builder().method(method).uri(uri).header("content-type", "application/json").body(Full::new(body))?;
+    let request = Request::builder().method(method).uri(uri).header(CONTENT_TYPE, "application/json").header(ACCEPT_ENCODING, "zstd");
+    let request = request.body(Full::new(body))?;
     let answer = timeout(patience, sender.send_request(request)).await.context("no answer in time")??;
     ensure!(answer.status().is_success(), "status {}", answer.status());
     Ok(answer)
 }
 
-/// Reads an answer to a poll to its end and keeps no more of it than it must.
+/// Reads an answer to a poll to its end, and of a document in zstd frames the first and the last alone: the stamp is in the one, the
+/// word on updates in the other, and what is between is work of the device's, not of the manager's.
 async fn read(answer: Response<Incoming>) -> anyhow::Result<Polled> {
-    let mut body = answer.into_body();
-    let (mut head, mut tail, mut bytes): (Vec<u8>, Vec<u8>, usize) = (Vec::new(), Vec::new(), 0);
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
-        bytes += data.len();
-        head.extend_from_slice(&data[..data.len().min(LOOKED_AT.saturating_sub(head.len()))]);
-        tail.extend_from_slice(&data[data.len().saturating_sub(LOOKED_AT)..]);
-        tail.drain(..tail.len().saturating_sub(LOOKED_AT));
-    }
-    let (head, tail) = (String::from_utf8_lossy(&head), String::from_utf8_lossy(&tail));
+    let is_coded = answer.headers().contains_key(CONTENT_ENCODING);
+    let content = answer.into_body().collect().await?.to_bytes();
+    let frames = if is_coded { frames(&content)? } else { vec![content.to_vec()] };
+    let (head, tail) = (String::from_utf8_lossy(&frames[0]), String::from_utf8_lossy(&frames[frames.len() - 1]));
     let stamp = (!head.starts_with("{\"configuration\":null"))
         .then(|| anyhow::Ok((number(&head, "term")?, number(&head, "generation")?)))
         .transpose()?;
     let update = tail.rfind("\"update\":{").map(|at| number(&tail[at..], "revision")).transpose()?;
-    Ok(Polled { stamp, update, bytes })
+    Ok(Polled { stamp, update, bytes: content.len() })
+}
+
+/// The first and the last of the frames that follow each other, decoded.
+fn frames(content: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
+    let (mut first, mut last, mut at) = (None, content, content);
+    while !at.is_empty() {
+        let length = zstd::zstd_safe::find_frame_compressed_size(at).map_err(|_| anyhow::anyhow!("a zstd frame"))?;
+        (last, at) = at.split_at(length);
+        first = first.or(Some(last));
+    }
+    [first.unwrap_or_default(), last].into_iter().map(|frame| Ok(zstd::stream::decode_all(frame)?)).collect()
 }
 
 /// The first number of this name in a JSON text.

@@ -7,10 +7,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::{
-        Barrier,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 const NEXT: &str = "1.1.0-b1";
@@ -62,11 +59,11 @@ fn no_connection_is_refused_while_one_keeper_takes_the_place_of_another() {
     let dir = tempfile::tempdir().expect("dir");
     let (device, _keeper) = with_keeper_in_slot(&other_keeper(dir.path()));
     let before = device.answer().pid;
-    let (begun, done) = (Barrier::new(3), AtomicBool::new(false));
+    let (begun, done) = (AtomicUsize::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
         let client = || {
             let mut pids = BTreeSet::from([device.answer().pid]);
-            begun.wait();
+            begun.fetch_add(1, Ordering::Relaxed);
             while !done.load(Ordering::Relaxed) {
                 pids.insert(device.answer().pid);
             }
@@ -74,7 +71,7 @@ fn no_connection_is_refused_while_one_keeper_takes_the_place_of_another() {
             pids
         };
         let clients = [scope.spawn(client), scope.spawn(client)];
-        begun.wait();
+        device.wait("both clients were answered", || begun.load(Ordering::Relaxed) == 2);
         // A datagram that waits meanwhile is answered too.
         device.say("restart");
         device.wait_log("keeper gives way", 1);

@@ -2,8 +2,8 @@
 //!
 //! An engine fills from engines above it and gives to those below it, and asks those of its own location for releases: its line of the
 //! tree. Of each delivery service one engine elsewhere is named too, when there is one that takes viewers: that is how an engine that is
-//! out of service knows that a router finds somebody else for them. Of all others it learns the addresses alone, to know an engine that
-//! asks from a viewer.
+//! out of service knows that a router finds somebody else for them. Of all it learns the addresses, to know an engine that asks from a
+//! viewer.
 
 use super::{entry, published};
 use crate::snapshot::{DeviceRecord, Snapshot};
@@ -20,12 +20,11 @@ pub(super) fn engines(network: &Snapshot, device: &DeviceRecord, below: Option<L
     named.filter_map(|record| entry(network, record)).collect()
 }
 
-/// Addresses of the active engines that are not among these. An engine that was cut off from the manager fills by the tree it knew
-/// then: whoever it asks must go on taking it for an engine, and not for a viewer.
-pub(super) fn addresses(network: &Snapshot, named: &[EngineEntry]) -> Vec<IpAddr> {
-    let here: BTreeSet<IpAddr> = named.iter().map(|engine| engine.http.ip()).collect();
+/// Addresses of all active engines. One that was cut off from the manager fills by the tree it knew then: whoever it asks must go on
+/// taking it for an engine, and not for a viewer.
+pub(super) fn addresses(network: &Snapshot) -> Vec<IpAddr> {
     let all: BTreeSet<IpAddr> = network.active(Role::Engine).filter_map(|record| Some(record.addresses.http?.ip())).collect();
-    all.difference(&here).copied().collect()
+    all.into_iter().collect()
 }
 
 /// The locations above one, below it, and itself.

@@ -6,11 +6,12 @@ use crate::{
     app::App,
     cms,
     compile::Written,
+    compressed::Coding,
     published,
     snapshot::{DeviceRecord, Snapshot},
     updates,
 };
-use axum::{extract::State, response::Response};
+use axum::{extract::State, http::HeaderMap, response::Response};
 use serde::Deserialize;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
@@ -30,7 +31,12 @@ pub(super) struct PollQuery {
     wait_ms: u64,
 }
 
-pub(super) async fn poll(State(app): State<Arc<App>>, peer: DevicePeer, QueryOf(query): QueryOf<PollQuery>) -> Result<Response, Refused> {
+pub(super) async fn poll(
+    State(app): State<Arc<App>>,
+    peer: DevicePeer,
+    QueryOf(query): QueryOf<PollQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
     cms::heard_of(&app, &peer.record, query.term)?;
     let known = Stamp { term: query.term, generation: query.generation };
     let mut network = app.watch_network();
@@ -55,7 +61,7 @@ pub(super) async fn poll(State(app): State<Arc<App>>, peer: DevicePeer, QueryOf(
         let update = (word.revision != query.update).then_some(word);
         if document.is_some() || !questions.is_empty() || update.is_some() {
             let poll = Poll { configuration: None, questions, update, term: app.network().stamp.term };
-            return Ok(polled(&poll, document));
+            return Ok(polled(&poll, document, Coding::accepted(&headers)));
         }
         tokio::select! {
             changed = network.changed() => if changed.is_err() { return Ok(nothing(&app)) },
@@ -73,5 +79,5 @@ async fn written(app: &App, network: &Arc<Snapshot>, device: &DeviceRecord) -> R
 
 /// Nothing but the term: the device passes over a manager whose term is not the highest it has heard.
 fn nothing(app: &App) -> Response {
-    polled(&Poll { term: app.network().stamp.term, ..Poll::default() }, None)
+    polled(&Poll { term: app.network().stamp.term, ..Poll::default() }, None, Coding::Identity)
 }

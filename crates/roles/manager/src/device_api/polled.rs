@@ -1,7 +1,10 @@
 //! The answer to a poll: the document's bytes are shared by all devices that get it.
 
-use crate::{compile::Written, snapshot::DeviceRecord};
-use axum::http::header::CONTENT_TYPE;
+use crate::{compile::Written, compressed::Coding, snapshot::DeviceRecord};
+use axum::http::{
+    HeaderValue,
+    header::{CONTENT_ENCODING, CONTENT_TYPE},
+};
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use std::{
@@ -18,25 +21,28 @@ const NOTHING: &[u8] = b"{\"configuration\":null";
 /// How that of one with a document does.
 const SOMETHING: &[u8] = b"{\"configuration\":";
 
-/// An answer, with this document when there is one. `poll` has none.
-pub(super) fn polled(poll: &Poll, document: Option<(Arc<Written>, &DeviceRecord)>) -> Response {
-    let rest = Bytes::from(serde_json::to_vec(poll).expect("polls are JSON"));
-    let pieces = match document {
-        None => [Bytes::new(), Bytes::new(), rest],
-        Some((written, device)) => {
-            debug_assert!(rest.starts_with(NOTHING), "the document is the first field");
-            let head = [SOMETHING, &written.head(device)].concat();
-            [head.into(), written.after.clone(), rest.slice(NOTHING.len()..)]
-        }
+/// An answer, with this document when there is one, which alone is worth a coding. `poll` has none.
+pub(super) fn polled(poll: &Poll, document: Option<(Arc<Written>, &DeviceRecord)>, coding: Coding) -> Response {
+    let end = Bytes::from(serde_json::to_vec(poll).expect("polls are JSON"));
+    let Some((written, device)) = document else {
+        return ([(CONTENT_TYPE, "application/json")], end).into_response();
     };
-    ([(CONTENT_TYPE, "application/json")], axum::body::Body::new(Pieces::from(pieces))).into_response()
+    debug_assert!(end.starts_with(NOTHING), "the document is the first field");
+    let head = Bytes::from([SOMETHING, &written.head(device)].concat());
+    let [after, shared] = written.rest(coding);
+    let pieces = [coding.encode(head), after, shared, coding.encode(end.slice(NOTHING.len()..))];
+    let mut answer = ([(CONTENT_TYPE, "application/json")], axum::body::Body::new(Pieces::from(pieces))).into_response();
+    if coding == Coding::Zstd {
+        answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(Coding::ZSTD));
+    }
+    answer
 }
 
 /// A body in pieces that are not copied together.
-struct Pieces(array::IntoIter<Bytes, 3>);
+struct Pieces(array::IntoIter<Bytes, 4>);
 
-impl From<[Bytes; 3]> for Pieces {
-    fn from(pieces: [Bytes; 3]) -> Self {
+impl From<[Bytes; 4]> for Pieces {
+    fn from(pieces: [Bytes; 4]) -> Self {
         Self(pieces.into_iter())
     }
 }

@@ -1,7 +1,10 @@
 //! Columns to values: unsigned numbers, and names that are parsed again on their way out.
 
 use crate::seal::Seal;
-use rusqlite::{Row, types::Type};
+use rusqlite::{
+    Row, RowIndex,
+    types::{Type, ValueRef},
+};
 use std::{error::Error, str::FromStr};
 use zeroize::Zeroizing;
 
@@ -11,8 +14,8 @@ pub(crate) fn signed(number: u64) -> i64 {
 }
 
 /// A column that is never negative.
-pub(crate) fn unsigned(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
-    let at = row.as_ref().column_index(column)?;
+pub(crate) fn unsigned(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<u64> {
+    let at = column.idx(row.as_ref())?;
     let number: i64 = row.get(at)?;
     u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(at, number))
 }
@@ -26,31 +29,32 @@ pub(crate) fn optional_unsigned(row: &Row<'_>, column: &str) -> rusqlite::Result
 }
 
 /// A text column as the value it was written from.
-pub(crate) fn parsed<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<T>
+pub(crate) fn parsed<T>(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<T>
 where
     T: FromStr,
     T::Err: Into<Box<dyn Error + Send + Sync>>,
 {
-    let at = row.as_ref().column_index(column)?;
+    let at = column.idx(row.as_ref())?;
     let text: String = row.get(at)?;
     text.parse().map_err(|error: T::Err| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, error.into()))
 }
 
 /// Like [`parsed`], for a column that may be null.
-pub(crate) fn optional_parsed<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>>
+pub(crate) fn optional_parsed<T>(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<Option<T>>
 where
     T: FromStr,
     T::Err: Into<Box<dyn Error + Send + Sync>>,
 {
-    match row.get::<_, Option<String>>(column)? {
-        None => Ok(None),
-        Some(_) => parsed(row, column).map(Some),
+    let at = column.idx(row.as_ref())?;
+    match row.get_ref(at)? {
+        ValueRef::Null => Ok(None),
+        _ => parsed(row, at).map(Some),
     }
 }
 
 /// A column of JSON.
-pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
-    let at = row.as_ref().column_index(column)?;
+pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<T> {
+    let at = column.idx(row.as_ref())?;
     let text: String = row.get(at)?;
     serde_json::from_str(&text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, error.into()))
 }

@@ -4,26 +4,28 @@ use super::columns::{json, optional_parsed, parsed, signed, unsigned};
 use crate::snapshot::DeviceRecord;
 use rusqlite::{Result, Transaction, params};
 
-/// By name.
+/// By name. Columns by their place: looking up their names would be half of the work, and each change of configuration reads all devices.
 pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<DeviceRecord>> {
-    let sql = "SELECT d.*, l.name AS location_name FROM device d LEFT JOIN location l ON l.id = d.location ORDER BY d.name";
+    let sql = "SELECT d.id, d.name, d.role, d.active, l.name, d.weight, d.capacity_mbps, d.activated_generation, d.addresses,
+        d.public_key_sha256, d.certificate_sha256, d.enrolled_with, d.enrolled_ms, d.revision
+        FROM device d LEFT JOIN location l ON l.id = d.location ORDER BY d.name";
     let mut statement = tx.prepare_cached(sql)?;
     let rows = statement.query_map([], |row| {
         Ok(DeviceRecord {
-            id: row.get("id")?,
-            name: parsed(row, "name")?,
-            role: parsed(row, "role")?,
-            active: row.get("active")?,
-            location: optional_parsed(row, "location_name")?,
-            weight: row.get("weight")?,
-            capacity_mbps: row.get("capacity_mbps")?,
-            activated_generation: unsigned(row, "activated_generation")?,
-            addresses: json(row, "addresses")?,
-            public_key_sha256: row.get("public_key_sha256")?,
-            certificate_sha256: row.get("certificate_sha256")?,
-            enrolled_with: row.get("enrolled_with")?,
-            enrolled_ms: unsigned(row, "enrolled_ms")?,
-            revision: unsigned(row, "revision")?,
+            id: row.get(0)?,
+            name: parsed(row, 1)?,
+            role: parsed(row, 2)?,
+            active: row.get(3)?,
+            location: optional_parsed(row, 4)?,
+            weight: row.get(5)?,
+            capacity_mbps: row.get(6)?,
+            activated_generation: unsigned(row, 7)?,
+            addresses: json(row, 8)?,
+            public_key_sha256: row.get(9)?,
+            certificate_sha256: row.get(10)?,
+            enrolled_with: row.get(11)?,
+            enrolled_ms: unsigned(row, 12)?,
+            revision: unsigned(row, 13)?,
         })
     })?;
     rows.collect()

@@ -61,12 +61,17 @@ fn of_configuration(state: &Path) -> Heard {
     read.map_or_else(|_| Heard::default(), |facts| Heard { term: facts.term, generation: facts.generation })
 }
 
+/// A file that is damaged or absent says nothing either, and the log why.
 fn of_devices(state: &Path) -> Heard {
     let read = weir_database::look(&state.join("state.db")).and_then(|mut connection| {
         let tx = connection.transaction()?;
         Ok::<_, DatabaseError>(reports::all(&tx)?)
     });
-    Heard::of_reports(read.unwrap_or_default().into_iter().map(|kept| kept.report.hello.stamp))
+    let read = read.unwrap_or_else(|error| {
+        tracing::warn!(error = %weir_telemetry::Chain(&error), "what devices last reported cannot be read: their terms do not count");
+        Vec::new()
+    });
+    Heard::of_reports(read.into_iter().map(|kept| kept.report.hello.stamp))
 }
 
 /// The term of the journal's last record.
