@@ -23,6 +23,7 @@ mod admit;
 mod bake;
 mod command;
 mod facts;
+mod gate;
 mod lane;
 mod make;
 mod managers;
@@ -35,6 +36,7 @@ mod stay;
 mod tick;
 mod verdict;
 mod waves;
+mod words;
 
 pub use action::{Action, BackupKind};
 pub use command::{Command, CommandReason, CommandRefused, command};
@@ -53,7 +55,10 @@ pub use tick::{Ticked, tick};
 pub use verdict::{WaveVerdict, failures_allowed};
 pub use waves::{Wave, WaveKind, WaveState};
 
-use crate::pair_order::{Direction, Driver};
+use crate::{
+    pair_order::{Direction, Driver},
+    update::Stage,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
@@ -276,6 +281,29 @@ impl Plan {
     /// The position of a device.
     pub fn position(&self, name: &DeviceName) -> Option<usize> {
         (0..self.lanes.len()).find(|position| self.member(*position).name == *name)
+    }
+
+    /// Devices in the plan's positions: those it knows, as [`Contact::Gone`] when they are missing here, then new ones by name.
+    pub fn align(&self, mut devices: BTreeMap<DeviceName, DeviceFacts>) -> Vec<DeviceFacts> {
+        let known = |position: usize| {
+            let member = self.member(position);
+            devices.remove(&member.name).unwrap_or_else(|| DeviceFacts {
+                name: member.name.clone(),
+                role: member.role,
+                site: 0,
+                wariness: 0,
+                contact: Contact::Gone,
+                version: self.lanes[position].was,
+                stage: Stage::Idle { reason: None },
+                obeyed: None,
+                burned: Vec::new(),
+                on_probation: false,
+                leased: false,
+            })
+        };
+        let mut aligned: Vec<DeviceFacts> = (0..self.lanes.len()).map(known).collect();
+        aligned.extend(devices.into_values());
+        aligned
     }
 
     /// Whether the managers are part of it.

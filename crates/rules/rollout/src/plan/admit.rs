@@ -1,14 +1,14 @@
 //! Who is told, who may go, who is called back.
 
 use super::{
-    Action, Alone, Contact, Floor, Hold, Image, Stay, WaveState, Word, place::Place, place::is_out, place::position_of, tick::Tick,
+    Action, Alone, Contact, Excuse, Floor, Hold, Image, Stay, WaveState, Word, place::Place, place::is_out, place::position_of, tick::Tick,
 };
 use crate::{
     broken::Broken,
     guard::{self, Out, Standing},
     update::{Assignment, Leave, Stage},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use weir_model::{DeviceName, Role};
 
 /// The guard's facts of the locations that were asked about in this tick, with everybody who is on the way counted as out.
@@ -19,6 +19,8 @@ pub(super) struct Working {
     /// Locations, by role, where nobody else may leave in this tick.
     full: BTreeMap<(Role, u32), Floor>,
     in_flight: BTreeMap<u32, Vec<u32>>,
+    /// Devices that an operator called dead.
+    dead: BTreeSet<DeviceName>,
     /// Some of them is out in a way the facts do not show.
     counted: bool,
 }
@@ -160,9 +162,7 @@ impl Tick<'_> {
             // How a device leaves is part of its word, so it gets another one.
             self.assign(position, Word { stamp: self.stamp, leave, reload: true, ..word }, &image);
         }
-        if leave == Leave::Drained {
-            self.count_as_out(position);
-        }
+        self.count_as_out(position);
     }
 
     /// How a device may leave now.
@@ -189,6 +189,11 @@ impl Tick<'_> {
             return self.alone(role, first.into());
         }
         let floor = first.into();
+        // Nobody waits for the dead, and whoever is handed over takes nothing from a floor.
+        let only_dead_out = |broken: &Broken| broken.out().is_some_and(|out| out.keys().all(|name| self.working.dead.contains(name)));
+        if (role == Role::Router || self.plan.design.policy.alone == Alone::Hot) && breaks.iter().all(only_dead_out) {
+            return Ok(Leave::HandedOver);
+        }
         if matches!(floor, Floor::EnginesOut | Floor::RoutersOut) {
             self.working.full.insert((role, site), floor);
         }
@@ -215,7 +220,10 @@ impl Tick<'_> {
         }
         self.working.counted = true;
         for (position, device) in self.facts.devices.iter().enumerate() {
-            if self.places[position] == Place::Moving && is_out(&self.plan.lanes[position], device.stage) {
+            if self.plan.lanes[position].excuse == Excuse::Dead {
+                self.working.dead.insert(device.name.clone());
+            }
+            if self.places[position] == Place::Moving && is_out(device.stage) {
                 let key = if device.role == Role::Router { u32::MAX } else { device.site };
                 self.working.in_flight.entry(key).or_default().push(position_of(position));
             }
@@ -294,7 +302,11 @@ impl Tick<'_> {
             let (lane, device) = (self.plan.lanes[position], &self.facts.devices[position]);
             let (Place::Moving, Some(word)) = (self.places[position], lane.word) else { continue };
             let number = position_of(position);
-            if word.cancelled && device.stage.before_switching() {
+            let elsewhere = self.goal(&lane) != Some(word.version) && device.obeyed == Some(word.stamp);
+            if elsewhere && !word.cancelled && device.stage.before_switching() {
+                // The rollout or its wave was turned since: no use in going there first.
+                self.cancel(position);
+            } else if word.cancelled && device.stage.before_switching() {
                 self.actions.push(Action::Cancel { device: number, stamp: word.stamp });
             } else if device.stage == Stage::Staged && device.obeyed == Some(word.stamp) {
                 self.actions.push(Action::Reload { device: number, stamp: word.stamp });
@@ -327,9 +339,5 @@ fn take_out(facts: &mut guard::Facts, device: &DeviceName) {
 
 /// Whether the floor would be broken by this device's leaving with everybody else in service.
 fn nobody_else_out(broken: &Broken, only_router: bool) -> bool {
-    match broken {
-        Broken::EnginesOut { out, .. } | Broken::Egress { out, .. } => out.is_empty(),
-        Broken::ServiceEngine { out, .. } | Broken::RoutersOut { out, .. } => out.is_empty(),
-        Broken::LastRouter { .. } => only_router,
-    }
+    broken.out().map_or(only_router, BTreeMap::is_empty)
 }

@@ -176,7 +176,10 @@ impl World {
             Action::Reload { device, .. } => self.hear(*device as usize, &Event::Reload),
             Action::Cancel { device, .. } => self.hear(*device as usize, &Event::Cancel),
             Action::Force { device } => self.hear(*device as usize, &Event::Drained),
-            Action::ReleaseLease { device } => self.facts.devices[*device as usize].leased = false,
+            Action::ReleaseLease { device } => {
+                self.facts.devices[*device as usize].leased = false;
+                self.show(*device as usize);
+            }
             Action::Backup(BackupKind::Gate) => self.facts.backup.gate = Proof::Proven,
             Action::Backup(BackupKind::Frozen) => self.facts.backup.frozen = Proof::Proven,
             Action::Freeze => self.facts.pair.frozen = true,
@@ -336,7 +339,8 @@ impl World {
     pub(crate) fn glance(&self) -> String {
         let stages: Vec<&str> = self.devices.iter().map(|state| state.stage.as_str()).collect();
         let hold = self.ticked.as_ref().map(|ticked| (&ticked.hold, &ticked.stays));
-        format!("{:?} {:?} {:?} {:?} {stages:?} {hold:?}", self.plan.state, self.plan.course, self.plan.phase, self.facts.pair)
+        let Plan { state, course, phase, waves, .. } = &self.plan;
+        format!("{state:?} {course:?} {phase:?} {waves:?} {:?} {stages:?} {hold:?}", self.facts.pair)
     }
 
     pub(crate) fn versions(&self) -> BTreeSet<Version> {

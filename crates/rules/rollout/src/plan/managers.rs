@@ -81,9 +81,14 @@ impl Tick<'_> {
         if let Some(hold) = self.closed() {
             return Step::Wait(hold);
         }
+        let standby = self.facts.pair.standby.as_ref();
+        if pair.is_matched() && standby.is_some_and(ManagerFacts::is_well) && !self.facts.pair.matched {
+            // It was away.
+            return self.resync();
+        }
         let alone = pair.standby.is_none() && self.plan.design.policy.standby == StandbyWord::Expected;
         let level = !pair.is_matched() || self.facts.pair.matched;
-        let well = self.facts.pair.primary.is_well() && self.facts.pair.standby.as_ref().is_none_or(|standby| standby.reachable);
+        let well = self.facts.pair.primary.is_well() && standby.is_none_or(|standby| standby.reachable);
         if alone || !level || !well {
             return Step::Wait(Hold::PairNotLevel);
         }
@@ -100,7 +105,10 @@ impl Tick<'_> {
         if !(self.rules.managers_go)(devices) {
             return Some(Step::Stop(PauseReason::Behind { devices, first }));
         }
-        let devices = self.tally.on_probation;
+        let (devices, moving) = (self.tally.on_probation, self.tally.moving);
+        if moving > 0 {
+            return Some(Step::Wait(Hold::Resting { devices: moving }));
+        }
         (devices > 0).then_some(Step::Wait(Hold::Probation { devices }))
     }
 
@@ -108,11 +116,11 @@ impl Tick<'_> {
         let Some(pair) = self.pair_at() else { return Step::Stop(PauseReason::ManagerOutOfBand) };
         let course = self.plan.course;
         let Some(seat) = (self.rules.manager)(course.direction, course.driver, pair) else { return Step::Done };
-        if let Some(Step::Stop(reason)) = self.devices_first() {
-            return Step::Stop(reason);
+        if let Some(step) = self.devices_first() {
+            return step;
         }
         if self.is_console() {
-            return Step::Wait(Hold::AwaitingConsole(ConsoleStep::Switch(seat)));
+            return Step::Wait(Hold::AwaitingConsole(ConsoleStep::Switch(seat, self.target)));
         }
         if self.manager(seat).is_some_and(|manager| manager.failed) {
             return Step::Stop(PauseReason::ManagerFailed);
@@ -184,9 +192,8 @@ impl Tick<'_> {
         if self.is_event() {
             return Step::Wait(Hold::Event);
         }
-        let (devices, first) = (self.tally.behind, self.tally.first_behind);
-        if devices > 0 {
-            return Step::Stop(PauseReason::Behind { devices, first });
+        if let Some(step) = self.devices_first() {
+            return step;
         }
         self.actions.push(Action::RaiseLevel(line));
         Step::Wait(Hold::Level)
@@ -232,6 +239,10 @@ impl Tick<'_> {
         let course = self.plan.course;
         let (from, to) = self.plan.hop();
         let Some(pair) = self.pair_at() else { return Hold::PairNotLevel };
+        if !self.facts.pair.frozen {
+            // The primary writes already: whatever it runs, the standby follows. That changes no configuration.
+            return self.take(Seat::Standby, self.facts.pair.primary.version);
+        }
         let next = (self.rules.manager)(course.direction, course.driver, pair);
         let may_go = |seat: Seat| match seat {
             Seat::Primary if course.direction == Direction::Up => {
@@ -247,8 +258,12 @@ impl Tick<'_> {
                 (back.or(next).unwrap_or(Seat::Standby), from)
             }
         };
+        self.take(seat, version)
+    }
+
+    fn take(&mut self, seat: Seat, version: Version) -> Hold {
         if self.is_console() {
-            return Hold::AwaitingConsole(ConsoleStep::Switch(seat));
+            return Hold::AwaitingConsole(ConsoleStep::Switch(seat, version));
         }
         self.actions.push(Action::SwitchManager { seat, version });
         Hold::Manager(seat)

@@ -3,7 +3,7 @@
 use super::{ATTEMPTS_MAX, Contact, DeviceFacts, Excuse, Lane, Stay, tick::Tick, verdict::Counts};
 use crate::{
     pair_order::Direction,
-    update::{Leave, Stage, UpdateReason},
+    update::{Stage, UpdateReason},
 };
 use weir_model::Version;
 
@@ -99,15 +99,21 @@ impl Tick<'_> {
             return Place::Aside(stay);
         }
         let version = device.version.unwrap_or(goal);
+        if self.facts.lineage.step(version.line, goal.line).is_none() {
+            return Place::Aside(Stay::TooFar { version });
+        }
         let there = self.is_there(lane, version, goal);
+        if is_pinned && device.stage.at_rest() && !there {
+            return Place::Aside(Stay::Pinned);
+        }
         let obeys = lane.word.filter(|word| device.obeyed == Some(word.stamp));
         match obeys {
             Some(word) if word.version == goal && !word.cancelled => obeying(lane, device, there),
             Some(_) if device.stage.at_rest() && lane.word.is_some_and(|word| word.cancelled) => {
                 lane.word = None;
-                unheeding(lane, device, there, is_pinned)
+                unheeding(lane, device, there)
             }
-            _ => unheeding(lane, device, there, is_pinned),
+            _ => unheeding(lane, device, there),
         }
     }
 
@@ -127,7 +133,7 @@ impl Tick<'_> {
             tally.staging += u32::from(*place == Place::Staging);
             tally.moving += u32::from(*place == Place::Moving);
             tally.leased += u32::from(device.leased && !matches!(device.stage, Stage::NeedsHands { .. }));
-            tally.on_probation += u32::from(device.on_probation && lane.moved);
+            tally.on_probation += u32::from(device.on_probation && lane.moved && lane.excuse == Excuse::None);
             if self.is_behind(lane, device) {
                 if tally.behind == 0 {
                     tally.first_behind = position_of(position);
@@ -143,6 +149,11 @@ impl Tick<'_> {
 
     fn is_behind(&self, lane: &Lane, device: &DeviceFacts) -> bool {
         let counts = device.contact != Contact::Gone && lane.excuse == Excuse::None;
+        // It may have fallen back since it was heard.
+        let trusted = device.stage.at_rest() && !device.on_probation;
+        if counts && device.contact == Contact::Lost && lane.moved && !trusted {
+            return true;
+        }
         counts && device.version.is_none_or(|version| !self.is_there(&Lane { back: false, ..*lane }, version, self.target))
     }
 }
@@ -228,7 +239,7 @@ fn again(lane: &mut Lane, stay: Stay) -> Place {
 }
 
 /// The place of a device that obeys no word of this lane's, or one that was taken back.
-fn unheeding(lane: &Lane, device: &DeviceFacts, there: bool, is_pinned: bool) -> Place {
+fn unheeding(lane: &Lane, device: &DeviceFacts, there: bool) -> Place {
     if !device.stage.at_rest() {
         let untouched = matches!(device.stage, Stage::Assigned | Stage::Fetching | Stage::Blocked | Stage::Staged);
         return match untouched && !lane.is_let_go() {
@@ -237,16 +248,11 @@ fn unheeding(lane: &Lane, device: &DeviceFacts, there: bool, is_pinned: bool) ->
             false => Place::Moving,
         };
     }
-    match there {
-        true => Place::AtGoal,
-        false if is_pinned => Place::Aside(Stay::Pinned),
-        false => Place::Untold,
-    }
+    if there { Place::AtGoal } else { Place::Untold }
 }
 
-/// Whether a device that is on its way has left its location's service, or may have.
-pub(super) fn is_out(lane: &Lane, stage: Stage) -> bool {
-    let drained = lane.word.is_some_and(|word| word.leave == Leave::Drained);
-    let back = matches!(stage, Stage::Committed | Stage::Ramping | Stage::Done | Stage::Failed { .. });
-    drained && !back
+/// Whether a device that is on its way has left its location's service, or may have: one that is handed over may fall back in
+/// the middle of it, so nobody leaves beside it.
+pub(super) fn is_out(stage: Stage) -> bool {
+    !matches!(stage, Stage::Committed | Stage::Ramping | Stage::Done | Stage::Failed { .. })
 }

@@ -220,7 +220,7 @@ pub enum Hold {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConsoleStep {
     /// `weir cms software switch VERSION`.
-    Switch(Seat),
+    Switch(Seat, Version),
     /// `weir cms database downgrade`.
     DatabaseDowngrade(Seat),
     /// `weir cms enable`.

@@ -4,6 +4,9 @@ use super::{fixture::*, *};
 use crate::{pair_order::Seat, update::Stage};
 use std::collections::BTreeSet;
 
+mod gates;
+mod small_model;
+
 const ENOUGH: usize = 400;
 
 /// The order in which devices and managers got to the version, by role.
@@ -53,7 +56,7 @@ fn a_downgrade_by_command_line_waits_for_each_step_at_the_console() {
         let Some(Hold::AwaitingConsole(step)) = ticked.hold else { continue };
         typed.push(step);
         match step {
-            ConsoleStep::Switch(seat) => world.switch(seat, old()),
+            ConsoleStep::Switch(seat, version) => world.switch(seat, version),
             ConsoleStep::DatabaseDowngrade(Seat::Primary) => world.facts.pair.primary.cms = Cms::Disabled,
             ConsoleStep::Enable(Seat::Primary) => world.facts.pair.primary.cms = Cms::Running,
             ConsoleStep::DatabaseDowngrade(_) => world.facts.pair.standby.as_mut().expect("standby").cms = Cms::Disabled,
@@ -61,7 +64,7 @@ fn a_downgrade_by_command_line_waits_for_each_step_at_the_console() {
         }
     }
     use ConsoleStep::{DatabaseDowngrade, Enable};
-    let switches = [ConsoleStep::Switch(Seat::Primary), ConsoleStep::Switch(Seat::Standby)];
+    let switches = [Seat::Primary, Seat::Standby].map(|seat| ConsoleStep::Switch(seat, old()));
     let databases = [DatabaseDowngrade(Seat::Primary), Enable(Seat::Primary), DatabaseDowngrade(Seat::Standby), Enable(Seat::Standby)];
     assert_eq!(typed, [&switches[..], &databases[..]].concat());
     assert_eq!(world.plan.state, State::Done);

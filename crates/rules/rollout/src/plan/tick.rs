@@ -3,10 +3,9 @@
 use super::{
     Action, Contact, Facts, Hold, Lane, Member, PauseReason, Phase, Plan, State, Stay, WaveKind, WaveState,
     admit::Working,
-    place::{Place, Tally, position_of},
+    place::{Place, Tally},
     rules::Rules,
 };
-use crate::update::Stage;
 use weir_model::{Role, Stamp, Version};
 
 /// What a tick came to.
@@ -103,6 +102,7 @@ impl<'a> Tick<'a> {
             State::Aborting { why } => self.abort(why),
             State::Aborted { .. } => {
                 self.let_all_go();
+                self.settle_and_hold();
             }
         }
     }
@@ -114,6 +114,9 @@ impl<'a> Tick<'a> {
         if let Some(reason) = self.trouble() {
             return self.pause(reason);
         }
+        if matches!(self.plan.phase, Phase::FrozenBackup | Phase::Managers) && !self.facts.pair.frozen {
+            self.plan.phase = Phase::Freeze;
+        }
         if self.is_before_freeze() {
             self.hold = self.settle();
             if self.hold.is_some() {
@@ -123,7 +126,7 @@ impl<'a> Tick<'a> {
         for _ in 0..=(self.rules.phases)(self.plan.course.direction).len() {
             match self.step() {
                 Step::Done if self.advance() => {}
-                Step::Done => return,
+                Step::Done => break,
                 Step::Wait(hold) => {
                     self.hold = Some(hold);
                     break;
@@ -139,7 +142,9 @@ impl<'a> Tick<'a> {
             }
         }
         // Devices go even while the rollout is paused because they are behind.
-        self.admit();
+        if matches!(self.plan.state, State::Running | State::Paused { reason: PauseReason::Behind { .. } }) {
+            self.admit();
+        }
     }
 
     /// Whether managers that are apart, or frozen, were left so by a rollout that was turned since.
@@ -220,57 +225,6 @@ impl<'a> Tick<'a> {
             0 => Step::Done,
             left_ms => Step::Wait(Hold::Soaking { left_ms }),
         }
-    }
-
-    /// Why nothing new may begin, if anything.
-    pub(super) fn closed(&self) -> Option<Hold> {
-        let policy = &self.plan.design.policy;
-        let outside = !policy.windows.is_empty() && !policy.windows.iter().any(|window| window.holds(self.now_ms));
-        if self.is_event() {
-            Some(Hold::Event)
-        } else if outside && !policy.profile.any_time {
-            Some(Hold::Window)
-        } else {
-            None
-        }
-    }
-
-    /// Whether an event window holds.
-    pub(super) fn is_event(&self) -> bool {
-        let policy = &self.plan.design.policy;
-        policy.during_event.is_none() && policy.events.iter().any(|window| window.holds(self.now_ms))
-    }
-
-    /// What pauses a rollout in any phase.
-    fn trouble(&mut self) -> Option<PauseReason> {
-        let stray = self.places.iter().position(|place| matches!(place, Place::Aside(Stay::OutOfBand { .. })));
-        let drain = self.count_drains();
-        let frozen = self.is_frozen_too_long() && self.plan.phase.is_of_managers();
-        if let Some(position) = stray {
-            return Some(PauseReason::OutOfBand { device: position_of(position) });
-        }
-        drain.map(|device| PauseReason::DrainTimeout { device }).or(frozen.then_some(PauseReason::FrozenTooLong))
-    }
-
-    /// Counts the drains; the first that is past the hard limit and was not forced.
-    fn count_drains(&mut self) -> Option<u32> {
-        let mut draining = std::mem::take(&mut self.plan.counted.draining_ms);
-        let drains = |position: &u32| {
-            let index = *position as usize;
-            self.places[index] == Place::Moving && self.facts.devices[index].stage == Stage::Draining
-        };
-        draining.retain(|position, _| drains(position));
-        for index in 0..self.places.len() {
-            let position = position_of(index);
-            if drains(&position) {
-                *draining.entry(position).or_default() += self.passed_ms;
-            }
-        }
-        let limit_ms = self.plan.design.policy.profile.drain_hard_ms;
-        let over = |(position, ms): (&u32, &u64)| (*ms > limit_ms && !self.plan.lanes[*position as usize].force).then_some(*position);
-        let late = draining.iter().find_map(over);
-        self.plan.counted.draining_ms = draining;
-        late
     }
 
     fn pause(&mut self, reason: PauseReason) {
