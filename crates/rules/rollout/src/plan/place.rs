@@ -106,6 +106,12 @@ impl Tick<'_> {
         if is_pinned && device.stage.at_rest() && !there {
             return Place::Aside(Stay::Pinned);
         }
+        if !there && device.stage.at_rest() && self.is_burned(device, goal) {
+            return Place::Aside(match device.stage {
+                Stage::Failed { reason } => Stay::Failed { reason },
+                _ => Stay::Burned,
+            });
+        }
         let obeys = lane.word.filter(|word| device.obeyed == Some(word.stamp));
         match obeys {
             Some(word) if word.version == goal && !word.cancelled => obeying(lane, device, there),
@@ -115,6 +121,10 @@ impl Tick<'_> {
             }
             _ => unheeding(lane, device, there),
         }
+    }
+
+    fn is_burned(&self, device: &DeviceFacts, goal: Version) -> bool {
+        !device.burned.is_empty() && self.plan.design.images.get(&goal).is_some_and(|manifest| device.burned.contains(manifest))
     }
 
     /// Whether a device that runs `version` is where its lane leads: another build beyond the goal is as good.
@@ -171,6 +181,7 @@ impl WaveTally {
             _ if lane.back => false,
             Place::Moving => failing,
             Place::Aside(Stay::Failed { .. } | Stay::LetGo { .. } | Stay::NeedsHands) => true,
+            Place::Aside(Stay::Burned) => lane.moved,
             Place::Aside(Stay::Lost { .. }) => lane.is_let_go(),
             _ => false,
         };
