@@ -75,6 +75,17 @@ impl Broken {
         }
     }
 
+    /// Who is out besides, and why; absent for the last router, which nobody else's absence explains.
+    pub fn out(&self) -> Option<&BTreeMap<DeviceName, Out>> {
+        match self {
+            Broken::EnginesOut { out, .. }
+            | Broken::Egress { out, .. }
+            | Broken::ServiceEngine { out, .. }
+            | Broken::RoutersOut { out, .. } => Some(out),
+            Broken::LastRouter { .. } => None,
+        }
+    }
+
     /// Where it is broken; nowhere in particular for the last router.
     pub fn location(&self) -> Option<&LocationName> {
         match self {

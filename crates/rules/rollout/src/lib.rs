@@ -3,6 +3,8 @@
 //! - [`guard`]: the capacity floors, judged before an offload and at every moment of one.
 //! - [`drain`]: the evidence that nothing runs on a device any longer.
 //! - [`order`]: which version one device may run beside the others.
+//! - [`pair_order`]: which manager of the pair changes its version next.
+//! - [`plan`]: the update of the whole network: what is planned, and what happens next in it.
 //! - [`update`]: what one device does next on its way to another version, and back.
 //!
 //! Pure: no clock, socket or file; time is an argument. Every time is in milliseconds of the caller's one clock.
@@ -11,6 +13,8 @@ pub mod broken;
 pub mod drain;
 pub mod guard;
 pub mod order;
+pub mod pair_order;
+pub mod plan;
 pub mod update;
 pub mod wait;
 

@@ -1,0 +1,223 @@
+//! What an operator says to a rollout.
+
+use super::{Contact, Excuse, Facts, PauseReason, Pin, Plan, State, WaveState, tick::turn};
+use crate::{pair_order::Driver, update::Stage};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use weir_model::{DeviceName, Stamp};
+
+/// Something said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Begin, if the plan is the one that was shown.
+    Start {
+        /// Its hash.
+        hash: String,
+    },
+    /// Begin nothing new.
+    Pause {
+        /// The operator's words.
+        why: String,
+    },
+    /// Go on; after a failed wave: try it again.
+    Resume,
+    /// Let go what can be let go, and rest.
+    Abort {
+        /// The operator's words.
+        why: String,
+    },
+    /// Everything goes back to what there was; said again: forward again.
+    Revert,
+    /// A device is dead: nobody waits for it until it is heard.
+    Excuse {
+        /// Which.
+        device: DeviceName,
+    },
+    /// A device stays as it is.
+    Pin {
+        /// Which.
+        device: DeviceName,
+        /// How long and why.
+        pin: Pin,
+    },
+    /// It does not any longer.
+    Unpin {
+        /// Which.
+        device: DeviceName,
+    },
+    /// A device is tried again.
+    Retry {
+        /// Which.
+        device: DeviceName,
+    },
+    /// A drain is over, whatever still runs there.
+    Force {
+        /// Which device.
+        device: DeviceName,
+    },
+    /// What runs now is what was meant: devices on other versions are taken as they are and led to the target.
+    Restate,
+    /// The level stays.
+    Hold {
+        /// The operator's words.
+        why: String,
+    },
+    /// The soak is over, and nobody holds the level.
+    Finalise,
+    /// The managers' steps are taken at their command lines from here.
+    TakeOver,
+}
+
+/// Why a word is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandReason {
+    /// The plan is another one than was shown.
+    OtherPlan,
+    /// The rollout was started already.
+    Started,
+    /// It was not started yet.
+    NotStarted,
+    /// It is over.
+    Over,
+    /// It is not paused, nor aborted.
+    NotPaused,
+    /// It does not know this device.
+    UnknownDevice,
+    /// The device is heard: it is not dead.
+    NotDead,
+    /// The device does not drain.
+    NotDraining,
+}
+
+impl CommandReason {
+    /// What the operator does next, one sentence.
+    pub fn next_step(self) -> &'static str {
+        match self {
+            Self::OtherPlan => "look at the plan again: the network has changed since it was made",
+            Self::Started => "pause, abort or revert it",
+            Self::NotStarted => "start it with its hash",
+            Self::Over => "plan another one",
+            Self::NotPaused => "pause it first, or let it go on",
+            Self::UnknownDevice => "check the name; `weir upgrade status` lists the devices",
+            Self::NotDead => "retry or pin it, or decommission it: a device that is heard counts",
+            Self::NotDraining => "wait until it drains",
+        }
+    }
+}
+
+/// A word that changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("refused: {}", .reason.next_step())]
+pub struct CommandRefused {
+    /// Why.
+    pub reason: CommandReason,
+}
+
+/// The plan after an operator's word. Commit it on top of its parent, like a tick's.
+///
+/// # Errors
+/// [`CommandRefused`]; the plan is unchanged.
+pub fn command(plan: &Plan, facts: &Facts, command: &Command) -> Result<Plan, CommandRefused> {
+    let mut next = plan.clone();
+    if plan.is_over() {
+        return refused(CommandReason::Over);
+    }
+    if matches!(plan.state, State::Planned) && !matches!(command, Command::Start { .. } | Command::Pin { .. } | Command::Unpin { .. }) {
+        return refused(CommandReason::NotStarted);
+    }
+    match command {
+        Command::Start { hash } => start(&mut next, hash)?,
+        Command::Pause { why } => next.state = State::Paused { reason: PauseReason::Operator { why: why.clone() } },
+        Command::Resume => resume(&mut next)?,
+        Command::Abort { why } => next.state = State::Aborting { why: why.clone() },
+        Command::Revert => turn(&mut next),
+        Command::Hold { why } => next.held = Some(why.clone()),
+        Command::Finalise => (next.held, next.soaked) = (None, true),
+        Command::TakeOver => next.course.driver = Driver::Cli,
+        Command::Restate => restate(&mut next, facts),
+        of_device => device_word(&mut next, facts, of_device)?,
+    }
+    next.parent = plan.stamp.generation;
+    next.stamp =
+        Stamp { term: plan.stamp.term.max(facts.pair.stamp.term), generation: plan.stamp.generation.max(facts.pair.stamp.generation) + 1 };
+    Ok(next)
+}
+
+fn refused<T>(reason: CommandReason) -> Result<T, CommandRefused> {
+    Err(CommandRefused { reason })
+}
+
+fn start(plan: &mut Plan, hash: &str) -> Result<(), CommandRefused> {
+    if plan.state != State::Planned {
+        return refused(CommandReason::Started);
+    }
+    if plan.design.hash() != hash {
+        return refused(CommandReason::OtherPlan);
+    }
+    plan.state = State::Running;
+    Ok(())
+}
+
+fn resume(plan: &mut Plan) -> Result<(), CommandRefused> {
+    if !matches!(plan.state, State::Paused { .. } | State::Aborting { .. } | State::Aborted { .. }) {
+        return refused(CommandReason::NotPaused);
+    }
+    plan.state = State::Running;
+    plan.counted.draining_ms.clear();
+    for wave in &mut plan.waves {
+        if matches!(wave, WaveState::Failed | WaveState::Inconclusive) {
+            *wave = WaveState::Open;
+        }
+    }
+    for lane in plan.lanes.iter_mut().filter(|lane| lane.back) {
+        (lane.back, lane.attempts, lane.moved) = (false, 0, false);
+    }
+    Ok(())
+}
+
+fn restate(plan: &mut Plan, facts: &Facts) {
+    for (lane, device) in plan.lanes.iter_mut().zip(&facts.devices) {
+        let told = lane.word.map(|word| word.version);
+        if device.version.is_some() && device.version != lane.was && device.version != told {
+            (lane.was, lane.before, lane.word, lane.attempts) = (device.version, device.version, None, 0);
+        }
+    }
+}
+
+fn device_word(plan: &mut Plan, facts: &Facts, command: &Command) -> Result<(), CommandRefused> {
+    let (Command::Excuse { device }
+    | Command::Pin { device, .. }
+    | Command::Unpin { device }
+    | Command::Retry { device }
+    | Command::Force { device }) = command
+    else {
+        return Ok(());
+    };
+    let Some(position) = plan.position(device) else { return refused(CommandReason::UnknownDevice) };
+    let facts = &facts.devices[position];
+    match command {
+        Command::Excuse { .. } if facts.contact == Contact::Reporting => return refused(CommandReason::NotDead),
+        Command::Excuse { .. } => plan.lanes[position].excuse = Excuse::Dead,
+        Command::Force { .. } if facts.stage != Stage::Draining => return refused(CommandReason::NotDraining),
+        Command::Force { .. } => plan.lanes[position].force = true,
+        Command::Retry { .. } => {
+            let lane = &mut plan.lanes[position];
+            lane.attempts = 0;
+            if facts.stage.at_rest() {
+                lane.word = None;
+            }
+        }
+        Command::Pin { pin, .. } if plan.state == State::Planned => {
+            Arc::make_mut(&mut plan.design).policy.pins.insert(device.clone(), pin.clone());
+        }
+        Command::Pin { pin, .. } => {
+            plan.pins.insert(device.clone(), Some(pin.clone()));
+        }
+        _ => {
+            plan.pins.insert(device.clone(), None);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! What pages, the command and the API say of a device that stays and of what a rollout waits for.
+
+use super::{BackupKind, ConsoleStep, Floor, Hold, Stay};
+use std::fmt;
+
+impl Floor {
+    /// The word of the API; the same as the guard's.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EnginesOut => "engines_out",
+            Self::Egress => "egress",
+            Self::ServiceEngine => "service_engine",
+            Self::RoutersOut => "routers_out",
+            Self::LastRouter => "last_router",
+        }
+    }
+}
+
+impl Stay {
+    /// The word of the API.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::AtGoal => "at_goal",
+            Self::OutOfScope => "out_of_scope",
+            Self::NotStarted => "not_started",
+            Self::Paused => "paused",
+            Self::Aborted => "aborted",
+            Self::Over => "over",
+            Self::Settling => "settling",
+            Self::Decommissioned => "decommissioned",
+            Self::Excused => "excused",
+            Self::Pinned => "pinned",
+            Self::NeverHeard => "never_heard",
+            Self::Silent => "silent",
+            Self::Lost { .. } => "lost",
+            Self::NeedsHands => "needs_hands",
+            Self::OutOfBand { .. } => "out_of_band",
+            Self::Failed { .. } => "failed",
+            Self::LetGo { .. } => "let_go",
+            Self::Burned => "burned",
+            Self::BelowPrimary => "below_primary",
+            Self::TooFar { .. } => "too_far",
+            Self::NoImage => "no_image",
+            Self::LaterPhase { .. } => "later_phase",
+            Self::LaterWave { .. } => "later_wave",
+            Self::WaveStopped { .. } => "wave_stopped",
+            Self::StagingFull => "staging_full",
+            Self::InFlightFull => "in_flight_full",
+            Self::OutsideWindow => "outside_window",
+            Self::Event => "event",
+            Self::Guard { .. } => "guard",
+        }
+    }
+}
+
+impl fmt::Display for Stay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtGoal => f.write_str("it runs what it is to run"),
+            Self::OutOfScope => f.write_str("it is not part of this rollout"),
+            Self::NotStarted => f.write_str("the rollout was not started"),
+            Self::Paused => f.write_str("the rollout is paused"),
+            Self::Aborted => f.write_str("the rollout was aborted"),
+            Self::Over => f.write_str("the rollout is over"),
+            Self::Settling => f.write_str("the manager has just started and listens before it judges"),
+            Self::Decommissioned => f.write_str("it was taken from the network"),
+            Self::Excused => f.write_str("an operator said that it is dead"),
+            Self::Pinned => f.write_str("an operator pinned it"),
+            Self::NeverHeard => f.write_str("it was never heard"),
+            Self::Silent => f.write_str("it missed reports"),
+            Self::Lost { at } => write!(f, "it has been silent for too long; last heard at: {}", at.words()),
+            Self::NeedsHands => f.write_str("going back failed twice: somebody must go there"),
+            Self::OutOfBand { version } => write!(f, "it runs {version}, which nobody told it"),
+            Self::Failed { reason } => write!(f, "it went back: {reason}"),
+            Self::LetGo { reason } => write!(f, "it let its word go too often: {reason}"),
+            Self::Burned => f.write_str("this image fell back on it before"),
+            Self::BelowPrimary => f.write_str("it would be older than the primary manager"),
+            Self::TooFar { version } => write!(f, "it runs {version}, more than one line away"),
+            Self::NoImage => f.write_str("the image may not be installed at present"),
+            Self::LaterPhase { now } => write!(f, "its turn comes after {now}"),
+            Self::LaterWave { wave, now } => write!(f, "it is in wave {wave}, and wave {now} is not over"),
+            Self::WaveStopped { wave } => write!(f, "wave {wave}, in which it is, was stopped"),
+            Self::StagingFull => f.write_str("enough devices fetch at present"),
+            Self::InFlightFull => f.write_str("enough devices are on their way at present"),
+            Self::OutsideWindow => f.write_str("no maintenance window is open"),
+            Self::Event => f.write_str("an event window is open"),
+            Self::Guard { floor } => write!(f, "the capacity guard keeps it: {}", floor.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for ConsoleStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Switch(seat, version) => write!(f, "`weir cms software switch {version}` on the {seat}"),
+            Self::DatabaseDowngrade(seat) => write!(f, "`weir cms database downgrade` on the {seat}"),
+            Self::Enable(seat) => write!(f, "`weir cms enable` on the {seat}"),
+        }
+    }
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |ms: &u64| ms.div_ceil(1000);
+        match self {
+            Self::Settling => f.write_str("the manager has just started and listens before it judges"),
+            Self::Window => f.write_str("no maintenance window is open"),
+            Self::Event => f.write_str("an event window is open"),
+            Self::Staging { wave } => write!(f, "devices of wave {wave} fetch"),
+            Self::Moving { wave } => write!(f, "devices of wave {wave} are on their way"),
+            Self::Baking { wave, left_ms } => write!(f, "wave {wave} is watched for another {} s", seconds(left_ms)),
+            Self::Probation { devices } => write!(f, "{devices} devices may still fall back by themselves"),
+            Self::Backup(BackupKind::Gate) => f.write_str("the backup is being proven"),
+            Self::Backup(BackupKind::Frozen) => f.write_str("the backup of the frozen configuration is being proven"),
+            Self::PairNotLevel => f.write_str("the managers must hear each other and be level first"),
+            Self::Freezing => f.write_str("the configuration is being frozen"),
+            Self::Manager(seat) => write!(f, "the {seat} switches"),
+            Self::AwaitingConsole(step) => write!(f, "an operator runs {step}"),
+            Self::Database(seat) => write!(f, "the database of the {seat} goes back"),
+            Self::Resync => f.write_str("the standby catches up"),
+            Self::Unfreezing => f.write_str("the configuration is being unfrozen"),
+            Self::Soaking { left_ms } => write!(f, "the network is watched for another {} s", seconds(left_ms)),
+            Self::Held => f.write_str("an operator holds the level"),
+            Self::Level => f.write_str("members take the level up"),
+            Self::Resting { devices } => write!(f, "{devices} devices come to rest"),
+        }
+    }
+}

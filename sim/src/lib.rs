@@ -1,0 +1,24 @@
+//! A whole network's software update in simulated time: the planner and the device machine of production
+//! (`weir_rollout::plan`, `weir_rollout::update`), and around them devices, managers, an operator and faults, all from one seed.
+//!
+//! - [`world`]: what there is and the loop over events.
+//! - [`fault`]: what goes wrong, drawn beforehand.
+//! - [`shrink`]: the same run with fewer faults, as long as it still breaks something.
+//! - [`report`], [`svg`]: what a person reads.
+
+mod agenda;
+mod check;
+mod desk;
+mod device;
+pub mod fault;
+mod network;
+mod operator;
+pub mod random;
+pub mod report;
+pub mod shrink;
+pub mod svg;
+mod trouble;
+pub mod world;
+
+#[cfg(test)]
+mod tests;

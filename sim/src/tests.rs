@@ -1,0 +1,54 @@
+//! The short form: some seeds of a small network.
+
+use crate::{
+    fault::Defect,
+    report,
+    shrink::shrink,
+    world::{Setup, run},
+};
+use weir_rollout::{pair_order::Direction, plan::State};
+
+const DEVICES: u32 = 40;
+
+#[test]
+fn twenty_seeds_break_nothing() {
+    for seed in 1..=20 {
+        let setup = Setup::of_seed(seed, DEVICES);
+        let faults = setup.draw();
+        let outcome = run(&setup, &faults);
+        if !outcome.broken.is_empty() {
+            let (faults, outcome) = shrink(&setup, faults);
+            panic!("{}", report::failing(&setup, &faults, &outcome));
+        }
+    }
+}
+
+#[test]
+fn without_faults_a_good_image_gets_everywhere_both_ways() {
+    for direction in [Direction::Up, Direction::Down] {
+        for lines in [1, 2] {
+            let setup = Setup { direction, lines, ..Setup::calm(1, DEVICES) };
+            let outcome = run(&setup, &[]);
+            assert_eq!((outcome.broken, outcome.ended), (vec![], Some(State::Done)), "{direction} {lines}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_image_stays_with_the_canaries() {
+    for defect in Defect::ALL {
+        let setup = Setup { defect, ..Setup::calm(3, DEVICES) };
+        let outcome = run(&setup, &[]);
+        assert_eq!(outcome.broken, Vec::<String>::new(), "{defect}");
+        let end = if defect == Defect::None { State::Done } else { State::Reverted };
+        assert_eq!(outcome.ended, Some(end), "{defect}");
+        assert!(outcome.touched <= outcome.canaries, "{defect}: {} of {}", outcome.touched, outcome.canaries);
+    }
+}
+
+#[test]
+fn a_seed_repeats_itself() {
+    let setup = Setup::of_seed(5, DEVICES);
+    let (one, other) = (run(&setup, &setup.draw()), run(&setup, &setup.draw()));
+    assert_eq!((one.events, one.took_ms, one.samples), (other.events, other.took_ms, other.samples));
+}
