@@ -1,5 +1,5 @@
-//! A whole network's software update in simulated time: the planner and the device machine of production
-//! (`weir_rollout::plan`, `weir_rollout::update`), and around them devices, managers, an operator and faults, all from one seed.
+//! A whole network's software update in simulated time: the planner and the machine that devices run (`weir_rollout::plan`,
+//! `weir_rollout::update`), and around them devices, managers, an operator and faults, all from one seed.
 //!
 //! - [`world`]: what there is and the loop over events.
 //! - [`fault`]: what goes wrong, drawn beforehand.

@@ -11,7 +11,7 @@ use weir_sim::{
     world::{Outcome, Setup, run},
 };
 
-/// Simulates a software update of a whole network through the planner and the device machine of production.
+/// Simulates a software update of a whole network through weir-rollout's planner and the machine that devices run.
 ///
 /// Ends with 0 when nothing was broken, 1 when something was, 64 when it was called wrongly.
 #[derive(Debug, Parser)]
@@ -24,7 +24,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// How many seeds to run; a failing one is shrunk and printed.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// Faults of each run; by default none of one seed, and up to 24, by the seed, of many.
     #[arg(long)]
@@ -45,7 +45,7 @@ struct Arguments {
     #[arg(long, value_parser = Defect::ALL.map(Defect::as_str))]
     image: Option<String>,
     /// Where to write a picture of the run of one seed.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "seeds")]
     svg: Option<PathBuf>,
 }
 
@@ -94,11 +94,11 @@ fn main() -> ExitCode {
             return if is_asked { ExitCode::SUCCESS } else { ExitCode::from(64) };
         }
     };
-    match if arguments.seeds > 1 { many(&arguments) } else { one(&arguments) } {
+    match if arguments.seeds > 1 { Ok(many(&arguments)) } else { one(&arguments) } {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(failure) => {
-            println!("weir-sim: {failure:#}");
+            eprintln!("weir-sim: {failure:#}");
             ExitCode::FAILURE
         }
     }
@@ -122,8 +122,7 @@ fn one(arguments: &Arguments) -> anyhow::Result<bool> {
 }
 
 /// Many seeds: whether nothing was broken in any.
-#[expect(clippy::unnecessary_wraps, reason = "the same as one seed")]
-fn many(arguments: &Arguments) -> anyhow::Result<bool> {
+fn many(arguments: &Arguments) -> bool {
     let begun_ms = weir_clock::monotonic_ms();
     let mut tally = report::Tally::default();
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.seeds) {
@@ -137,5 +136,5 @@ fn many(arguments: &Arguments) -> anyhow::Result<bool> {
         }
     }
     print!("{}", tally.text(weir_clock::monotonic_ms() - begun_ms));
-    Ok(tally.is_well())
+    tally.is_well()
 }

@@ -52,13 +52,14 @@ impl World {
     /// Dead devices are excused, others tried again; an image that some burned is given up.
     fn answer_behind(&mut self) {
         let target = self.plan.hop().1;
-        let manifest = self.plan.design.images.get(&target).cloned().unwrap_or_default();
+        let manifest = self.plan.design.images.get(&target).cloned();
         let behind = |device: &usize| {
             let facts = &self.facts.devices[*device];
             facts.version != Some(target) || (facts.contact == Contact::Lost && facts.on_probation)
         };
         let devices: Vec<usize> = (0..self.facts.devices.len()).filter(behind).collect();
-        if devices.iter().any(|device| self.facts.devices[*device].burned.contains(&manifest)) {
+        let burned = |device: &usize| manifest.as_ref().is_some_and(|manifest| self.facts.devices[*device].burned.contains(manifest));
+        if devices.iter().any(burned) {
             // A good image fell back because of its box: that is seen to.
             return if self.setup.defect == Defect::None { self.try_again() } else { self.say(&Command::Revert) };
         }

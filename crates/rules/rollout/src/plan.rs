@@ -32,6 +32,7 @@ mod place;
 mod policy;
 mod refusal;
 mod rules;
+mod state;
 mod stay;
 mod tick;
 mod verdict;
@@ -50,6 +51,7 @@ pub use policy::{
     AT_ONCE, ATTEMPTS_MAX, Alone, BackupGate, OnFailed, Parking, Pin, Policy, RolloutProfile, STAGING_AT_ONCE, Scope, StandbyWord, Window,
 };
 pub use refusal::{Refusal, Risk};
+pub use state::{PauseReason, State};
 pub use stay::{ConsoleStep, Floor, Hold, Stay};
 pub use tick::{Ticked, tick};
 pub use verdict::{WaveVerdict, failures_allowed};
@@ -61,11 +63,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::{
-    collections::BTreeMap,
-    fmt::{self, Write},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 use weir_model::{DeviceName, LocationName, Role, Stamp, Version};
 
 /// A version and the image it is.
@@ -136,85 +134,6 @@ pub struct Course {
     pub back: bool,
     /// Position of the hop: between the rungs `hop` and `hop + 1`.
     pub hop: u16,
-}
-
-/// Where a rollout stands as a whole.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum State {
-    /// Made, not started.
-    Planned,
-    /// Devices and phases move on.
-    Running,
-    /// Nothing new begins; what is past the point of no return goes on to its end.
-    Paused {
-        /// Why.
-        reason: PauseReason,
-    },
-    /// What can be let go is let go.
-    Aborting {
-        /// The operator's words.
-        why: String,
-    },
-    /// At rest in a legal mix: resume, revert or plan anew.
-    Aborted {
-        /// The operator's words.
-        why: String,
-    },
-    /// Every device and manager is what was asked for.
-    Done,
-    /// Everything is back where it was.
-    Reverted,
-}
-
-/// Why a rollout is paused. Each names something that an operator or time can change.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "reason", rename_all = "snake_case")]
-pub enum PauseReason {
-    /// An operator said so.
-    Operator {
-        /// The operator's words.
-        why: String,
-    },
-    /// A wave failed.
-    WaveFailed {
-        /// Its position.
-        wave: u16,
-    },
-    /// Too little of a wave could be judged.
-    WaveInconclusive {
-        /// Its position.
-        wave: u16,
-    },
-    /// Devices are behind, so the managers cannot go or the rollout is not done. Ends by itself when they are not.
-    Behind {
-        /// How many.
-        devices: u32,
-        /// Position of the first.
-        first: u32,
-    },
-    /// A device runs a version that nobody told it: the operator restates what is wanted.
-    OutOfBand {
-        /// Position of the first.
-        device: u32,
-    },
-    /// A manager does.
-    ManagerOutOfBand,
-    /// A device drains for longer than the hard limit: force it, or take it out.
-    DrainTimeout {
-        /// Its position.
-        device: u32,
-    },
-    /// A manager's switch fell back.
-    ManagerFailed,
-    /// A backup could not be proven.
-    BackupFailed,
-    /// The configuration was frozen for too long.
-    FrozenTooLong,
-    /// The image is no longer one that may be installed.
-    ImageWithdrawn,
-    /// There are objects the lower level cannot have, and nobody said that they may be parked.
-    Parking,
 }
 
 /// Time counted so far, milliseconds. Losing it costs time and nothing else, so it is no reason for a new generation.
@@ -333,65 +252,6 @@ impl Plan {
             None => self.design.policy.pins.get(name),
         };
         laid.filter(|pin| pin.holds(now_ms))
-    }
-}
-
-impl State {
-    /// The word of JSON.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Planned => "planned",
-            Self::Running => "running",
-            Self::Paused { .. } => "paused",
-            Self::Aborting { .. } => "aborting",
-            Self::Aborted { .. } => "aborted",
-            Self::Done => "done",
-            Self::Reverted => "reverted",
-        }
-    }
-}
-
-impl PauseReason {
-    /// The word of JSON, pages and alarms.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Operator { .. } => "operator",
-            Self::WaveFailed { .. } => "wave_failed",
-            Self::WaveInconclusive { .. } => "wave_inconclusive",
-            Self::Behind { .. } => "behind",
-            Self::OutOfBand { .. } => "out_of_band",
-            Self::ManagerOutOfBand => "manager_out_of_band",
-            Self::DrainTimeout { .. } => "drain_timeout",
-            Self::ManagerFailed => "manager_failed",
-            Self::BackupFailed => "backup_failed",
-            Self::FrozenTooLong => "frozen_too_long",
-            Self::ImageWithdrawn => "image_withdrawn",
-            Self::Parking => "parking",
-        }
-    }
-
-    /// What the operator does next, one sentence.
-    pub fn next_step(&self) -> &'static str {
-        match self {
-            Self::Operator { .. } => "resume, abort or revert",
-            Self::WaveFailed { .. } => "see why its devices failed; revert, or resume to try the wave again",
-            Self::WaveInconclusive { .. } => "bring its lost devices back or excuse them, then resume",
-            Self::Behind { .. } => "bring those devices on, decommission them, or excuse the ones that are dead",
-            Self::OutOfBand { .. } => "restate what the network is to run, or bring that device back",
-            Self::ManagerOutOfBand => "bring that manager to one of the two versions of this rollout",
-            Self::DrainTimeout { .. } => "force that device, pin it, or wait and resume",
-            Self::ManagerFailed => "read that manager's log; resume to try again, or revert",
-            Self::BackupFailed => "mend the place the backup goes to, then resume",
-            Self::FrozenTooLong => "find out what held the managers up, then resume",
-            Self::ImageWithdrawn => "register the image again, or revert",
-            Self::Parking => "accept that the objects are parked, or remove them, then plan anew",
-        }
-    }
-}
-
-impl fmt::Display for PauseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
     }
 }
 

@@ -209,7 +209,7 @@ fn frames(content: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
         (last, at) = at.split_at(length);
         first = first.or(Some(last));
     }
-    [first.unwrap_or_default(), last].into_iter().map(|frame| Ok(zstd::stream::decode_all(frame)?)).collect()
+    [first.context("an empty answer")?, last].into_iter().map(|frame| Ok(zstd::stream::decode_all(frame)?)).collect()
 }
 
 /// The first number of this name in a JSON text.

@@ -200,6 +200,10 @@ impl Writing {
                 self.is_done = true;
                 return;
             };
+            // A newer stamp came, and whoever waited for this one has gone.
+            if place.is_closed() {
+                continue;
+            }
             let written = write(&network, &device, below, end);
             lock(&self.kept).written(network.stamp, &kind, &written);
             place.send_replace(Some(Arc::new(written)));

@@ -1,8 +1,8 @@
 //! Making a plan: the way through the lines, the waves, and every reason against it.
 
 use super::{
-    BackupGate, Contact, Counted, Course, Design, Facts, Image, Lane, Member, Parking, Phase, Plan, Policy, Refusal, Risk, Scope,
-    StandbyWord, State, Wave, WaveKind, WaveState, place::position_of, waves,
+    BackupGate, Contact, Counted, Course, Design, Facts, Lane, Member, Parking, Phase, Plan, Policy, Refusal, Risk, Scope, StandbyWord,
+    State, Wave, WaveKind, WaveState, place::position_of, waves,
 };
 use crate::{
     guard,
@@ -157,8 +157,7 @@ fn design(policy: Policy, facts: &Facts, scope: &[u32], rungs: Vec<Version>, now
     };
     let members = facts.devices.iter().enumerate().map(member).collect();
     let held: BTreeSet<Version> = facts.devices.iter().filter_map(|device| device.version).chain(rungs.iter().copied()).collect();
-    let image = |version: Version| facts.images.get(&version).map(|manifest| Image { version, manifest: manifest.clone() });
-    let images = held.into_iter().filter_map(image).map(|image| (image.version, image.manifest)).collect();
+    let images = held.into_iter().filter_map(|version| Some((version, facts.images.get(&version)?.clone()))).collect();
     let risks = risks(&policy, facts, scope, &rungs, now_ms);
     let eta_ms = eta_ms(&policy, facts, &waves) * (rungs.len() as u64 - 1);
     Design { policy, rungs, images, members, waves, risks, eta_ms }
