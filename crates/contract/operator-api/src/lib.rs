@@ -19,6 +19,7 @@ pub mod network_document;
 pub mod offload;
 pub mod paths;
 pub mod problem;
+pub mod rollout;
 pub mod route;
 pub mod software;
 pub mod status;
@@ -49,6 +50,9 @@ pub use network_document::{
 };
 pub use offload::{Offload, OffloadLease, OffloadPreview, OffloadRequest, UnoffloadRequest};
 pub use problem::{Problem, Reason};
+pub use rollout::{
+    Rollout, RolloutLane, RolloutNote, RolloutPlan, RolloutReason, RolloutRequest, RolloutStart, RolloutWave, RolloutWindow, RolloutWord,
+};
 pub use route::RouteExplanation;
 pub use software::{
     Direction, SoftwareCheckRow, SoftwareChoice, SoftwareChoices, SoftwareFile, SoftwareFileRequest, SoftwareProgress, SoftwareReasonShown,

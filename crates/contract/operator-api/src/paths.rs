@@ -12,6 +12,9 @@ pub const DEVICES: &str = "/api/v1/devices";
 /// GET: how every device stands that was ever assigned a version. One device at [`DEVICES`]`/{name}/update`: GET, POST; `/cancel`,
 /// `/reload`, `/clear-burned` below it: POST; `/preview` below it: GET.
 pub const UPDATES: &str = "/api/v1/updates";
+/// GET [`crate::Rollout`]; POST [`crate::RolloutStart`]; `/plan`: POST [`crate::RolloutRequest`]; `/{verb}` and
+/// `/devices/{name}/{verb}`: POST [`crate::RolloutWord`].
+pub const ROLLOUT: &str = "/api/v1/rollout";
 /// GET, POST; one at `/{name}`: GET, PUT (with `confirm`), DELETE; `/{name}/history`: GET.
 pub const DELIVERY_SERVICES: &str = "/api/v1/delivery-services";
 /// GET and PUT (with `confirm`) the whole set; `/history`: GET.

@@ -189,6 +189,16 @@ reasons! {
     OrderRefused, "order_refused", 409, "Not in this order", "read which version comes first";
     /// The device is past the point of no return of another assignment.
     UpdateUnderWay, "update_under_way", 409, "Update under way", "wait for its end: `weir upgrade status DEVICE`";
+    /// Another rollout is not over, or moves this device.
+    RolloutUnderWay, "rollout_under_way", 409, "Rollout under way", "see it with `weir upgrade status`; abort it first, or wait for its end";
+    /// There is no rollout to which this could be said.
+    NoRollout, "no_rollout", 404, "No rollout", "plan one with `weir upgrade plan --to VERSION`";
+    /// The rollout cannot be planned.
+    PlanRefused, "plan_refused", 409, "Plan refused", "read every reason with `weir upgrade plan`";
+    /// The plan is not the one that was shown, or nobody was shown one of this hash.
+    OtherPlan, "other_plan", 409, "Another plan", "plan it again and look at it: the network has changed, or the manager was started anew";
+    /// This cannot be said to the rollout now.
+    RolloutState, "rollout_state", 409, "Not now", "see how it stands with `weir upgrade status`";
     /// Nothing is assigned that this could be done to.
     NoUpdate, "no_update", 409, "No such update", "see how the device stands with `weir upgrade status DEVICE`";
     /// The image fell back on this device.
