@@ -45,6 +45,7 @@ pub mod process;
 pub mod publisher;
 pub mod registers;
 pub mod resolver;
+pub mod rollout;
 pub mod software;
 pub mod starts;
 pub mod update;

@@ -19,6 +19,7 @@ mod pages;
 mod pair;
 mod permissions;
 mod problems;
+mod rollout;
 mod route;
 mod software_files;
 mod software_sources;
@@ -87,6 +88,10 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(updates::reload))
         .routes(routes!(updates::cancel))
         .routes(routes!(updates::clear_burned))
+        .routes(routes!(rollout::show, rollout::start))
+        .routes(routes!(rollout::plan))
+        .routes(routes!(rollout::say))
+        .routes(routes!(rollout::say_of))
         .routes(routes!(delivery_services::list, delivery_services::create))
         .routes(routes!(delivery_services::show, delivery_services::replace, delivery_services::delete))
         .routes(routes!(tokens::list_enrolment, tokens::create_enrolment))

@@ -14,6 +14,7 @@ use crate::{
     metrics::ManagerMetrics,
     pair::{self, Pair},
     reports::Reports,
+    rollout::Rollouts,
     series::Series,
     snapshot::Snapshot,
     software::{Kept as KeptSoftware, Shelf},
@@ -66,6 +67,8 @@ pub(crate) struct App {
     pub(crate) software: Arc<Shelf>,
     /// Updates of devices.
     pub(crate) updates: Updates,
+    /// The update of the network.
+    pub(crate) rollouts: Rollouts,
     /// Archives that are being given to devices.
     pub(crate) giving: Giving,
     /// What devices are sent, written.
@@ -124,6 +127,7 @@ pub(crate) struct Parts {
     pub(crate) passwords: Passwords,
     pub(crate) software: KeptSoftware,
     pub(crate) updates: KeptUpdates,
+    pub(crate) rollouts: Rollouts,
     pub(crate) directory: PathBuf,
     pub(crate) journal: Arc<Journal>,
     pub(crate) box_file: Arc<BoxFile>,
@@ -162,6 +166,7 @@ impl App {
             attempts: Attempts::default(),
             software: Arc::new(Shelf::new(&parts.directory, parts.software)),
             updates: Updates::new(parts.updates),
+            rollouts: parts.rollouts,
             giving: Giving::default(),
             documents: Documents::default(),
             backups: crate::backup::Shelf::default(),

@@ -135,13 +135,44 @@ impl Journal {
     /// # Errors
     /// [`JournalError`]; the journal is then as it was.
     pub(crate) fn append(&self, at_ms: u64, term: u64, kind: &'static str, body: serde_json::Value) -> Result<u64, JournalError> {
+        self.append_all(at_ms, term, vec![(kind, body)])
+    }
+
+    /// Appends records, durably, one after the other with one flush; the sequence number of the last. A crash in the middle may leave
+    /// the first ones of them.
+    ///
+    /// # Errors
+    /// [`JournalError`]; the journal is then as it was.
+    pub(crate) fn append_all(&self, at_ms: u64, term: u64, records: Vec<(&'static str, serde_json::Value)>) -> Result<u64, JournalError> {
         let mut held = self.held();
-        let seq = held.end() + 1;
-        let line = Line { seq, at_ms, term, kind: kind.to_owned(), body, before: held.hash.clone() }.text();
-        if line.len() > LINE_BYTES_MAX {
-            return Err(JournalError::TooLong { bytes: line.len() });
+        let (mut seq, mut before) = (held.end(), held.hash.clone());
+        let mut lines = Vec::with_capacity(records.len());
+        for (kind, body) in records {
+            seq += 1;
+            let line = Line { seq, at_ms, term, kind: kind.to_owned(), body, before }.text();
+            if line.len() > LINE_BYTES_MAX {
+                return Err(JournalError::TooLong { bytes: line.len() });
+            }
+            before = line::hash(line.as_bytes());
+            lines.push(line);
         }
-        self.write(&mut held, &[line])
+        self.write(&mut held, &lines)
+    }
+
+    /// Calls `f` with each record of these kinds, in order.
+    ///
+    /// # Errors
+    /// The file.
+    pub(crate) fn each(&self, kinds: &[&str], mut f: impl FnMut(Line)) -> Result<(), JournalError> {
+        let held = self.held();
+        for seq in 1..=held.end() {
+            let text = held.line(seq).map_err(at("read", &self.path))?;
+            let line = line::parse(text.as_bytes()).map_err(|source| JournalError::Line { seq, source })?;
+            if kinds.contains(&line.kind.as_str()) {
+                f(line);
+            }
+        }
+        Ok(())
     }
 
     /// The last record's sequence number and the hash of its line, hex; `(0, "")` when there is none. Reads no file and waits for none.

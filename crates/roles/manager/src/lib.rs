@@ -12,6 +12,7 @@
 //! - `offload`: Server Offload for API and pages; `drains` watches those under way, `guard` is what its floors are judged from.
 //! - `software`: software files, fetched or uploaded, checked, kept.
 //! - `updates`: what devices are to become, how far each is, and what its round does about it.
+//! - `rollout`: the update of the network: the planner of `weir_rollout::plan`, driven from the journal.
 //! - `api`, `device_api`, `gui`: thin handlers. `ask`: questions for devices. `verbs`: what reaches beyond one transaction.
 //! - `compile`: what each device runs from; equal stamps mean equal bytes.
 //! - [`standby`]: the other manager of the pair, which refuses all but its status.
@@ -44,6 +45,7 @@ mod offload;
 mod pair;
 mod published;
 mod reports;
+mod rollout;
 mod seal;
 mod series;
 mod server;

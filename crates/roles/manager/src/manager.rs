@@ -18,6 +18,7 @@ use crate::{
     journal::JournalError,
     pair,
     reports::Reports,
+    rollout::{self, Rollouts},
     server::{self, CONNECTIONS_MAX, Limits, Service},
     snapshot::Snapshot,
     software, tables, updates, watch,
@@ -219,6 +220,9 @@ impl Manager {
         let sessions = kept.read(|tx| Ok::<_, ManagerError>(tables::sessions::all(tx)?)).await?;
         let reports = kept.read(|tx| Ok::<_, ManagerError>(tables::reports::all(tx)?)).await?;
         let reports = reports.into_iter().filter(|r| network.devices.contains_key(&r.device)).collect();
+        let journal = Arc::clone(cms.journal());
+        let read = tokio::task::spawn_blocking(move || rollout::record::read(&journal)).await;
+        let rollout = Rollouts::found(read.map_err(|error| ManagerError::Journal(Box::new(error)))?);
         let app = Arc::new(App::new(Parts {
             name: settings.name.clone(),
             cms: Arc::clone(cms),
@@ -236,6 +240,7 @@ impl Manager {
             passwords: Passwords::new().await.map_err(ManagerError::Refused)?,
             software: kept_software,
             updates: kept_updates,
+            rollouts: rollout,
             journal: Arc::clone(cms.journal()),
             box_file: Arc::clone(cms.box_file()),
             directory,
@@ -286,6 +291,7 @@ impl Manager {
         self.tasks.spawn("software", software::runner::run(Arc::clone(&self.app), self.tasks.clone()));
         self.tasks.spawn("copies", software::copies::run(Arc::clone(&self.app), self.tasks.clone()));
         self.tasks.spawn("updates", updates::round::run(Arc::clone(&self.app)));
+        self.tasks.spawn("rollout", rollout::round::run(Arc::clone(&self.app)));
         self.tasks.spawn("events", gui::events::run(Arc::clone(&self.app)));
         self.tasks.spawn("sessions", sessions::run(Arc::clone(&self.app)));
         Ok(())

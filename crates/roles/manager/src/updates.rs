@@ -18,7 +18,7 @@ mod mirror;
 mod preview;
 pub(crate) mod record;
 pub(crate) mod round;
-mod seen;
+pub(crate) mod seen;
 mod sources;
 mod view;
 mod word;
@@ -31,6 +31,8 @@ use crate::{
     app::App,
     change::Caller,
     domain::{devices, updates as rules},
+    rollout,
+    snapshot::{DeviceRecord, Snapshot},
 };
 use admission::Network;
 use std::sync::Arc;
@@ -50,6 +52,11 @@ pub(crate) fn show(app: &App, name: &str) -> Result<DeviceUpdate, Problem> {
     Ok(view::view(app, &network, record, &app.updates.kept()))
 }
 
+/// How a device of `network` stands.
+pub(crate) fn of(app: &App, network: &Snapshot, record: &DeviceRecord) -> DeviceUpdate {
+    view::view(app, network, record, &app.updates.kept())
+}
+
 /// Rises with everything these functions show: what open pages are told of.
 pub(crate) fn version(app: &App) -> u64 {
     app.updates.version()
@@ -57,6 +64,7 @@ pub(crate) fn version(app: &App) -> u64 {
 
 /// Assigns a version to a device. Its offload waits for the capacity guard; the assignment itself does not.
 pub(crate) async fn assign(app: &Arc<App>, caller: Caller, name: String, request: DeviceUpdateRequest) -> Result<DeviceUpdate, Problem> {
+    by_itself(app, &name)?;
     let network = Network::gather(app, &name);
     let told = name.clone();
     app.change(caller, move |change| rules::assign(change, &told, &request, &network)).await?;
@@ -65,6 +73,7 @@ pub(crate) async fn assign(app: &Arc<App>, caller: Caller, name: String, request
 
 /// Has a device switch to the image it has staged, or will.
 pub(crate) async fn reload(app: &Arc<App>, caller: Caller, name: String) -> Result<DeviceUpdate, Problem> {
+    by_itself(app, &name)?;
     let network = Network::gather(app, &name);
     let told = name.clone();
     app.change(caller, move |change| rules::reload(change, &told, &network)).await?;
@@ -73,10 +82,17 @@ pub(crate) async fn reload(app: &Arc<App>, caller: Caller, name: String) -> Resu
 
 /// Has a device let its assignment go, before the switch.
 pub(crate) async fn cancel(app: &Arc<App>, caller: Caller, name: String) -> Result<DeviceUpdate, Problem> {
+    by_itself(app, &name)?;
     let network = Network::gather(app, &name);
     let told = name.clone();
     app.change(caller, move |change| rules::cancel(change, &told, &network)).await?;
     show(app, &name)
+}
+
+/// Refuses what a rollout tells the device.
+fn by_itself(app: &App, name: &str) -> Result<(), Problem> {
+    let network = app.network();
+    rollout::may_be_told(app, &devices::find(&network, name)?.name)
 }
 
 /// Lets a device try again what fell back on it.

@@ -7,7 +7,7 @@ use crate::{
     device_view::{count_of, counts, status_of},
     drains,
     metrics::ManagerMetrics,
-    pair, published, series, software, tables, updates,
+    pair, published, rollout, series, software, tables, updates,
 };
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -131,6 +131,7 @@ async fn round(app: &App) -> Result<(), DatabaseError> {
     want.extend(software::alarms(app));
     want.extend(pair::alarms::wanted(app, &network, &standing));
     want.extend(updates::alarms::wanted(app, &network));
+    want.extend(rollout::alarm(app));
     want.extend(backup::alarms(app));
     want.extend(published::alarms(app, &network));
     let steps = app.reports.with_all(|heard| {

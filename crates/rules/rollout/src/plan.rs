@@ -22,6 +22,7 @@ mod action;
 mod admit;
 mod bake;
 mod command;
+mod commit;
 mod facts;
 mod gate;
 mod lane;
@@ -41,6 +42,7 @@ mod words;
 
 pub use action::{Action, BackupKind};
 pub use command::{Command, CommandReason, CommandRefused, command};
+pub use commit::{Commit, CommitError};
 pub use facts::{
     Arm, BackupFacts, Cms, Comparison, Contact, DeviceFacts, Facts, LevelFacts, ManagerFacts, PairFacts, Proof, SiteFacts, SiteKind,
 };

@@ -93,6 +93,29 @@ pub(crate) fn cancel(change: &Change<'_>, name: &str, network: &Network) -> Resu
     written(change, device, "cancel", order, &after)
 }
 
+/// Lays what a rollout tells devices, each in the place of the device's order before.
+pub(crate) fn lay(change: &Change<'_>, orders: &[(DeviceName, Order)]) -> Result<(), Refusal> {
+    let kept = table::all(change.tx)?;
+    let highest = orders.iter().map(|(_, order)| order.number).max().unwrap_or(0);
+    // A device that is told something by itself later hears a higher number.
+    settings::set_number(change.tx, settings::UPDATE_NUMBER, settings::number(change.tx, settings::UPDATE_NUMBER)?.max(highest))?;
+    for (name, order) in orders {
+        // It may have been deleted since.
+        let Some(device) = change.before.devices.get(name) else { continue };
+        let before = kept.orders.get(name);
+        table::put(change.tx, device.id, order)?;
+        let same = before.filter(|before| (before.term, before.number) == (order.term, order.number));
+        let verb = match same {
+            None => "assign",
+            Some(before) if order.cancelled != before.cancelled => "cancel",
+            Some(_) => "reload",
+        };
+        change.audit(verb, about(device), before.map(Order::view).as_ref(), Some(&order.view()))?;
+    }
+    change.updates_changed();
+    Ok(())
+}
+
 fn written(change: &Change<'_>, device: &DeviceRecord, verb: &str, before: &Order, after: &Order) -> Result<(), Refusal> {
     table::put(change.tx, device.id, after)?;
     change.updates_changed();

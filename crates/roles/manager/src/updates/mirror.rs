@@ -91,7 +91,7 @@ impl Updates {
         self.shown.load(Ordering::Relaxed)
     }
 
-    pub(super) fn kept(&self) -> Arc<Kept> {
+    pub(crate) fn kept(&self) -> Arc<Kept> {
         Arc::clone(&self.lock().kept)
     }
 

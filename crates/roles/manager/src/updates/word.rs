@@ -47,7 +47,7 @@ fn is_drained(app: &App, network: &Snapshot, seen: &Seen<'_>) -> bool {
     }
     let Some(outside) = network.outside.get(name).filter(|_| stage == Stage::Draining) else { return false };
     let asked = outside.leases.iter().any(|lease| lease.owner == LeaseOwner::Rollout);
-    asked && app.drains.progress(app, network, seen.record, outside).drained
+    asked && (app.drains.progress(app, network, seen.record, outside).drained || app.rollouts.forces(name))
 }
 
 /// Whether the device goes back to service and the rollout holds it no longer. An operator may: the update does not wait for that.

@@ -156,7 +156,15 @@ impl World {
 
     /// The planner's turn: the next plan, and everything it wants is done.
     pub(crate) fn tick(&mut self) -> Ticked {
-        self.tick_by(&Rules::HOUSE)
+        let parent = self.plan.clone();
+        let ticked = self.tick_by(&Rules::HOUSE);
+        // What a journal makes of each step is the step.
+        if ticked.changed {
+            let json = serde_json::to_string(&ticked.plan.since(&parent)).expect("JSON");
+            let commit = serde_json::from_str(&json).expect("a commit");
+            assert_eq!(parent.with(commit).as_ref(), Ok(&ticked.plan));
+        }
+        ticked
     }
 
     pub(crate) fn tick_by(&mut self, rules: &Rules) -> Ticked {

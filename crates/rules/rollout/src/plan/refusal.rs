@@ -79,6 +79,28 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The word of JSON.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::NothingToDo => "nothing_to_do",
+            Self::EmptyScope => "empty_scope",
+            Self::WrongDirection { .. } => "wrong_direction",
+            Self::NoPath { .. } => "no_path",
+            Self::ScopedTooFar { .. } => "scoped_too_far",
+            Self::NoImage { .. } => "no_image",
+            Self::NoWayBack { .. } => "no_way_back",
+            Self::BelowPrimary { .. } => "below_primary",
+            Self::TooFarApart { .. } => "too_far_apart",
+            Self::OlderThanPrimary { .. } => "older_than_primary",
+            Self::PairNotLevel => "pair_not_level",
+            Self::NoStandby => "no_standby",
+            Self::NoSafePlace => "no_safe_place",
+            Self::LevelAbove { .. } => "level_above",
+            Self::Parking { .. } => "parking",
+            Self::Shares => "shares",
+        }
+    }
+
     /// What the operator does next, one sentence.
     pub fn next_step(&self) -> String {
         match self {
@@ -164,4 +186,87 @@ pub enum Risk {
     },
     /// The configuration is frozen for as long as operators take at the managers' command lines.
     OperatorsTime,
+}
+
+impl Risk {
+    /// The word of JSON.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::SeveralLines { .. } => "several_lines",
+            Self::Pinned { .. } => "pinned",
+            Self::NotHeard { .. } => "not_heard",
+            Self::Alone { .. } => "alone",
+            Self::OneRouter => "one_router",
+            Self::NoStandby => "no_standby",
+            Self::BackupSkipped => "backup_skipped",
+            Self::Parks { .. } => "parks",
+            Self::OperatorsTime => "operators_time",
+        }
+    }
+}
+
+impl fmt::Display for Risk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SeveralLines { lines } => write!(f, "it is {lines} lines away, and each is a rollout of its own"),
+            Self::Pinned { devices } => write!(f, "{devices} devices are pinned, and the managers do not go before them"),
+            Self::NotHeard { devices } => write!(f, "{devices} devices are not heard now; they go when they are"),
+            Self::Alone { devices } => {
+                write!(f, "{devices} engines have nobody at their location to stand in: they are handed over while they serve")
+            }
+            Self::OneRouter => f.write_str("there is one router: it is handed over while it serves"),
+            Self::NoStandby => f.write_str("there is no standby manager to fall back on"),
+            Self::BackupSkipped => f.write_str("the managers go without a proven backup"),
+            Self::Parks { objects } => write!(f, "{objects} objects are parked: kept, and inactive"),
+            Self::OperatorsTime => f.write_str("the configuration is frozen for as long as operators take at the managers' command lines"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of JSON are written twice: by hand for pages, by serde for journals.
+    #[test]
+    fn words_are_those_of_json() {
+        let line: Line = "1.1".parse().expect("line");
+        let version: Version = "1.1.0-b1".parse().expect("version");
+        let device: DeviceName = "e-1".parse().expect("name");
+        let refusals = [
+            Refusal::NothingToDo,
+            Refusal::EmptyScope,
+            Refusal::WrongDirection { running: version },
+            Refusal::NoPath { from: line, to: line },
+            Refusal::ScopedTooFar { lines: 2 },
+            Refusal::NoImage { line },
+            Refusal::NoWayBack { version },
+            Refusal::BelowPrimary { primary: version },
+            Refusal::TooFarApart { low: version, high: version },
+            Refusal::OlderThanPrimary { device, version },
+            Refusal::PairNotLevel,
+            Refusal::NoStandby,
+            Refusal::NoSafePlace,
+            Refusal::LevelAbove { level: line },
+            Refusal::Parking { objects: 1 },
+            Refusal::Shares,
+        ];
+        for refusal in refusals {
+            assert_eq!(serde_json::to_value(&refusal).expect("JSON")["refusal"], refusal.as_str());
+        }
+        let risks = [
+            Risk::SeveralLines { lines: 2 },
+            Risk::Pinned { devices: 1 },
+            Risk::NotHeard { devices: 1 },
+            Risk::Alone { devices: 1 },
+            Risk::OneRouter,
+            Risk::NoStandby,
+            Risk::BackupSkipped,
+            Risk::Parks { objects: 1 },
+            Risk::OperatorsTime,
+        ];
+        for risk in risks {
+            assert_eq!(serde_json::to_value(&risk).expect("JSON")["risk"], risk.as_str());
+        }
+    }
 }

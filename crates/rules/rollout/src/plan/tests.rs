@@ -188,3 +188,17 @@ fn a_plan_is_what_its_hash_says() {
     let json = serde_json::to_string(&one.plan).expect("json");
     assert_eq!(serde_json::from_str::<Plan>(&json).expect("plan"), one.plan);
 }
+
+#[test]
+fn a_commit_is_for_its_parent_alone() {
+    let mut world = World::small(Direction::Up).started();
+    let parent = world.plan.clone();
+    world.tick();
+    let commit = world.plan.since(&parent);
+    assert!(!commit.lanes.is_empty() && commit.lanes.len() < parent.lanes.len() + 1);
+    let after = parent.with(commit.clone()).expect("the next one");
+    let refused = CommitError::OtherParent { parent: parent.stamp.generation, at: after.stamp.generation };
+    assert_eq!(after.with(commit.clone()), Err(refused));
+    let strange = Commit { lanes: BTreeMap::from([(99, parent.lanes[0])]), ..commit };
+    assert_eq!(parent.with(strange), Err(CommitError::Unknown));
+}

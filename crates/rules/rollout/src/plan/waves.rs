@@ -48,6 +48,32 @@ pub enum WaveState {
     Inconclusive,
 }
 
+impl WaveKind {
+    /// The word of JSON and pages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Canary => "canary",
+            Self::Location => "location",
+            Self::Share => "share",
+            Self::Late => "late",
+        }
+    }
+}
+
+impl WaveState {
+    /// The word of JSON and pages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Open => "open",
+            Self::Baking => "baking",
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
 /// Deals the devices in scope that the positions name into waves.
 pub(super) fn deal(policy: &Policy, facts: &Facts, scope: &[u32]) -> Vec<Wave> {
     [Role::Engine, Role::Router].into_iter().flat_map(|role| deal_role(policy, facts, scope, role)).collect()

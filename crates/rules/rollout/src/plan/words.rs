@@ -99,6 +99,33 @@ impl fmt::Display for ConsoleStep {
     }
 }
 
+impl Hold {
+    /// The word of the API.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Settling => "settling",
+            Self::Window => "window",
+            Self::Event => "event",
+            Self::Staging { .. } => "staging",
+            Self::Moving { .. } => "moving",
+            Self::Baking { .. } => "baking",
+            Self::Probation { .. } => "probation",
+            Self::Backup(_) => "backup",
+            Self::PairNotLevel => "pair_not_level",
+            Self::Freezing => "freezing",
+            Self::Manager(_) => "manager",
+            Self::AwaitingConsole(_) => "awaiting_console",
+            Self::Database(_) => "database",
+            Self::Resync => "resync",
+            Self::Unfreezing => "unfreezing",
+            Self::Soaking { .. } => "soaking",
+            Self::Held => "held",
+            Self::Level => "level",
+            Self::Resting { .. } => "resting",
+        }
+    }
+}
+
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = |ms: &u64| ms.div_ceil(1000);

@@ -1,0 +1,135 @@
+//! What an operator typed, as what is asked of the planner. Pure.
+
+use crate::domain::fields;
+use std::collections::{BTreeMap, BTreeSet};
+use weir_model::{DeviceName, Role, Version};
+use weir_operator_api::{Problem, Reason, RolloutRequest};
+use weir_rollout::{
+    pair_order::Direction,
+    plan::{Facts, OnFailed, Pin, Policy, RolloutProfile, Scope, Window},
+};
+
+/// Most devices or windows one request names.
+const NAMED_MAX: usize = 10_000;
+/// Most waves after canary and location.
+const SHARES_MAX: usize = 20;
+/// The profile of a network whose own is the rehearsal's.
+const REHEARSAL: &str = "rehearsal";
+
+/// The policy a request means.
+///
+/// # Errors
+/// The field that is wrong, and why.
+pub(super) fn policy(request: &RolloutRequest, facts: &Facts, network_profile: &str) -> Result<Policy, Problem> {
+    if request.version.is_empty() {
+        return Err(Problem::new(Reason::MissingField, "no version is named").at("version"));
+    }
+    let target: Version = fields::read("version", &request.version)?;
+    let scope = scope(request, facts)?;
+    let profile = profile(request.profile.as_deref(), network_profile)?;
+    let direction = direction(request, facts, &scope, target)?;
+    let mut policy = Policy { scope, ..Policy::network(direction, target, profile) };
+    if let Some(on_failed) = &request.on_failed {
+        policy.on_failed = on_failed_of(on_failed)?;
+    }
+    if let Some(shares) = &request.shares {
+        fields::between("shares", shares.len() as u64, 1, SHARES_MAX as u64)?;
+        policy.shares.clone_from(shares);
+    }
+    if let Some(at_once) = request.at_once {
+        fields::between("at_once", at_once.into(), 1, policy.at_once.into())?;
+        policy.at_once = at_once;
+    }
+    policy.windows = windows(request)?;
+    policy.pins = pins(request, facts)?;
+    Ok(policy)
+}
+
+fn invalid(field: &str, detail: impl Into<String>) -> Problem {
+    Problem::new(Reason::InvalidField, detail).at(field)
+}
+
+fn scope(request: &RolloutRequest, facts: &Facts) -> Result<Scope, Problem> {
+    match (&request.location, request.devices.as_slice(), &request.role) {
+        (None, [], None) => Ok(Scope::Network),
+        (Some(location), [], None) => {
+            let name = fields::read("location", location)?;
+            if !facts.sites.iter().any(|site| site.name == name) {
+                return Err(Problem::new(Reason::UnknownLocation, format!("there is no location {name}")).at("location"));
+            }
+            Ok(Scope::Location(name))
+        }
+        (None, devices, None) => Ok(Scope::Group(known("devices", devices, facts)?)),
+        (None, [], Some(role)) => match role.as_str() {
+            "engine" => Ok(Scope::Role(Role::Engine)),
+            "router" => Ok(Scope::Role(Role::Router)),
+            other => Err(invalid("role", format!("{other:?} is neither engine nor router"))),
+        },
+        _ => Err(invalid("location", "more than one of location, devices and role is named")),
+    }
+}
+
+/// Devices that are active, by name.
+fn known(field: &str, names: &[String], facts: &Facts) -> Result<BTreeSet<DeviceName>, Problem> {
+    fields::between(field, names.len() as u64, 1, NAMED_MAX as u64)?;
+    let active: BTreeSet<&DeviceName> = facts.devices.iter().map(|device| &device.name).collect();
+    let one = |name: &String| {
+        let name: DeviceName = fields::read(field, name)?;
+        if active.contains(&name) { Ok(name) } else { Err(invalid(field, format!("{name} is no active engine or router"))) }
+    };
+    names.iter().map(one).collect()
+}
+
+fn profile(named: Option<&str>, of_network: &str) -> Result<RolloutProfile, Problem> {
+    let name = named.unwrap_or(if of_network == REHEARSAL { REHEARSAL } else { RolloutProfile::NAMES[0] });
+    let unknown = || invalid("profile", format!("{name:?} is none of {}", RolloutProfile::NAMES.join(", ")));
+    RolloutProfile::named(name).ok_or_else(unknown)
+}
+
+/// Up when anything in scope is below the target; else down.
+fn direction(request: &RolloutRequest, facts: &Facts, scope: &Scope, target: Version) -> Result<Direction, Problem> {
+    match request.direction.as_deref() {
+        Some("upgrade") => return Ok(Direction::Up),
+        Some("downgrade") => return Ok(Direction::Down),
+        Some(other) => return Err(invalid("direction", format!("{other:?} is neither upgrade nor downgrade"))),
+        None => {}
+    }
+    let policy = Policy { scope: scope.clone(), ..Policy::network(Direction::Up, target, profile(None, REHEARSAL)?) };
+    let meant =
+        facts.devices.iter().filter(|device| policy.is_in_scope(&device.name, device.role, &facts.sites[device.site as usize].name));
+    let lower = meant.filter_map(|device| device.version).any(|version| version < target);
+    Ok(if lower { Direction::Up } else { Direction::Down })
+}
+
+fn on_failed_of(word: &str) -> Result<OnFailed, Problem> {
+    match word {
+        "pause" => Ok(OnFailed::Pause),
+        "rollback_wave" => Ok(OnFailed::RollbackWave),
+        "rollback_all" => Ok(OnFailed::RollbackAll),
+        other => Err(invalid("on_failed", format!("{other:?} is none of pause, rollback_wave, rollback_all"))),
+    }
+}
+
+fn windows(request: &RolloutRequest) -> Result<Vec<Window>, Problem> {
+    if request.windows.len() > NAMED_MAX {
+        return Err(Problem::new(Reason::LimitExceeded, format!("more than {NAMED_MAX} windows")).at("windows"));
+    }
+    let one = |(number, window): (usize, &weir_operator_api::RolloutWindow)| {
+        if window.from_ms >= window.until_ms {
+            return Err(invalid(&format!("windows[{number}]"), "it ends before it begins"));
+        }
+        Ok(Window { from_ms: window.from_ms, until_ms: window.until_ms })
+    };
+    request.windows.iter().enumerate().map(one).collect()
+}
+
+fn pins(request: &RolloutRequest, facts: &Facts) -> Result<BTreeMap<DeviceName, Pin>, Problem> {
+    if request.pins.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let pin = |name| (name, Pin { until_ms: None, why: "planned so".to_owned() });
+    Ok(known("pins", &request.pins, facts)?.into_iter().map(pin).collect())
+}
+
+#[cfg(test)]
+mod tests;

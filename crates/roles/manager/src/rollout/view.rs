@@ -1,0 +1,242 @@
+//! Plans and rollouts as operators see them.
+
+use super::{held::Found, record::Kept};
+use crate::{app::App, snapshot::Snapshot, updates};
+use std::collections::BTreeMap;
+use weir_model::DeviceName;
+use weir_operator_api::{
+    DeviceUpdate, Direction, Problem, Reason, Rollout, RolloutLane, RolloutNote, RolloutPlan, RolloutReason, RolloutWave,
+};
+use weir_rollout::{
+    pair_order::Direction as Way,
+    plan::{Excuse, Hold, Lane, PauseReason, Phase, Plan, Policy, Refusal, Risk, Scope, State, Stay},
+};
+
+/// A reason against a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Against {
+    /// The planner's.
+    Rule(Refusal),
+    /// This build does not switch managers.
+    Managers,
+}
+
+impl Against {
+    fn shown(&self) -> RolloutReason {
+        match self {
+            Self::Rule(refusal) => {
+                RolloutReason { reason: refusal.as_str().to_owned(), text: refusal.to_string(), next: refusal.next_step() }
+            }
+            Self::Managers => RolloutReason {
+                reason: "managers".to_owned(),
+                text: "the whole network includes its managers, and this build does not switch managers yet".to_owned(),
+                next: "plan a location, a role or a list of devices".to_owned(),
+            },
+        }
+    }
+}
+
+/// Every reason against a plan, as one problem.
+pub(super) fn problem(against: &[Against]) -> Problem {
+    let shown: Vec<RolloutReason> = against.iter().map(Against::shown).collect();
+    let detail = shown.iter().map(|reason| reason.text.as_str()).collect::<Vec<_>>().join("; ");
+    let problem = Problem::new(Reason::PlanRefused, detail);
+    match shown.into_iter().next() {
+        Some(first) => problem.next_step(first.next),
+        None => problem,
+    }
+}
+
+fn direction(way: Way) -> Direction {
+    match way {
+        Way::Up => Direction::Upgrade,
+        Way::Down => Direction::Downgrade,
+    }
+}
+
+/// The phases in which something happens: managers have none in a rollout that does not move them.
+fn phases(policy: &Policy, way: Way) -> Vec<String> {
+    let is_run = |phase: &&Phase| policy.scope == Scope::Network || phase.role().is_some() || **phase == Phase::Preposition;
+    Phase::all(way).iter().filter(is_run).map(|phase| phase.as_str().to_owned()).collect()
+}
+
+/// A plan that can be started.
+pub(super) fn planned(plan: &Plan, hash: String) -> RolloutPlan {
+    let design = &plan.design;
+    let risk = |risk: &Risk| RolloutNote { word: risk.as_str().to_owned(), text: risk.to_string() };
+    let in_scope = design.members.iter().filter(|member| member.wave.is_some()).count();
+    RolloutPlan {
+        hash: Some(hash),
+        direction: direction(design.policy.direction),
+        scope: design.policy.scope.to_string(),
+        versions: design.rungs.clone(),
+        profile: design.policy.profile.name.clone(),
+        phases: phases(&design.policy, design.policy.direction),
+        waves: waves(plan, &BTreeMap::new()),
+        devices: count(in_scope),
+        risks: design.risks.iter().map(risk).collect(),
+        eta_ms: design.eta_ms,
+        refused: Vec::new(),
+    }
+}
+
+/// What cannot be planned.
+pub(super) fn refused(policy: &Policy, against: Vec<Against>) -> RolloutPlan {
+    RolloutPlan {
+        hash: None,
+        direction: direction(policy.direction),
+        scope: policy.scope.to_string(),
+        versions: vec![policy.target],
+        profile: policy.profile.name.clone(),
+        phases: Vec::new(),
+        waves: Vec::new(),
+        devices: 0,
+        risks: Vec::new(),
+        eta_ms: 0,
+        refused: against.iter().map(Against::shown).collect(),
+    }
+}
+
+/// The plan's waves; `done`: whether a device is where it is to be.
+fn waves(plan: &Plan, done: &BTreeMap<usize, bool>) -> Vec<RolloutWave> {
+    let members = |number: usize| {
+        let wave = u16::try_from(number).ok();
+        let planned = plan.design.waves[number].members.iter().map(|position| *position as usize);
+        let first_late = plan.design.members.len();
+        let late = (first_late..plan.lanes.len()).filter(move |position| plan.lanes[*position].wave == wave);
+        planned.chain(late).collect::<Vec<usize>>()
+    };
+    let one = |number: usize| {
+        let (wave, members) = (&plan.design.waves[number], members(number));
+        RolloutWave {
+            number: u16::try_from(number).expect("a plan has fewer waves than 2^16"),
+            role: wave.role,
+            kind: wave.kind.as_str().to_owned(),
+            state: plan.waves[number].as_str().to_owned(),
+            done: count(members.iter().filter(|position| done.get(position).copied().unwrap_or(false)).count()),
+            devices: members.into_iter().map(|position| plan.member(position).name.clone()).collect(),
+        }
+    };
+    // An empty wave waits for devices that join: nothing to see before one has.
+    (0..plan.design.waves.len()).map(one).filter(|wave| !wave.devices.is_empty()).collect()
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).expect("a network has fewer devices than 2^32")
+}
+
+/// How the rollout stands.
+pub(super) fn view(app: &App, kept: &Kept, found: &Found) -> Rollout {
+    let (plan, network) = (&*kept.plan, app.network());
+    let design = &plan.design;
+    let stay = |position: usize| found.stays.get(position).copied().flatten();
+    let done: BTreeMap<usize, bool> = (0..plan.lanes.len()).map(|position| (position, is_done(plan, stay(position)))).collect();
+    let in_scope = |position: &usize| plan.lanes[*position].wave.is_some();
+    let mut lanes: Vec<RolloutLane> =
+        (0..plan.lanes.len()).filter(in_scope).map(|position| lane(app, &network, plan, position, stay(position))).collect();
+    lanes.sort_by(|a, b| a.device.cmp(&b.device));
+    let (from, to) = plan.hop();
+    Rollout {
+        hash: design.hash(),
+        generation: plan.stamp.generation,
+        direction: direction(design.policy.direction),
+        scope: design.policy.scope.to_string(),
+        versions: design.rungs.clone(),
+        hop: [from, to],
+        profile: design.policy.profile.name.clone(),
+        status: plan.status().to_owned(),
+        over: plan.is_over(),
+        back: plan.course.back,
+        phase: plan.phase.as_str().to_owned(),
+        phases: phases(&design.policy, plan.course.direction),
+        paused: paused(plan),
+        aborted: match &plan.state {
+            State::Aborting { why } | State::Aborted { why } => Some(why.clone()),
+            _ => None,
+        },
+        waits: found.hold.as_ref().filter(|_| !plan.is_over()).map(waits),
+        waves: waves(plan, &done),
+        done: count(done.iter().filter(|(position, done)| **done && in_scope(position)).count()),
+        devices: count(lanes.len()),
+        lanes,
+        eta_ms: design.eta_ms,
+        started_ms: kept.started_ms,
+        by: kept.by.clone(),
+        ended_ms: kept.ended_ms,
+    }
+}
+
+/// Whether a device is where the rollout leads; when that is over, whoever was not set aside is.
+fn is_done(plan: &Plan, stay: Option<Stay>) -> bool {
+    match stay {
+        Some(Stay::AtGoal) => true,
+        Some(Stay::Over) => plan.is_over(),
+        _ => false,
+    }
+}
+
+fn waits(hold: &Hold) -> RolloutNote {
+    RolloutNote { word: hold.as_str().to_owned(), text: hold.to_string() }
+}
+
+fn paused(plan: &Plan) -> Option<RolloutReason> {
+    let State::Paused { reason } = &plan.state else { return None };
+    let text = pause_words(plan, reason);
+    Some(RolloutReason { reason: reason.as_str().to_owned(), text, next: reason.next_step().to_owned() })
+}
+
+/// Why it is paused, with names.
+pub(super) fn pause_words(plan: &Plan, reason: &PauseReason) -> String {
+    let name = |position: u32| plan.member(position as usize).name.clone();
+    match reason {
+        PauseReason::Operator { why } => format!("an operator said so: {why}"),
+        PauseReason::WaveFailed { wave } => format!("wave {wave} failed"),
+        PauseReason::WaveInconclusive { wave } => format!("too little of wave {wave} could be judged"),
+        PauseReason::Behind { devices: 1, first } => format!("{} is not what it is to be", name(*first)),
+        PauseReason::Behind { devices, first } => format!("{devices} devices are not what they are to be, {} the first", name(*first)),
+        PauseReason::OutOfBand { device } => format!("{} runs a version that nobody told it", name(*device)),
+        PauseReason::ManagerOutOfBand => "a manager runs a version that nobody told it".to_owned(),
+        PauseReason::DrainTimeout { device } => format!("{} drains for longer than the hard limit", name(*device)),
+        PauseReason::ManagerFailed => "a manager's switch fell back".to_owned(),
+        PauseReason::BackupFailed => "a backup could not be proven".to_owned(),
+        PauseReason::FrozenTooLong => "the configuration was frozen for too long".to_owned(),
+        PauseReason::ImageWithdrawn => "the image is no longer one that may be installed".to_owned(),
+        PauseReason::Parking => "objects would be parked, and nobody said that they may be".to_owned(),
+    }
+}
+
+fn lane(app: &App, network: &Snapshot, plan: &Plan, position: usize, stay: Option<Stay>) -> RolloutLane {
+    let (member, lane) = (plan.member(position), &plan.lanes[position]);
+    let update = network.devices.get(&member.name).map(|record| updates::of(app, network, record));
+    RolloutLane {
+        device: member.name.clone(),
+        role: member.role,
+        location: member.location.clone(),
+        wave: lane.wave,
+        running: update.as_ref().and_then(|update| update.running.clone()),
+        told: lane.word.map(|word| word.version),
+        stage: update.as_ref().map_or_else(|| "gone".to_owned(), |update| update.stage.clone()),
+        status: update.as_ref().map_or_else(|| "Deleted".to_owned(), |update| update.status.clone()),
+        sessions: update.as_ref().map_or(0, |update| update.sessions),
+        stays: stays(lane, stay, update.as_ref()),
+        excused: lane.excuse == Excuse::Dead,
+        pinned: pinned(plan, &member.name),
+    }
+}
+
+/// Why a device does not move: the plan's reason, or what its own update waits for.
+fn stays(lane: &Lane, stay: Option<Stay>, update: Option<&DeviceUpdate>) -> Option<RolloutNote> {
+    if let Some(stay) = stay {
+        return Some(RolloutNote { word: stay.as_str().to_owned(), text: stay.to_string() });
+    }
+    // The plan waits for the word to switch, not the operator.
+    let waits = update?.waiting.as_ref().filter(|waits| waits.reason != "reload_needed" || lane.is_let_go())?;
+    Some(RolloutNote { word: waits.reason.clone(), text: waits.detail.clone() })
+}
+
+fn pinned(plan: &Plan, name: &DeviceName) -> Option<String> {
+    plan.pin(name, weir_clock::wall_ms()).map(|pin| pin.why.clone())
+}
+
+#[cfg(test)]
+mod tests;

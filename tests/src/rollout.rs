@@ -1,0 +1,62 @@
+//! Rollouts as an operator's program sees them.
+
+use crate::{Api, api::Reply, wait_for};
+use anyhow::{Context, ensure};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Patience for a rollout of a whole rehearsal network: ten devices, each with an update's patience, is never needed; five of them are.
+pub const ROLLOUT_DEADLINE: Duration = Duration::from_secs(900);
+/// Patience for the manager to judge after its start.
+const JUDGES: Duration = Duration::from_secs(20);
+
+impl Api {
+    /// What would be run. Whatever comes of it.
+    pub async fn plan(&self, request: &Value) -> anyhow::Result<Value> {
+        let reply = self.send(Method::POST, "/rollout/plan", Some(&request.to_string())).await?;
+        ensure!(reply.status == 200, "{reply:?}");
+        Ok(reply.json)
+    }
+
+    /// Plans and starts. Devices that have only just come up are not heard yet: such a plan is made again.
+    pub async fn start_rollout(&self, request: &Value) -> anyhow::Result<Value> {
+        wait_for("the rollout starts", JUDGES, || async {
+            let plan = self.plan(request).await?;
+            let hash = plan["hash"].as_str().with_context(|| format!("a hash: {plan}"))?;
+            let reply = self.send(Method::POST, "/rollout", Some(&json!({ "plan": hash }).to_string())).await?;
+            ensure!(reply.status == 200, "{reply:?}");
+            anyhow::Ok(reply.json)
+        })
+        .await;
+        self.rollout().await
+    }
+
+    /// How the rollout stands.
+    pub async fn rollout(&self) -> anyhow::Result<Value> {
+        self.get("/rollout").await
+    }
+
+    /// Says something to the rollout. Whatever comes of it.
+    pub async fn tell_rollout(&self, verb: &str, word: &Value) -> anyhow::Result<Reply> {
+        self.send(Method::POST, &format!("/rollout/{verb}"), Some(&word.to_string())).await
+    }
+
+    /// Waits until the rollout is `status`.
+    pub async fn rollout_is(&self, status: &str) -> Value {
+        wait_for(&format!("the rollout is {status}"), ROLLOUT_DEADLINE, || async {
+            let rollout = self.rollout().await?;
+            ensure!(rollout["status"] == status, "{}", glance(&rollout));
+            anyhow::Ok(rollout)
+        })
+        .await
+    }
+}
+
+/// Where a rollout stands, in few words.
+pub fn glance(rollout: &Value) -> String {
+    let lanes = rollout["lanes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let lane = |lane: &Value| format!("{} {} {} {}", lane["device"], lane["running"], lane["status"], lane["stays"]["word"]);
+    let lanes: Vec<String> = lanes.iter().map(lane).collect();
+    format!("{} {} paused {} waits {}: {}", rollout["status"], rollout["phase"], rollout["paused"], rollout["waits"], lanes.join(", "))
+}

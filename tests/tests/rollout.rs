@@ -1,0 +1,158 @@
+//! Rollouts of engines and routers while viewers watch: in order, up and back; a bad image, an abort, and whoever is killed meanwhile.
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use weir_tests::{
+    Api, Audience, Network, Part, lines,
+    process::Signal,
+    rollout::{ROLLOUT_DEADLINE, glance},
+    wait_for,
+};
+
+/// A network whose manager has the archive of this version.
+async fn with(version: &str, engines: u16) -> anyhow::Result<(Network, Api)> {
+    let network = Network::builder().engines(engines).start().await?;
+    let api = Api::new(network.file())?;
+    network.register_line(&api, version).await?;
+    Ok((network, api))
+}
+
+/// Engines and routers, by name.
+fn everybody(network: &Network) -> Vec<String> {
+    let file = network.file();
+    file.engines.iter().chain(&file.routers).map(|device| device.name.clone()).collect()
+}
+
+/// The devices of a rollout that run this version, as the rollout has it.
+fn running(rollout: &Value, version: &str) -> BTreeSet<String> {
+    let lanes = rollout["lanes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let there = lanes.iter().filter(|lane| lane["running"] == version);
+    there.filter_map(|lane| lane["device"].as_str().map(str::to_owned)).collect()
+}
+
+/// Follows the rollout to its end; the devices in the order in which they were seen on the version.
+async fn order_of(api: &Api, version: &str) -> anyhow::Result<Vec<String>> {
+    let mut order: Vec<String> = Vec::new();
+    let seen = std::sync::Mutex::new(&mut order);
+    wait_for(&format!("the rollout to {version} is done"), ROLLOUT_DEADLINE, || async {
+        let rollout = api.rollout().await?;
+        let mut order = seen.lock().expect("nobody panics with it");
+        let new: Vec<String> = running(&rollout, version).into_iter().filter(|name| !order.contains(name)).collect();
+        order.extend(new);
+        ensure!(rollout["status"] == "done", "{}", glance(&rollout));
+        anyhow::Ok(())
+    })
+    .await;
+    Ok(order)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn viewers_notice_nothing_while_all_engines_and_routers_go_up_and_come_back() -> anyhow::Result<()> {
+    let (network, api) = with(lines::NEXT, 6).await?;
+    let this = network.file().version.clone();
+    let mut audience = Audience::gather(&network).await?;
+    let devices = everybody(&network);
+    let is_router = |name: &String| network.file().routers.iter().any(|router| router.name == *name);
+    for (version, engines_first) in [(lines::NEXT, true), (this.as_str(), false)] {
+        api.start_rollout(&json!({ "version": version, "devices": devices })).await?;
+        let order = order_of(&api, version).await?;
+        ensure!(order.len() == devices.len(), "{order:?}");
+        let routers: Vec<bool> = order.iter().map(is_router).collect();
+        ensure!(routers.is_sorted() == engines_first || routers.iter().rev().is_sorted() != engines_first, "{order:?}");
+        for device in network.file().engines.iter().chain(&network.file().routers) {
+            let says = network.health_version(device.admin.context("an admin listener")?).await?;
+            ensure!(says == version, "{} says {says}", device.name);
+        }
+        audience.watch_on().await?;
+    }
+    audience.leave().await?.nothing()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_manager_that_is_killed_again_and_again_brings_the_rollout_to_its_end() -> anyhow::Result<()> {
+    let (network, api) = with(lines::NEXT, 3).await?;
+    let manager = network.file().manager.name.clone();
+    let begun = api.start_rollout(&json!({ "version": lines::NEXT, "devices": everybody(&network) })).await?;
+    // Each time at another place: after so many devices have been told, or are there.
+    for there in 0..5 {
+        wait_for(&format!("{there} devices are there"), ROLLOUT_DEADLINE, || async {
+            let rollout = api.rollout().await?;
+            ensure!(rollout["done"].as_u64() >= Some(there) || rollout["over"] == true, "{}", glance(&rollout));
+            anyhow::Ok(())
+        })
+        .await;
+        network.signal(&manager, if there % 2 == 0 { Part::Worker } else { Part::Keeper }, Signal::KILL);
+    }
+    let done = api.rollout_is("done").await;
+    ensure!(done["hash"] == begun["hash"] && done["started_ms"] == begun["started_ms"], "it is the same rollout: {done}");
+    ensure!(running(&done, lines::NEXT).len() == everybody(&network).len(), "{}", glance(&done));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_image_stays_with_its_canary_and_the_rollout_says_why() -> anyhow::Result<()> {
+    // It dies when it is started.
+    let (network, api) = with("1.1.0-b4", 6).await?;
+    let this = network.file().version.clone();
+    api.start_rollout(&json!({ "version": "1.1.0-b4", "role": "engine" })).await?;
+    let paused = api.rollout_is("paused").await;
+    ensure!(paused["paused"]["reason"] == "wave_failed", "{}", glance(&paused));
+    let canaries: BTreeSet<&str> = paused["waves"][0]["devices"].as_array().context("a wave")?.iter().filter_map(Value::as_str).collect();
+    let rest: Vec<&Value> = paused["lanes"].as_array().context("lanes")?.iter().filter(|lane| !lane["told"].is_null()).collect();
+    for lane in rest.iter().filter(|lane| !canaries.contains(lane["device"].as_str().unwrap_or_default())) {
+        ensure!(lane["running"] == this && lane["stage"] == "staged", "only canaries went further: {lane}");
+    }
+    let alarms = api.alarms_of(&network.file().manager.name, "UPGRADE_STUCK").await?;
+    ensure!(alarms.len() == 1 && alarms[0]["text"].as_str().is_some_and(|text| text.contains("wave 0 failed")), "{alarms:?}");
+    let reply = api.tell_rollout("revert", &json!({})).await?;
+    ensure!(reply.status == 200, "{reply:?}");
+    let reverted = api.rollout_is("reverted").await;
+    ensure!(running(&reverted, &this).len() == network.file().engines.len(), "{}", glance(&reverted));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollout_that_is_aborted_rests_and_goes_on_or_makes_way() -> anyhow::Result<()> {
+    let (network, api) = with(lines::NEXT, 3).await?;
+    let request = json!({ "version": lines::NEXT, "role": "engine" });
+    api.start_rollout(&request).await?;
+    // Nobody else tells its devices anything, and no other rollout begins.
+    let alone = api.update_verb("east-1", "", &json!({ "version": lines::NEXT })).await?;
+    ensure!(alone.json["reason"] == "rollout_under_way", "{alone:?}");
+    let plan = api.plan(&json!({ "version": lines::NEXT, "role": "router" })).await?;
+    let told = network.weir(&["upgrade", "start", "--plan", plan["hash"].as_str().context("a hash")?]).await?;
+    ensure!(told.status.code() == Some(1) && String::from_utf8_lossy(&told.stderr).contains("rollout_under_way"), "{told:?}");
+    let reply = api.tell_rollout("abort", &json!({})).await?;
+    ensure!(reply.json["reason"] == "missing_field" && reply.json["field"] == "why", "{reply:?}");
+    let aborted = network.weir(&["upgrade", "abort", "--why", "a look first", "--wait"]).await?;
+    ensure!(aborted.status.code() == Some(0), "{aborted:?}");
+    let rests = api.rollout().await?;
+    ensure!(rests["status"] == "aborted" && rests["aborted"] == "a look first", "{}", glance(&rests));
+    let updates = api.list("/updates").await?;
+    ensure!(updates.iter().all(|update| update["at_rest"] == true), "{updates:?}");
+    let resumed = network.weir(&["upgrade", "resume", "--wait"]).await?;
+    ensure!(resumed.status.code() == Some(0), "{resumed:?}");
+    let done = api.rollout().await?;
+    ensure!(done["status"] == "done" && running(&done, lines::NEXT).len() == 3, "{}", glance(&done));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_planned_says_every_reason() -> anyhow::Result<()> {
+    let (network, api) = with(lines::NEXT, 3).await?;
+    for (request, reason) in [
+        (json!({ "version": lines::NEXT }), "managers"),
+        (json!({ "version": network.file().version, "role": "engine" }), "nothing_to_do"),
+        (json!({ "version": "3.0.0-b1", "role": "engine" }), "no_path"),
+        (json!({ "version": lines::NEXT, "role": "engine", "shares": [50] }), "shares"),
+        (json!({ "version": lines::NEXT, "role": "engine", "direction": "downgrade" }), "wrong_direction"),
+    ] {
+        let plan = api.plan(&request).await?;
+        let reasons: Vec<&Value> = plan["refused"].as_array().context("reasons")?.iter().map(|refused| &refused["reason"]).collect();
+        ensure!(plan["hash"].is_null() && reasons.contains(&&json!(reason)), "{request}: {plan}");
+    }
+    let none = api.tell_rollout("pause", &json!({ "why": "no" })).await?;
+    ensure!(none.json["reason"] == "no_rollout", "{none:?}");
+    Ok(())
+}
