@@ -5,6 +5,7 @@ mod changesets;
 mod cms;
 mod network_document;
 mod release;
+mod rollout;
 mod software;
 mod upgrade;
 
@@ -13,6 +14,7 @@ pub(crate) use changesets::{ChangesetRef, ChangesetsVerb};
 pub(crate) use cms::{BoxArgs, CmsArgs, CmsVerb, DatabaseVerb, DowngradeArgs, KeyVerb, RoleVerb, ScheduleArgs, UnreplicatedVerb, WhichBox};
 pub(crate) use network_document::ApplyArgs;
 pub(crate) use release::{BuildArgs, KeygenArgs, PackArgs, ReleaseVerb, RotateArgs, ShowArgs, Signing, VerifyArgs};
+pub(crate) use rollout::{HASH_DIGITS_MIN, PlanArgs, PlanVerb, RolloutVerb, RolloutWait};
 pub(crate) use software::{RegisterArgs, SoftwareRef, SoftwareVerb, SoftwareWait};
 pub(crate) use upgrade::{AssignArgs, DowngradeVerb, UpdateWait, UpgradeVerb};
 
@@ -164,12 +166,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: SoftwareVerb,
     },
-    /// Bring a router or engine to a higher version: device, status, reload, cancel, clear-burned
+    /// Bring the network, a part of it or one device to a higher version: plan, start, status, device, ...
     Upgrade {
         #[command(subcommand)]
         verb: UpgradeVerb,
     },
-    /// Bring a router or engine back to a lower version
+    /// Bring the network, a part of it or one device back to a lower version: plan, start, device
     Downgrade {
         #[command(subcommand)]
         verb: DowngradeVerb,

@@ -12,12 +12,14 @@ mod locations;
 mod network_document;
 mod offload;
 pub(crate) mod release;
+mod rollout;
 mod route;
 mod software;
 mod status;
 mod tokens;
 mod upgrade;
 mod user;
+mod watch;
 mod zones;
 
 use crate::{

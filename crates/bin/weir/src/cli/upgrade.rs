@@ -1,16 +1,18 @@
 //! What may be typed after `weir upgrade` and `weir downgrade`.
 
-use super::duration;
+use super::{PlanVerb, RolloutVerb, duration};
 use clap::{ArgGroup, Args, Subcommand};
 use std::time::Duration;
 use weir_model::Version;
 
-/// Bring devices to a higher version, and see how they stand.
+/// Bring the network, a part of it or one device to a higher version, and see how they stand.
 #[derive(Subcommand)]
 pub(crate) enum UpgradeVerb {
+    #[command(flatten)]
+    Plan(PlanVerb),
     /// Assign a router or engine a higher version: it fetches, leaves service, switches, proves itself, or falls back by itself
     Device(AssignArgs),
-    /// How every device stands that was ever assigned a version, or one of them in full
+    /// The rollout while there is one; else how every device stands that was ever assigned a version. With a name: that device in full
     Status {
         /// Device name
         device: Option<String>,
@@ -36,11 +38,15 @@ pub(crate) enum UpgradeVerb {
         #[command(flatten)]
         wait: UpdateWait,
     },
+    #[command(flatten)]
+    Rollout(RolloutVerb),
 }
 
-/// Bring devices back to a lower version.
+/// Bring the network, a part of it or one device back to a lower version.
 #[derive(Subcommand)]
 pub(crate) enum DowngradeVerb {
+    #[command(flatten)]
+    Plan(PlanVerb),
     /// Assign a router or engine a lower version; it goes the same way
     Device(AssignArgs),
 }
@@ -134,10 +140,8 @@ mod tests {
             "upgrade device east-1 --to 1.1.0-b1 --wait-for 10m",
             "upgrade device east-1 --to 1.1.0-b1 --preview --wait",
             "upgrade reload",
-            "upgrade start --to 1.1.0-b1",
-            "upgrade plan",
             "downgrade status",
-            "downgrade start",
+            "downgrade cancel east-1",
         ] {
             let Err(error) = typed(line) else { panic!("{line}") };
             assert!(error.use_stderr(), "{line} is a usage error: exit code 64");

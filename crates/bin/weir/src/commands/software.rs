@@ -5,7 +5,7 @@ mod register;
 mod secret;
 mod show;
 
-pub(super) use show::version;
+pub(super) use show::{direction, version};
 
 use crate::{
     api_client::ApiClient,

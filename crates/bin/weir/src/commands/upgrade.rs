@@ -1,17 +1,20 @@
-//! `weir upgrade`, `weir downgrade`: a device becomes another version.
+//! `weir upgrade`, `weir downgrade`: a device becomes another version; of the network, see [`super::rollout`].
 
 mod direction;
-mod show;
+pub(super) mod show;
 mod watch;
+
+pub(super) use show::stands;
 
 use crate::{
     api_client::{ApiClient, escape},
     cli::{AssignArgs, DowngradeVerb, Format, UpdateWait, UpgradeVerb},
+    commands::rollout,
     output,
 };
 use direction::Way;
 use watch::Wish;
-use weir_operator_api::{DeviceUpdate, DeviceUpdateRequest, DeviceUpdateVerb, UpdatePreview, paths};
+use weir_operator_api::{DeviceUpdate, DeviceUpdateRequest, DeviceUpdateVerb, Direction, UpdatePreview, paths};
 
 fn path(device: &str) -> String {
     format!("{}/{}/update", paths::DEVICES, escape(device))
@@ -19,15 +22,14 @@ fn path(device: &str) -> String {
 
 pub(super) async fn run(api: &ApiClient, format: Format, verb: UpgradeVerb) -> anyhow::Result<()> {
     match verb {
+        UpgradeVerb::Plan(verb) => rollout::begin(api, format, verb, Direction::Upgrade).await,
+        UpgradeVerb::Rollout(verb) => rollout::run(api, format, verb).await,
         UpgradeVerb::Device(arguments) => assign(api, format, arguments, Way::Up).await,
         UpgradeVerb::Status { device: Some(device) } => {
             let now: DeviceUpdate = api.get(&path(&device)).await?;
             output::print(format, &now, show::one)
         }
-        UpgradeVerb::Status { device: None } => {
-            let all: Vec<DeviceUpdate> = api.list(paths::UPDATES).await?;
-            output::print(format, &all, |all| show::list(all))
-        }
+        UpgradeVerb::Status { device: None } => status(api, format).await,
         UpgradeVerb::Reload { device, wait } => {
             let now = say(api, &device, "reload").await?;
             let wish = Wish::Become(number(&now));
@@ -47,8 +49,22 @@ pub(super) async fn run(api: &ApiClient, format: Format, verb: UpgradeVerb) -> a
 
 pub(super) async fn downgrade(api: &ApiClient, format: Format, verb: DowngradeVerb) -> anyhow::Result<()> {
     match verb {
+        DowngradeVerb::Plan(verb) => rollout::begin(api, format, verb, Direction::Downgrade).await,
         DowngradeVerb::Device(arguments) => assign(api, format, arguments, Way::Down).await,
     }
+}
+
+/// The rollout while there is one, else every device that was ever assigned a version. As JSON it is always the devices:
+/// `weir upgrade show` is the rollout.
+async fn status(api: &ApiClient, format: Format) -> anyhow::Result<()> {
+    let rollout = if format == Format::Table { rollout::last(api).await? } else { None };
+    let last = match &rollout {
+        Some(now) if !now.over => return output::line(&rollout::show::whole(now)),
+        Some(now) => format!("{}\n", rollout::show::last(now)),
+        None => String::new(),
+    };
+    let all: Vec<DeviceUpdate> = api.list(paths::UPDATES).await?;
+    output::print(format, &all, |all| last + &show::list(all))
 }
 
 async fn say(api: &ApiClient, device: &str, verb: &str) -> anyhow::Result<DeviceUpdate> {

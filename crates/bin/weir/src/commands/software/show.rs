@@ -59,11 +59,8 @@ pub(super) fn settled(file: &SoftwareFile) -> String {
     }
 }
 
-/// `detail (word); next`.
 fn sentence(reason: &SoftwareReasonShown) -> String {
-    let detail = reason.detail.trim_end_matches('.');
-    let next = if reason.next.is_empty() { String::new() } else { format!("; {}", reason.next) };
-    if detail.is_empty() { format!("{}{next}", reason.reason) } else { format!("{detail} ({}){next}", reason.reason) }
+    output::sentence(&reason.detail, reason.reason.as_str(), &reason.next)
 }
 
 /// Where it stands, for somebody who does not wait.
@@ -146,7 +143,8 @@ fn checks(rows: &[SoftwareCheckRow]) -> String {
     output::table(["CHECK", "VERDICT", "FOUND"], rows.iter().map(cells))
 }
 
-fn direction(direction: Direction) -> &'static str {
+/// The word of the API.
+pub(in crate::commands) fn direction(direction: Direction) -> &'static str {
     match direction {
         Direction::Upgrade => "upgrade",
         Direction::Downgrade => "downgrade",

@@ -28,11 +28,8 @@ pub(super) fn list(all: &[DeviceUpdate]) -> String {
     )
 }
 
-/// `detail (word); next`.
 fn sentence(reason: &UpdateReasonShown) -> String {
-    let detail = reason.detail.trim_end_matches('.');
-    let next = if reason.next.is_empty() { String::new() } else { format!("; {}", reason.next) };
-    if detail.is_empty() { format!("{}{next}", reason.reason) } else { format!("{detail} ({}){next}", reason.reason) }
+    output::sentence(&reason.detail, &reason.reason, &reason.next)
 }
 
 /// What goes on at this moment.
@@ -77,7 +74,7 @@ pub(super) fn ended(update: &DeviceUpdate) -> String {
 }
 
 pub(super) fn one(update: &DeviceUpdate) -> String {
-    let mut text = format!("{}: {}\n", update.device, why_or_now(update));
+    let mut text = format!("{}: {}\n", update.device, stands(update));
     let mut field = |name: &str, value: String| text += &format!("{name:<12} {value}\n");
     let location = update.location.as_ref().map(|l| format!(" in {l}")).unwrap_or_default();
     field("device", format!("{}{location}", update.role));
@@ -106,7 +103,8 @@ pub(super) fn one(update: &DeviceUpdate) -> String {
     text
 }
 
-fn why_or_now(update: &DeviceUpdate) -> String {
+/// What goes on, or why it did not become what it was assigned.
+pub(in crate::commands) fn stands(update: &DeviceUpdate) -> String {
     if update.reason.is_some() { why(update) } else { now(update) }
 }
 
@@ -151,11 +149,11 @@ fn way_back(update: &DeviceUpdate) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::commands) mod tests {
     use super::*;
     use weir_operator_api::{UpdateFetch, UpdateKeeper, UpdateProof};
 
-    pub(in crate::commands::upgrade) fn update(stage: &str) -> DeviceUpdate {
+    pub(in crate::commands) fn update(stage: &str) -> DeviceUpdate {
         DeviceUpdate {
             device: "east-1".parse().expect("name"),
             role: weir_model::Role::Engine,
@@ -190,7 +188,7 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate::commands::upgrade) fn reason(word: &str) -> UpdateReasonShown {
+    pub(in crate::commands) fn reason(word: &str) -> UpdateReasonShown {
         UpdateReasonShown { reason: word.into(), detail: "what exactly.".into(), next: "do this".into() }
     }
 

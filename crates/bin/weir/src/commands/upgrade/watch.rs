@@ -1,18 +1,22 @@
 //! `--wait`: stays with a device's update until nothing moves any more.
 
-mod bar;
+mod moment;
 
 use super::{path, show};
-use crate::{api_client::ApiClient, cli::Format, commands::Interrupted, output};
+use crate::{
+    api_client::ApiClient,
+    cli::Format,
+    commands::{
+        Interrupted,
+        watch::{Look, Wait},
+    },
+    output,
+};
 use anyhow::bail;
-use bar::Bar;
+use moment::moment;
 use std::time::Duration;
-use weir_operator_api::{AssignedUpdate, DeviceUpdate, Problem};
+use weir_operator_api::{AssignedUpdate, DeviceUpdate};
 
-/// How often a wait looks.
-const LOOK: Duration = Duration::from_millis(500);
-/// A manager that does not answer is asked again for this long before the wait is given up.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// The word for an update that was let go because somebody wanted it so.
 const CANCELLED: &str = "cancelled";
 /// The word for an image that fell back on the device before: it refuses the assignment.
@@ -27,15 +31,6 @@ pub(super) enum Wish {
     LetGo(u64),
     /// No image counts as burned.
     NothingBurned,
-}
-
-/// What a look at the device says.
-#[derive(Debug, PartialEq, Eq)]
-enum Look {
-    Done,
-    NotYet,
-    /// It will not be, and why.
-    Never(String),
 }
 
 impl Wish {
@@ -93,36 +88,12 @@ pub(super) async fn to_the_end(
     wish: Wish,
 ) -> anyhow::Result<()> {
     let device = now.device.to_string();
+    let wait = Wait { api, path: &path(&device), patience, of: "the update" };
+    let mut most = 0;
     tokio::select! {
-        rested = rest(api, now, patience, wish) => end(format, &rested?, wish),
+        rested = wait.until(now, |now| moment(now, &mut most), |now| wish.look(now) != Look::NotYet) => end(format, &rested?, wish),
         _ = tokio::signal::ctrl_c() => {
             Err(Interrupted(format!("{device}: no longer watched; the update goes on: `weir upgrade status {device}`, `weir upgrade cancel {device}`")).into())
-        }
-    }
-}
-
-/// The device once there is nothing more to wait for.
-async fn rest(api: &ApiClient, mut now: DeviceUpdate, patience: Option<Duration>, wish: Wish) -> anyhow::Result<DeviceUpdate> {
-    let path = path(now.device.as_str());
-    let mut bar = Bar::new();
-    let mut looks = tokio::time::interval(LOOK);
-    let end = patience.map(|patience| weir_clock::monotonic() + patience);
-    let mut heard = weir_clock::monotonic();
-    looks.tick().await;
-    loop {
-        bar.show(&now);
-        if wish.look(&now) != Look::NotYet {
-            return Ok(now);
-        }
-        if end.is_some_and(|end| weir_clock::monotonic() >= end) {
-            bail!("{}: {}; the wait is over, the update goes on", now.device, show::now(&now));
-        }
-        looks.tick().await;
-        match api.get(&path).await {
-            Ok(seen) => (now, heard) = (seen, weir_clock::monotonic()),
-            // A refusal is an answer; silence may be a manager that starts again.
-            Err(error) if error.is::<Problem>() || weir_clock::monotonic() > heard + SILENCE_MAX => return Err(error),
-            Err(error) => bar.silence(&error),
         }
     }
 }
