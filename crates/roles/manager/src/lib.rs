@@ -44,6 +44,7 @@ mod offload;
 mod pair;
 mod published;
 mod reports;
+mod rollout;
 mod seal;
 mod series;
 mod server;
