@@ -32,6 +32,7 @@ mod password;
 mod permissions;
 mod prose;
 mod rejected;
+mod rollout;
 mod session;
 mod software_files;
 pub(crate) mod standby;
@@ -66,6 +67,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(explain::routes())
         .merge(locations::routes())
         .merge(managers::routes())
+        .merge(rollout::routes())
         .merge(software_files::routes())
         .merge(tokens::routes())
         .merge(update_software::routes())

@@ -46,8 +46,8 @@ const ROUND: Duration = Duration::from_secs(1);
 /// A quiet stream says this often that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// What pages are told about, as they name it.
-const TOPICS: [&str; 11] =
-    ["network", "devices", "alarms", "offload", "audit", "sessions", "minute", "software", "updates", "pair", "backups"];
+const TOPICS: [&str; 12] =
+    ["network", "devices", "alarms", "offload", "audit", "sessions", "minute", "software", "updates", "pair", "backups", "rollout"];
 
 /// A digest for each of [`TOPICS`].
 type Digests = [u64; TOPICS.len()];
@@ -242,7 +242,8 @@ async fn look(app: &App, before: Digests) -> Digests {
     let network = digest(|d| d.note(format_args!("{:?}", network.stamp)));
     let minute = weir_clock::wall_ms() / MINUTE_MS;
     let (software, updates) = (crate::software::version(app), crate::updates::version(app));
-    [network, devices, alarms, offload, audit, sessions, minute, software, updates, pair(app), app.backups.version()]
+    let (backups, rollout) = (app.backups.version(), crate::rollout::version(app));
+    [network, devices, alarms, offload, audit, sessions, minute, software, updates, pair(app), backups, rollout]
 }
 
 /// A digest of how the managers stand to each other, but for how long ago the other one was heard.
@@ -315,8 +316,8 @@ mod tests {
 
     #[test]
     fn an_event_names_what_changed() {
-        let text = changed_event(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], &[1, 9, 3, 4, 6, 6, 7, 8, 9, 10, 11]);
-        assert_eq!(text, "event: changed\ndata: [\"devices\",\"audit\"]\n\n");
+        let text = changed_event(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], &[1, 9, 3, 4, 6, 6, 7, 8, 9, 10, 11, 13]);
+        assert_eq!(text, "event: changed\ndata: [\"devices\",\"audit\",\"rollout\"]\n\n");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::{
     chart::{Chart, Line, Unit, bits_per_second, gather},
     errors::html,
     figures::{Bytes, Count, Moment},
+    rollout::UnderWay,
 };
 use crate::{
     app::App,
@@ -83,6 +84,8 @@ struct Home {
     missing: Vec<Missing>,
     /// Updates of devices that go on; empty when none does.
     updates: String,
+    /// A rollout that is not over.
+    rollout: Option<UnderWay>,
     /// The standby; absent without one.
     pair: Option<PairInfo>,
 }
@@ -194,6 +197,7 @@ async fn show(State(app): State<Arc<App>>, viewer: Viewer, asked: Result<Query<A
         current,
         missing: missing(&app),
         updates: updates_said(&updates::list(&app)),
+        rollout: UnderWay::read(&app),
         pair: app.pair.info(&app),
     };
     Ok(match part {

@@ -15,7 +15,7 @@ const VALUE_BYTES_MAX: usize = 8 * 1024;
 pub(super) struct Asked(BTreeMap<String, String>);
 
 impl Asked {
-    fn of(uri: &Uri) -> Self {
+    pub(super) fn of(uri: &Uri) -> Self {
         let query = uri.query().unwrap_or_default();
         let pairs = form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| value.len() <= VALUE_BYTES_MAX);
         Self(pairs.map(|(name, value)| (name.into_owned(), value.trim().to_owned())).collect())

@@ -164,6 +164,7 @@ pub(crate) enum Section {
     DeliveryServices,
     SoftwareFiles,
     UpdateSoftware,
+    Rollout,
     Managers,
     Backups,
     Alarms,
@@ -176,13 +177,14 @@ pub(crate) enum Section {
 
 impl Section {
     /// In the order of the navigation.
-    pub(crate) const ALL: [Section; 12] = [
+    pub(crate) const ALL: [Section; 13] = [
         Section::Home,
         Section::Devices,
         Section::Locations,
         Section::DeliveryServices,
         Section::SoftwareFiles,
         Section::UpdateSoftware,
+        Section::Rollout,
         Section::Managers,
         Section::Backups,
         Section::Alarms,
@@ -205,6 +207,7 @@ impl Section {
             Section::DeliveryServices => "/delivery-services",
             Section::SoftwareFiles => "/software-files",
             Section::UpdateSoftware => "/update-software",
+            Section::Rollout => "/rollout",
             Section::Managers => "/managers",
             Section::Backups => "/backups",
             Section::Alarms => "/alarms",
@@ -224,6 +227,7 @@ impl Section {
             Section::DeliveryServices => "services",
             Section::SoftwareFiles => "software",
             Section::UpdateSoftware => "update",
+            Section::Rollout => "rollout",
             Section::Managers => "managers",
             Section::Backups => "backups",
             Section::Alarms => "alarms",
@@ -244,6 +248,7 @@ impl fmt::Display for Section {
             Section::DeliveryServices => "Delivery services",
             Section::SoftwareFiles => "Software Files",
             Section::UpdateSoftware => "Update Software",
+            Section::Rollout => "Rollout",
             Section::Managers => "Managers",
             Section::Backups => "Backups",
             Section::Alarms => "Alarms",

@@ -9,9 +9,9 @@ mod scope;
 mod words;
 
 pub(super) use choices::Choices;
-pub(super) use lane::Lane;
 #[cfg(test)]
 pub(super) use lane::tests::{update, why};
+pub(super) use lane::{Lane, Place};
 pub(super) use scope::{Scope, TypedUpdate};
 pub(super) use words::Back;
 
@@ -21,6 +21,7 @@ use super::{
     order::{Columns, Order},
     redirect,
     rejected::Rejected,
+    rollout::{PlanForm, TypedRollout, UnderWay},
 };
 use crate::{app::App, updates};
 use askama::Template;
@@ -52,6 +53,10 @@ struct UpdatePage {
     /// The device that is looked at; empty: none.
     device: String,
     scope: Option<Scope>,
+    /// What leads to the plan of a rollout.
+    form: Option<PlanForm>,
+    /// A rollout that is not over.
+    rollout: Option<UnderWay>,
     order: Order<Column>,
     lanes: Vec<Lane>,
     rejected: Rejected,
@@ -96,11 +101,16 @@ async fn draw(app: &Arc<App>, viewer: &Viewer, typed: TypedUpdate, order: Order<
         true => Some(Scope::of_network(app, typed).await),
         false => None,
     };
+    let version = choices.chosen.as_ref().and_then(|chosen| chosen.choice.version);
+    let planned = |version| PlanForm::new(app, TypedRollout { version: format!("{version}"), ..TypedRollout::default() });
+    let form = version.filter(|_| scope.is_some()).map(planned);
     let shown = UpdatePage {
         page: Page::new(app, viewer, Section::UpdateSoftware, "Update Software").await,
         choices,
         device,
         scope,
+        form,
+        rollout: UnderWay::read(app),
         lanes: lanes::sorted(order, updates::list(app).into_iter().map(Lane::new).collect()),
         order,
         rejected,

@@ -22,6 +22,8 @@ fn shown(scope: Option<Scope>, updates: Vec<DeviceUpdate>) -> UpdatePage {
         choices: choices(),
         device: String::new(),
         scope,
+        form: None,
+        rollout: None,
         order,
         lanes,
         rejected: Rejected::default(),

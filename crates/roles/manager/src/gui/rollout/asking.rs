@@ -1,0 +1,134 @@
+//! The page before a word that takes something away, or that wants words of the operator's: what will happen.
+
+use super::{
+    lanes::View,
+    verbs::{DeviceVerb, Verb, goal},
+};
+use crate::gui::{Page, rejected::Rejected, update_software::sequence};
+use askama::Template;
+use weir_operator_api::{Direction, Rollout, RolloutLane};
+
+#[derive(Template)]
+#[template(path = "rollout_asking.html")]
+pub(super) struct AskingPage {
+    pub(super) page: Page,
+    pub(super) asking: Asking,
+    /// As they were typed.
+    pub(super) why: String,
+    pub(super) hours: String,
+    pub(super) rejected: Rejected,
+}
+
+/// What is asked before a word is said.
+pub(super) struct Asking {
+    pub(super) title: String,
+    /// What will happen, one sentence each.
+    pub(super) told: Vec<String>,
+    /// Where the form is sent.
+    pub(super) action: String,
+    /// The board as it was looked at.
+    pub(super) back: String,
+    pub(super) button: String,
+    pub(super) wants_why: bool,
+    /// Whether it may hold for a time only.
+    pub(super) wants_hours: bool,
+    /// Whether it takes something away.
+    pub(super) takes: bool,
+}
+
+impl Asking {
+    pub(super) fn of(verb: Verb, rollout: &Rollout, view: View) -> Self {
+        let label = verb.label(rollout);
+        let title =
+            if rollout.back && verb == Verb::Revert { format!("{label} to {}", target(rollout)) } else { format!("{label} the rollout") };
+        Self {
+            button: title.clone(),
+            title,
+            told: if verb == Verb::Revert { reverted(rollout) } else { aborted(rollout) },
+            action: view.at(&verb.path()),
+            back: view.at(super::PATH),
+            wants_why: verb.wants_why(),
+            wants_hours: false,
+            takes: true,
+        }
+    }
+
+    pub(super) fn of_device(verb: DeviceVerb, lane: &RolloutLane, view: View) -> Self {
+        let device = lane.device.as_str();
+        let title = format!("{} {device}", verb.label());
+        Self {
+            button: title.clone(),
+            title,
+            told: match verb {
+                DeviceVerb::Force => forced(lane),
+                DeviceVerb::Excuse => excused(device),
+                _ => pinned(device),
+            },
+            action: view.at(&verb.path(device)),
+            back: format!("{}#lane-{device}", view.at(super::PATH)),
+            wants_why: verb.wants_why(),
+            wants_hours: verb == DeviceVerb::Pin,
+            takes: verb == DeviceVerb::Force,
+        }
+    }
+}
+
+/// The version it was planned for.
+fn target(rollout: &Rollout) -> String {
+    rollout.versions.last().map_or_else(|| "the target".to_owned(), ToString::to_string)
+}
+
+fn aborted(rollout: &Rollout) -> Vec<String> {
+    let goal = goal(rollout);
+    vec![
+        "Nothing new begins.".to_owned(),
+        "Devices that have not switched let their word go and return to service as they were; those that have switched go on to their end."
+            .to_owned(),
+        format!("Devices that run {goal} keep it: the network may rest in such a mix."),
+        "After that you resume the rollout, revert it, or plan another one.".to_owned(),
+    ]
+}
+
+fn reverted(rollout: &Rollout) -> Vec<String> {
+    let to = if rollout.back { target(rollout) } else { rollout.versions.first().map(ToString::to_string).unwrap_or_default() };
+    let way = match (rollout.direction, rollout.back) {
+        (Direction::Upgrade, false) | (Direction::Downgrade, true) => Direction::Downgrade,
+        _ => Direction::Upgrade,
+    };
+    let managers = rollout.phases.iter().any(|phase| phase == "managers");
+    let order = if managers { sequence(&way) } else { "Only what is in scope goes." };
+    vec![
+        format!("Everything in scope goes to {to}, in waves, each device behind Server Offload, as on the way here: no viewer is cut off."),
+        order.to_owned(),
+        "Said again, it turns round once more.".to_owned(),
+    ]
+}
+
+fn forced(lane: &RolloutLane) -> Vec<String> {
+    let (device, sessions) = (&lane.device, lane.sessions);
+    let cut = match sessions {
+        0 => format!("{device} has no viewer session now. One that is still there when it switches is cut."),
+        1 => format!("1 viewer session on {device} is cut."),
+        _ => format!("{sessions} viewer sessions on {device} are cut."),
+    };
+    vec![
+        cut,
+        format!("Its drain ends, and {device} switches whatever still runs on it."),
+        "Pinned instead, it stays as it is and nobody is cut; left alone, it switches when its viewers are gone.".to_owned(),
+    ]
+}
+
+fn excused(device: &str) -> Vec<String> {
+    vec![
+        format!("Say this of a device that is dead: nobody waits for {device} any longer, neither its wave nor the managers."),
+        "Its capacity stays gone. It is refused for a device that is heard.".to_owned(),
+        format!("It ends by itself as soon as {device} is heard again."),
+    ]
+}
+
+fn pinned(device: &str) -> Vec<String> {
+    vec![
+        format!("{device} stays as it is until you unpin it, or its time is over; what it has begun past the switch goes on to its end."),
+        "In a rollout of the whole network a device that stays behind keeps the managers from going.".to_owned(),
+    ]
+}
