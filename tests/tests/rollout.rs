@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use weir_tests::{
-    Api, Audience, Network, Part, lines,
+    Api, Audience, Network, Part, Seat, lines,
     process::Signal,
     rollout::{ROLLOUT_DEADLINE, glance},
     wait_for,
@@ -86,6 +86,26 @@ async fn a_manager_that_is_killed_again_and_again_brings_the_rollout_to_its_end(
     }
     let done = api.rollout_is("done").await;
     ensure!(done["hash"] == begun["hash"] && done["started_ms"] == begun["started_ms"], "it is the same rollout: {done}");
+    ensure!(running(&done, lines::NEXT).len() == everybody(&network).len(), "{}", glance(&done));
+    Ok(())
+}
+
+/// The standby has the journal, so it has the rollout: promoted in the middle, it goes on with it under its own term.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_that_is_promoted_in_the_middle_goes_on() -> anyhow::Result<()> {
+    let (network, api) = with(lines::NEXT, 3).await?;
+    network.matched(Seat::Manager).await;
+    let begun = api.start_rollout(&json!({ "version": lines::NEXT, "devices": everybody(&network) })).await?;
+    wait_for("a device is there", ROLLOUT_DEADLINE, || async {
+        let rollout = api.rollout().await?;
+        ensure!(rollout["done"].as_u64() >= Some(1), "{}", glance(&rollout));
+        anyhow::Ok(())
+    })
+    .await;
+    network.cms_json(Seat::Standby, &["role", "primary"]).await?;
+    let primary = network.api_of(Seat::Standby)?;
+    let done = primary.rollout_is("done").await;
+    ensure!(done["hash"] == begun["hash"] && done["by"] == begun["by"], "it is the same rollout: {done}");
     ensure!(running(&done, lines::NEXT).len() == everybody(&network).len(), "{}", glance(&done));
     Ok(())
 }

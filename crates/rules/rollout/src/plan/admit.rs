@@ -75,7 +75,8 @@ impl Tick<'_> {
         // The worker from before still runs beside the one it returns from: nothing is drained for that.
         let parked = self.plan.lanes[position].back && device.on_probation;
         let leave = if parked { Leave::HandedOver } else { Leave::Drained };
-        let word = stands.unwrap_or(Word { stamp: self.stamp, version: image.version, leave, reload: parked, cancelled: false });
+        let word =
+            stands.unwrap_or_else(|| Word { stamp: self.next_stamp(), version: image.version, leave, reload: parked, cancelled: false });
         let lane = &mut self.plan.lanes[position];
         lane.was = device.version;
         if !lane.back {
@@ -160,7 +161,8 @@ impl Tick<'_> {
             self.actions.push(Action::Reload { device: position_of(position), stamp: word.stamp });
         } else if let Some(image) = self.image_of(word.version) {
             // How a device leaves is part of its word, so it gets another one.
-            self.assign(position, Word { stamp: self.stamp, leave, reload: true, ..word }, &image);
+            let stamp = self.next_stamp();
+            self.assign(position, Word { stamp, leave, reload: true, ..word }, &image);
         }
         self.count_as_out(position);
     }

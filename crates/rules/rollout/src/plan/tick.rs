@@ -61,8 +61,10 @@ pub(super) struct Tick<'a> {
     pub(super) plan: Plan,
     /// What the present hop leads to.
     pub(super) target: Version,
-    /// Of words given in this tick.
-    pub(super) stamp: Stamp,
+    /// Of the next plan, and of the last word given in this tick.
+    stamp: Stamp,
+    /// A word has it.
+    is_given: bool,
     pub(super) places: Vec<Place>,
     pub(super) tally: Tally,
     pub(super) working: Working,
@@ -86,12 +88,21 @@ impl<'a> Tick<'a> {
             target: plan.hop().1,
             plan,
             stamp,
+            is_given: false,
             places: Vec::new(),
             tally: Tally::default(),
             working: Working::default(),
             actions: Vec::new(),
             hold: None,
         }
+    }
+
+    /// The stamp of another word: no two words of a network have the same.
+    pub(super) fn next_stamp(&mut self) -> Stamp {
+        if std::mem::replace(&mut self.is_given, true) {
+            self.stamp.generation += 1;
+        }
+        self.stamp
     }
 
     fn go(&mut self) {
