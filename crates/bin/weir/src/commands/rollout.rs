@@ -7,10 +7,9 @@ mod watch;
 
 use crate::{
     api_client::{ApiClient, escape},
-    cli::{Format, PlanVerb, RolloutVerb, RolloutWait},
+    cli::{Format, PlanVerb, RolloutVerb, RolloutWait, Why},
     output,
 };
-use std::time::Duration;
 use watch::Wish;
 use weir_operator_api::{Direction, Problem, Reason, Rollout, RolloutStart, RolloutWord, paths};
 
@@ -36,22 +35,25 @@ pub(super) async fn run(api: &ApiClient, format: Format, verb: RolloutVerb) -> a
             follow(api, format, now, wait, wish).await
         }
         RolloutVerb::Pause { why, wait } => {
-            let now = say(api, "pause", Some(why.why)).await?;
+            let now = say(api, "pause", because(why)).await?;
             follow(api, format, now, wait, Wish::Paused).await
         }
         RolloutVerb::Abort { why, wait } => {
-            let now = say(api, "abort", Some(why.why)).await?;
+            let now = say(api, "abort", because(why)).await?;
             follow(api, format, now, wait, Wish::Aborted).await
         }
         RolloutVerb::Resume { wait } => go_on(api, format, "resume", wait).await,
         RolloutVerb::Revert { wait } => go_on(api, format, "revert", wait).await,
         RolloutVerb::Restate { wait } => go_on(api, format, "restate", wait).await,
         RolloutVerb::Explain { device } => explain::run(api, format, &device).await,
-        RolloutVerb::Excuse { device, why } => say_of(api, format, &device, "excuse", Some(why.why), None).await,
-        RolloutVerb::Pin { device, why, for_ } => say_of(api, format, &device, "pin", Some(why.why), for_).await,
-        RolloutVerb::Unpin { device } => say_of(api, format, &device, "unpin", None, None).await,
-        RolloutVerb::Retry { device } => say_of(api, format, &device, "retry", None, None).await,
-        RolloutVerb::Force { device, why } => say_of(api, format, &device, "force", Some(why.why), None).await,
+        RolloutVerb::Excuse { device, why } => say_of(api, format, &device, "excuse", because(why)).await,
+        RolloutVerb::Pin { device, why, for_ } => {
+            let word = RolloutWord { for_seconds: for_.map(|time| time.as_secs()), ..because(why) };
+            say_of(api, format, &device, "pin", word).await
+        }
+        RolloutVerb::Unpin { device } => say_of(api, format, &device, "unpin", RolloutWord::default()).await,
+        RolloutVerb::Retry { device } => say_of(api, format, &device, "retry", RolloutWord::default()).await,
+        RolloutVerb::Force { device, why } => say_of(api, format, &device, "force", because(why)).await,
     }
 }
 
@@ -64,27 +66,23 @@ pub(super) async fn last(api: &ApiClient) -> anyhow::Result<Option<Rollout>> {
     }
 }
 
-async fn say(api: &ApiClient, verb: &str, why: Option<String>) -> anyhow::Result<Rollout> {
-    api.post(&format!("{}/{verb}", paths::ROLLOUT), &RolloutWord { why, for_seconds: None }).await
+fn because(why: Why) -> RolloutWord {
+    RolloutWord { why: Some(why.why), for_seconds: None }
+}
+
+async fn say(api: &ApiClient, verb: &str, word: RolloutWord) -> anyhow::Result<Rollout> {
+    api.post(&format!("{}/{verb}", paths::ROLLOUT), &word).await
 }
 
 /// Says a word after which it goes on, to wherever it goes then.
 async fn go_on(api: &ApiClient, format: Format, verb: &str, wait: RolloutWait) -> anyhow::Result<()> {
-    let now = say(api, verb, None).await?;
+    let now = say(api, verb, RolloutWord::default()).await?;
     let wish = Wish::of(&now);
     follow(api, format, now, wait, wish).await
 }
 
 /// Says a word about one device.
-async fn say_of(
-    api: &ApiClient,
-    format: Format,
-    device: &str,
-    verb: &str,
-    why: Option<String>,
-    for_: Option<Duration>,
-) -> anyhow::Result<()> {
-    let word = RolloutWord { why, for_seconds: for_.map(|time| time.as_secs()) };
+async fn say_of(api: &ApiClient, format: Format, device: &str, verb: &str, word: RolloutWord) -> anyhow::Result<()> {
     let now: Rollout = api.post(&format!("{}/devices/{}/{verb}", paths::ROLLOUT, escape(device)), &word).await?;
     output::print(format, &now, |now| show::of_device(now, device))
 }

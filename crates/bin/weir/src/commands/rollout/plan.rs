@@ -3,7 +3,7 @@
 use super::show;
 use crate::{
     api_client::ApiClient,
-    cli::{Format, HASH_DIGITS_MIN, PlanArgs},
+    cli::{Format, PlanArgs},
     commands::software::direction as word,
     output,
 };
@@ -65,8 +65,7 @@ fn text(plan: &RolloutPlan) -> String {
     text.push('\n');
     text += &plan.risks.iter().map(|risk| format!("risk: {}\n", show::note(risk))).collect::<String>();
     if let Some(hash) = &plan.hash {
-        let digits = hash.get(..HASH_DIGITS_MIN).unwrap_or(hash);
-        text += &format!("start it: weir {} start --plan {digits}\n", word(plan.direction));
+        text += &format!("start it: weir {} start --plan {}\n", word(plan.direction), show::digits(hash));
     }
     text
 }

@@ -1,6 +1,7 @@
 //! Rollouts, as a person reads them.
 
 use crate::{
+    cli::HASH_DIGITS_MIN,
     commands::software::direction as word,
     output::{self, or_dash, time},
 };
@@ -37,6 +38,11 @@ pub(super) fn names(devices: &[DeviceName]) -> String {
     let (shown, rest) = devices.split_at(devices.len().min(NAMES_MAX));
     let shown = shown.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if rest.is_empty() { shown } else { format!("{shown} and {} more", rest.len()) }
+}
+
+/// Enough of a plan's hash to name it.
+pub(super) fn digits(hash: &str) -> &str {
+    hash.get(..HASH_DIGITS_MIN).unwrap_or(hash)
 }
 
 /// Which rollout it is.
@@ -87,12 +93,12 @@ pub(in crate::commands) fn whole(now: &Rollout) -> String {
 
 /// The same, and how it came about.
 pub(super) fn in_full(now: &Rollout) -> String {
-    let digits = now.hash.get(..crate::cli::HASH_DIGITS_MIN).unwrap_or(&now.hash);
     let ended = now.ended_ms.map(|at_ms| format!(", ended {}", time(at_ms))).unwrap_or_default();
     let planned = format!("planned for {}", output::span(now.eta_ms));
     let begun = format!("started {} by {}{ended}", time(now.started_ms), now.by);
     let phases = phases(&now.phases);
-    format!("{}\n{begun}, {planned}, profile {}, plan {digits}\nphases: {phases}\n{}", line(now), now.profile, tables(now))
+    let way = format!("{planned}, profile {}, plan {}\nphases: {phases}", now.profile, digits(&now.hash));
+    format!("{}\n{begun}, {way}\n{}", line(now), tables(now))
 }
 
 /// One that is over, above what moves without it.
@@ -152,13 +158,17 @@ fn lane_row(lane: &RolloutLane) -> [String; 9] {
     ]
 }
 
-/// Why a device does not move; empty when it does and no operator said anything of it.
+/// Why a device does not move, and what operators said of it; empty when it moves and nobody did.
 pub(super) fn why(lane: &RolloutLane) -> String {
-    let stays = lane.stays.as_ref().map(note);
     let is_stay = |word: &str| lane.stays.as_ref().is_some_and(|stays| stays.word == word);
+    let stays = lane.stays.as_ref().map(note);
     let excused = (lane.excused && !is_stay("excused")).then(|| "excused".to_owned());
-    let pinned = lane.pinned.as_ref().map(|why| format!("pinned: {why}"));
-    [stays, excused, pinned].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    let pinned = lane.pinned.as_ref().filter(|_| !is_stay("pinned")).map(|why| format!("pinned: {why}"));
+    let text = [stays, excused, pinned].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    match &lane.pinned {
+        Some(why) if is_stay("pinned") => format!("{text}: {why}"),
+        _ => text,
+    }
 }
 
 #[cfg(test)]

@@ -144,7 +144,7 @@ fn waves_and_devices_are_rows() {
 #[test]
 fn what_operators_said_of_a_device_is_beside_why_it_stays() {
     let pinned = RolloutLane { pinned: Some("cup".into()), stays: Some(note("pinned", "an operator pinned it")), ..lane("e", None) };
-    assert_eq!(why(&pinned), "an operator pinned it (pinned); pinned: cup");
+    assert_eq!(why(&pinned), "an operator pinned it (pinned): cup");
     let dead = RolloutLane { excused: true, stays: Some(note("excused", "an operator said that it is dead")), ..lane("e", None) };
     assert_eq!(why(&dead), "an operator said that it is dead (excused)");
     let lost = RolloutLane { excused: true, stays: Some(note("lost", "it is lost")), ..lane("e", None) };
@@ -156,7 +156,7 @@ fn in_full_it_says_how_it_came_about() {
     let text = in_full(&rollout("running"));
     for fact in [
         "\nstarted 2030-01-01 01:00:00Z by user:admin, planned for 1 h 20 min, profile standard, plan 0123456789ab\n",
-        "\nphases: preposition > engines > routers\nWAVE",
+        "\nphases: preposition > engines > routers\n WAVE",
     ] {
         assert!(text.contains(fact), "{fact}: {text}");
     }
