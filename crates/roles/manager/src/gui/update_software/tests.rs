@@ -159,6 +159,27 @@ fn the_guard_has_a_box_to_override_it() {
 }
 
 #[test]
+fn a_release_leads_to_the_plan_of_a_rollout_and_one_under_way_has_a_line() {
+    let typed = TypedRollout { version: "1.1.0-b1".into(), ..TypedRollout::default() };
+    let text = UpdatePage { form: Some(PlanForm::sample(typed)), ..shown(None, Vec::new()) }.render().expect("drawn");
+    let section = text.split("id=\"network\"").nth(1).expect("a form").split("</section>").next().expect("its end");
+    for fact in [
+        "Update the network or a part of it",
+        "method=\"get\" action=\"/rollout/plan\"",
+        "name=\"version\" value=\"1.1.0-b1\"",
+        "<option value=\"\" selected>The whole network, managers too</option>",
+        "<option value=\"role:engine\">Every engine (Service Engine)</option>",
+        "Show the plan",
+    ] {
+        assert!(section.contains(fact), "{fact}: {section}");
+    }
+    assert!(!text.contains("id=\"rollout\""), "there is none: {text}");
+    let line = UnderWay { title: "Upgrade of <x>".into(), text: "paused: <why>".into(), class: "warn" };
+    let text = UpdatePage { rollout: Some(line), ..shown(None, Vec::new()) }.render().expect("drawn");
+    assert!(text.contains("<a href=\"/rollout\">Upgrade of &#60;x&#62;</a>: paused: &#60;why&#62;."), "{text}");
+}
+
+#[test]
 fn managers_are_listed_and_cannot_be_chosen() {
     let candidates = vec![Candidate::sample("east-1", weir_model::Role::Engine), Candidate::sample("manager-1", weir_model::Role::Manager)];
     let text = drawn(Some(Scope { candidates, ..scope(None) }), Vec::new());
