@@ -260,7 +260,7 @@ fn sessions_left(text: &str) -> Option<u64> {
 /// Screens every page is looked at on.
 const SCREENS: [(u32, Theme); 4] = [(1280, Theme::Light), (1280, Theme::Dark), (360, Theme::Light), (360, Theme::Dark)];
 /// Where the walk through the pages begins: every page that a link leads to is found from there.
-const BEGIN: [&str; 22] = [
+const BEGIN: [&str; 23] = [
     "/",
     "/devices",
     "/locations",
@@ -272,6 +272,7 @@ const BEGIN: [&str; 22] = [
     "/new/software-file",
     "/new/software-upload",
     "/update-software",
+    "/rollout",
     "/managers",
     "/managers/take-over",
     "/backups",

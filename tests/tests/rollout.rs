@@ -2,13 +2,16 @@
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 use weir_tests::{
     Api, Audience, Network, Part, Seat, lines,
     process::Signal,
     rollout::{ROLLOUT_DEADLINE, glance},
     wait_for,
 };
+
+/// Patience for an alarm to follow what it is about.
+const ALARM_DEADLINE: Duration = Duration::from_secs(20);
 
 /// A network whose manager has the archive of this version.
 async fn with(version: &str, engines: u16) -> anyhow::Result<(Network, Api)> {
@@ -123,8 +126,12 @@ async fn a_bad_image_stays_with_its_canary_and_the_rollout_says_why() -> anyhow:
     for lane in rest.iter().filter(|lane| !canaries.contains(lane["device"].as_str().unwrap_or_default())) {
         ensure!(lane["running"] == this && lane["stage"] == "staged", "only canaries went further: {lane}");
     }
-    let alarms = api.alarms_of(&network.file().manager.name, "UPGRADE_STUCK").await?;
-    ensure!(alarms.len() == 1 && alarms[0]["text"].as_str().is_some_and(|text| text.contains("wave 0 failed")), "{alarms:?}");
+    wait_for("the alarm stands", ALARM_DEADLINE, || async {
+        let alarms = api.alarms_of(&network.file().manager.name, "UPGRADE_STUCK").await?;
+        ensure!(alarms.len() == 1 && alarms[0]["text"].as_str().is_some_and(|text| text.contains("wave 0 failed")), "{alarms:?}");
+        anyhow::Ok(())
+    })
+    .await;
     let reply = api.tell_rollout("revert", &json!({})).await?;
     ensure!(reply.status == 200, "{reply:?}");
     let reverted = api.rollout_is("reverted").await;
