@@ -39,10 +39,7 @@ pub(crate) async fn say_of(app: &Arc<App>, caller: Caller, device: &str, verb: &
         "pin" => ("pin", Command::Pin { device, pin: pin(&word)? }),
         "unpin" => ("unpin", Command::Unpin { device }),
         "retry" => ("retry", Command::Retry { device }),
-        "force" => {
-            needed(&word)?;
-            ("force", Command::Force { device })
-        }
+        "force" => ("force", Command::Force { device }),
         other => return Err(unknown(other)),
     };
     told(app, caller, name, said, why(&word)?).await
