@@ -51,7 +51,8 @@ pub use network_document::{
 pub use offload::{Offload, OffloadLease, OffloadPreview, OffloadRequest, UnoffloadRequest};
 pub use problem::{Problem, Reason};
 pub use rollout::{
-    Rollout, RolloutLane, RolloutNote, RolloutPlan, RolloutReason, RolloutRequest, RolloutStart, RolloutWave, RolloutWindow, RolloutWord,
+    Rollout, RolloutLane, RolloutManager, RolloutNote, RolloutPlan, RolloutReason, RolloutRequest, RolloutStart, RolloutWave,
+    RolloutWindow, RolloutWord,
 };
 pub use route::RouteExplanation;
 pub use software::{

@@ -42,6 +42,29 @@ pub struct RolloutRequest {
     /// Devices that stay as they are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pins: Vec<String>,
+    /// Event windows: no wave opens in them, no manager is switched and no level changes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<RolloutWindow>,
+    /// Why event windows do not hold, in the operator's words; absent: they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub during_event: Option<String>,
+    /// How a device leaves service that nobody at its location can stand in for: `hot` (when absent: it is handed over and does not
+    /// leave), `route_to_parent` or `window`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alone: Option<String>,
+    /// Whole network: who takes the managers' steps of a downgrade: `gui` (when absent: the rollout itself) or `cli` (an operator at the
+    /// command line of each).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+    /// Whole network: the operator knows that it has no standby.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_standby: bool,
+    /// Whole network: why no backup need be proven, in the operator's words; absent: two are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_backup: Option<String>,
+    /// Whole network, downward: objects that the lower line cannot have may be parked.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub parking: bool,
 }
 
 /// A span of time; the end is not part of it.
@@ -141,6 +164,23 @@ pub struct RolloutWave {
     pub done: u32,
 }
 
+/// A manager on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RolloutManager {
+    /// Its name.
+    #[schema(value_type = String)]
+    pub device: DeviceName,
+    /// `primary` or `standby`, as it is now.
+    pub seat: String,
+    /// What it runs, as last heard.
+    #[schema(value_type = Option<String>)]
+    pub running: Option<Version>,
+    /// `waiting`, `switching`, `on_trial`, `database` (its database is of the other line), `failed`, `silent` or `done`.
+    pub state: String,
+    /// The particulars, where there are any: why it failed, what it waits for.
+    pub detail: Option<String>,
+}
+
 /// GET `/rollout`: the rollout there is, or was last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Rollout {
@@ -184,6 +224,14 @@ pub struct Rollout {
     pub done: u32,
     /// Lanes in scope.
     pub devices: u32,
+    /// The managers, the primary first; empty: they are not part of it.
+    pub managers: Vec<RolloutManager>,
+    /// Who takes the managers' steps: `gui` (the rollout itself) or `cli` (an operator at their command lines).
+    pub driver: String,
+    /// The configuration is frozen: writes are answered 423.
+    pub frozen: bool,
+    /// Why the level does not rise, in an operator's words; null: nobody holds it.
+    pub held: Option<String>,
     /// How long it takes in all if nothing is in the way, milliseconds, as it was planned.
     pub eta_ms: u64,
     /// When it was started, milliseconds since 1970, and by whom.

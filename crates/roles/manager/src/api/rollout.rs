@@ -35,7 +35,7 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> Result<Json<Rollout>, R
     Ok(Json(rollout::show(&app)?))
 }
 
-/// Says something to the rollout: `pause`, `resume`, `abort`, `revert`, `restate`.
+/// Says something to the rollout: `pause`, `resume`, `abort`, `revert`, `restate`, `hold`, `finalise`, `take-over`.
 #[utoipa::path(post, path = "/api/v1/rollout/{verb}", tag = "rollout", params(("verb" = String, Path)), request_body = RolloutWord, responses((status = 200, body = Rollout), (status = "4XX", body = Problem, content_type = "application/problem+json"), (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn say(
     State(app): State<Arc<App>>,

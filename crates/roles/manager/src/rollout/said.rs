@@ -13,7 +13,7 @@ const WHY_BYTES_MAX: usize = 500;
 /// Longest time of a pin, in seconds: a year.
 const PIN_SECONDS_MAX: u64 = 366 * 24 * 3600;
 
-/// Says something to the rollout: `pause`, `resume`, `abort`, `revert`, `restate`.
+/// Says something to the rollout: `pause`, `resume`, `abort`, `revert`, `restate`, `hold`, `finalise`, `take-over`.
 pub(crate) async fn say(app: &Arc<App>, caller: Caller, verb: &str, word: RolloutWord) -> Result<Rollout, Problem> {
     caller.access.everywhere(AccessRole::Operator)?;
     let (name, said) = match verb {
@@ -22,6 +22,12 @@ pub(crate) async fn say(app: &Arc<App>, caller: Caller, verb: &str, word: Rollou
         "abort" => ("abort", Command::Abort { why: needed(&word)? }),
         "revert" => ("revert", Command::Revert),
         "restate" => ("restate", Command::Restate),
+        "hold" => ("hold", Command::Hold { why: needed(&word)? }),
+        "finalise" => ("finalise", Command::Finalise),
+        "take-over" => {
+            needed(&word)?;
+            ("take-over", Command::TakeOver)
+        }
         other => return Err(unknown(other)),
     };
     told(app, caller, name, said, why(&word)?).await

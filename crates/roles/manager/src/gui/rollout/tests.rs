@@ -77,7 +77,7 @@ fn a_rollout_on_its_way_says_what_whose_and_how_far() {
             "45 min so far; planned: 2 h if nothing is in the way",
             "in 1 h 15 min, if nothing is in the way",
             "<strong>It waits.</strong> An operator runs <code>weir cms enable</code> on the standby. <code>awaiting_console</code>",
-            "Engines: Engines (Service Engines) go in waves",
+            "<p class=\"hint\">Engines (Service Engines) go in waves",
         ],
     );
     assert!(!text.contains("id=\"paused\"") && !text.contains("Plan another one"), "{text}");

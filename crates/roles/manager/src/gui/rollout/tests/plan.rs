@@ -76,7 +76,7 @@ fn a_plan_that_is_refused_says_every_reason_and_has_no_button() {
     has(
         &text,
         &[
-            "It cannot be started.",
+            "<h2 id=\"refused-title\">It cannot be started</h2>",
             "data-reason=\"no_standby\"><p>What &#60;exactly&#62;. <code>no_standby</code>",
             "<code>no_way_back</code>",
             "Next: run <code>weir logs e-1</code>.",
