@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-use weir_model::DeviceName;
+use weir_model::{DeviceName, Stamp, Version};
 
 /// Most bytes of changesets in one answer; one larger than this travels alone.
 pub const ANSWER_BYTES: usize = 4 << 20;
@@ -41,6 +41,59 @@ pub struct PairHello {
     /// Where its operator API is.
     #[serde(default)]
     pub api: Option<SocketAddr>,
+    /// Its CMS state, as `weir cms info` names it; empty: it does not say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cms: String,
+    /// Where its switch to another version stands; absent: none was ordered, or it is at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switch: Option<SwitchStand>,
+}
+
+/// The primary orders the other manager to become another version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwitchOrder {
+    /// Which of several orders: a lower one is refused, an equal one is the same order.
+    pub stamp: Stamp,
+    /// The version.
+    pub version: Version,
+    /// SHA-256 of its MANIFEST, hex.
+    pub manifest: String,
+    /// The software file that has it.
+    pub file: i64,
+    /// An operator says that it be tried again although it failed before.
+    #[serde(default)]
+    pub again: bool,
+}
+
+/// Where a manager's switch to another version stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwitchStand {
+    /// To which version.
+    pub version: Version,
+    /// SHA-256 of its MANIFEST, hex.
+    pub manifest: String,
+    /// How far it is.
+    pub state: SwitchState,
+    /// The particulars, where there are any.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// How far a manager's switch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SwitchState {
+    /// The image is made ready, or the keeper starts it.
+    Switching,
+    /// It runs, and may still fall back.
+    OnTrial,
+    /// It runs for good.
+    Committed,
+    /// It fell back, or could not be begun.
+    Failed,
+    /// What this build does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The standby's poll.

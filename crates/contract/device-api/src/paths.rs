@@ -20,5 +20,7 @@ pub const PAIR_SNAPSHOT: &str = "/device/v1/pair/snapshot";
 pub const PAIR_YIELD: &str = "/device/v1/pair/yield";
 /// GET [`crate::PairHello`]: every manager answers it in every state in which it knows itself.
 pub const PAIR_HELLO: &str = "/device/v1/pair/hello";
+/// POST a [`SwitchOrder`](crate::SwitchOrder): the standby becomes another version; answers its HELLO.
+pub const PAIR_SWITCH: &str = "/device/v1/pair/switch";
 /// GET (an engine fetches it to keep it) and PUT (an engine gives it back): a backup, at `/device/v1/vault/{sha256}`.
 pub const VAULT: &str = "/device/v1/vault";

@@ -209,6 +209,9 @@ pub struct DowngradeRequest {
     /// Step to go to; absent: the newest of this build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<u32>,
+    /// Why it is done although the other manager does not run this version, in the operator's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alone: Option<String>,
 }
 
 /// What `database downgrade` does, or would do.

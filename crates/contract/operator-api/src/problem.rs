@@ -189,6 +189,10 @@ reasons! {
     OrderRefused, "order_refused", 409, "Not in this order", "read which version comes first";
     /// The device is past the point of no return of another assignment.
     UpdateUnderWay, "update_under_way", 409, "Update under way", "wait for its end: `weir upgrade status DEVICE`";
+    /// The configuration takes no writes while the managers are switched.
+    Frozen, "frozen", 423, "Configuration is frozen", "wait until the managers are switched: `weir upgrade status`; offload, acknowledging alarms, pausing and aborting work meanwhile";
+    /// A manager may not become another version now.
+    SwitchRefused, "switch_refused", 409, "Not switched", "read what comes next with `weir upgrade status`";
     /// Another rollout is not over, or moves this device.
     RolloutUnderWay, "rollout_under_way", 409, "Rollout under way", "see it with `weir upgrade status`; abort it first, or wait for its end";
     /// There is no rollout to which this could be said.

@@ -20,6 +20,7 @@ mod manifest;
 mod metadata;
 mod publish;
 mod scratch;
+mod slot;
 mod tar;
 mod trust;
 mod tuf;
@@ -32,6 +33,7 @@ pub use listing::{Claims, Listed, Listing, ListingError, PartClaims, Release, Ro
 pub use manifest::{Migration, RELEASE_MANIFEST, ReleaseManifest, ReleaseManifestError};
 pub use metadata::{METADATA_MAX_BYTES, MetadataSet, ROOTS_MAX, SetError};
 pub use publish::{KeyFile, KeyPlan, Lacking, PublishError, Published, Quorum, ReleaseDirectory, Rotation};
+pub use slot::{StageError, stage};
 pub use tar::{Head, TarError, TarReader, TarWriter};
 pub use trust::{Expected, Invalid, Loaded, TrustError, TrustStore, Verified, check_root, succeeds, verify_from};
 pub use tuf::{MetadataError, Role};

@@ -3,7 +3,7 @@
 use crate::{
     ask::Asks,
     change::{Caller, Change, Outcome, Refusal},
-    cms::{BoxFile, Cms},
+    cms::{BoxFile, Cms, Frozen},
     compile::Documents,
     device_api::Giving,
     domain::{attempts::Attempts, passwords::Passwords, sessions::Sessions},
@@ -259,6 +259,19 @@ impl App {
         HeldWrites(Arc::clone(self))
     }
 
+    /// Takes no more changes of the configuration, or takes them again; those under way are done when this returns. It outlives the
+    /// process.
+    ///
+    /// # Errors
+    /// `box.json` cannot be written.
+    pub(crate) async fn freeze(&self, frozen: Option<Frozen>) -> Result<(), Problem> {
+        let _none_under_way = self.changing.lock().await;
+        let file = Arc::clone(&self.box_file);
+        let written = tokio::task::spawn_blocking(move || file.set_frozen(frozen)).await;
+        let written = written.unwrap_or_else(|_| Err(std::io::ErrorKind::Interrupted.into()));
+        written.map_err(|error| Problem::new(Reason::Internal, format!("box.json cannot be written: {error}")))
+    }
+
     /// Starts a task that a stop waits for.
     pub(crate) fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         self.changes.spawn(name, work);
@@ -334,11 +347,12 @@ impl App {
         let _one_at_a_time = self.changing.lock().await;
         self.pair.writable()?;
         self.cms.doubts.writable()?;
-        let before = self.network();
+        let (before, frozen) = (self.network(), self.box_file.frozen());
         let now_ms = weir_clock::wall_ms();
         let rehearsed = self.config.rehearse(move |tx| {
             let change = Change::new(tx, &before, &caller, now_ms)?;
             let value = f(&change)?;
+            change.thawed(frozen.as_ref())?;
             Ok::<_, Refusal>((value, change.finish().map(drop)))
         });
         let (value, finished) = rehearsed.await.map_err(Refusal::into_problem)?;
@@ -353,13 +367,14 @@ impl App {
         let _one_at_a_time = self.changing.lock().await;
         self.pair.writable()?;
         self.cms.doubts.writable()?;
-        let before = self.network();
+        let (before, frozen) = (self.network(), self.box_file.frozen());
         let now_ms = weir_clock::wall_ms();
         let written = self
             .config
             .write(move |tx| {
                 let change = Change::new(tx, &before, &caller, now_ms)?;
                 let value = f(&change)?;
+                change.thawed(frozen.as_ref())?;
                 Ok::<_, Refusal>((value, change.finish()?))
             })
             .await;

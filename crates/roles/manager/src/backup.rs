@@ -12,6 +12,7 @@
 pub(crate) mod file;
 mod make;
 mod places;
+pub(crate) mod prove;
 mod records;
 mod recover;
 pub(crate) mod rehearsal;
@@ -79,6 +80,7 @@ pub(crate) async fn recover(app: &App, caller: Caller, name: &str, request: &Bac
 async fn ordered(app: &Arc<App>, order: Order) {
     let done = match &order.work {
         Work::Make(rehearse) => make::make(app, &order.actor, *rehearse).await,
+        Work::Prove(program) => prove::proven(app, &order.actor, program.as_deref()).await,
         Work::Rehearse(name) => make::rehearsed(app, name, &app.backups.begin(&order.actor)).await,
         Work::Recover(name, engine) => recover::recovered(app, name, engine, &app.backups.begin(&order.actor)).await,
     };

@@ -2,6 +2,7 @@
 
 use crate::{
     access::Access,
+    cms::Frozen,
     confirm, domain, published,
     snapshot::Snapshot,
     software,
@@ -131,6 +132,8 @@ pub(crate) struct Change<'a> {
     above: Cell<u64>,
     /// The word of whoever asks that what it takes away may go.
     confirm: RefCell<Option<String>>,
+    /// It may be made while the configuration is frozen.
+    emergency: Cell<bool>,
     configures: Cell<bool>,
     enrols: Cell<bool>,
     changes_tokens: Cell<bool>,
@@ -166,6 +169,7 @@ impl<'a> Change<'a> {
             term: Cell::new(before.stamp.term),
             above: Cell::new(0),
             confirm: RefCell::default(),
+            emergency: Cell::new(false),
             configures: Cell::new(false),
             enrols: Cell::new(false),
             changes_tokens: Cell::new(false),
@@ -188,6 +192,7 @@ impl<'a> Change<'a> {
             term: Cell::new(self.term.get()),
             above: Cell::new(self.above.get()),
             confirm: RefCell::default(),
+            emergency: Cell::new(false),
             configures: Cell::new(self.configures.get()),
             enrols: Cell::new(false),
             changes_tokens: Cell::new(false),
@@ -221,6 +226,25 @@ impl<'a> Change<'a> {
     /// Who makes it.
     pub(crate) fn actor(&self) -> &Actor {
         &self.caller.actor
+    }
+
+    /// It may be made while the configuration is frozen: what takes viewers away from harm does not wait.
+    pub(crate) fn in_emergency(&self) {
+        self.emergency.set(true);
+    }
+
+    /// Whether it has to wait while the configuration is frozen: what only the audit learns does not, nor what the manager itself does.
+    fn waits_for_thaw(&self) -> bool {
+        let changes = [&self.configures, &self.enrols, &self.changes_tokens, &self.changes_users, &self.changes_software];
+        let own = matches!(self.caller.actor, Actor::Manager) || self.emergency.get();
+        !own && (self.changes_updates.get() || changes.into_iter().any(Cell::get))
+    }
+
+    /// Refuses it while the configuration is frozen.
+    pub(crate) fn thawed(&self, frozen: Option<&Frozen>) -> Result<(), Problem> {
+        let Some(frozen) = frozen.filter(|_| self.waits_for_thaw()) else { return Ok(()) };
+        let since_s = self.now_ms.saturating_sub(frozen.since_ms) / 1_000;
+        Err(Problem::new(Reason::Frozen, format!("the managers are being switched; frozen for {since_s} s")))
     }
 
     /// The generation this change's configuration carries. Asking makes the change one of configuration.

@@ -11,6 +11,7 @@
 //! - `role`: promotion, planned and unplanned. `fence`: hearing of a primary with a higher term; `doubt`: until that is known.
 //! - `hold`: `config.db` for one verb alone.
 //! - `control`: `/cms/v1` on the control socket, whose other paths are those of the life that runs.
+//! - `switch`: this box becomes another version.
 //! - `downgrade`, and the verbs of `control`: what has `config.db` alone while the box is held disabled.
 //!
 //! Page: `docs/protocols/cms.md`.
@@ -27,13 +28,15 @@ mod look;
 mod role;
 mod run;
 mod settle;
+mod switch;
 
 pub use downgrade::downgrade_offline;
 pub use identity::{KeepIdentity, KeptIdentity, OwnIdentity, ReadIdentity};
 pub use run::LifeNow;
+pub use switch::{AskKeeper, KeeperAsk};
 
-pub(crate) use box_file::{BoxFile, Fence};
-pub(crate) use fence::{Said, heard_of, told_by, watch as watch_others};
+pub(crate) use box_file::{BoxFile, Fence, Frozen, SwitchNote};
+pub(crate) use fence::{Asker, Said, heard_of, told_by, watch as watch_others};
 pub(crate) use role::change as change_role;
 
 use crate::{
@@ -104,6 +107,8 @@ pub(crate) struct Cms {
     pub(crate) doubts: doubt::Doubts,
     /// The identity as it was last read or kept: what asks for it must not wait for the disk.
     kept: Mutex<Result<Option<KeptIdentity>, String>>,
+    /// Its way to another version.
+    pub(crate) switches: switch::Switches,
     /// What lies in `unreplicated/`, as of a change of that directory.
     unreplicated: info::Listed,
     started_ms: u64,
@@ -220,6 +225,7 @@ impl ManagerBox {
             held: Mutex::default(),
             doubts: doubt::Doubts::default(),
             kept: Mutex::new(Ok(None)),
+            switches: switch::Switches::default(),
             unreplicated: info::Listed::default(),
             started_ms: weir_clock::monotonic_ms(),
             tasks: Tasks::new(),
@@ -251,6 +257,7 @@ impl ManagerBox {
         let router = control::router(Arc::clone(cms));
         let service = Service { router, tasks: cms.tasks.clone(), stopping: cms.stopping.subscribe() };
         crate::server::serve_local(socket.listener, socket.file, service);
+        cms.tasks.spawn("another version", switch::tend(Arc::clone(cms)));
         cms.tasks.spawn("cms", run::run(Arc::clone(cms), begun, listeners, orders));
         Ok(())
     }
@@ -285,6 +292,13 @@ impl ManagerBox {
     pub fn stamp_of(&self) -> impl Fn() -> Stamp + Send + Sync + 'static {
         let cms = Arc::downgrade(&self.cms);
         move || cms.upgrade().map_or_else(Stamp::default, |cms| cms.stamp())
+    }
+
+    /// The keeper refused what this box asked of it.
+    pub fn keeper_refused(&self, verb: &str, detail: &str) {
+        let of = self.cms.box_file.switch().filter(|_| verb == "SWITCH").map(|note| note.manifest);
+        tracing::warn!(verb, detail, "the keeper refused");
+        self.cms.switches.refused(of, detail.to_owned());
     }
 
     /// The network's CA certificate, PEM: what operators' clients trust; empty when the box does not know it.

@@ -221,6 +221,8 @@ impl Follower {
             journal_hash: String::new(),
             device: self.listeners.device,
             api: self.listeners.https,
+            cms: String::new(),
+            switch: None,
         }
     }
 

@@ -64,7 +64,7 @@ pub use backup::{
     file::{BackupFileError, read as read_backup},
     rehearsal::offline as rehearse_backup,
 };
-pub use cms::{KeepIdentity, KeptIdentity, LifeNow, ManagerBox, OwnIdentity, ReadIdentity, downgrade_offline};
+pub use cms::{AskKeeper, KeepIdentity, KeeperAsk, KeptIdentity, LifeNow, ManagerBox, OwnIdentity, ReadIdentity, downgrade_offline};
 pub use journal::{JournalCheck, check as check_journal};
 pub use manager::{ManagerError, ManagerListeners, ManagerSettings, OwnAnswers};
 pub use tables::migrations::{Schema, SchemaStep, schema};

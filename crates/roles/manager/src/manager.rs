@@ -6,7 +6,7 @@ use crate::{
     api,
     app::{App, Parts},
     change::Caller,
-    cms::Cms,
+    cms::{AskKeeper, Cms},
     device_api,
     domain::{
         devices, enrolment,
@@ -89,6 +89,8 @@ pub struct ManagerSettings {
     pub metrics: Metrics,
     /// How its own device answers.
     pub own: OwnAnswers,
+    /// How its keeper is asked for another version; absent: it runs without one.
+    pub keeper: Option<AskKeeper>,
 }
 
 /// Listening sockets.

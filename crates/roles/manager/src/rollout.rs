@@ -12,6 +12,8 @@ mod facts;
 #[cfg(test)]
 mod fixture;
 mod held;
+mod level;
+mod managers;
 mod orders;
 mod policy;
 pub(crate) mod record;
@@ -34,7 +36,7 @@ use serde_json::json;
 use std::sync::Arc;
 use weir_model::{AlarmReason, DeviceName};
 use weir_operator_api::{AccessRole, Problem, Reason, Rollout, RolloutPlan, RolloutRequest, RolloutStart};
-use weir_rollout::plan::{Command, Facts, PauseReason, Plan, Policy, Scope, State, command, make};
+use weir_rollout::plan::{Command, Facts, PauseReason, Plan, Policy, Refusal, State, command, make};
 
 /// Shortest beginning of a hash that names a plan.
 const HASH_MIN: usize = 12;
@@ -51,16 +53,12 @@ pub(crate) async fn plan(app: &Arc<App>, access: &Access, request: RolloutReques
             app.rollouts.draft(Draft { hash: hash.clone(), policy });
             Ok(view::planned(&plan, hash))
         }
-        Err(refused) => Ok(view::refused(&policy, refused)),
+        Err(refused) => Ok(view::refused(&policy, &refused)),
     }
 }
 
-/// Makes a plan, if this build can drive it.
-fn made(policy: Policy, facts: &Facts) -> Result<Plan, Vec<view::Against>> {
-    if policy.scope == Scope::Network {
-        return Err(vec![view::Against::Managers]);
-    }
-    make(policy, facts, weir_clock::wall_ms()).map_err(|refusals| refusals.into_iter().map(view::Against::Rule).collect())
+fn made(policy: Policy, facts: &Facts) -> Result<Plan, Vec<Refusal>> {
+    make(policy, facts, weir_clock::wall_ms())
 }
 
 /// Starts a plan that was shown, while it is still what its hash says.
@@ -75,7 +73,7 @@ pub(crate) async fn start(app: &Arc<App>, caller: Caller, start: RolloutStart) -
         }
         let network = app.network();
         let facts = facts::gather(app, &network, None).await?;
-        let plan = made(draft.policy, &facts).map_err(|against| view::problem(&against))?;
+        let plan = made(draft.policy, &facts).map_err(|refusals| view::problem(&refusals))?;
         let plan = command(&plan, &facts, &Command::Start { hash: draft.hash.clone() }).map_err(|refused| said::problem(refused.reason))?;
         let by = caller.actor.to_string();
         let record = Record::Began { plan: Box::new(plan.clone()), by: by.clone() };

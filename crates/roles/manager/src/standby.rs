@@ -17,7 +17,7 @@ use axum::{
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
-use weir_device_api::{PairHello, YieldAnswer, YieldRequest, paths as device_paths};
+use weir_device_api::{PairHello, SwitchOrder, YieldAnswer, YieldRequest, paths as device_paths};
 use weir_model::{Role, version};
 use weir_net::tls::{ClientAuth, server_config};
 use weir_operator_api::{AlarmCounts, CmsInfo, DeviceCounts, ManagerRole, NetworkStatus, PrimaryAddress, Problem, Reason, paths};
@@ -74,6 +74,7 @@ impl Apart {
         Router::new()
             .route(device_paths::PAIR_HELLO, get(hello))
             .route(device_paths::PAIR_YIELD, post(make_way))
+            .route(device_paths::PAIR_SWITCH, post(become_version))
             .fallback(device_elsewhere)
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
             .with_state(Arc::clone(&self.cms))
@@ -206,4 +207,20 @@ async fn make_way(
         Life::Standby(follower) => Ok(Json(follower.answer_yield(&request)?)),
         _ => Err(disabled(&cms).await.into()),
     }
+}
+
+/// The primary orders this box to become another version.
+async fn become_version(
+    State(cms): State<Arc<Cms>>,
+    Extension(peer): Extension<Peer>,
+    JsonBody(order): JsonBody<SwitchOrder>,
+) -> Result<Json<PairHello>, Refused> {
+    is_manager(&cms, &peer)?;
+    let own = cms.stamp().term;
+    if order.stamp.term < own {
+        let detail = format!("the order is of term {}, and this box knows term {own}", order.stamp.term);
+        return Err(Problem::new(Reason::SwitchRefused, detail).next_step("order it at the manager that is primary now").into());
+    }
+    cms.become_version(order, true).await?;
+    Ok(Json(cms.hello().await))
 }

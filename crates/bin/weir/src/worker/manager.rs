@@ -11,14 +11,18 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 use weir_agent::{Agent, DeviceState, Hooks, Identity, KEEPER_NEWS_MAX, KeeperLink, admin::WorkerState, answer::last_lines};
 use weir_device_api::Load;
-use weir_keeper_api::{Reason, Verb};
-use weir_manager::{KeptIdentity, LifeNow, ManagerBox, ManagerListeners, ManagerSettings, OwnAnswers, OwnIdentity};
+use weir_keeper_api::{Reason, Switch, Text, Verb};
+use weir_manager::{AskKeeper, KeeperAsk, KeptIdentity, LifeNow, ManagerBox, ManagerListeners, ManagerSettings, OwnAnswers, OwnIdentity};
 use weir_rollout::update::Figures;
 use weir_sockets::{ControlSender, Event};
 use weir_telemetry::{Chain, Tasks};
 
 /// How long a manager whose keeper died finishes what was asked of it.
 const ORPHAN_STOP: Duration = Duration::from_secs(5);
+/// How long another version of this manager may take to be READY.
+const READY: Duration = Duration::from_secs(60);
+/// How long it may serve until it says that it is good: the configuration is frozen for less than that.
+const TRIAL: Duration = Duration::from_secs(600);
 /// How long owned tasks may take to end.
 const TASKS_END: Duration = Duration::from_millis(500);
 
@@ -27,6 +31,12 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     let state = DeviceState::open(start.device.directory.root(), start.device.name.clone(), start.device.role)?;
     let mut sockets = Sockets::of(&mut start);
     let (settings, identity) = (settings(&start, &state), own_identity(&start, &state));
+    let mut events = std::mem::replace(&mut start.control.events, mpsc::channel(1).1);
+    // While another worker serves it has the databases: this one opens them once the keeper has told that one to end.
+    let on_trial = admin::is_on_trial(&start.device.directory);
+    if on_trial && !data_plane::ready(&start.control.sender, &mut events, drop).await? {
+        return Ok(());
+    }
     let manager = ManagerBox::open(settings, identity).await?;
     let tasks = Tasks::new();
     let health = State::default();
@@ -34,14 +44,13 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     let stamp_of = manager.stamp_of();
     let stamp = move || (stamp_of().term, stamp_of().generation);
     admin::serve(sockets.tcp("admin"), &start.metrics, who, &health, stamp, (&gate, &tasks));
-    let mut events = std::mem::replace(&mut start.control.events, mpsc::channel(1).1);
-    if data_plane::ready(&start.control.sender, &mut events, drop).await? {
+    if on_trial || data_plane::ready(&start.control.sender, &mut events, drop).await? {
         let connections = Some(start.connections);
         manager.serve(ManagerListeners { api: sockets.tcp("https"), device: sockets.tcp("device"), connections }).await?;
         health.is(WorkerState::Serving);
         let sender = start.control.sender.clone();
         let patience = tokio::select! {
-            patience = until_end(&sender, &mut events) => patience,
+            patience = until_end(&sender, &mut events, &manager) => patience,
             () = beside(&start, &state, manager.lives()) => ORPHAN_STOP,
         };
         health.is(WorkerState::Stopping);
@@ -75,7 +84,28 @@ fn settings(start: &Start, state: &DeviceState) -> ManagerSettings {
             last_exit: start.last_exit.clone(),
             logs: logs(device.directory.device_log()),
         },
+        keeper: Some(keeper(start.control.sender.clone())),
     }
+}
+
+/// How the manager asks its keeper.
+fn keeper(sender: ControlSender) -> AskKeeper {
+    Arc::new(move |ask| {
+        let asked = match ask {
+            KeeperAsk::Switch { version, manifest, stamp } => sender.switch(Switch {
+                version: Text::new(&version.to_string()),
+                manifest: Text::new(manifest),
+                term: stamp.term,
+                generation: stamp.generation,
+                ready_ms: weir_clock::millis(READY),
+                trial_ms: weir_clock::millis(TRIAL),
+            }),
+            KeeperAsk::Commit => sender.commit(),
+            KeeperAsk::Back { reason } => sender.back(reason, true),
+            KeeperAsk::Unburn { manifest } => sender.unburn(&manifest),
+        };
+        asked.map_err(|error| Chain(&error).to_string())
+    })
 }
 
 fn logs(path: PathBuf) -> Arc<dyn Fn(u32) -> Result<Vec<String>, String> + Send + Sync> {
@@ -160,7 +190,7 @@ fn agent_of_standby(start: &Start, state: &DeviceState) -> anyhow::Result<Agent>
 
 /// Waits until the keeper ends this worker, or is gone; returns how long it may take to finish. Sockets stay with the
 /// keeper, so STOP alone changes nothing for a manager: DRAIN follows.
-async fn until_end(sender: &ControlSender, events: &mut mpsc::Receiver<Event>) -> Duration {
+async fn until_end(sender: &ControlSender, events: &mut mpsc::Receiver<Event>, manager: &ManagerBox) -> Duration {
     loop {
         match events.recv().await {
             Some(Event::Drain { deadline }) => return deadline,
@@ -169,6 +199,7 @@ async fn until_end(sender: &ControlSender, events: &mut mpsc::Receiver<Event>) -
             Some(Event::Stop | Event::Accept | Event::Slots { .. }) => {}
             Some(Event::Park) => refuse(sender, Verb::Park),
             Some(Event::Unpark) => refuse(sender, Verb::Unpark),
+            Some(Event::Refused { verb, detail, .. }) => manager.keeper_refused(verb.as_str(), detail.as_str()),
             Some(other) => tracing::warn!(event = ?other, "ignored: nothing of this kind was asked for"),
         }
     }

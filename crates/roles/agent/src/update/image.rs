@@ -7,9 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 use weir_device_api::ArchivePlace;
-use weir_release::{Archive, Expected, Invalid, MetadataSet, TrustError, TrustStore, UNPACKED_MAX_BYTES};
+use weir_release::{Expected, Invalid, MetadataSet, StageError, TrustError, TrustStore, UNPACKED_MAX_BYTES};
 use weir_rollout::update::Assignment;
-use weir_slots::{DataDirectory, Disk, FileSystem, Image, InstallError, SlotRef, boot, staging};
+use weir_slots::{DataDirectory, SlotRef, boot, staging};
 use weir_telemetry::Chain;
 
 /// Bytes an image takes for each byte of its archive, as far as nobody has read it yet: programs are packed to a third, and those
@@ -136,22 +136,15 @@ pub(super) fn install(
             tracing::warn!(error, "the manager's release metadata is not taken");
         }
     }
-    let archive = Archive::open(&places.part).map_err(|error| refusal(Invalid::Archive(error)))?;
     let expected = Expected { version: Some(assignment.version), arch: Some(std::env::consts::ARCH.to_owned()) };
-    let verified = store.verify(archive, &expected, now).map_err(refusal)?;
-    let manifest = verified.release.manifest;
-    if manifest.to_string() != assignment.manifest {
-        return Err(ImageRefusal::Refused(format!("the MANIFEST is {manifest}; {} was assigned", assignment.manifest)));
-    }
-    FileSystem.remove_tree(&places.tree).map_err(|error| ImageRefusal::disk(&error))?;
-    drop(fs::remove_file(&places.room));
-    verified.unpack(&places.tree).map_err(|error| ImageRefusal::disk(&error))?;
-    let image = Image::of_tree(&places.tree, manifest).map_err(|error| match error {
-        InstallError::Disk(error) => ImageRefusal::disk(&error),
-        other => ImageRefusal::Again(Chain(&other).to_string()),
-    })?;
-    staging::stage(&mut FileSystem, data, &image).map_err(|error| ImageRefusal::disk(&error))?;
-    staging::clear(data, None).map_err(|error| ImageRefusal::disk(&error))
+    let staged =
+        weir_release::stage(data, &store, &places.part, (&expected, &assignment.manifest), (&places.tree, Some(&places.room)), now);
+    staged.map_err(|error| match error {
+        StageError::Invalid(invalid) => refusal(invalid),
+        StageError::Other { .. } => ImageRefusal::Refused(error.to_string()),
+        StageError::Disk(error) => ImageRefusal::disk(&*error),
+        StageError::Unpacked(error) => ImageRefusal::Again(Chain(&error).to_string()),
+    })
 }
 
 /// What this device trusts, beginning with the root an operator gave it.

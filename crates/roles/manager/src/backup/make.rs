@@ -25,15 +25,20 @@ const NETWORK_CHARS_MAX: usize = 40;
 pub(super) async fn make(app: &App, actor: &str, rehearse: bool) -> Result<Backup, Problem> {
     let stages = app.backups.begin(actor);
     let keep = schedule::read(app).await?.keep;
-    records::prune(app, keep).await?;
-    let copied = copied(app, actor).await?;
-    let made = records::insert(app, copied).await?;
+    let made = begun(app, actor).await?;
     let done = finished(app, &made.name, rehearse, &stages).await;
     // However its copies went: a disk that fills up helps nobody.
     records::prune(app, keep).await?;
     let backup = done?;
     tracing::info!(backup = backup.name, bytes = backup.bytes, proven = backup.proven, "backup made");
     Ok(backup)
+}
+
+/// The backup on this box, with neither a rehearsal nor a copy yet.
+pub(super) async fn begun(app: &App, actor: &str) -> Result<Backup, Problem> {
+    records::prune(app, schedule::read(app).await?.keep).await?;
+    let copied = copied(app, actor).await?;
+    records::insert(app, copied).await
 }
 
 /// Does what an earlier try of the schedule left undone: the rehearsal, the copies that are not proven.

@@ -17,6 +17,8 @@ const ORDERS_MAX: usize = 4;
 pub(super) enum Work {
     /// A backup, and whether it is rehearsed.
     Make(bool),
+    /// A backup that a rollout asks for: rehearsed, by this program too where one is named, and on another machine.
+    Prove(Option<PathBuf>),
     /// A rehearsal of the one of this name.
     Rehearse(String),
     /// The one of this name, back from an engine's vault.

@@ -1,4 +1,5 @@
-//! `state/manager/box.json`: what must hold of this box without its database: enabled, fenced, about to be promoted.
+//! `state/manager/box.json`: what must hold of this box without its database: enabled, fenced, about to be promoted, frozen, on its way
+//! to another version.
 //!
 //! Every write is durable before its call returns, so that nobody acts on what a crash could take back.
 
@@ -10,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
-use weir_model::DeviceName;
+use weir_model::{DeviceName, Stamp, Version};
 
 /// Its name in the state directory.
 const FILE: &str = "box.json";
@@ -39,11 +40,39 @@ struct Kept {
     fenced: Option<Fence>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     promoting: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    frozen: Option<Frozen>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    switch: Option<SwitchNote>,
+}
+
+/// The configuration takes no writes while managers are switched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Frozen {
+    /// Since when, milliseconds since 1970: it names this freeze.
+    pub(crate) since_ms: u64,
+    /// Hash of the plan that froze it.
+    pub(crate) plan: String,
+}
+
+/// This box becomes another version: what it must know when it starts with either.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SwitchNote {
+    /// Of the word.
+    pub(crate) stamp: Stamp,
+    /// What it ran.
+    pub(crate) from: Version,
+    /// What it becomes.
+    pub(crate) to: Version,
+    /// SHA-256 of the MANIFEST of that, hex.
+    pub(crate) manifest: String,
+    /// Its database may be taken back and the box enabled without an operator, once every manager runs `to`.
+    pub(crate) way_back: bool,
 }
 
 impl Default for Kept {
     fn default() -> Self {
-        Self { enabled: true, why: None, fenced: None, promoting: None }
+        Self { enabled: true, why: None, fenced: None, promoting: None, frozen: None, switch: None }
     }
 }
 
@@ -131,6 +160,34 @@ impl BoxFile {
     /// Notes it, or that there is none.
     pub(crate) fn set_promoting(&self, term: Option<u64>) -> io::Result<()> {
         self.write(|kept| std::mem::replace(&mut kept.promoting, term) != term)
+    }
+
+    /// Why the configuration takes no writes.
+    pub(crate) fn frozen(&self) -> Option<Frozen> {
+        self.kept().frozen.clone()
+    }
+
+    /// Freezes the configuration, or takes writes again.
+    pub(crate) fn set_frozen(&self, frozen: Option<Frozen>) -> io::Result<()> {
+        self.write(|kept| {
+            let differs = kept.frozen != frozen;
+            kept.frozen = frozen;
+            differs
+        })
+    }
+
+    /// What this box is to become.
+    pub(crate) fn switch(&self) -> Option<SwitchNote> {
+        self.kept().switch.clone()
+    }
+
+    /// Notes it, or that it is at its end.
+    pub(crate) fn set_switch(&self, note: Option<SwitchNote>) -> io::Result<()> {
+        self.write(|kept| {
+            let differs = kept.switch != note;
+            kept.switch = note;
+            differs
+        })
     }
 
     /// Notes that the promotion to this term is at its end, and every one before it; one that was begun since stays.

@@ -1,9 +1,10 @@
 //! The control socket: `/cms/v1` in every CMS state, beside it the operator API of the life that runs. Who may open it may do all.
 
 mod database;
-mod downgrade;
+pub(super) mod downgrade;
 mod key;
 mod resync;
+mod software;
 
 use super::{Cms, Life, role};
 use crate::{
@@ -44,6 +45,7 @@ pub(super) fn router(cms: Arc<Cms>) -> Router {
         .merge(database::routes())
         .merge(downgrade::routes())
         .merge(resync::routes())
+        .merge(software::routes())
         .method_not_allowed_fallback(not_allowed);
     Router::new().nest(paths::CMS, own).fallback(of_life).with_state(cms)
 }
@@ -99,7 +101,11 @@ async fn enable(State(cms): State<Arc<Cms>>) -> Result<Json<CmsInfo>, Refused> {
     Ok(Json(cms.to_its_end("enable", async move { enabled(&of_box).await }).await?))
 }
 
-async fn enabled(cms: &Arc<Cms>) -> Result<CmsInfo, Problem> {
+/// Enables the box and waits for the life that follows.
+///
+/// # Errors
+/// It is disabled still, and why; another verb is under way.
+pub(super) async fn enabled(cms: &Arc<Cms>) -> Result<CmsInfo, Problem> {
     // While a verb holds the box it is disabled, and only that verb's end changes that.
     let _turn = cms.turn().await?;
     if !cms.is_disabled() {

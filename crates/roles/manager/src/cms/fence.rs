@@ -10,7 +10,7 @@ use crate::{app::App, snapshot::DeviceRecord};
 use serde::Deserialize;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::MissedTickBehavior};
-use weir_device_api::{PairHello, paths};
+use weir_device_api::{PairHello, SwitchOrder, paths};
 use weir_model::{DeviceName, Role};
 use weir_net::{identity::Subject, tls::client_config};
 use weir_operator_api::{Problem, Reason};
@@ -25,7 +25,7 @@ const PERIOD_IN_DOUBT: Duration = Duration::from_secs(2);
 const AHEAD_MAX: u64 = 1_000;
 
 /// Asks other managers, showing the certificate of this one.
-pub(super) struct Asker {
+pub(crate) struct Asker {
     client: reqwest::Client,
 }
 
@@ -39,7 +39,7 @@ impl Asker {
     }
 
     /// With a certificate of the authority this box holds.
-    pub(super) fn of(app: &App) -> Option<Self> {
+    pub(crate) fn of(app: &App) -> Option<Self> {
         let subject = Subject { device: app.name.to_string(), role: Role::Manager.to_string() };
         let pair = app.authority.issue(&subject, &[], weir_clock::wall()).ok()?;
         Self::new(app.authority.certificate_pem(), &pair.certificate_pem, &pair.key_pem)
@@ -73,6 +73,29 @@ impl Asker {
             }
         }
         said
+    }
+
+    /// Orders another manager to become another version; its HELLO.
+    ///
+    /// # Errors
+    /// Its refusal; it does not answer.
+    pub(crate) async fn switch(&self, address: SocketAddr, order: &SwitchOrder) -> Result<PairHello, Problem> {
+        let silent =
+            |error: reqwest::Error| Problem::new(Reason::Unavailable, format!("the standby at {address} does not answer: {error}"));
+        let response = self.client.post(format!("https://{address}{}", paths::PAIR_SWITCH)).json(order).send().await.map_err(silent)?;
+        if response.status().is_success() {
+            return response.json().await.map_err(silent);
+        }
+        let status = response.status();
+        let unread = |_| Problem::new(Reason::Unavailable, format!("the standby at {address} answers {status}"));
+        Err(response.json().await.unwrap_or_else(unread))
+    }
+
+    /// The other active managers of a network, each with its HELLO; none of one that is silent.
+    pub(crate) async fn others(&self, app: &App) -> Vec<(DeviceName, SocketAddr, Option<PairHello>)> {
+        let asked = others(app);
+        let said = self.asked(asked.clone(), Some(app.network().stamp.term)).await;
+        asked.into_iter().zip(said).map(|((name, address), (_, hello))| (name, address, hello)).collect()
     }
 
     /// Asks each of these for its HELLO, and judges what they say.
@@ -281,6 +304,8 @@ mod tests {
             journal_hash: String::new(),
             device: None,
             api: None,
+            cms: String::new(),
+            switch: None,
         }
     }
 

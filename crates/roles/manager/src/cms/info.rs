@@ -75,14 +75,15 @@ impl Cms {
 
     /// Where this box stands.
     pub(crate) async fn hello(self: &Arc<Self>) -> PairHello {
-        match self.life() {
+        let hello = match self.life() {
             Life::Primary(app) => match crate::pair::hello(&app).await {
                 Ok(hello) => hello,
                 Err(_) => self.hello_of_disk(),
             },
             Life::Standby(follower) => follower.hello(),
             Life::Disabled => self.hello_of_disk(),
-        }
+        };
+        PairHello { cms: self.state().as_str().to_owned(), switch: self.switch_stand(), ..hello }
     }
 
     /// The same for another manager, which draws its conclusions from it.
@@ -122,6 +123,8 @@ impl Cms {
             journal_hash,
             device: listeners.device,
             api: listeners.https,
+            cms: String::new(),
+            switch: None,
         }
     }
 

@@ -70,7 +70,7 @@ pub(super) async fn hello(
     QueryOf(said): QueryOf<cms::Said>,
 ) -> Result<Json<PairHello>, Refused> {
     cms::told_by(&app, &peer.0, &said);
-    Ok(Json(pair::hello(&app).await?))
+    Ok(Json(app.cms.hello().await))
 }
 
 pub(super) async fn make_way(

@@ -48,6 +48,7 @@ pub(crate) fn offloadable(device: &DeviceRecord) -> Result<(), Problem> {
 
 /// Takes the operator's lease, or gives it another reason and end. Returns the device.
 pub(crate) fn offload(change: &Change<'_>, name: &str, request: &OffloadRequest, facts: &Facts) -> Result<DeviceRecord, Refusal> {
+    change.in_emergency();
     change.access().everywhere(AccessRole::Operator)?;
     let network = change.before;
     let device = devices::find(network, name)?;
@@ -86,6 +87,7 @@ pub(crate) fn offload(change: &Change<'_>, name: &str, request: &OffloadRequest,
 
 /// Ends the operator's lease. Returns the device.
 pub(crate) fn unoffload(change: &Change<'_>, name: &str, request: &UnoffloadRequest) -> Result<DeviceRecord, Refusal> {
+    change.in_emergency();
     change.access().everywhere(AccessRole::Operator)?;
     let network = change.before;
     let device = devices::find(network, name)?;

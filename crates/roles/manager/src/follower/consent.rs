@@ -72,6 +72,8 @@ mod tests {
             journal_hash: String::new(),
             device: None,
             api: None,
+            cms: String::new(),
+            switch: None,
         }
     }
 

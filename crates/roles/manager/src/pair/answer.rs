@@ -54,6 +54,8 @@ pub(crate) fn base(app: &App) -> PairHello {
         journal_hash,
         device: own.device,
         api: own.https,
+        cms: String::new(),
+        switch: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the planner knows of the network: from reports, configuration, software files and the pair, at one moment.
 
+use super::managers;
 use crate::{
     app::App,
     guard::{Early, Facts as Guarded},
@@ -9,10 +10,10 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use weir_model::{DeviceName, LeaseOwner, LocationName, Role, SoftwareState, Stamp, Version};
-use weir_operator_api::{Location, PairCondition, Problem};
+use weir_operator_api::{Location, Problem};
 use weir_rollout::{
     guard,
-    plan::{BackupFacts, Cms, Contact, DeviceFacts, Facts, LevelFacts, ManagerFacts, PairFacts, Plan, Proof, SiteFacts, SiteKind},
+    plan::{Contact, DeviceFacts, Facts, LevelFacts, PairFacts, Plan, SiteFacts, SiteKind},
     update::Stage,
 };
 
@@ -43,15 +44,14 @@ pub(super) async fn gather(app: &App, network: &Snapshot, plan: Option<&Plan>) -
         None => devices.into_values().collect(),
     };
     Ok(Facts {
-        pair: pair(app, network, &orders, &devices),
+        pair: PairFacts { stamp: issued(network, &orders, &devices), ..managers::pair(app, plan).await },
         devices,
         sites: sites(network, &floors),
         routers: guard::Facts { engines: BTreeMap::new(), ..floors },
         images: images(app),
         lineage: app.software.lineage(),
         level: LevelFacts { at: network.level, settled: true, would_park: 0 },
-        // No rollout that this build drives has a phase that asks for a backup.
-        backup: BackupFacts { gate: Proof::Missing, frozen: Proof::Missing, has_safe_place: false },
+        backup: managers::backups(app, plan).await?,
         comparison: None,
         settling: guarded.early() == Early::Yes,
     })
@@ -133,19 +133,12 @@ impl View<'_> {
     }
 }
 
-fn pair(app: &App, network: &Snapshot, orders: &Orders, devices: &[DeviceFacts]) -> PairFacts {
-    let running = |version: Version| ManagerFacts { version, cms: Cms::Running, reachable: true, failed: false };
-    let standby = app.pair.info(app);
-    let matched = standby.as_ref().is_none_or(|info| info.condition == PairCondition::Matched);
-    let standby = standby.and_then(|info| {
-        let version = info.version.as_ref()?.parse().ok()?;
-        Some(ManagerFacts { reachable: info.condition != PairCondition::Lagging, ..running(version) })
-    });
+/// The highest stamp of any word so far.
+fn issued(network: &Snapshot, orders: &Orders, devices: &[DeviceFacts]) -> Stamp {
     let term = network.stamp.term;
     let told = orders.orders.values().filter(|order| order.term == term).map(|order| order.number);
     let taken_up = devices.iter().filter_map(|device| device.obeyed).filter(|stamp| stamp.term == term).map(|stamp| stamp.generation);
-    let generation = told.chain(taken_up).max().unwrap_or(0);
-    PairFacts { primary: running(Version::current()), standby, matched, frozen: false, stamp: Stamp { term, generation } }
+    Stamp { term, generation: told.chain(taken_up).max().unwrap_or(0) }
 }
 
 /// Images that may be installed, by version; of several files of one version the one registered last.

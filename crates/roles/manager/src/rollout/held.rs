@@ -2,6 +2,7 @@
 
 use super::{
     facts::Peaks,
+    managers::Managers,
     record::{Kept, RecordError},
 };
 use std::{
@@ -26,6 +27,7 @@ pub(crate) struct Rollouts {
     /// Held from looking at a plan until the next one is kept: each is made on top of its parent.
     pub(super) committing: tokio::sync::Mutex<()>,
     pub(super) peaks: tokio::sync::Mutex<Peaks>,
+    pub(super) managers: Managers,
     /// Rises with everything that a page shows.
     shown: AtomicU64,
     /// Asks for a round.

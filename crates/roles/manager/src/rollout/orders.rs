@@ -61,7 +61,7 @@ fn order<R: Borrow<Record>>(plan: &Plan, word: Word, before: Option<&Order>, rec
 }
 
 /// The software file that has an image and is ready.
-fn image<'a, R: Borrow<Record>>(records: &'a [R], manifest: &str) -> Option<(i64, &'a SoftwareRelease)> {
+pub(super) fn image<'a, R: Borrow<Record>>(records: &'a [R], manifest: &str) -> Option<(i64, &'a SoftwareRelease)> {
     let ready = records.iter().map(Borrow::borrow).filter(|record| record.state() == SoftwareState::Ready);
     let of = |record: &'a Record| Some((record.id, record.release.as_ref().filter(|release| release.manifest_sha256 == manifest)?));
     ready.filter_map(of).next_back()

@@ -6,7 +6,7 @@
 use super::{
     facts,
     held::Found,
-    orders,
+    managers, orders,
     record::{self, Kept, Record, Said},
 };
 use crate::{app::App, change::Caller, domain::updates as rules};
@@ -44,7 +44,7 @@ pub(crate) async fn run(app: Arc<App>) {
 
 async fn round(app: &Arc<App>) -> Result<(), Problem> {
     let _one_after_another = app.rollouts.committing.lock().await;
-    let Some(kept) = app.rollouts.kept().filter(|kept| !kept.plan.is_over()) else { return Ok(()) };
+    let Some(kept) = app.rollouts.kept().filter(|kept| !kept.plan.is_over()) else { return managers::thaw_orphan(app).await };
     let network = app.network();
     let facts = facts::gather(app, &network, Some(&kept.plan)).await?;
     let ticked = tick(&kept.plan, &facts, weir_clock::wall_ms());
@@ -54,7 +54,9 @@ async fn round(app: &Arc<App>) -> Result<(), Problem> {
         app.rollouts.replace(Kept { plan: Arc::new(ticked.plan), ..(*kept).clone() });
     }
     app.rollouts.find(Found { stays: ticked.stays, hold: ticked.hold });
-    carry_out(app).await
+    carry_out(app).await?;
+    let Some(kept) = app.rollouts.kept() else { return Ok(()) };
+    managers::carry_out(app, &kept.plan, &ticked.actions).await
 }
 
 /// Keeps the next plan, durably, in the place of its parent.

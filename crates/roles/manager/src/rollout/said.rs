@@ -82,6 +82,9 @@ async fn told(app: &Arc<App>, caller: Caller, verb: &'static str, said: Command,
         let next = command(&kept.plan, &facts, &said).map_err(|refused| problem(refused.reason))?;
         let by = caller.actor.to_string();
         round::commit(app, &kept, next, Some(Said { command: said.clone(), why: why.clone(), by })).await?;
+        if said == Command::Resume {
+            app.rollouts.managers.try_again();
+        }
     }
     app.rollouts.nudge();
     audit(app, caller, verb, json!({ "said": said, "why": why })).await;

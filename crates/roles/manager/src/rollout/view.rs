@@ -1,11 +1,13 @@
 //! Plans and rollouts as operators see them.
 
-use super::{held::Found, record::Kept};
+use super::{held::Found, managers, record::Kept};
 use crate::{app::App, snapshot::Snapshot, updates};
 use std::collections::BTreeMap;
-use weir_model::DeviceName;
+use weir_device_api::{SwitchStand, SwitchState};
+use weir_model::{DeviceName, Version};
 use weir_operator_api::{
-    DeviceUpdate, Direction, Problem, Reason, Rollout, RolloutLane, RolloutNote, RolloutPlan, RolloutReason, RolloutWave,
+    CmsState, DeviceUpdate, Direction, Problem, Reason, Rollout, RolloutLane, RolloutManager, RolloutNote, RolloutPlan, RolloutReason,
+    RolloutWave,
 };
 use weir_rollout::{
     pair_order::Direction as Way,
@@ -13,32 +15,13 @@ use weir_rollout::{
 };
 
 /// A reason against a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Against {
-    /// The planner's.
-    Rule(Refusal),
-    /// This build does not switch managers.
-    Managers,
-}
-
-impl Against {
-    fn shown(&self) -> RolloutReason {
-        match self {
-            Self::Rule(refusal) => {
-                RolloutReason { reason: refusal.as_str().to_owned(), text: refusal.to_string(), next: refusal.next_step() }
-            }
-            Self::Managers => RolloutReason {
-                reason: "managers".to_owned(),
-                text: "the whole network includes its managers, and this build does not switch managers yet".to_owned(),
-                next: "plan a location, a role or a list of devices".to_owned(),
-            },
-        }
-    }
+fn against(refusal: &Refusal) -> RolloutReason {
+    RolloutReason { reason: refusal.as_str().to_owned(), text: refusal.to_string(), next: refusal.next_step() }
 }
 
 /// Every reason against a plan, as one problem.
-pub(super) fn problem(against: &[Against]) -> Problem {
-    let shown: Vec<RolloutReason> = against.iter().map(Against::shown).collect();
+pub(super) fn problem(refusals: &[Refusal]) -> Problem {
+    let shown: Vec<RolloutReason> = refusals.iter().map(against).collect();
     let detail = shown.iter().map(|reason| reason.text.as_str()).collect::<Vec<_>>().join("; ");
     let problem = Problem::new(Reason::PlanRefused, detail);
     match shown.into_iter().next() {
@@ -81,7 +64,7 @@ pub(super) fn planned(plan: &Plan, hash: String) -> RolloutPlan {
 }
 
 /// What cannot be planned.
-pub(super) fn refused(policy: &Policy, against: Vec<Against>) -> RolloutPlan {
+pub(super) fn refused(policy: &Policy, refusals: &[Refusal]) -> RolloutPlan {
     RolloutPlan {
         hash: None,
         direction: direction(policy.direction),
@@ -93,7 +76,7 @@ pub(super) fn refused(policy: &Policy, against: Vec<Against>) -> RolloutPlan {
         devices: 0,
         risks: Vec::new(),
         eta_ms: 0,
-        refused: against.iter().map(Against::shown).collect(),
+        refused: refusals.iter().map(against).collect(),
     }
 }
 
@@ -149,7 +132,7 @@ pub(super) fn view(app: &App, kept: &Kept, found: &Found) -> Rollout {
         back: plan.course.back,
         phase: plan.phase.as_str().to_owned(),
         phases: phases(&design.policy, plan.course.direction),
-        paused: paused(plan),
+        paused: paused(app, plan),
         aborted: match &plan.state {
             State::Aborting { why } | State::Aborted { why } => Some(why.clone()),
             _ => None,
@@ -159,9 +142,9 @@ pub(super) fn view(app: &App, kept: &Kept, found: &Found) -> Rollout {
         done: count(done.iter().filter(|(position, done)| **done && in_scope(position)).count()),
         devices: count(lanes.len()),
         lanes,
-        managers: Vec::new(),
+        managers: managers_of(app, plan),
         driver: plan.course.driver.as_str().to_owned(),
-        frozen: false,
+        frozen: app.box_file.frozen().is_some(),
         held: plan.held.clone(),
         eta_ms: design.eta_ms,
         started_ms: kept.started_ms,
@@ -179,13 +162,47 @@ fn is_done(plan: &Plan, stay: Option<Stay>) -> bool {
     }
 }
 
+/// The managers of a rollout that moves them, the primary first.
+fn managers_of(app: &App, plan: &Plan) -> Vec<RolloutManager> {
+    if !plan.moves_managers() {
+        return Vec::new();
+    }
+    let goal = if plan.is_over() || plan.course.back { plan.hop().1 } else { plan.design.policy.target };
+    let one = |device: &DeviceName, seat: &str, running: Option<Version>, cms: &str, stand: Option<&SwitchStand>, is_heard: bool| {
+        let (state, detail) = match stand {
+            _ if !is_heard => ("silent", None),
+            Some(stand) if stand.state == SwitchState::Failed => ("failed", Some(stand.detail.clone())),
+            _ if cms == CmsState::DisabledSchemaAhead.as_str() => ("database", None),
+            Some(stand) if stand.state == SwitchState::OnTrial => ("on_trial", None),
+            Some(stand) if stand.state == SwitchState::Switching => ("switching", Some(stand.detail.clone())),
+            _ if running == Some(goal) => ("done", None),
+            _ => ("waiting", None),
+        };
+        let detail = detail.filter(|detail| !detail.is_empty());
+        RolloutManager { device: device.clone(), seat: seat.to_owned(), running, state: state.to_owned(), detail }
+    };
+    let own = one(&app.name, "primary", Some(Version::current()), "", app.cms.switch_stand().as_ref(), true);
+    let other = app.rollouts.managers.other().map(|other| {
+        let hello = other.hello.as_ref();
+        let running = hello.and_then(|hello| hello.version.parse().ok());
+        let (cms, stand) = (hello.map_or("", |hello| hello.cms.as_str()), hello.and_then(|hello| hello.switch.as_ref()));
+        one(&other.name, "standby", running, cms, stand, other.is_heard)
+    });
+    std::iter::once(own).chain(other).collect()
+}
+
 fn waits(hold: &Hold) -> RolloutNote {
     RolloutNote { word: hold.as_str().to_owned(), text: hold.to_string() }
 }
 
-fn paused(plan: &Plan) -> Option<RolloutReason> {
+fn paused(app: &App, plan: &Plan) -> Option<RolloutReason> {
     let State::Paused { reason } = &plan.state else { return None };
-    let text = pause_words(plan, reason);
+    let mut text = pause_words(plan, reason);
+    if *reason == PauseReason::BackupFailed
+        && let Some(why) = managers::backup_trouble(app)
+    {
+        text = format!("{text}: {why}");
+    }
     Some(RolloutReason { reason: reason.as_str().to_owned(), text, next: reason.next_step().to_owned() })
 }
 

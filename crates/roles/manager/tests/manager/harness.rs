@@ -122,6 +122,7 @@ fn settings(data: PathBuf, api: SocketAddr, device: SocketAddr, metrics: Metrics
         listeners: Listeners { https: Some(api), device: Some(device), ..Listeners::default() },
         addresses: vec![],
         metrics,
+        keeper: None,
         own: OwnAnswers { boot: 1, worker_crashes: 0, last_exit: None, logs: Arc::new(|lines| Ok(vec![format!("last {lines}")])) },
     }
 }

@@ -148,6 +148,8 @@ impl ByHand {
             journal_hash: String::new(),
             device: None,
             api: None,
+            cms: String::new(),
+            switch: None,
         };
         Self { device, hello }
     }

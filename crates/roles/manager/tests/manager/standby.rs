@@ -99,6 +99,7 @@ async fn open(data: &Path, name: &str, api: SocketAddr, device: SocketAddr) -> M
         listeners: Listeners { https: Some(api), device: Some(device), ..Listeners::default() },
         addresses: vec![],
         metrics: Metrics::new("1.0.0-b1", "manager", name),
+        keeper: None,
         own: OwnAnswers { boot: 1, worker_crashes: 0, last_exit: None, logs: Arc::new(|lines| Ok(vec![format!("last {lines}")])) },
     };
     ManagerBox::open(settings, own_identity(data)).await.expect("opened")

@@ -36,6 +36,7 @@ fn request(arguments: PlanArgs, direction: Direction) -> RolloutRequest {
         at_once,
         windows,
         pins,
+        ..RolloutRequest::default()
     }
 }
 

@@ -82,7 +82,7 @@ fn name() -> DeviceName {
 }
 
 fn plan_only() -> DowngradeRequest {
-    DowngradeRequest { plan: true, to: None }
+    DowngradeRequest { plan: true, ..DowngradeRequest::default() }
 }
 
 #[test]
@@ -147,10 +147,10 @@ fn what_cannot_be_done_is_refused_with_the_reason_and_changes_nothing() {
         assert!(ahead.is_enabled() && ahead.journal().is_empty());
         format!("{} {}", problem.detail, problem.next)
     };
-    let said = refused(DowngradeRequest { plan: false, to: Some(8_999) }, Reason::NoWayBack);
+    let said = refused(DowngradeRequest { plan: false, to: Some(8_999), alone: None }, Reason::NoWayBack);
     assert!(said.contains("no schema step 8999") && said.contains("--from-backup"), "{said}");
     let oldest = migrations::CONFIG.iter().rfind(|step| step.down_sql.is_none()).expect("the first line has no way back").id;
-    refused(DowngradeRequest { plan: true, to: Some(oldest - 1) }, Reason::NoWayBack);
+    refused(DowngradeRequest { plan: true, to: Some(oldest - 1), alone: None }, Reason::NoWayBack);
     let held = alone(&ahead.state()).expect("nobody runs");
     let said = refused(DowngradeRequest::default(), Reason::CmsState);
     assert!(said.contains("a manager runs"), "{said}");
@@ -182,9 +182,9 @@ fn one_that_fails_leaves_the_box_as_it_was_and_says_before_what_is_done() {
 
 #[test]
 fn below_its_own_newest_step_a_build_would_only_go_up_again() {
-    let problem = may_change(&DowngradeRequest { plan: false, to: Some(migrations::newest() - 1) }).expect_err("refused");
+    let problem = may_change(&DowngradeRequest { plan: false, to: Some(migrations::newest() - 1), alone: None }).expect_err("refused");
     assert_eq!((problem.reason, problem.field.as_deref()), (Reason::NoWayBack, Some("to")));
-    assert!(may_change(&DowngradeRequest { plan: false, to: Some(migrations::newest()) }).is_ok());
+    assert!(may_change(&DowngradeRequest { plan: false, to: Some(migrations::newest()), alone: None }).is_ok());
 }
 
 #[test]

@@ -59,6 +59,7 @@ fn settings(data: &Path) -> ManagerSettings {
         listeners: Listeners::default(),
         addresses: vec![],
         metrics: weir_telemetry::Metrics::new("1.0.0-b1", "manager", "manager-1"),
+        keeper: None,
         own: crate::OwnAnswers { boot: 1, worker_crashes: 0, last_exit: None, logs: Arc::new(|_| Ok(vec![])) },
     }
 }
