@@ -12,12 +12,14 @@ mod facts;
 #[cfg(test)]
 mod fixture;
 mod held;
+mod level;
 mod orders;
 mod policy;
 pub(crate) mod record;
 pub(crate) mod round;
 mod said;
 mod view;
+pub(crate) mod waiting;
 
 pub(crate) use held::Rollouts;
 pub(crate) use said::{say, say_of};

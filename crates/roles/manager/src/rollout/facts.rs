@@ -1,5 +1,6 @@
 //! What the planner knows of the network: from reports, configuration, software files and the pair, at one moment.
 
+use super::level;
 use crate::{
     app::App,
     guard::{Early, Facts as Guarded},
@@ -12,7 +13,7 @@ use weir_model::{DeviceName, LeaseOwner, LocationName, Role, SoftwareState, Stam
 use weir_operator_api::{Location, PairCondition, Problem};
 use weir_rollout::{
     guard,
-    plan::{BackupFacts, Cms, Contact, DeviceFacts, Facts, LevelFacts, ManagerFacts, PairFacts, Plan, Proof, SiteFacts, SiteKind},
+    plan::{BackupFacts, Cms, Contact, DeviceFacts, Facts, ManagerFacts, PairFacts, Plan, Proof, SiteFacts, SiteKind},
     update::Stage,
 };
 
@@ -43,13 +44,13 @@ pub(super) async fn gather(app: &App, network: &Snapshot, plan: Option<&Plan>) -
         None => devices.into_values().collect(),
     };
     Ok(Facts {
+        level: level::facts(app, network, &devices),
         pair: pair(app, network, &orders, &devices),
         devices,
         sites: sites(network, &floors),
         routers: guard::Facts { engines: BTreeMap::new(), ..floors },
         images: images(app),
         lineage: app.software.lineage(),
-        level: LevelFacts { at: network.level, settled: true, would_park: 0 },
         // No rollout that this build drives has a phase that asks for a backup.
         backup: BackupFacts { gate: Proof::Missing, frozen: Proof::Missing, has_safe_place: false },
         comparison: None,
