@@ -19,5 +19,5 @@ pub use enrolment::{EnrolAnswer, EnrolRequest, EnrolToken};
 pub use hello::Hello;
 pub use pair::{OrderedBy, PairAnswer, PairHello, PairPoll, ShippedChangeset, ShippedEntry, Verdict, YieldAnswer, YieldRequest};
 pub use poll::{Answer, Ask, BACKUP_EXTENSION, Poll, Question, VAULT_BYTES_MAX, is_backup_name};
-pub use report::{Condition, Drain, DrainSession, Listeners, Load, Report, ReportAnswer, RouterContact};
+pub use report::{Answers, Condition, Drain, DrainSession, Listeners, Load, Report, ReportAnswer, RouterContact};
 pub use update::{ArchivePlace, DirectSource, KeeperReport, SlotsReport, UpdateOrder, UpdateReport, UpdateWord};

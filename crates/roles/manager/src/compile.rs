@@ -121,6 +121,7 @@ fn without_content(network: &Snapshot, device: DeviceName) -> DeviceConfiguratio
         managers: managers(network),
         profile: network.profile.clone(),
         level: Some(network.level),
+        must_understand: Vec::new(),
         confirmed: Confirmed::default(),
         engine_addresses: Vec::new(),
         keepalive_keys: Vec::new(),

@@ -8,6 +8,7 @@
 //! Where a rollout stands is in the journal and nowhere else: the standby mirrors it, and whoever is primary goes on from there.
 //! `docs/decisions/0009`, `docs/decisions/0010`.
 
+mod comparison;
 mod facts;
 #[cfg(test)]
 mod fixture;

@@ -1,6 +1,6 @@
 //! What the planner knows of the network: from reports, configuration, software files and the pair, at one moment.
 
-use super::level;
+use super::{comparison, level};
 use crate::{
     app::App,
     guard::{Early, Facts as Guarded},
@@ -45,6 +45,7 @@ pub(super) async fn gather(app: &App, network: &Snapshot, plan: Option<&Plan>) -
     };
     Ok(Facts {
         level: level::facts(app, network, &devices),
+        comparison: plan.and_then(|plan| comparison::compare(app, plan, &devices, &floors)),
         pair: pair(app, network, &orders, &devices),
         devices,
         sites: sites(network, &floors),
@@ -53,7 +54,6 @@ pub(super) async fn gather(app: &App, network: &Snapshot, plan: Option<&Plan>) -
         lineage: app.software.lineage(),
         // No rollout that this build drives has a phase that asks for a backup.
         backup: BackupFacts { gate: Proof::Missing, frozen: Proof::Missing, has_safe_place: false },
-        comparison: None,
         settling: guarded.early() == Early::Yes,
     })
 }

@@ -1,6 +1,7 @@
 //! The rollout in memory: as it is kept, what the last round found, and plans that were shown and not started.
 
 use super::{
+    comparison::Watch,
     facts::Peaks,
     record::{Kept, RecordError},
 };
@@ -26,6 +27,7 @@ pub(crate) struct Rollouts {
     /// Held from looking at a plan until the next one is kept: each is made on top of its parent.
     pub(super) committing: tokio::sync::Mutex<()>,
     pub(super) peaks: tokio::sync::Mutex<Peaks>,
+    pub(super) watch: Mutex<Watch>,
     /// Rises with everything that a page shows.
     shown: AtomicU64,
     /// Asks for a round.
