@@ -33,6 +33,7 @@ fn configuration() -> DeviceConfiguration {
         // Patient enough for the longest run: the engine is not heard again.
         profile: Profile { keepalive_ms: 1_000_000_000, ..Profile::rehearsal() },
         level: None,
+        must_understand: Vec::new(),
         confirmed: Confirmed::default(),
         engine_addresses: Vec::new(),
         keepalive_keys: Vec::new(),

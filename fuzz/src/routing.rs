@@ -17,6 +17,7 @@ static NETWORK: LazyLock<Network> = LazyLock::new(|| {
         managers: Vec::new(),
         profile: Profile::rehearsal(),
         level: None,
+        must_understand: Vec::new(),
         confirmed: Confirmed::default(),
         engine_addresses: Vec::new(),
         keepalive_keys: Vec::new(),

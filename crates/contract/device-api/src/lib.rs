@@ -22,5 +22,5 @@ pub use pair::{
     YieldAnswer, YieldRequest,
 };
 pub use poll::{Answer, Ask, BACKUP_EXTENSION, Poll, Question, VAULT_BYTES_MAX, is_backup_name};
-pub use report::{Condition, Drain, DrainSession, Listeners, Load, Report, ReportAnswer, RouterContact};
+pub use report::{Answers, Condition, Drain, DrainSession, Listeners, Load, Report, ReportAnswer, RouterContact};
 pub use update::{ArchivePlace, DirectSource, KeeperReport, SlotsReport, UpdateOrder, UpdateReport, UpdateWord};

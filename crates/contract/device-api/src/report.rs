@@ -45,6 +45,27 @@ pub struct Load {
     pub store_bytes: u64,
 }
 
+/// Upper bounds of the classes in [`Answers::ttfb`], milliseconds.
+pub const TTFB_BOUNDS_MS: [u32; 37] = [
+    1, 2, 5, 10, 20, 50, 63, 80, 100, 125, 160, 200, 250, 315, 400, 500, 630, 800, 1_000, 1_250, 1_600, 2_000, 2_500, 3_150, 4_000, 5_000,
+    6_300, 8_000, 10_000, 12_500, 16_000, 20_000, 25_000, 31_500, 40_000, 50_000, 63_000,
+];
+
+/// How requests were answered since the worker started: what devices of an update's wave are compared by.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Answers {
+    /// Requests answered to anybody.
+    pub requests: u64,
+    /// Of these: with a status of 500 or more that neither the client nor an origin caused.
+    pub own_errors: u64,
+    /// Connections reset because a body broke off or the client read too slowly.
+    pub resets: u64,
+    /// Answers by the time from the request's head to the answer's: how many took at most the first of [`TTFB_BOUNDS_MS`], more than
+    /// that and at most the second, and so on; the last are those above all bounds.
+    #[serde(default)]
+    pub ttfb: Vec<u64>,
+}
+
 /// Something the manager raises an alarm for while the device keeps reporting it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
@@ -95,6 +116,9 @@ pub struct Report {
     /// Engines and routers: how far an update is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<UpdateReport>,
+    /// Engines: how this worker answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Answers>,
     /// Engines: responses since the worker's start whose `Cache-Status` carried a delivery service's detail.
     #[cfg(feature = "synthetic-next")]
     #[serde(default, skip_serializing_if = "Option::is_none")]

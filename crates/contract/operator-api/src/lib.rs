@@ -13,6 +13,7 @@ pub mod cms;
 pub mod confirmation;
 pub mod delivery_service;
 pub mod device;
+pub mod features;
 pub mod listing;
 pub mod location;
 pub mod network_document;
@@ -43,6 +44,7 @@ pub use cms::{
 pub use confirmation::Confirmation;
 pub use delivery_service::{Caching, DeliveryService, DeliveryServiceRequest};
 pub use device::{Activation, Addresses, Device, DeviceCondition, DeviceLoad, DeviceLogs, LastReport, RejectedConfiguration};
+pub use features::{Features, ParkedObject, WaitingFeature};
 pub use listing::{Listing, PageQuery};
 pub use location::{ConfirmedRemoval, Location, LocationRequest};
 pub use network_document::{

@@ -15,6 +15,8 @@ pub const UPDATES: &str = "/api/v1/updates";
 /// GET [`crate::Rollout`]; POST [`crate::RolloutStart`]; `/plan`: POST [`crate::RolloutRequest`]; `/{verb}` and
 /// `/devices/{name}/{verb}`: POST [`crate::RolloutWord`].
 pub const ROLLOUT: &str = "/api/v1/rollout";
+/// GET [`crate::Features`]: features that wait for the upgrade.
+pub const FEATURES: &str = "/api/v1/features";
 /// GET, POST; one at `/{name}`: GET, PUT (with `confirm`), DELETE; `/{name}/history`: GET.
 pub const DELIVERY_SERVICES: &str = "/api/v1/delivery-services";
 /// GET and PUT (with `confirm`) the whole set; `/history`: GET.

@@ -219,6 +219,8 @@ reasons! {
     UploadBroken, "upload_broken", 400, "Upload broken", "send the file again";
     /// The network's level does not have the feature yet.
     GateClosed, "gate_closed", 409, "Feature gate closed", "raise the network's level when every device runs the line that has the feature";
+    /// The level of the network cannot be this one: a member would not understand it.
+    LevelRefused, "level_refused", 409, "The level stays", "see `GET /api/v1/features` for the devices that features wait for";
     /// This manager is the standby.
     NotPrimary, "not_primary", 421, "Not the primary", "send the request to the primary";
     /// The two builds have no protocol version in common.

@@ -19,7 +19,9 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
-use weir_device_api::{Condition, Drain, Hello, Listeners, Load, RouterContact, hello::PROTOCOL, keepalive::EngineState, report::Rejected};
+use weir_device_api::{
+    Answers, Condition, Drain, Hello, Listeners, Load, RouterContact, hello::PROTOCOL, keepalive::EngineState, report::Rejected,
+};
 use weir_model::{
     AlarmReason, DeviceConfiguration, DeviceName, Profile, Role, Stamp, configuration::EngineEntry, offload::SHARE_FIRST, version,
 };
@@ -60,6 +62,8 @@ pub struct Hooks {
     pub routers: Option<TellRouters>,
     /// Engines only.
     pub hold: Option<Hold>,
+    /// Engines only: how this worker answered.
+    pub answers: Option<Box<dyn Fn() -> Answers + Send + Sync>>,
     /// Engines only: responses that carried a delivery service's detail.
     #[cfg(feature = "synthetic-next")]
     pub detailed_responses: Option<Box<dyn Fn() -> u64 + Send + Sync>>,
@@ -304,6 +308,11 @@ impl Shared {
     pub(crate) fn run(&self, configuration: DeviceConfiguration) -> Option<Arc<DeviceConfiguration>> {
         let configuration = Arc::new(configuration);
         let stamp = configuration.stamp;
+        if let Some(field) = configuration.not_understood() {
+            let reason = format!("field {field} must be understood, and {} does not know it", version());
+            self.reject(Rejected { stamp, reason });
+            return None;
+        }
         match (self.hooks.apply)(&configuration) {
             Ok(()) => {
                 *self.rejected.lock().expect("no panic while held") = None;

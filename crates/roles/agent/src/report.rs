@@ -124,6 +124,7 @@ pub(crate) fn compose(shared: &Shared) -> Report {
         routers: shared.contacts.list(),
         share_permille: (shared.settings.role == Role::Engine).then(|| shared.share_permille()),
         update: shared.update.report(keeper(shared)),
+        answers: shared.hooks.answers.as_ref().map(|answers| answers()),
         #[cfg(feature = "synthetic-next")]
         detailed_responses: shared.hooks.detailed_responses.as_ref().map(|count| count()),
     }

@@ -254,6 +254,11 @@ impl Engine {
         self.inner.counters.excused_errors.load(Ordering::Relaxed)
     }
 
+    /// Answers since the start by the time to their first byte, in the classes of a report.
+    pub fn times_to_first_byte(&self) -> Vec<u64> {
+        self.inner.counters.first_bytes.counts()
+    }
+
     /// Responses since the start whose `Cache-Status` carried a delivery service's detail.
     #[cfg(feature = "synthetic-next")]
     pub fn detailed_responses(&self) -> u64 {

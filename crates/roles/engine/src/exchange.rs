@@ -10,7 +10,7 @@ use std::{
     net::IpAddr,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use weir_caching::{CacheOutcome, RequestFacts};
 use weir_net::http1::{Body, BodyError, BodySource, Request};
@@ -69,8 +69,12 @@ impl Entry<'_> {
         }
     }
 
-    fn finish(&self, engine: &Inner, bytes: u64, complete: bool) {
-        let duration = weir_clock::monotonic().saturating_duration_since(self.started);
+    /// Time since the request's head.
+    fn waited(&self) -> Duration {
+        weir_clock::monotonic().saturating_duration_since(self.started)
+    }
+
+    fn finish(&self, engine: &Inner, duration: Duration, bytes: u64, complete: bool) {
         engine.counters.request(self.outcome, duration);
         engine.access.record(&Record {
             clock_ms: weir_clock::wall_ms(),
@@ -229,6 +233,8 @@ impl<'r> Exchange<'r> {
         }
         let mut entry = self.entry.take().expect("closed once");
         entry.status = status;
+        let waited = entry.waited();
+        self.engine.counters.first_bytes.observe(waited);
         if status >= 500 && (self.is_excused || entry.source.is_some()) {
             self.engine.counters.excused_errors.fetch_add(1, Ordering::Relaxed);
         }
@@ -250,7 +256,7 @@ impl<'r> Exchange<'r> {
             }
             body => {
                 entry.gave(self.engine, bytes);
-                entry.finish(self.engine, bytes, true);
+                entry.finish(self.engine, waited, bytes, true);
                 body
             }
         }
@@ -263,7 +269,7 @@ impl Drop for Exchange<'_> {
             self.engine.counters.ended(self.hops);
         }
         if let Some(entry) = self.entry.take() {
-            entry.finish(self.engine, 0, false);
+            entry.finish(self.engine, entry.waited(), 0, false);
         }
     }
 }
@@ -297,6 +303,6 @@ impl Drop for Counting {
     fn drop(&mut self) {
         self.engine.counters.ended(self.entry.hops);
         let complete = self.ended || self.length == Some(self.bytes);
-        self.entry.finish(&self.engine, self.bytes, complete);
+        self.entry.finish(&self.engine, self.entry.waited(), self.bytes, complete);
     }
 }

@@ -19,6 +19,7 @@ mod engine;
 mod exchange;
 mod fields;
 mod fill;
+mod first_bytes;
 mod flight;
 mod head;
 mod here;

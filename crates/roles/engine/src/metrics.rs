@@ -1,6 +1,6 @@
 //! What the engine counts.
 
-use crate::{head::StoredHead, outcome::Outcome};
+use crate::{first_bytes::FirstBytes, head::StoredHead, outcome::Outcome};
 use prometheus_client::{
     encoding::{EncodeMetric, MetricEncoder},
     metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge},
@@ -48,6 +48,7 @@ pub(crate) struct Counters {
     pub(crate) peer_requests: AtomicU64,
     pub(crate) records_dropped: Counter,
     pub(crate) durations: Arc<Durations>,
+    pub(crate) first_bytes: FirstBytes,
     #[cfg(feature = "synthetic-next")]
     pub(crate) detailed: Counter,
     store_bytes: Gauge,
@@ -116,6 +117,7 @@ impl Counters {
             peer_requests: AtomicU64::new(0),
             records_dropped: Counter::default(),
             durations: Arc::new(Durations::default()),
+            first_bytes: FirstBytes::default(),
             #[cfg(feature = "synthetic-next")]
             detailed: Counter::default(),
             store_bytes: Gauge::default(),

@@ -12,6 +12,7 @@ mod conditions;
 mod coverage_zones;
 mod delivery_services;
 mod devices;
+mod features;
 mod history;
 mod locations;
 mod offload;
@@ -92,6 +93,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(rollout::plan))
         .routes(routes!(rollout::say))
         .routes(routes!(rollout::say_of))
+        .routes(routes!(features::show))
         .routes(routes!(delivery_services::list, delivery_services::create))
         .routes(routes!(delivery_services::show, delivery_services::replace, delivery_services::delete))
         .routes(routes!(tokens::list_enrolment, tokens::create_enrolment))

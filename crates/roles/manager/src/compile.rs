@@ -106,7 +106,7 @@ pub(crate) fn faults_below(network: &Snapshot, line: Line) -> Result<Vec<(i64, C
 
 fn faults_of(network: &Snapshot, ordered: &[&weir_operator_api::DeliveryService]) -> Result<Vec<(i64, CompileError)>, CompileError> {
     let engines = engines(network);
-    let services = ordered.iter().map(|service| compiled(network, service, &engines)).collect();
+    let services = ordered.iter().map(|service| compiled(network, service, &engines, None)).collect();
     let document = DeviceConfiguration { services, ..content(network, engines) };
     let (_, faults) = Network::compile_apart(&document)?;
     Ok(faults.into_iter().map(|fault| (ordered[fault.index].id, fault.error)).collect())
@@ -121,6 +121,7 @@ fn without_content(network: &Snapshot, device: DeviceName) -> DeviceConfiguratio
         managers: managers(network),
         profile: network.profile.clone(),
         level: Some(network.level),
+        must_understand: Vec::new(),
         confirmed: Confirmed::default(),
         engine_addresses: Vec::new(),
         keepalive_keys: Vec::new(),
@@ -194,16 +195,23 @@ fn published(network: &Snapshot, below: Option<Line>) -> impl Iterator<Item = &w
 
 /// Delivery services with the engines that can carry them now, by name.
 fn services(network: &Snapshot, engines: &[EngineEntry], below: Option<Line>) -> Vec<DeliveryService> {
-    let mut services: Vec<_> = published(network, below).map(|service| compiled(network, service, engines)).collect();
+    let mut services: Vec<_> = published(network, below).map(|service| compiled(network, service, engines, below)).collect();
     // One that is held may have had another name.
     services.sort_by(|a, b| a.name.cmp(&b.name));
     services
 }
 
-fn compiled(network: &Snapshot, service: &weir_operator_api::DeliveryService, engines: &[EngineEntry]) -> DeliveryService {
+/// One delivery service. What needs a feature that is closed at the network's level, or that the line does not have, stays in the
+/// database and out of the document.
+fn compiled(
+    network: &Snapshot,
+    service: &weir_operator_api::DeliveryService,
+    engines: &[EngineEntry],
+    below: Option<Line>,
+) -> DeliveryService {
     let serves = |name: &&DeviceName| engines.binary_search_by(|engine| engine.name.cmp(name)).is_ok();
     #[cfg(not(feature = "synthetic-next"))]
-    let _ = network;
+    let _ = (network, below);
     DeliveryService {
         name: service.name.clone(),
         domain: service.domain.clone(),
@@ -214,7 +222,7 @@ fn compiled(network: &Snapshot, service: &weir_operator_api::DeliveryService, en
         },
         caching: service.caching.clone().into(),
         #[cfg(feature = "synthetic-next")]
-        detail: service.detail.clone().filter(|_| network.is_open(&weir_model::next::service_detail())),
+        detail: service.detail.clone().filter(|_| weir_model::next::service_detail().is_open(Some(below.unwrap_or(network.level)))),
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod delivery_services;
 pub(crate) mod devices;
 pub(crate) mod enrolment;
 pub(crate) mod fields;
+pub(crate) mod level;
 pub(crate) mod locations;
 pub(crate) mod offload;
 pub(crate) mod passwords;

@@ -18,6 +18,7 @@ mod devices;
 mod errors;
 pub(crate) mod events;
 mod explain;
+mod features;
 mod figures;
 mod file_form;
 mod form;

@@ -127,6 +127,7 @@ mod tests {
             routers: Vec::new(),
             share_permille: None,
             update: None,
+            answers: None,
             #[cfg(feature = "synthetic-next")]
             detailed_responses: None,
         }

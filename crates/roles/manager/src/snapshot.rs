@@ -26,6 +26,8 @@ pub(crate) struct Snapshot {
     pub(crate) profile: Profile,
     /// The line whose features the whole network may use.
     pub(crate) level: Line,
+    /// Generation of the last change of the level; 0: it never changed.
+    pub(crate) level_generation: u64,
     /// Device name of the primary.
     pub(crate) primary: DeviceName,
     pub(crate) keepalive_keys: Vec<KeepaliveKey>,
@@ -118,6 +120,7 @@ impl Snapshot {
             profile: Profile::named(&text(settings::PROFILE)?).ok_or_else(|| missing(settings::PROFILE))?,
             level: settings::get(tx, settings::LEVEL)?
                 .map_or(Ok(FIRST_LEVEL), |level| level.parse().map_err(|_| missing(settings::LEVEL)))?,
+            level_generation: settings::number(tx, settings::LEVEL_GENERATION)?,
             primary: text(settings::PRIMARY)?.parse().map_err(|_| missing(settings::PRIMARY))?,
             keepalive_keys: settings::keepalive_keys(tx, seal)?,
             locations: locations::all(tx)?.into_iter().map(|l| (l.name.clone(), l)).collect(),

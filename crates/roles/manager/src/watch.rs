@@ -116,6 +116,7 @@ fn report_about_itself(app: &App) {
         routers: Vec::new(),
         share_permille: None,
         update: None,
+        answers: None,
         #[cfg(feature = "synthetic-next")]
         detailed_responses: None,
     };

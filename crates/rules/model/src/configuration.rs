@@ -27,6 +27,10 @@ pub struct DeviceConfiguration {
     /// The line whose features the whole network may use; absent: not said, which is [`crate::FIRST_LEVEL`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<Line>,
+    /// Names of fields that a device must know to run this document, because leaving one out would open what it closes; one that
+    /// does not know a name keeps what it runs. A name is sent only at a level whose lines all know it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub must_understand: Vec<String>,
     /// What operators said may be out of service: routers obey a large removal only as far as that is newer than what they run.
     /// Routers only.
     #[serde(default, skip_serializing_if = "Confirmed::is_empty")]
@@ -47,6 +51,16 @@ pub struct DeviceConfiguration {
     /// ask from one of them. Engines only. Last, so that it is written once for all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub engine_addresses: Vec<IpAddr>,
+}
+
+/// Names that a document of this line may demand in [`DeviceConfiguration::must_understand`]; 1.0 has none.
+const UNDERSTOOD: &[&str] = &[];
+
+impl DeviceConfiguration {
+    /// The first field this build must know to run it and does not.
+    pub fn not_understood(&self) -> Option<&str> {
+        self.must_understand.iter().map(String::as_str).find(|name| !UNDERSTOOD.contains(name))
+    }
 }
 
 /// Operators' words for engines and routers out of service, each with the stamp of the configuration it was given with.

@@ -70,6 +70,7 @@ fn tree(configuration: &DeviceConfiguration) -> Option<Network> {
         managers: Vec::new(),
         profile: configuration.profile.clone(),
         level: None,
+        must_understand: Vec::new(),
         confirmed: Confirmed::default(),
         engine_addresses: Vec::new(),
         keepalive_keys: Vec::new(),

@@ -29,6 +29,7 @@ fn network() -> Network {
         managers: Vec::new(),
         profile: Profile::standard(),
         level: None,
+        must_understand: Vec::new(),
         confirmed: Confirmed::default(),
         engine_addresses: Vec::new(),
         keepalive_keys: Vec::new(),

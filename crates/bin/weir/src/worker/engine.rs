@@ -92,6 +92,11 @@ fn hooks(engine: &Engine, gate: &Gate) -> Hooks {
             let engine = engine.clone();
             move |path| engine.hold(path)
         })),
+        answers: Some(Box::new({
+            let engine = engine.clone();
+            let gate = gate.clone();
+            move || gate_metrics::answers(&gate, &engine)
+        })),
         #[cfg(feature = "synthetic-next")]
         detailed_responses: Some(Box::new({
             let engine = engine.clone();

@@ -5,6 +5,8 @@ use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
+use weir_device_api::Answers;
+use weir_engine::Engine;
 use weir_net::http1::{Gate, Refusal};
 use weir_rollout::update::Figures;
 use weir_telemetry::Metrics;
@@ -20,6 +22,12 @@ pub(super) fn register(metrics: &Metrics, gate: &Gate) {
 pub(super) fn figures(gate: &Gate, excused_errors: u64) -> Figures {
     let counters = gate.counters();
     Figures { requests: counters.requests, own_errors: counters.server_errors.saturating_sub(excused_errors) }
+}
+
+/// What an update's wave is judged by, beside engines that were not updated.
+pub(super) fn answers(gate: &Gate, engine: &Engine) -> Answers {
+    let Figures { requests, own_errors } = figures(gate, engine.excused_errors());
+    Answers { requests, own_errors, resets: gate.counters().resets, ttfb: engine.times_to_first_byte() }
 }
 
 struct GateCollector(Gate);

@@ -178,6 +178,7 @@ fn agent_of_standby(start: &Start, state: &DeviceState) -> anyhow::Result<Agent>
         explain: None,
         routers: None,
         hold: None,
+        answers: None,
         #[cfg(feature = "synthetic-next")]
         detailed_responses: None,
     };

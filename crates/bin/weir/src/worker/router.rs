@@ -85,6 +85,7 @@ fn hooks(router: &Router, gate: &Gate) -> Hooks {
         }),
         routers: None,
         hold: None,
+        answers: None,
         #[cfg(feature = "synthetic-next")]
         detailed_responses: None,
         served: Box::new({

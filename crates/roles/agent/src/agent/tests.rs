@@ -37,6 +37,7 @@ pub(crate) fn configuration(generation: u64) -> DeviceConfiguration {
         managers: Vec::new(),
         profile: Profile::rehearsal(),
         level: None,
+        must_understand: Vec::new(),
         confirmed: Confirmed::default(),
         engine_addresses: Vec::new(),
         keepalive_keys: Vec::new(),
@@ -60,6 +61,7 @@ pub(crate) fn hooks(refused: &'static [u64]) -> Hooks {
         explain: None,
         routers: None,
         hold: None,
+        answers: None,
         #[cfg(feature = "synthetic-next")]
         detailed_responses: None,
     }

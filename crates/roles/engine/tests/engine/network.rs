@@ -99,6 +99,7 @@ pub(crate) fn configuration(plan: &Plan<'_>, device: &str, origin: &str, address
         managers: Vec::new(),
         profile: Profile::rehearsal(),
         level: None,
+        must_understand: Vec::new(),
         confirmed: Confirmed::default(),
         engine_addresses: Vec::new(),
         keepalive_keys: Vec::new(),

@@ -50,6 +50,7 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("POST", "/rollout/plan", Role(Viewer)),
     ("POST", "/rollout/{verb}", Role(Operator)),
     ("POST", "/rollout/devices/{name}/{verb}", Role(Operator)),
+    ("GET", "/features", Role(Viewer)),
     ("GET", "/delivery-services", Services(Viewer)),
     ("POST", "/delivery-services", Services(Operator)),
     ("GET", "/delivery-services/{name}", Services(Viewer)),

@@ -62,6 +62,7 @@ pub(crate) fn network() -> Snapshot {
         network: "test".into(),
         profile: Profile::rehearsal(),
         level: weir_model::FIRST_LEVEL,
+        level_generation: 0,
         primary: "manager-2".parse().expect("name"),
         keepalive_keys: vec![KeepaliveKey { id: 1, secret: "ab".repeat(32) }],
         locations: BTreeMap::from([location(1, "core", None), location(2, "east", Some("core"))]),

@@ -11,7 +11,11 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use std::sync::Arc;
-use weir_device_api::{Report, ReportAnswer, UpdateReport, report::DRAIN_SESSIONS_MAX, update::BURNED_MAX};
+use weir_device_api::{
+    Report, ReportAnswer, UpdateReport,
+    report::{DRAIN_SESSIONS_MAX, TTFB_BOUNDS_MS},
+    update::BURNED_MAX,
+};
 use weir_operator_api::{Problem, Reason};
 use weir_routing::compile::ROUTERS_MAX;
 
@@ -56,6 +60,11 @@ fn bounded(report: &Report) -> Result<(), Problem> {
     }
     if let Some(update) = &report.update {
         bounded_update(update)?;
+    }
+    let classes = report.answers.as_ref().map_or(0, |answers| answers.ttfb.len());
+    if classes > TTFB_BOUNDS_MS.len() + 1 {
+        let detail = format!("{classes} classes, more than {}", TTFB_BOUNDS_MS.len() + 1);
+        return Err(Problem::new(Reason::LimitExceeded, detail).at("answers.ttfb"));
     }
     if report.routers.len() > ROUTERS_MAX {
         let detail = format!("{} routers, more than {ROUTERS_MAX}", report.routers.len());

@@ -54,6 +54,7 @@ fn heard(device: &str, role: Role, generation: u64, at_ms: u64, sessions: Option
         routers: Vec::new(),
         share_permille: None,
         update: None,
+        answers: None,
         #[cfg(feature = "synthetic-next")]
         detailed_responses: None,
     };

@@ -4,6 +4,7 @@ use super::{
     Page, Refused, Section, Viewer,
     chart::{Chart, Line, Unit, bits_per_second, gather},
     errors::html,
+    features::Waits,
     figures::{Bytes, Count, Moment},
     rollout::UnderWay,
 };
@@ -86,6 +87,8 @@ struct Home {
     updates: String,
     /// A rollout that is not over.
     rollout: Option<UnderWay>,
+    /// Features that wait for the upgrade.
+    features: Waits,
     /// The standby; absent without one.
     pair: Option<PairInfo>,
 }
@@ -198,6 +201,7 @@ async fn show(State(app): State<Arc<App>>, viewer: Viewer, asked: Result<Query<A
         missing: missing(&app),
         updates: updates_said(&updates::list(&app)),
         rollout: UnderWay::read(&app),
+        features: Waits::read(&app),
         pair: app.pair.info(&app),
     };
     Ok(match part {

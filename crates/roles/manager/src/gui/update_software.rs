@@ -16,7 +16,9 @@ pub(super) use scope::{Scope, TypedUpdate};
 pub(super) use words::Back;
 
 use super::{
-    Form, Notice, Page, Section, Viewer, html_with,
+    Form, Notice, Page, Section, Viewer,
+    features::Waits,
+    html_with,
     links::{Asked, link},
     order::{Columns, Order},
     redirect,
@@ -57,6 +59,8 @@ struct UpdatePage {
     form: Option<PlanForm>,
     /// A rollout that is not over.
     rollout: Option<UnderWay>,
+    /// Features that wait for the upgrade.
+    features: Waits,
     order: Order<Column>,
     lanes: Vec<Lane>,
     rejected: Rejected,
@@ -111,6 +115,7 @@ async fn draw(app: &Arc<App>, viewer: &Viewer, typed: TypedUpdate, order: Order<
         scope,
         form,
         rollout: UnderWay::read(app),
+        features: Waits::read(app),
         lanes: lanes::sorted(order, updates::list(app).into_iter().map(Lane::new).collect()),
         order,
         rejected,

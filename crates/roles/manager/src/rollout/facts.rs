@@ -1,6 +1,6 @@
 //! What the planner knows of the network: from reports, configuration, software files and the pair, at one moment.
 
-use super::managers;
+use super::{comparison, level, managers};
 use crate::{
     app::App,
     guard::{Early, Facts as Guarded},
@@ -13,7 +13,7 @@ use weir_model::{DeviceName, LeaseOwner, LocationName, Role, SoftwareState, Stam
 use weir_operator_api::{Location, Problem};
 use weir_rollout::{
     guard,
-    plan::{Contact, DeviceFacts, Facts, LevelFacts, PairFacts, Plan, SiteFacts, SiteKind},
+    plan::{Contact, DeviceFacts, Facts, PairFacts, Plan, SiteFacts, SiteKind},
     update::Stage,
 };
 
@@ -44,15 +44,15 @@ pub(super) async fn gather(app: &App, network: &Snapshot, plan: Option<&Plan>) -
         None => devices.into_values().collect(),
     };
     Ok(Facts {
+        level: level::facts(app, network, &devices),
+        comparison: plan.and_then(|plan| comparison::compare(app, plan, &devices, &floors)),
         pair: PairFacts { stamp: issued(network, &orders, &devices), ..managers::pair(app, plan).await },
         devices,
         sites: sites(network, &floors),
         routers: guard::Facts { engines: BTreeMap::new(), ..floors },
         images: images(app),
         lineage: app.software.lineage(),
-        level: LevelFacts { at: network.level, settled: true, would_park: 0 },
         backup: managers::backups(app, plan).await?,
-        comparison: None,
         settling: guarded.early() == Early::Yes,
     })
 }

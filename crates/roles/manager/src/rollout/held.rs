@@ -1,6 +1,7 @@
 //! The rollout in memory: as it is kept, what the last round found, and plans that were shown and not started.
 
 use super::{
+    comparison::Watch,
     facts::Peaks,
     managers::Managers,
     record::{Kept, RecordError},
@@ -28,6 +29,7 @@ pub(crate) struct Rollouts {
     pub(super) committing: tokio::sync::Mutex<()>,
     pub(super) peaks: tokio::sync::Mutex<Peaks>,
     pub(super) managers: Managers,
+    pub(super) watch: Mutex<Watch>,
     /// Rises with everything that a page shows.
     shown: AtomicU64,
     /// Asks for a round.

@@ -21,6 +21,7 @@ fn report(boot: u64, load: Load) -> Report {
         routers: Vec::new(),
         share_permille: None,
         update: None,
+        answers: None,
         #[cfg(feature = "synthetic-next")]
         detailed_responses: None,
     }

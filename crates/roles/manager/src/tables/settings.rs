@@ -14,6 +14,8 @@ pub(crate) const NETWORK: &str = "network";
 pub(crate) const PROFILE: &str = "profile";
 /// The line whose features the whole network may use; absent: [`weir_model::FIRST_LEVEL`].
 pub(crate) const LEVEL: &str = "level";
+/// Generation of the last change of the level; absent: it is what it was when the network was made.
+pub(crate) const LEVEL_GENERATION: &str = "level_generation";
 /// Device name of the primary.
 pub(crate) const PRIMARY: &str = "primary";
 /// Networks that software may be fetched from beside public ones, as JSON.

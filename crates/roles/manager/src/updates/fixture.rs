@@ -82,6 +82,7 @@ pub(super) fn heard(role: Role, update: Option<UpdateReport>) -> Heard {
         routers: Vec::new(),
         share_permille: None,
         update,
+        answers: None,
         #[cfg(feature = "synthetic-next")]
         detailed_responses: None,
     };

@@ -392,6 +392,7 @@ impl TestDevice {
             routers: Vec::new(),
             share_permille: None,
             update: None,
+            answers: None,
             #[cfg(feature = "synthetic-next")]
             detailed_responses: None,
         }

@@ -62,6 +62,7 @@ fn agent(data: &Path, state: DeviceState, router: &Router) -> Agent {
         explain: None,
         routers: None,
         hold: None,
+        answers: None,
         #[cfg(feature = "synthetic-next")]
         detailed_responses: None,
     };

@@ -156,6 +156,7 @@ pub(super) fn configuration(port: u16) -> DeviceConfiguration {
         managers: Vec::new(),
         profile: Profile::standard(),
         level: None,
+        must_understand: Vec::new(),
         confirmed: Confirmed::default(),
         engine_addresses: Vec::new(),
         keepalive_keys: Vec::new(),

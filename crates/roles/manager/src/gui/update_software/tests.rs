@@ -24,6 +24,7 @@ fn shown(scope: Option<Scope>, updates: Vec<DeviceUpdate>) -> UpdatePage {
         scope,
         form: None,
         rollout: None,
+        features: crate::gui::features::tests::none(),
         order,
         lanes,
         rejected: Rejected::default(),
@@ -214,4 +215,14 @@ fn lanes_come_in_the_order_that_is_asked_for() {
     let shown = shown(None, vec![update("done")]);
     assert_eq!(shown.by(&Column::Status), "/update-software?sort=status");
     assert_eq!(shown.by(&Column::Device), "/update-software?order=descending");
+}
+
+#[test]
+fn features_that_wait_are_named_with_whom_they_wait_for() {
+    let text = drawn(None, Vec::new());
+    assert!(text.contains("Every feature of this build is in use. The level of the network is 1.0."), "{text}");
+    let text = UpdatePage { features: crate::gui::features::tests::sample(2, None, 1), ..shown(None, Vec::new()) }.render().expect("drawn");
+    for part in ["<strong>detail</strong>, a feature of 1.1: waits for east-1, east-2.", "Kept until then, and not given to devices:"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }
