@@ -166,13 +166,17 @@ fn resume(plan: &mut Plan) -> Result<(), CommandRefused> {
     }
     plan.state = State::Running;
     plan.counted.draining_ms.clear();
-    for wave in &mut plan.waves {
-        if matches!(wave, WaveState::Failed | WaveState::Inconclusive) {
-            *wave = WaveState::Open;
+    let stopped = |wave: WaveState| matches!(wave, WaveState::Failed | WaveState::Inconclusive);
+    // A wave is tried again with all its devices, those that let their word go too often among them.
+    for lane in &mut plan.lanes {
+        if lane.back {
+            (lane.back, lane.attempts, lane.moved) = (false, 0, false);
+        } else if lane.wave.is_some_and(|wave| stopped(plan.waves[usize::from(wave)])) {
+            lane.attempts = 0;
         }
     }
-    for lane in plan.lanes.iter_mut().filter(|lane| lane.back) {
-        (lane.back, lane.attempts, lane.moved) = (false, 0, false);
+    for wave in plan.waves.iter_mut().filter(|wave| stopped(**wave)) {
+        *wave = WaveState::Open;
     }
     Ok(())
 }

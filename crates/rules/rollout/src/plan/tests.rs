@@ -5,6 +5,7 @@ use crate::{pair_order::Seat, update::Stage};
 use std::collections::BTreeSet;
 
 mod gates;
+mod regressions;
 mod small_model;
 
 const ENOUGH: usize = 400;
