@@ -4,6 +4,7 @@ use super::{fixture::*, *};
 use crate::{pair_order::Seat, update::Stage};
 use std::collections::BTreeSet;
 
+mod commands;
 mod gates;
 mod regressions;
 mod small_model;
