@@ -160,6 +160,9 @@ pub fn broken(facts: &Facts) -> Vec<Broken> {
 /// Which draining engine to return to service first because a fault broke a floor of its location. Only one whose return
 /// helps that floor, and none whose lease overrides the guard; the one with most sessions left, then by name.
 pub fn readmit(facts: &Facts) -> Option<DeviceName> {
+    if !facts.engines.values().any(is_faulty) {
+        return None;
+    }
     let broken = broken(facts);
     let helps = |engine: &EngineFacts| {
         broken.iter().any(|floor| match floor {
@@ -188,8 +191,11 @@ pub fn needs(facts: &Facts, location: &LocationName, engine: &DeviceName) -> boo
 
 /// Whether an engine of the location is out by a fault.
 pub fn fault_in(facts: &Facts, location: &LocationName) -> bool {
-    let out = |engine: &EngineFacts| matches!(engine.standing, Standing::Out(out) if out.is_fault());
-    facts.engines.values().any(|engine| engine.location == *location && out(engine))
+    facts.engines.values().any(|engine| is_faulty(engine) && engine.location == *location)
+}
+
+fn is_faulty(engine: &EngineFacts) -> bool {
+    matches!(engine.standing, Standing::Out(out) if out.is_fault())
 }
 
 /// A location's engines, with one more counted as out when it is asked about.

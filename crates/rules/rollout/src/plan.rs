@@ -32,6 +32,7 @@ mod phase;
 mod place;
 mod policy;
 mod refusal;
+mod repair;
 mod rules;
 mod state;
 mod stay;

@@ -1,4 +1,4 @@
-//! Who is told, who may go, who is called back.
+//! Who is told, and who may go.
 
 use super::{
     Action, Alone, Contact, Excuse, Floor, Hold, Image, Stay, WaveState, Word, place::Place, place::is_out, place::position_of, tick::Tick,
@@ -6,10 +6,15 @@ use super::{
 use crate::{
     broken::Broken,
     guard::{self, Out, Standing},
-    update::{Assignment, Leave, Stage},
+    update::{Assignment, Leave},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 use weir_model::{DeviceName, Role};
+
+const OFFLOADED: Standing = Standing::Out(Out::Offloaded);
 
 /// The guard's facts of the locations that were asked about in this tick, with everybody who is on the way counted as out.
 #[derive(Debug, Default)]
@@ -71,10 +76,12 @@ impl Tick<'_> {
         }
         *fetching += 1;
         let told = self.plan.lanes[position].word;
-        let stands = told.filter(|word| word.version == image.version && !word.cancelled && device.obeyed < Some(word.stamp));
         // The worker from before still runs beside the one it returns from: nothing is drained for that.
         let parked = self.plan.lanes[position].back && device.on_probation;
         let leave = if parked { Leave::HandedOver } else { Leave::Drained };
+        // Whoever has forgotten the word that let it go waits for its turn again: its place may be another's by now.
+        let same = |word: &Word| word.version == image.version && word.reload == parked && word.leave == leave;
+        let stands = told.filter(|word| same(word) && !word.cancelled && device.obeyed < Some(word.stamp));
         let word =
             stands.unwrap_or_else(|| Word { stamp: self.next_stamp(), version: image.version, leave, reload: parked, cancelled: false });
         let lane = &mut self.plan.lanes[position];
@@ -86,7 +93,7 @@ impl Tick<'_> {
         self.places[position] = Place::Staging;
     }
 
-    fn assign(&mut self, position: usize, word: Word, image: &Image) {
+    pub(super) fn assign(&mut self, position: usize, word: Word, image: &Image) {
         self.plan.lanes[position].word = Some(word);
         let assignment = Assignment {
             stamp: word.stamp,
@@ -184,7 +191,8 @@ impl Tick<'_> {
         if let Some(floor) = self.working.full.get(&(role, site)) {
             return Err(Stay::Guard { floor: *floor });
         }
-        let breaks = (self.rules.floors)(self.guard_of(role, site), &device.name);
+        let floors = self.rules.floors;
+        let breaks = floors(&as_if_serving(self.guard_of(role, site), &device.name), &device.name);
         let Some(first) = breaks.first() else { return Ok(Leave::Drained) };
         let only_router = self.facts.routers.routers.len() == 1;
         if breaks.iter().all(|broken| nobody_else_out(broken, only_router)) {
@@ -262,68 +270,6 @@ impl Tick<'_> {
         }
     }
 
-    /// Calls draining devices back where a fault broke a floor, and frees leases that nobody is on the way with.
-    pub(super) fn repair(&mut self) {
-        let mut draining: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for position in 0..self.places.len() {
-            let device = &self.facts.devices[position];
-            let moving = self.places[position] == Place::Moving;
-            if moving && matches!(device.stage, Stage::OffloadRequested | Stage::Draining | Stage::Drained) {
-                draining.entry(device.site).or_default().push(position_of(position));
-            }
-            let word = self.plan.lanes[position].word;
-            let idle = self.places[position] == Place::AtGoal && device.stage.before_switching();
-            if idle && word.is_some_and(|word| device.obeyed == Some(word.stamp)) {
-                // Told before the rollout was turned.
-                self.cancel(position);
-            }
-            let rests = !moving && !device.stage.holds_lease() && device.contact == Contact::Reporting;
-            if device.leased && rests && self.rules.frees_leases {
-                self.actions.push(Action::ReleaseLease { device: position_of(position) });
-            }
-        }
-        for (site, positions) in draining {
-            let Some(name) = (self.rules.readmits)(&self.facts.sites[site as usize].guard) else { continue };
-            let named = |position: &u32| self.facts.devices[*position as usize].name == name;
-            if let Some(position) = positions.into_iter().find(named) {
-                self.cancel(position as usize);
-            }
-        }
-    }
-
-    /// Takes a device's word back, as long as that means something.
-    pub(super) fn cancel(&mut self, position: usize) {
-        let Some(word) = &mut self.plan.lanes[position].word else { return };
-        word.cancelled = true;
-        self.actions.push(Action::Cancel { device: position_of(position), stamp: word.stamp });
-    }
-
-    /// Says again what devices on their way have yet to show that they heard.
-    pub(super) fn repeat(&mut self) {
-        for position in 0..self.places.len() {
-            let (lane, device) = (self.plan.lanes[position], &self.facts.devices[position]);
-            let (Place::Moving, Some(word)) = (self.places[position], lane.word) else { continue };
-            let number = position_of(position);
-            let elsewhere = self.goal(&lane) != Some(word.version) && device.obeyed == Some(word.stamp);
-            if elsewhere && !word.cancelled && device.stage.before_switching() {
-                // The rollout or its wave was turned since: no use in going there first.
-                self.cancel(position);
-            } else if word.cancelled && device.stage.before_switching() {
-                self.actions.push(Action::Cancel { device: number, stamp: word.stamp });
-            } else if device.stage == Stage::Staged && device.obeyed == Some(word.stamp) {
-                self.actions.push(Action::Reload { device: number, stamp: word.stamp });
-            } else if device.obeyed < Some(word.stamp)
-                && !word.cancelled
-                && let Some(image) = self.image_of(word.version)
-            {
-                self.assign(position, word, &image);
-            }
-            if lane.force && device.stage == Stage::Draining {
-                self.actions.push(Action::Force { device: number });
-            }
-        }
-    }
-
     /// The image of a version, while it may be installed.
     pub(super) fn image_of(&self, version: weir_model::Version) -> Option<Image> {
         let image = self.plan.design.image(version)?;
@@ -331,11 +277,26 @@ impl Tick<'_> {
     }
 }
 
+/// An operator's offload may end while the rollout keeps the device out, so it is judged like one in service.
+fn as_if_serving<'f>(facts: &'f guard::Facts, device: &DeviceName) -> Cow<'f, guard::Facts> {
+    let standing = facts.engines.get(device).map(|engine| engine.standing);
+    let standing = standing.or_else(|| facts.routers.get(device).map(|router| router.standing));
+    let mut judged = Cow::Borrowed(facts);
+    if standing == Some(OFFLOADED) {
+        change(judged.to_mut(), device, OFFLOADED, Standing::Serving);
+    }
+    judged
+}
+
 fn take_out(facts: &mut guard::Facts, device: &DeviceName) {
+    change(facts, device, Standing::Serving, OFFLOADED);
+}
+
+fn change(facts: &mut guard::Facts, device: &DeviceName, from: Standing, to: Standing) {
     let standing = facts.engines.get_mut(device).map(|engine| &mut engine.standing);
     let standing = standing.or_else(|| facts.routers.get_mut(device).map(|router| &mut router.standing));
-    if let Some(standing) = standing.filter(|standing| **standing == Standing::Serving) {
-        *standing = Standing::Out(Out::Offloaded);
+    if let Some(standing) = standing.filter(|standing| **standing == from) {
+        *standing = to;
     }
 }
 

@@ -29,6 +29,7 @@ impl Tick<'_> {
             WaveState::Failed => Step::Stop(PauseReason::WaveFailed { wave: number }),
             WaveState::Inconclusive => Step::Stop(PauseReason::WaveInconclusive { wave: number }),
             WaveState::Pending => match self.closed() {
+                _ if tally.open == 0 && too_many => self.fail(number),
                 _ if tally.open == 0 && tally.counts.unjudged * 2 > tally.counts.members => self.leave_open(number),
                 _ if tally.open == 0 => {
                     self.plan.waves[wave] = WaveState::Passed;

@@ -1,7 +1,14 @@
 //! What an operator says to a rollout.
 
-use super::{Contact, Excuse, Facts, PauseReason, Pin, Plan, State, WaveState, tick::turn};
-use crate::{pair_order::Driver, update::Stage};
+mod reason;
+
+pub use reason::{CommandReason, CommandRefused};
+
+use super::{Contact, Excuse, Facts, PauseReason, Phase, Pin, Plan, State, WaveState, tick::turn};
+use crate::{
+    pair_order::{Direction, Driver},
+    update::Stage,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use weir_model::{DeviceName, Stamp};
@@ -27,7 +34,7 @@ pub enum Command {
         /// The operator's words.
         why: String,
     },
-    /// Everything goes back to what there was; said again: forward again.
+    /// Everything goes back to what there was. Said once: forward again is another rollout.
     Revert,
     /// A device is dead: nobody waits for it until it is heard.
     Excuse {
@@ -63,56 +70,10 @@ pub enum Command {
         /// The operator's words.
         why: String,
     },
-    /// The soak is over, and nobody holds the level.
+    /// Nobody holds the level; once the network is watched, that is over, too.
     Finalise,
-    /// The managers' steps are taken at their command lines from here.
+    /// The managers' steps of a downgrade are taken at their command lines from here.
     TakeOver,
-}
-
-/// Why a word is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CommandReason {
-    /// The plan is another one than was shown.
-    OtherPlan,
-    /// The rollout was started already.
-    Started,
-    /// It was not started yet.
-    NotStarted,
-    /// It is over.
-    Over,
-    /// It is not paused, nor aborted.
-    NotPaused,
-    /// It does not know this device.
-    UnknownDevice,
-    /// The device is heard: it is not dead.
-    NotDead,
-    /// The device does not drain.
-    NotDraining,
-}
-
-impl CommandReason {
-    /// What the operator does next, one sentence.
-    pub fn next_step(self) -> &'static str {
-        match self {
-            Self::OtherPlan => "look at the plan again: the network has changed since it was made",
-            Self::Started => "pause, abort or revert it",
-            Self::NotStarted => "start it with its hash",
-            Self::Over => "plan another one",
-            Self::NotPaused => "pause it first, or let it go on",
-            Self::UnknownDevice => "check the name; `weir upgrade status` lists the devices",
-            Self::NotDead => "retry or pin it, or decommission it: a device that is heard counts",
-            Self::NotDraining => "wait until it drains",
-        }
-    }
-}
-
-/// A word that changes nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("refused: {}", .reason.next_step())]
-pub struct CommandRefused {
-    /// Why.
-    pub reason: CommandReason,
 }
 
 /// The plan after an operator's word. Commit it on top of its parent, like a tick's.
@@ -129,13 +90,18 @@ pub fn command(plan: &Plan, facts: &Facts, command: &Command) -> Result<Plan, Co
     }
     match command {
         Command::Start { hash } => start(&mut next, hash)?,
+        Command::Pause { .. } | Command::Abort { .. } if is_aborted(plan) => return refused(CommandReason::Aborted),
         Command::Pause { why } => next.state = State::Paused { reason: PauseReason::Operator { why: why.clone() } },
         Command::Resume => resume(&mut next)?,
         Command::Abort { why } => next.state = State::Aborting { why: why.clone() },
+        Command::Revert if plan.course.back => return refused(CommandReason::GoesBack),
         Command::Revert => turn(&mut next),
-        Command::Hold { why } => next.held = Some(why.clone()),
-        Command::Finalise => (next.held, next.soaked) = (None, true),
-        Command::TakeOver => next.course.driver = Driver::Cli,
+        Command::Hold { .. } | Command::Finalise | Command::TakeOver if !plan.moves_managers() => {
+            return refused(CommandReason::NoManagers);
+        }
+        Command::Hold { why } => hold(&mut next, why)?,
+        Command::Finalise => finalise(&mut next)?,
+        Command::TakeOver => take_over(&mut next)?,
         Command::Restate => restate(&mut next, facts),
         of_device => device_word(&mut next, facts, of_device)?,
     }
@@ -166,15 +132,55 @@ fn resume(plan: &mut Plan) -> Result<(), CommandRefused> {
     }
     plan.state = State::Running;
     plan.counted.draining_ms.clear();
-    for wave in &mut plan.waves {
-        if matches!(wave, WaveState::Failed | WaveState::Inconclusive) {
-            *wave = WaveState::Open;
+    let stopped = |wave: WaveState| matches!(wave, WaveState::Failed | WaveState::Inconclusive);
+    // A wave is tried again with all its devices, those that let their word go too often among them.
+    for lane in &mut plan.lanes {
+        if lane.back {
+            (lane.back, lane.attempts, lane.moved) = (false, 0, false);
+        } else if lane.wave.is_some_and(|wave| stopped(plan.waves[usize::from(wave)])) {
+            lane.attempts = 0;
         }
     }
-    for lane in plan.lanes.iter_mut().filter(|lane| lane.back) {
-        (lane.back, lane.attempts, lane.moved) = (false, 0, false);
+    for wave in plan.waves.iter_mut().filter(|wave| stopped(**wave)) {
+        *wave = WaveState::Open;
     }
     Ok(())
+}
+
+fn is_aborted(plan: &Plan) -> bool {
+    matches!(plan.state, State::Aborting { .. } | State::Aborted { .. })
+}
+
+fn hold(plan: &mut Plan, why: &str) -> Result<(), CommandRefused> {
+    if plan.course.direction == Direction::Down {
+        return refused(CommandReason::NoRise);
+    }
+    plan.held = Some(why.to_owned());
+    Ok(())
+}
+
+/// Lets the level rise. Before the soak that takes a hold away and nothing else: nobody has watched the network yet.
+fn finalise(plan: &mut Plan) -> Result<(), CommandRefused> {
+    let soaks = matches!(plan.phase, Phase::Soak | Phase::Finalise);
+    if plan.course.direction == Direction::Down {
+        return refused(CommandReason::NoRise);
+    }
+    if plan.held.take().is_none() && !soaks {
+        return refused(CommandReason::NotSoaking);
+    }
+    plan.soaked |= soaks;
+    Ok(())
+}
+
+fn take_over(plan: &mut Plan) -> Result<(), CommandRefused> {
+    match (plan.course.direction, plan.course.driver) {
+        (Direction::Up, _) => refused(CommandReason::NotDown),
+        (Direction::Down, Driver::Cli) => refused(CommandReason::TakenOver),
+        (Direction::Down, Driver::Gui) => {
+            plan.course.driver = Driver::Cli;
+            Ok(())
+        }
+    }
 }
 
 fn restate(plan: &mut Plan, facts: &Facts) {

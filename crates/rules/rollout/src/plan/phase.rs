@@ -95,6 +95,25 @@ impl Phase {
         }
     }
 
+    /// What happens in it, as pages and the command say it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Preposition => "the images are fetched",
+            Self::LowerLevel => "the level is lowered",
+            Self::BackupGate => "the backup is proven",
+            Self::Engines => "the engines go",
+            Self::Routers => "the routers go",
+            Self::Freeze => "the configuration is frozen",
+            Self::FrozenBackup => "the backup of the frozen configuration is proven",
+            Self::Managers => "the managers go",
+            Self::Databases => "the managers' databases go back",
+            Self::Resync => "the standby catches up",
+            Self::Unfreeze => "the configuration is unfrozen",
+            Self::Soak => "the network is watched",
+            Self::Finalise => "the level rises",
+        }
+    }
+
     /// Whose waves it is.
     pub fn role(self) -> Option<Role> {
         match self {

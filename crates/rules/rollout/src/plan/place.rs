@@ -61,14 +61,13 @@ impl Tick<'_> {
     pub(super) fn adopt(&mut self) {
         let pinned = !self.plan.design.policy.pins.is_empty() || !self.plan.pins.is_empty();
         self.places.reserve(self.plan.lanes.len());
-        for position in 0..self.plan.lanes.len() {
-            let device = &self.facts.devices[position];
-            let mut lane = self.plan.lanes[position];
+        let mut lanes = std::mem::take(&mut self.plan.lanes);
+        for (lane, device) in lanes.iter_mut().zip(&self.facts.devices) {
             let is_pinned = pinned && self.plan.pin(&device.name, self.now_ms).is_some();
-            let place = self.take_in(&mut lane, device, is_pinned);
-            self.plan.lanes[position] = lane;
+            let place = self.take_in(lane, device, is_pinned);
             self.places.push(place);
         }
+        self.plan.lanes = lanes;
         self.tally = self.count();
     }
 

@@ -158,7 +158,8 @@ pub enum Risk {
         /// How many.
         lines: u32,
     },
-    /// Pinned devices keep the managers from going.
+    /// Devices that were pinned when the plan was made keep the managers from going. Of that moment alone, like all a design
+    /// has: pins laid or taken away later are in [`Plan::pin`](super::Plan::pin).
     Pinned {
         /// How many.
         devices: u32,
@@ -209,8 +210,10 @@ impl fmt::Display for Risk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SeveralLines { lines } => write!(f, "it is {lines} lines away, and each is a rollout of its own"),
-            Self::Pinned { devices } => write!(f, "{devices} devices are pinned, and the managers do not go before them"),
-            Self::NotHeard { devices } => write!(f, "{devices} devices are not heard now; they go when they are"),
+            Self::Pinned { devices } => {
+                write!(f, "{devices} devices were pinned when this was planned, and the managers do not go before them")
+            }
+            Self::NotHeard { devices } => write!(f, "{devices} devices were not heard when this was planned; they go when they are"),
             Self::Alone { devices } => {
                 write!(f, "{devices} engines have nobody at their location to stand in: they are handed over while they serve")
             }

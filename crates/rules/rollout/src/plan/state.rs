@@ -119,18 +119,18 @@ impl PauseReason {
     /// What the operator does next, one sentence.
     pub fn next_step(&self) -> &'static str {
         match self {
-            Self::Operator { .. } => "resume, abort or revert",
-            Self::WaveFailed { .. } => "see why its devices failed; revert, or resume to try the wave again",
+            Self::Operator { .. } => "resume or abort it, or revert it unless it goes back already",
+            Self::WaveFailed { .. } => "see why its devices failed; resume to try the wave again, or revert",
             Self::WaveInconclusive { .. } => "bring its lost devices back or excuse them, then resume",
             Self::Behind { .. } => "bring those devices on, decommission them, or excuse the ones that are dead",
-            Self::OutOfBand { .. } => "restate what the network is to run, or bring that device back",
-            Self::ManagerOutOfBand => "bring that manager to one of the two versions of this rollout",
+            Self::OutOfBand { .. } => "restate what the network is to run, or bring that device back; then resume",
+            Self::ManagerOutOfBand => "bring that manager to one of the two versions of this rollout, then resume",
             Self::DrainTimeout { .. } => "force that device, pin it, or wait and resume",
-            Self::ManagerFailed => "read that manager's log; resume to try again, or revert",
+            Self::ManagerFailed => "read that manager's log; resume to try again, or revert unless it goes back already",
             Self::BackupFailed => "mend the place the backup goes to, then resume",
             Self::FrozenTooLong => "find out what held the managers up, then resume",
-            Self::ImageWithdrawn => "register the image again, or revert",
-            Self::Parking => "accept that the objects are parked, or remove them, then plan anew",
+            Self::ImageWithdrawn => "register the image again and resume, or revert unless it goes back already",
+            Self::Parking => "remove those objects and resume; or abort, and plan anew with their parking accepted",
         }
     }
 }

@@ -4,7 +4,9 @@ use super::{fixture::*, *};
 use crate::{pair_order::Seat, update::Stage};
 use std::collections::BTreeSet;
 
+mod commands;
 mod gates;
+mod regressions;
 mod small_model;
 
 const ENOUGH: usize = 400;

@@ -39,6 +39,17 @@ pub(super) fn tick_by(rules: &Rules, parent: &Plan, facts: &Facts, now_ms: u64) 
     tick.finish(parent)
 }
 
+/// How far the waves of a role are.
+#[derive(Clone, Copy)]
+enum Turn {
+    /// Its phase comes later.
+    Later,
+    /// This one is open or next.
+    Wave(u16),
+    /// All have passed.
+    EveryWave,
+}
+
 /// How far a phase came.
 pub(super) enum Step {
     /// It is over.
@@ -305,7 +316,9 @@ impl<'a> Tick<'a> {
     }
 
     fn finish(mut self, parent: &Plan) -> Ticked {
-        let stays = (0..self.places.len()).map(|position| self.stay(position)).collect();
+        let (engines, routers) = (self.turn_of(Role::Engine), self.turn_of(Role::Router));
+        let turn_at = |position: usize| if self.facts.devices[position].role == Role::Router { routers } else { engines };
+        let stays = (0..self.places.len()).map(|position| self.stay(position, turn_at(position))).collect();
         let counted = std::mem::replace(&mut self.plan.counted, parent.counted.clone());
         let mut plan = self.plan;
         let changed = plan != *parent;
@@ -317,20 +330,29 @@ impl<'a> Tick<'a> {
         Ticked { plan, changed, actions: self.actions, stays, hold: self.hold }
     }
 
+    fn turn_of(&self, role: Role) -> Turn {
+        let open = |wave: &usize| self.plan.design.waves[*wave].role == role && self.plan.waves[*wave] != WaveState::Passed;
+        match (0..self.plan.waves.len()).find(open) {
+            _ if !self.is_reached(role) => Turn::Later,
+            Some(wave) => Turn::Wave(u16::try_from(wave).expect("a plan has fewer waves than 2^16")),
+            None => Turn::EveryWave,
+        }
+    }
+
     /// Why a device does not move.
-    fn stay(&self, position: usize) -> Option<Stay> {
+    fn stay(&self, position: usize, turn: Turn) -> Option<Stay> {
         let device = &self.facts.devices[position];
         match self.places[position] {
             Place::Aside(stay) | Place::Kept(stay) => Some(stay),
             Place::AtGoal => Some(Stay::AtGoal),
             Place::Moving | Place::Staging if device.contact == Contact::Silent => Some(Stay::Silent),
             Place::Moving | Place::Staging => None,
-            Place::Untold | Place::Staged => Some(self.waits(position)),
+            Place::Untold | Place::Staged => Some(self.waits(position, turn)),
         }
     }
 
     /// What a device waits for that could go or be told.
-    fn waits(&self, position: usize) -> Stay {
+    fn waits(&self, position: usize, turn: Turn) -> Stay {
         let lane = &self.plan.lanes[position];
         match &self.plan.state {
             State::Planned => return Stay::NotStarted,
@@ -345,17 +367,15 @@ impl<'a> Tick<'a> {
         if self.places[position] == Place::Untold {
             return Stay::NoImage;
         }
-        let role = self.facts.devices[position].role;
-        let Some(wave) = lane.wave.filter(|_| self.is_reached(role)) else { return Stay::LaterPhase { now: self.plan.phase } };
-        match self.plan.waves[usize::from(wave)] {
-            WaveState::Failed | WaveState::Inconclusive => Stay::WaveStopped { wave },
-            _ => Stay::LaterWave { wave, now: self.wave_now(role).unwrap_or(wave) },
-        }
-    }
-
-    fn wave_now(&self, role: Role) -> Option<u16> {
-        let open = |wave: &usize| self.plan.design.waves[*wave].role == role && self.plan.waves[*wave] != WaveState::Passed;
-        (0..self.plan.waves.len()).find(open).and_then(|wave| u16::try_from(wave).ok())
+        let now = match (lane.wave, turn) {
+            (None, _) | (_, Turn::Later) => return Stay::LaterPhase { now: self.plan.phase },
+            (Some(wave), _) if matches!(self.plan.waves[usize::from(wave)], WaveState::Failed | WaveState::Inconclusive) => {
+                return Stay::WaveStopped { wave };
+            }
+            (Some(wave), Turn::Wave(now)) => (wave, now),
+            (Some(wave), Turn::EveryWave) => (wave, wave),
+        };
+        Stay::LaterWave { wave: now.0, now: now.1 }
     }
 }
 

@@ -16,6 +16,18 @@ impl Floor {
     }
 }
 
+impl fmt::Display for Floor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::EnginesOut => "too many engines of its location would be out at once",
+            Self::Egress => "the engines left at its location could not carry the peak",
+            Self::ServiceEngine => "a delivery service would lose its last engine at this location",
+            Self::RoutersOut => "another router of its location is out",
+            Self::LastRouter => "it is the last router in service",
+        })
+    }
+}
+
 impl Stay {
     /// The word of the API.
     pub fn as_str(&self) -> &'static str {
@@ -64,27 +76,27 @@ impl fmt::Display for Stay {
             Self::Over => f.write_str("the rollout is over"),
             Self::Settling => f.write_str("the manager has just started and listens before it judges"),
             Self::Decommissioned => f.write_str("it was taken from the network"),
-            Self::Excused => f.write_str("an operator said that it is dead"),
+            Self::Excused => f.write_str("an operator said that it is dead; it goes on when it is heard"),
             Self::Pinned => f.write_str("an operator pinned it"),
-            Self::NeverHeard => f.write_str("it was never heard"),
-            Self::Silent => f.write_str("it missed reports"),
+            Self::NeverHeard => f.write_str("it was never heard, so nobody knows what it runs"),
+            Self::Silent => f.write_str("it missed reports; it goes on when it is heard"),
             Self::Lost { at } => write!(f, "it has been silent for too long; last heard at: {}", at.words()),
             Self::NeedsHands => f.write_str("going back failed twice: somebody must go there"),
             Self::OutOfBand { version } => write!(f, "it runs {version}, which nobody told it"),
             Self::Failed { reason } => write!(f, "it went back: {reason}"),
-            Self::LetGo { reason } => write!(f, "it let its word go too often: {reason}"),
-            Self::Burned => f.write_str("this image fell back on it before"),
+            Self::LetGo { reason } => write!(f, "it let its word go too often, the last time: {reason}; retry it"),
+            Self::Burned => f.write_str("this image fell back on it before, and is tried again when that is cleared"),
             Self::BelowPrimary => f.write_str("it would be older than the primary manager"),
-            Self::TooFar { version } => write!(f, "it runs {version}, more than one line away"),
+            Self::TooFar { version } => write!(f, "it runs {version}, more than one line away: it is brought on line by line first"),
             Self::NoImage => f.write_str("the image may not be installed at present"),
-            Self::LaterPhase { now } => write!(f, "its turn comes after {now}"),
+            Self::LaterPhase { now } => write!(f, "its turn comes later; now: {}", now.words()),
             Self::LaterWave { wave, now } => write!(f, "it is in wave {wave}, and wave {now} is not over"),
-            Self::WaveStopped { wave } => write!(f, "wave {wave}, in which it is, was stopped"),
+            Self::WaveStopped { wave } => write!(f, "wave {wave}, in which it is, was stopped; resuming tries it again"),
             Self::StagingFull => f.write_str("enough devices fetch at present"),
             Self::InFlightFull => f.write_str("enough devices are on their way at present"),
             Self::OutsideWindow => f.write_str("no maintenance window is open"),
             Self::Event => f.write_str("an event window is open"),
-            Self::Guard { floor } => write!(f, "the capacity guard keeps it: {}", floor.as_str()),
+            Self::Guard { floor } => write!(f, "the capacity guard keeps it: {floor}"),
         }
     }
 }
@@ -92,9 +104,9 @@ impl fmt::Display for Stay {
 impl fmt::Display for ConsoleStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Switch(seat, version) => write!(f, "`weir cms software switch {version}` on the {seat}"),
-            Self::DatabaseDowngrade(seat) => write!(f, "`weir cms database downgrade` on the {seat}"),
-            Self::Enable(seat) => write!(f, "`weir cms enable` on the {seat}"),
+            Self::Switch(seat, version) => write!(f, "`weir cms software switch {version}` on the {seat} manager's box"),
+            Self::DatabaseDowngrade(seat) => write!(f, "`weir cms database downgrade` on the {seat} manager's box"),
+            Self::Enable(seat) => write!(f, "`weir cms enable` on the {seat} manager's box"),
         }
     }
 }
@@ -136,20 +148,49 @@ impl fmt::Display for Hold {
             Self::Staging { wave } => write!(f, "devices of wave {wave} fetch"),
             Self::Moving { wave } => write!(f, "devices of wave {wave} are on their way"),
             Self::Baking { wave, left_ms } => write!(f, "wave {wave} is watched for another {} s", seconds(left_ms)),
-            Self::Probation { devices } => write!(f, "{devices} devices may still fall back by themselves"),
+            Self::Probation { devices } => write!(
+                f,
+                "{devices} {} still fall back without being told; the managers wait for that",
+                if *devices == 1 { "device may" } else { "devices may" }
+            ),
             Self::Backup(BackupKind::Gate) => f.write_str("the backup is being proven"),
             Self::Backup(BackupKind::Frozen) => f.write_str("the backup of the frozen configuration is being proven"),
-            Self::PairNotLevel => f.write_str("the managers must hear each other and be level first"),
+            Self::PairNotLevel => {
+                f.write_str("both managers must be heard, and the standby level with the primary, before the configuration is frozen")
+            }
             Self::Freezing => f.write_str("the configuration is being frozen"),
-            Self::Manager(seat) => write!(f, "the {seat} switches"),
-            Self::AwaitingConsole(step) => write!(f, "an operator runs {step}"),
-            Self::Database(seat) => write!(f, "the database of the {seat} goes back"),
-            Self::Resync => f.write_str("the standby catches up"),
+            Self::Manager(seat) => write!(f, "the {seat} manager switches"),
+            Self::AwaitingConsole(step) => write!(f, "an operator must run {step}"),
+            Self::Database(seat) => write!(f, "the database of the {seat} manager goes back to the older line"),
+            Self::Resync => f.write_str("the standby catches up with the primary"),
             Self::Unfreezing => f.write_str("the configuration is being unfrozen"),
             Self::Soaking { left_ms } => write!(f, "the network is watched for another {} s", seconds(left_ms)),
-            Self::Held => f.write_str("an operator holds the level"),
-            Self::Level => f.write_str("members take the level up"),
-            Self::Resting { devices } => write!(f, "{devices} devices come to rest"),
+            Self::Held => f.write_str("an operator holds the level; it rises when that is taken back"),
+            Self::Level => f.write_str("every member takes the new level over"),
+            Self::Resting { devices } => {
+                write!(f, "{devices} {} yet to come to rest", if *devices == 1 { "device has" } else { "devices have" })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pair_order::Seat;
+
+    #[test]
+    fn a_console_step_names_the_command_and_the_box() {
+        let version = "1.0.0-b1".parse().expect("version");
+        let said = |step| Hold::AwaitingConsole(step).to_string();
+        let steps = [
+            (ConsoleStep::Switch(Seat::Primary, version), "`weir cms software switch 1.0.0-b1` on the primary manager's box"),
+            (ConsoleStep::Switch(Seat::Standby, version), "`weir cms software switch 1.0.0-b1` on the standby manager's box"),
+            (ConsoleStep::DatabaseDowngrade(Seat::Primary), "`weir cms database downgrade` on the primary manager's box"),
+            (ConsoleStep::Enable(Seat::Standby), "`weir cms enable` on the standby manager's box"),
+        ];
+        for (step, words) in steps {
+            assert_eq!(said(step), format!("an operator must run {words}"));
         }
     }
 }
