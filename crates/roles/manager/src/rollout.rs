@@ -8,6 +8,7 @@
 //! Where a rollout stands is in the journal and nowhere else: the standby mirrors it, and whoever is primary goes on from there.
 //! `docs/decisions/0009`, `docs/decisions/0010`.
 
+mod export;
 mod facts;
 #[cfg(test)]
 mod fixture;
@@ -19,6 +20,7 @@ pub(crate) mod round;
 mod said;
 mod view;
 
+pub(crate) use export::export;
 pub(crate) use held::Rollouts;
 pub(crate) use said::{say, say_of};
 
