@@ -11,10 +11,12 @@ mod upgrade;
 
 pub(crate) use access::{ApiTokenVerb, EnrolmentTokenVerb, RoleArg, TokenVerb, UserVerb};
 pub(crate) use changesets::{ChangesetRef, ChangesetsVerb};
-pub(crate) use cms::{BoxArgs, CmsArgs, CmsVerb, DatabaseVerb, DowngradeArgs, KeyVerb, RoleVerb, ScheduleArgs, UnreplicatedVerb, WhichBox};
+pub(crate) use cms::{
+    BoxArgs, BoxSoftwareVerb, CmsArgs, CmsVerb, DatabaseVerb, DowngradeArgs, KeyVerb, RoleVerb, ScheduleArgs, UnreplicatedVerb, WhichBox,
+};
 pub(crate) use network_document::ApplyArgs;
 pub(crate) use release::{BuildArgs, KeygenArgs, PackArgs, ReleaseVerb, RotateArgs, ShowArgs, Signing, VerifyArgs};
-pub(crate) use rollout::{HASH_DIGITS_MIN, PlanArgs, PlanVerb, RolloutVerb, RolloutWait, Why};
+pub(crate) use rollout::{Driver, HASH_DIGITS_MIN, PlanArgs, PlanDownArgs, RolloutVerb, RolloutWait, StartArgs, Why};
 pub(crate) use software::{RegisterArgs, SoftwareRef, SoftwareVerb, SoftwareWait};
 pub(crate) use upgrade::{AssignArgs, DowngradeVerb, UpdateWait, UpgradeVerb};
 

@@ -91,6 +91,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(updates::clear_burned))
         .routes(routes!(rollout::show, rollout::start))
         .routes(routes!(rollout::plan))
+        .routes(routes!(rollout::journal))
         .routes(routes!(rollout::say))
         .routes(routes!(rollout::say_of))
         .routes(routes!(features::show))

@@ -7,6 +7,7 @@
 mod aside;
 pub(crate) mod line;
 mod note;
+mod stretch;
 
 use crate::keep;
 use aside::Aside;

@@ -9,6 +9,7 @@
 //! `docs/decisions/0009`, `docs/decisions/0010`.
 
 mod comparison;
+mod export;
 mod facts;
 #[cfg(test)]
 mod fixture;
@@ -23,6 +24,7 @@ mod said;
 mod view;
 pub(crate) mod waiting;
 
+pub(crate) use export::export;
 pub(crate) use held::Rollouts;
 pub(crate) use said::{say, say_of};
 

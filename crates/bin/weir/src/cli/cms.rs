@@ -1,8 +1,9 @@
 //! What may be typed after `weir cms`: verbs of one manager's box, over its control socket.
 
+use super::Why;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
-use weir_model::DeviceName;
+use weir_model::{DeviceName, Version};
 
 /// `weir cms`.
 #[derive(Args)]
@@ -75,6 +76,26 @@ pub(crate) enum CmsVerb {
     Database {
         #[command(subcommand)]
         verb: DatabaseVerb,
+    },
+    /// The software of this box, in a downgrade of the whole network that waits for you at the managers' command lines
+    Software {
+        #[command(subcommand)]
+        verb: BoxSoftwareVerb,
+    },
+    /// In a downgrade of the whole network: take the managers' steps at their command lines from here, because the manager that drives
+    /// it is dead or disabled
+    TakeOver {
+        #[command(flatten)]
+        why: Why,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum BoxSoftwareVerb {
+    /// Switch this manager's box to the version of a downgrade: the primary first, then the standby
+    Switch {
+        /// As `weir upgrade status` says it
+        version: Version,
     },
 }
 
@@ -251,6 +272,8 @@ mod tests {
             "database schedule --every 168 --keep 100",
             "database schedule --every 6 --keep 3 --engines core-1,east-1 --url https://a/b",
             "database schedule --never",
+            "software switch 1.0.0-b1",
+            "take-over --why silent",
         ] {
             assert!(typed(&format!("weir cms {line} --data /d")).is_ok(), "{line}");
         }
@@ -263,6 +286,10 @@ mod tests {
             "database schedule --every 169",
             "database schedule --keep 101",
             "key confirm",
+            "software",
+            "software switch",
+            "software switch 1.0",
+            "take-over",
         ] {
             assert!(typed(&format!("weir cms {line}")).is_err(), "{line}");
         }

@@ -1,30 +1,25 @@
 //! What may be typed of rollouts, after `weir upgrade` and, to plan and start one, `weir downgrade`.
 
+mod plan;
 mod window;
 
+pub(crate) use plan::{Driver, PlanArgs, PlanDownArgs};
+
 use super::duration;
-use clap::{ArgGroup, Args, Subcommand, ValueEnum};
-use std::time::Duration;
-use weir_model::{Role, Version};
-use weir_operator_api::RolloutWindow;
-use window::window;
+use clap::{Args, Subcommand};
+use std::{path::PathBuf, time::Duration};
 
 /// Fewest digits of a plan's hash that name it.
 pub(crate) const HASH_DIGITS_MIN: usize = 12;
 
-/// A rollout before it is one.
-#[derive(Subcommand)]
-pub(crate) enum PlanVerb {
-    /// Plan a rollout, of the whole network or a part of it, and show exactly what `start` would run; nothing changes
-    Plan(PlanArgs),
-    /// Start a plan
-    Start {
-        /// Its hash as `plan` showed it: the first twelve digits or more
-        #[arg(long, value_name = "HASH", value_parser = hash)]
-        plan: String,
-        #[command(flatten)]
-        wait: RolloutWait,
-    },
+/// Which plan is to run.
+#[derive(Args)]
+pub(crate) struct StartArgs {
+    /// Its hash as `plan` showed it, the first twelve digits or more: exactly that plan is started, with all that was said of it there
+    #[arg(long, value_name = "HASH", value_parser = hash)]
+    pub(crate) plan: String,
+    #[command(flatten)]
+    pub(crate) wait: RolloutWait,
 }
 
 /// What is said to the rollout there is.
@@ -59,10 +54,26 @@ pub(crate) enum RolloutVerb {
         #[command(flatten)]
         wait: RolloutWait,
     },
+    /// Keep the network's level where it is when the soak is over: features of the new line wait
+    Hold {
+        #[command(flatten)]
+        why: Why,
+    },
+    /// End the soak and let the level rise, also one that is held
+    Finalise {
+        #[command(flatten)]
+        wait: RolloutWait,
+    },
     /// Take versions that nobody told devices as meant, and lead these devices to the target; `resume` lets the rollout go on
     Restate {
         #[command(flatten)]
         wait: RolloutWait,
+    },
+    /// The journal's records of the rollout there is, or was last, a line each: what `weir-sim --replay` reads
+    Export {
+        /// Where to; absent: standard output
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
     },
     /// Why a device moves or does not, and what to do
     Explain {
@@ -103,106 +114,6 @@ pub(crate) enum RolloutVerb {
         #[command(flatten)]
         why: Why,
     },
-}
-
-/// What is to run where, and how carefully.
-#[derive(Args)]
-#[command(group(ArgGroup::new("scope").args(["location", "devices", "role"])))]
-pub(crate) struct PlanArgs {
-    /// The version; a software file of it is ready
-    #[arg(long, value_name = "VERSION")]
-    pub(crate) to: Version,
-    /// Only engines and routers of this location; without --location, --device and --role: the whole network
-    #[arg(long, value_name = "LOCATION")]
-    pub(crate) location: Option<String>,
-    /// Only this engine or router; may be repeated
-    #[arg(long = "device", value_name = "DEVICE")]
-    pub(crate) devices: Vec<String>,
-    /// Only devices of this role
-    #[arg(long, value_enum)]
-    pub(crate) role: Option<MovedRole>,
-    /// How long each wave and the network are watched; absent: rehearsal in a network of that profile, else standard
-    #[arg(long, value_enum)]
-    pub(crate) profile: Option<Profile>,
-    /// What follows a wave that failed; absent: rollback-wave
-    #[arg(long, value_enum)]
-    pub(crate) on_failed: Option<OnFailed>,
-    /// Shares of a role's devices, in percent, that the waves after canary and location reach; absent: 10,25,50,100
-    #[arg(long, value_name = "PERCENT", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=100))]
-    pub(crate) shares: Option<Vec<u8>>,
-    /// Most devices on their way at once
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) at_once: Option<u32>,
-    /// When devices may leave service: FROM/UNTIL, such as 2030-05-01T01:00Z/2030-05-01T05:00Z, or each as milliseconds since 1970;
-    /// may be repeated; absent: at any time
-    #[arg(long = "window", value_name = "FROM/UNTIL", value_parser = window)]
-    pub(crate) windows: Vec<RolloutWindow>,
-    /// A device that stays as it is; may be repeated
-    #[arg(long = "pin", value_name = "DEVICE")]
-    pub(crate) pins: Vec<String>,
-}
-
-/// A role that a rollout may be confined to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum MovedRole {
-    Engine,
-    Router,
-}
-
-impl From<MovedRole> for Role {
-    fn from(role: MovedRole) -> Self {
-        match role {
-            MovedRole::Engine => Self::Engine,
-            MovedRole::Router => Self::Router,
-        }
-    }
-}
-
-/// Timers of a rollout.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum Profile {
-    /// Canaries are watched for half an hour, waves for a quarter, the network for a day
-    Standard,
-    /// For minutes
-    Fast,
-    /// For seconds
-    Rehearsal,
-    /// For seconds to minutes, and maintenance windows do not hold
-    Emergency,
-}
-
-impl Profile {
-    /// The word of the API.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Standard => "standard",
-            Self::Fast => "fast",
-            Self::Rehearsal => "rehearsal",
-            Self::Emergency => "emergency",
-        }
-    }
-}
-
-/// What follows a failed wave.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum OnFailed {
-    /// The rollout pauses
-    Pause,
-    /// The wave's devices go back, and the rollout pauses
-    RollbackWave,
-    /// Everything goes back
-    RollbackAll,
-}
-
-impl OnFailed {
-    /// The word of the API.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Pause => "pause",
-            Self::RollbackWave => "rollback_wave",
-            Self::RollbackAll => "rollback_all",
-        }
-    }
 }
 
 #[derive(Args)]

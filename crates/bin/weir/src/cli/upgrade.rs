@@ -1,6 +1,6 @@
 //! What may be typed after `weir upgrade` and `weir downgrade`.
 
-use super::{PlanVerb, RolloutVerb, duration};
+use super::{PlanArgs, PlanDownArgs, RolloutVerb, StartArgs, duration};
 use clap::{ArgGroup, Args, Subcommand};
 use std::time::Duration;
 use weir_model::Version;
@@ -8,8 +8,10 @@ use weir_model::Version;
 /// Bring the network, a part of it or one device to a higher version, and see how they stand.
 #[derive(Subcommand)]
 pub(crate) enum UpgradeVerb {
-    #[command(flatten)]
-    Plan(PlanVerb),
+    /// Plan a rollout, of the whole network or a part of it, and show exactly what `start` would run; nothing changes
+    Plan(PlanArgs),
+    /// Start a plan
+    Start(StartArgs),
     /// Assign a router or engine a higher version: it fetches, leaves service, switches, proves itself, or falls back by itself
     Device(AssignArgs),
     /// The rollout while there is one; else how every device stands that was ever assigned a version. With a name: that device in full
@@ -45,8 +47,11 @@ pub(crate) enum UpgradeVerb {
 /// Bring the network, a part of it or one device back to a lower version.
 #[derive(Subcommand)]
 pub(crate) enum DowngradeVerb {
-    #[command(flatten)]
-    Plan(PlanVerb),
+    /// Plan a rollout downwards, of the whole network or a part of it, and show exactly what `start` would run; nothing changes. Of the
+    /// whole network its driver is cli unless you say otherwise: you switch the managers yourself, at the command line of each
+    Plan(PlanDownArgs),
+    /// Start a plan; who switches the managers was said when it was planned (cli unless planned with --driver gui, or on a page)
+    Start(StartArgs),
     /// Assign a router or engine a lower version; it goes the same way
     Device(AssignArgs),
 }

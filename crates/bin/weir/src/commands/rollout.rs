@@ -1,27 +1,39 @@
 //! Rollouts, after `weir upgrade` and `weir downgrade`: the network or a part of it becomes another version.
 
 mod explain;
+mod export;
 mod plan;
 pub(super) mod show;
 mod watch;
 
 use crate::{
     api_client::{ApiClient, escape},
-    cli::{Format, PlanVerb, RolloutVerb, RolloutWait, Why},
+    cli::{Format, PlanArgs, PlanDownArgs, RolloutVerb, RolloutWait, StartArgs, Why},
     output,
 };
 use watch::Wish;
-use weir_operator_api::{Direction, Problem, Reason, Rollout, RolloutStart, RolloutWord, paths};
+use weir_operator_api::{Problem, Reason, Rollout, RolloutStart, RolloutWord, paths};
 
-/// Before there is a rollout.
-pub(super) async fn begin(api: &ApiClient, format: Format, verb: PlanVerb, direction: Direction) -> anyhow::Result<()> {
-    match verb {
-        PlanVerb::Plan(arguments) => plan::run(api, format, arguments, direction).await,
-        PlanVerb::Start { plan, wait } => {
-            let now: Rollout = api.post(paths::ROLLOUT, &RolloutStart { plan }).await?;
-            follow(api, format, now, wait, Wish::Done).await
-        }
-    }
+/// A plan of an upgrade.
+pub(super) async fn plan(api: &ApiClient, format: Format, arguments: PlanArgs) -> anyhow::Result<()> {
+    plan::run(api, format, plan::up(arguments)).await
+}
+
+/// A plan of a downgrade.
+pub(super) async fn plan_down(api: &ApiClient, format: Format, arguments: PlanDownArgs) -> anyhow::Result<()> {
+    plan::run(api, format, plan::down(arguments)).await
+}
+
+/// Starts one.
+pub(super) async fn start(api: &ApiClient, format: Format, StartArgs { plan, wait }: StartArgs) -> anyhow::Result<()> {
+    let now: Rollout = api.post(paths::ROLLOUT, &RolloutStart { plan }).await?;
+    follow(api, format, now, wait, Wish::Done).await
+}
+
+/// Has operators take the managers' steps of a downgrade at their command lines; said on a manager's box.
+pub(super) async fn take_over(api: &ApiClient, format: Format, why: Why) -> anyhow::Result<()> {
+    let now = say(api, "take-over", because(why)).await?;
+    output::print(format, &now, show::begun)
 }
 
 pub(super) async fn run(api: &ApiClient, format: Format, verb: RolloutVerb) -> anyhow::Result<()> {
@@ -44,7 +56,13 @@ pub(super) async fn run(api: &ApiClient, format: Format, verb: RolloutVerb) -> a
         }
         RolloutVerb::Resume { wait } => go_on(api, format, "resume", wait).await,
         RolloutVerb::Revert { wait } => go_on(api, format, "revert", wait).await,
-        RolloutVerb::Restate { wait } => go_on(api, format, "restate", wait).await,
+        RolloutVerb::Finalise { wait } => go_on(api, format, "finalise", wait).await,
+        RolloutVerb::Hold { why } => {
+            let now = say(api, "hold", because(why)).await?;
+            output::print(format, &now, show::begun)
+        }
+        RolloutVerb::Restate { wait } => restate(api, format, wait).await,
+        RolloutVerb::Export { file } => export::run(api, file.as_deref()).await,
         RolloutVerb::Explain { device } => explain::run(api, format, &device).await,
         RolloutVerb::Excuse { device, why } => say_of(api, format, &device, "excuse", because(why)).await,
         RolloutVerb::Pin { device, why, for_ } => {
@@ -81,6 +99,16 @@ async fn go_on(api: &ApiClient, format: Format, verb: &str, wait: RolloutWait) -
     follow(api, format, now, wait, wish).await
 }
 
+/// Restates; a paused rollout does not go on by that, so that nobody waits for it.
+async fn restate(api: &ApiClient, format: Format, wait: RolloutWait) -> anyhow::Result<()> {
+    let now = say(api, "restate", RolloutWord::default()).await?;
+    if wait.wait && now.paused.is_some() {
+        return output::print(format, &now, show::still_paused);
+    }
+    let wish = Wish::of(&now);
+    follow(api, format, now, wait, wish).await
+}
+
 /// Says a word about one device.
 async fn say_of(api: &ApiClient, format: Format, device: &str, verb: &str, word: RolloutWord) -> anyhow::Result<()> {
     let now: Rollout = api.post(&format!("{}/devices/{}/{verb}", paths::ROLLOUT, escape(device)), &word).await?;
@@ -107,6 +135,11 @@ mod tests {
 
     /// What a command sends: method and path, and the body.
     async fn sent(line: &str) -> (String, String) {
+        sent_to(line, "running").await
+    }
+
+    /// The same to a rollout of this status.
+    async fn sent_to(line: &str, status: &str) -> (String, String) {
         let (data, listener) = place();
         let api = ApiClient::local(data.path()).unwrap();
         let typed = Cli::try_parse_from(["weir", "upgrade"].into_iter().chain(line.split_whitespace())).unwrap();
@@ -116,12 +149,12 @@ mod tests {
             let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap();
             let mut body = vec![0; length.parse().unwrap()];
             stream.read_exact(&mut body).await.unwrap();
-            answer(&mut stream, "200 OK", &show::tests::rollout("running")).await;
+            answer(&mut stream, "200 OK", &show::tests::rollout(status)).await;
             (head.split(" http/").next().unwrap().to_owned(), String::from_utf8(body).unwrap())
         };
         let command = async {
             match typed.command {
-                Command::Upgrade { verb: UpgradeVerb::Plan(verb) } => begin(&api, Format::Table, verb, Direction::Upgrade).await,
+                Command::Upgrade { verb: UpgradeVerb::Start(arguments) } => start(&api, Format::Table, arguments).await,
                 Command::Upgrade { verb: UpgradeVerb::Rollout(verb) } => run(&api, Format::Table, verb).await,
                 _ => panic!("{line}: no verb of a rollout"),
             }
@@ -140,6 +173,8 @@ mod tests {
             ("abort --why lunch", "/abort", r#"{"why":"lunch"}"#),
             ("revert", "/revert", "{}"),
             ("restate", "/restate", "{}"),
+            ("hold --why lunch", "/hold", r#"{"why":"lunch"}"#),
+            ("finalise", "/finalise", "{}"),
             ("excuse east-1 --why burnt", "/devices/east-1/excuse", r#"{"why":"burnt"}"#),
             ("pin east-1 --why event", "/devices/east-1/pin", r#"{"why":"event"}"#),
             ("pin east-1 --why event --for 2h", "/devices/east-1/pin", r#"{"why":"event","for_seconds":7200}"#),
@@ -149,6 +184,11 @@ mod tests {
         ] {
             assert_eq!(sent(line).await, (format!("post /api/v1/rollout{path}"), body.to_owned()), "{line}");
         }
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_what_is_paused_after_it_is_restated() {
+        assert_eq!(sent_to("restate --wait", "paused").await.0, "post /api/v1/rollout/restate", "and it is no failure");
     }
 
     #[tokio::test]

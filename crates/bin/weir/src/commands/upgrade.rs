@@ -14,7 +14,7 @@ use crate::{
 };
 use direction::Way;
 use watch::Wish;
-use weir_operator_api::{DeviceUpdate, DeviceUpdateRequest, DeviceUpdateVerb, Direction, UpdatePreview, paths};
+use weir_operator_api::{DeviceUpdate, DeviceUpdateRequest, DeviceUpdateVerb, UpdatePreview, paths};
 
 fn path(device: &str) -> String {
     format!("{}/{}/update", paths::DEVICES, escape(device))
@@ -22,7 +22,8 @@ fn path(device: &str) -> String {
 
 pub(super) async fn run(api: &ApiClient, format: Format, verb: UpgradeVerb) -> anyhow::Result<()> {
     match verb {
-        UpgradeVerb::Plan(verb) => rollout::begin(api, format, verb, Direction::Upgrade).await,
+        UpgradeVerb::Plan(arguments) => rollout::plan(api, format, arguments).await,
+        UpgradeVerb::Start(arguments) => rollout::start(api, format, arguments).await,
         UpgradeVerb::Rollout(verb) => rollout::run(api, format, verb).await,
         UpgradeVerb::Device(arguments) => assign(api, format, arguments, Way::Up).await,
         UpgradeVerb::Status { device: Some(device) } => {
@@ -49,7 +50,8 @@ pub(super) async fn run(api: &ApiClient, format: Format, verb: UpgradeVerb) -> a
 
 pub(super) async fn downgrade(api: &ApiClient, format: Format, verb: DowngradeVerb) -> anyhow::Result<()> {
     match verb {
-        DowngradeVerb::Plan(verb) => rollout::begin(api, format, verb, Direction::Downgrade).await,
+        DowngradeVerb::Plan(arguments) => rollout::plan_down(api, format, arguments).await,
+        DowngradeVerb::Start(arguments) => rollout::start(api, format, arguments).await,
         DowngradeVerb::Device(arguments) => assign(api, format, arguments, Way::Down).await,
     }
 }

@@ -9,12 +9,14 @@ use anyhow::bail;
 use bar::Bar;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
-use weir_operator_api::Problem;
+use weir_operator_api::{Problem, Reason};
 
 /// How often a wait looks.
 const LOOK: Duration = Duration::from_millis(500);
 /// A manager that does not answer is asked again for this long before the wait is given up.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// The same where managers are switched, which at their command lines takes the operators' time.
+const SWITCHED_MAX: Duration = Duration::from_secs(3600);
 
 /// What a look says.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,6 +28,32 @@ pub(super) enum Look {
     Never(String),
 }
 
+/// Why a manager may have no answer meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Away {
+    /// It starts again: nobody listens.
+    Silent,
+    /// Both managers are switched: nobody listens, or who does is not the primary, is disabled, or hands over.
+    Switched,
+}
+
+impl Away {
+    /// Whether what was answered, if anything was, is why the question is asked again.
+    fn excuses(self, error: &anyhow::Error, silent: Duration) -> bool {
+        match (error.downcast_ref::<Problem>(), self) {
+            (None, Self::Silent) => silent <= SILENCE_MAX,
+            (None, Self::Switched) => silent <= SWITCHED_MAX,
+            // A refusal is an answer.
+            (Some(_), Self::Silent) => false,
+            (Some(problem), Self::Switched) => {
+                let is_away =
+                    matches!(problem.reason, Reason::NotPrimary | Reason::CmsDisabled | Reason::HandingOver | Reason::Unavailable);
+                is_away && silent <= SWITCHED_MAX
+            }
+        }
+    }
+}
+
 /// A wait for what is at a path of the API.
 pub(super) struct Wait<'a> {
     pub(super) api: &'a ApiClient,
@@ -34,6 +62,7 @@ pub(super) struct Wait<'a> {
     pub(super) patience: Option<Duration>,
     /// What goes on although nobody waits for it: `the update`.
     pub(super) of: &'static str,
+    pub(super) away: Away,
 }
 
 impl Wait<'_> {
@@ -61,9 +90,8 @@ impl Wait<'_> {
             looks.tick().await;
             match self.api.get(self.path).await {
                 Ok(seen) => (now, heard) = (seen, weir_clock::monotonic()),
-                // A refusal is an answer; silence may be a manager that starts again.
-                Err(error) if error.is::<Problem>() || weir_clock::monotonic() > heard + SILENCE_MAX => return Err(error),
-                Err(error) => bar.silence(&error),
+                Err(error) if self.away.excuses(&error, weir_clock::monotonic().saturating_duration_since(heard)) => bar.silence(&error),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -73,7 +101,6 @@ impl Wait<'_> {
 mod tests {
     use super::*;
     use crate::api_client::tests::{answer, place, read_head};
-    use weir_operator_api::Reason;
 
     fn moment(count: &u32) -> Moment {
         Moment { words: format!("it is {count}"), measure: Measure::Words, about: count.to_string(), line: count.to_string() }
@@ -90,7 +117,7 @@ mod tests {
     async fn a_manager_that_starts_again_is_asked_again() {
         let (data, listener) = place();
         let api = ApiClient::local(data.path()).unwrap();
-        let wait = Wait { api: &api, path: "/somewhere", patience: None, of: "it" };
+        let wait = Wait { api: &api, path: "/somewhere", patience: None, of: "it", away: Away::Silent };
         let manager = async {
             answers(&listener, "200 OK", &2).await;
             drop(listener.accept().await.unwrap());
@@ -104,17 +131,39 @@ mod tests {
     async fn a_refusal_ends_a_wait() {
         let (data, listener) = place();
         let api = ApiClient::local(data.path()).unwrap();
-        let wait = Wait { api: &api, path: "/somewhere", patience: None, of: "it" };
+        let wait = Wait { api: &api, path: "/somewhere", patience: None, of: "it", away: Away::Silent };
         let problem = Problem::new(Reason::NoRollout, "there was none");
         let (rested, ()) = tokio::join!(wait.until(1, moment, |_| false), answers(&listener, "404 Not Found", &problem));
         assert_eq!(rested.unwrap_err().downcast_ref::<Problem>().map(|problem| problem.reason), Some(Reason::NoRollout));
+    }
+
+    #[test]
+    fn managers_that_are_switched_may_be_away_for_longer_and_answer_that_they_are() {
+        let refusal = |reason| anyhow::Error::from(Problem::new(reason, "so it is"));
+        let nobody = || anyhow::anyhow!("nobody listens");
+        for (away, error, silent_s, excused) in [
+            (Away::Silent, nobody(), 60, true),
+            (Away::Silent, nobody(), 61, false),
+            (Away::Silent, refusal(Reason::CmsDisabled), 0, false),
+            (Away::Switched, nobody(), 3600, true),
+            (Away::Switched, nobody(), 3601, false),
+            (Away::Switched, refusal(Reason::CmsDisabled), 3600, true),
+            (Away::Switched, refusal(Reason::CmsDisabled), 3601, false),
+            (Away::Switched, refusal(Reason::NotPrimary), 0, true),
+            (Away::Switched, refusal(Reason::HandingOver), 0, true),
+            (Away::Switched, refusal(Reason::Unavailable), 0, true),
+            (Away::Switched, refusal(Reason::NoRollout), 0, false),
+            (Away::Switched, refusal(Reason::Forbidden), 0, false),
+        ] {
+            assert_eq!(away.excuses(&error, Duration::from_secs(silent_s)), excused, "{away:?} {silent_s} {error}");
+        }
     }
 
     #[tokio::test]
     async fn patience_ends_and_what_was_waited_for_goes_on() {
         let (data, _listener) = place();
         let api = ApiClient::local(data.path()).unwrap();
-        let wait = Wait { api: &api, path: "/somewhere", patience: Some(Duration::ZERO), of: "the rollout" };
+        let wait = Wait { api: &api, path: "/somewhere", patience: Some(Duration::ZERO), of: "the rollout", away: Away::Silent };
         let error = wait.until(1, moment, |_| false).await.unwrap_err();
         assert_eq!(error.to_string(), "it is 1; the wait is over, the rollout goes on");
     }

@@ -48,6 +48,7 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("GET", "/rollout", Role(Viewer)),
     ("POST", "/rollout", Role(Operator)),
     ("POST", "/rollout/plan", Role(Viewer)),
+    ("GET", "/rollout/journal", Role(Viewer)),
     ("POST", "/rollout/{verb}", Role(Operator)),
     ("POST", "/rollout/devices/{name}/{verb}", Role(Operator)),
     ("GET", "/features", Role(Viewer)),

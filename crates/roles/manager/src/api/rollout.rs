@@ -4,7 +4,10 @@ use super::{JsonBody, Refused, utoipa};
 use crate::{app::App, change::Caller, rollout};
 use axum::{
     Json,
+    body::Body,
     extract::{Path, State},
+    http::header::CONTENT_TYPE,
+    response::{IntoResponse, Response},
 };
 use std::sync::Arc;
 use weir_operator_api::{Problem, Rollout, RolloutPlan, RolloutRequest, RolloutStart, RolloutWord};
@@ -33,6 +36,13 @@ pub(super) async fn start(
 #[utoipa::path(get, path = "/api/v1/rollout", tag = "rollout", responses((status = 200, body = Rollout), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn show(State(app): State<Arc<App>>) -> Result<Json<Rollout>, Refused> {
     Ok(Json(rollout::show(&app)?))
+}
+
+/// The journal's records of the rollout there is, or was last: a line each, from the one with which it began.
+#[utoipa::path(get, path = "/api/v1/rollout/journal", tag = "rollout", responses((status = 200, body = String, content_type = "application/x-ndjson"), (status = "4XX", body = Problem, content_type = "application/problem+json"), (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn journal(State(app): State<Arc<App>>) -> Result<Response, Refused> {
+    let lines = rollout::export(&app).await?;
+    Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::new(lines)).into_response())
 }
 
 /// Says something to the rollout: `pause`, `resume`, `abort`, `revert`, `restate`, `hold`, `finalise`, `take-over`.

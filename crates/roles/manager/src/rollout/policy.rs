@@ -1,12 +1,15 @@
 //! What an operator typed, as what is asked of the planner. Pure.
 
+mod whole;
+
+use super::said::WHY_BYTES_MAX;
 use crate::domain::fields;
 use std::collections::{BTreeMap, BTreeSet};
 use weir_model::{DeviceName, Role, Version};
-use weir_operator_api::{Problem, Reason, RolloutRequest};
+use weir_operator_api::{Problem, Reason, RolloutRequest, RolloutWindow};
 use weir_rollout::{
     pair_order::Direction,
-    plan::{Facts, OnFailed, Pin, Policy, RolloutProfile, Scope, Window},
+    plan::{Alone, Facts, OnFailed, Pin, Policy, RolloutProfile, Scope, Window},
 };
 
 /// Most devices or windows one request names.
@@ -40,8 +43,14 @@ pub(super) fn policy(request: &RolloutRequest, facts: &Facts, network_profile: &
         fields::between("at_once", at_once.into(), 1, policy.at_once.into())?;
         policy.at_once = at_once;
     }
-    policy.windows = windows(request)?;
+    policy.windows = windows("windows", &request.windows)?;
+    policy.events = windows("events", &request.events)?;
+    policy.during_event = request.during_event.as_deref().map(|why| words("during_event", why)).transpose()?;
+    if let Some(alone) = &request.alone {
+        policy.alone = alone_of(alone)?;
+    }
     policy.pins = pins(request, facts)?;
+    whole::take(request, &mut policy)?;
     Ok(policy)
 }
 
@@ -110,17 +119,35 @@ fn on_failed_of(word: &str) -> Result<OnFailed, Problem> {
     }
 }
 
-fn windows(request: &RolloutRequest) -> Result<Vec<Window>, Problem> {
-    if request.windows.len() > NAMED_MAX {
-        return Err(Problem::new(Reason::LimitExceeded, format!("more than {NAMED_MAX} windows")).at("windows"));
+fn alone_of(word: &str) -> Result<Alone, Problem> {
+    match word {
+        "hot" => Ok(Alone::Hot),
+        "route_to_parent" => Ok(Alone::RouteToParent),
+        "window" => Ok(Alone::Window),
+        other => Err(invalid("alone", format!("{other:?} is none of hot, route_to_parent, window"))),
     }
-    let one = |(number, window): (usize, &weir_operator_api::RolloutWindow)| {
+}
+
+/// An operator's words, where there must be some.
+fn words(field: &str, text: &str) -> Result<String, Problem> {
+    match text.trim() {
+        "" => Err(invalid(field, "nobody says why")),
+        text if text.len() > WHY_BYTES_MAX => Err(invalid(field, format!("is longer than {WHY_BYTES_MAX} bytes"))),
+        text => Ok(text.to_owned()),
+    }
+}
+
+fn windows(field: &str, asked: &[RolloutWindow]) -> Result<Vec<Window>, Problem> {
+    if asked.len() > NAMED_MAX {
+        return Err(Problem::new(Reason::LimitExceeded, format!("more than {NAMED_MAX} windows")).at(field));
+    }
+    let one = |(number, window): (usize, &RolloutWindow)| {
         if window.from_ms >= window.until_ms {
-            return Err(invalid(&format!("windows[{number}]"), "it ends before it begins"));
+            return Err(invalid(&format!("{field}[{number}]"), "it ends before it begins"));
         }
         Ok(Window { from_ms: window.from_ms, until_ms: window.until_ms })
     };
-    request.windows.iter().enumerate().map(one).collect()
+    asked.iter().enumerate().map(one).collect()
 }
 
 fn pins(request: &RolloutRequest, facts: &Facts) -> Result<BTreeMap<DeviceName, Pin>, Problem> {

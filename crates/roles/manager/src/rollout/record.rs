@@ -10,9 +10,9 @@ use std::sync::Arc;
 use weir_rollout::plan::{Command, Commit, CommitError, Plan};
 
 /// A whole record.
-const KIND: &str = "rollout";
+pub(super) const KIND: &str = "rollout";
 /// A part of one.
-const KIND_PART: &str = "rollout_part";
+pub(super) const KIND_PART: &str = "rollout_part";
 /// Bytes of JSON that go into one line: as text in a part every one of them may become two.
 const TEXT_BYTES_MAX: usize = 28 << 10;
 
@@ -62,10 +62,10 @@ pub(crate) struct Kept {
 
 /// A part of a record.
 #[derive(Debug, Serialize, Deserialize)]
-struct Part {
-    number: u32,
-    of: u32,
-    text: String,
+pub(super) struct Part {
+    pub(super) number: u32,
+    pub(super) of: u32,
+    pub(super) text: String,
 }
 
 /// Why the journal's rollout cannot be gone on with.

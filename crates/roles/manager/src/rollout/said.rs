@@ -9,7 +9,7 @@ use weir_operator_api::{AccessRole, Problem, Reason, Rollout, RolloutWord};
 use weir_rollout::plan::{Command, CommandReason, Pin, command};
 
 /// Longest words of an operator, in bytes.
-const WHY_BYTES_MAX: usize = 500;
+pub(super) const WHY_BYTES_MAX: usize = 500;
 /// Longest time of a pin, in seconds: a year.
 const PIN_SECONDS_MAX: u64 = 366 * 24 * 3600;
 

@@ -1,8 +1,12 @@
 //! What may be typed of rollouts, and what may not.
 
-use super::*;
+use super::{
+    plan::{OnFailed, Profile},
+    *,
+};
 use crate::cli::{Cli, Command, DowngradeVerb, UpgradeVerb};
 use clap::Parser;
+use weir_operator_api::RolloutWindow;
 
 fn typed(line: &str) -> Result<Command, clap::Error> {
     Cli::try_parse_from(std::iter::once("weir").chain(line.split_whitespace())).map(|cli| cli.command)
@@ -11,9 +15,9 @@ fn typed(line: &str) -> Result<Command, clap::Error> {
 fn planned(line: &str) -> PlanArgs {
     match typed(line) {
         Ok(
-            Command::Upgrade { verb: UpgradeVerb::Plan(PlanVerb::Plan(arguments)) }
-            | Command::Downgrade { verb: DowngradeVerb::Plan(PlanVerb::Plan(arguments)) },
-        ) => arguments,
+            Command::Upgrade { verb: UpgradeVerb::Plan(plan) }
+            | Command::Downgrade { verb: DowngradeVerb::Plan(PlanDownArgs { plan, .. }) },
+        ) => plan,
         Ok(_) => panic!("{line}: another command"),
         Err(error) => panic!("{line}: {error}"),
     }
@@ -47,6 +51,16 @@ fn what_may_be_typed() {
         "upgrade unpin east-1",
         "upgrade retry east-1",
         "upgrade force east-1 --why late",
+        "upgrade plan --to 1.1.0-b1 --event 1/2 --event 3/4 --alone route-to-parent",
+        "upgrade plan --to 1.1.0-b1 --role engine --event 1/2 --during-event --why rehearsal --alone window",
+        "upgrade plan --to 1.1.0-b1 --no-standby --no-backup --reason laboratory --accept-parking",
+        "downgrade plan --to 1.0.0-b1 --driver gui --no-standby --accept-parking",
+        "downgrade plan --to 1.0.0-b1 --driver cli",
+        "upgrade hold --why event",
+        "upgrade finalise",
+        "upgrade finalise --wait",
+        "upgrade export",
+        "upgrade export --file /tmp/rollout.jsonl",
     ] {
         typed(line).unwrap_or_else(|error| panic!("{line}: {error}"));
     }
@@ -88,9 +102,23 @@ fn what_may_not() {
         "upgrade unpin",
         "upgrade retry",
         "upgrade force east-1",
-        "upgrade hold --why event",
-        "upgrade finalise",
+        "upgrade hold",
+        "upgrade hold --why event --wait",
         "upgrade take-over",
+        "upgrade export rollout.jsonl",
+        "upgrade plan --to 1.1.0-b1 --driver cli",
+        "upgrade plan --to 1.1.0-b1 --event 2/1",
+        "upgrade plan --to 1.1.0-b1 --during-event",
+        "upgrade plan --to 1.1.0-b1 --why rehearsal",
+        "upgrade plan --to 1.1.0-b1 --alone route_to_parent",
+        "upgrade plan --to 1.1.0-b1 --no-backup",
+        "upgrade plan --to 1.1.0-b1 --reason laboratory",
+        "upgrade plan --to 1.1.0-b1 --location lisbon --no-standby",
+        "upgrade plan --to 1.1.0-b1 --device east-1 --no-backup --reason laboratory",
+        "upgrade plan --to 1.1.0-b1 --role engine --accept-parking",
+        "downgrade plan --to 1.0.0-b1 --role engine --driver cli",
+        "downgrade plan --to 1.0.0-b1 --driver page",
+        "downgrade start --plan 0123456789ab --driver gui",
         "downgrade plan",
         "downgrade start",
         "downgrade show",
@@ -105,7 +133,8 @@ fn what_may_not() {
 fn a_plan_is_what_was_typed() {
     let plain = planned("upgrade plan --to 1.1.0-b1");
     assert_eq!((plain.location, plain.role, plain.profile, plain.on_failed, plain.shares, plain.at_once), Default::default());
-    assert!(plain.devices.is_empty() && plain.windows.is_empty() && plain.pins.is_empty());
+    assert!(plain.devices.is_empty() && plain.windows.is_empty() && plain.pins.is_empty() && plain.events.is_empty());
+    assert_eq!((plain.during_event, plain.why, plain.alone, plain.no_standby, plain.no_backup), Default::default());
     let careful = planned(
         "downgrade plan --to 1.0.0-b1 --device east-1 --device east-2 --profile fast --on-failed rollback-wave --shares 10,100 --window 1/2 --pin east-1",
     );
@@ -118,12 +147,26 @@ fn a_plan_is_what_was_typed() {
 }
 
 #[test]
+fn the_whole_network_is_what_nothing_else_is_named_of() {
+    for (line, is_whole) in [("", true), ("--profile fast", true), ("--location a", false), ("--device a", false), ("--role router", false)]
+    {
+        assert_eq!(planned(&format!("upgrade plan --to 1.1.0-b1 {line}")).is_whole(), is_whole, "{line}");
+    }
+}
+
+#[test]
 fn a_hash_is_written_small() {
     assert_eq!(hash("0123456789AB"), Ok("0123456789ab".to_owned()));
 }
 
 #[test]
-fn the_help_of_force_says_that_sessions_are_cut() {
-    let help = Cli::try_parse_from(["weir", "upgrade", "force", "--help"]).err().expect("help").to_string();
-    assert!(help.contains("sessions are cut"), "{help}");
+fn help_says_what_one_must_know_before() {
+    for (line, words) in [
+        ("upgrade force --help", "sessions are cut"),
+        ("downgrade plan --help", "absent: cli"),
+        ("downgrade start --help", "cli unless planned with --driver gui"),
+    ] {
+        let help = typed(line).err().expect("help").to_string();
+        assert!(help.contains(words), "{line}: {help}");
+    }
 }

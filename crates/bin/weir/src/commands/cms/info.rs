@@ -104,11 +104,11 @@ fn pair_line(pair: &PairInfo) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use weir_operator_api::{CmsState, PairCondition};
 
-    fn info() -> CmsInfo {
+    pub(in crate::commands::cms) fn info() -> CmsInfo {
         CmsInfo {
             name: "manager-2".parse().expect("name"),
             state: CmsState::Standby,

@@ -3,7 +3,7 @@
 use super::show;
 use crate::{
     api_client::ApiClient,
-    cli::{Format, PlanArgs},
+    cli::{Driver, Format, PlanArgs, PlanDownArgs},
     commands::software::direction as word,
     output,
 };
@@ -11,8 +11,8 @@ use anyhow::bail;
 use weir_model::Role;
 use weir_operator_api::{Direction, RolloutPlan, RolloutRequest, paths};
 
-pub(super) async fn run(api: &ApiClient, format: Format, arguments: PlanArgs, direction: Direction) -> anyhow::Result<()> {
-    let plan: RolloutPlan = api.post(&format!("{}/plan", paths::ROLLOUT), &request(arguments, direction)).await?;
+pub(super) async fn run(api: &ApiClient, format: Format, request: RolloutRequest) -> anyhow::Result<()> {
+    let plan: RolloutPlan = api.post(&format!("{}/plan", paths::ROLLOUT), &request).await?;
     if plan.refused.is_empty() {
         return output::print(format, &plan, text);
     }
@@ -22,21 +22,38 @@ pub(super) async fn run(api: &ApiClient, format: Format, arguments: PlanArgs, di
     bail!("{}", refused(&plan))
 }
 
+/// What an upgrade asks for.
+pub(super) fn up(arguments: PlanArgs) -> RolloutRequest {
+    request(arguments, Direction::Upgrade)
+}
+
+/// What a downgrade asks for: at a command line its managers' steps are the operator's unless somebody says otherwise.
+pub(super) fn down(PlanDownArgs { plan, driver }: PlanDownArgs) -> RolloutRequest {
+    let driver = plan.is_whole().then(|| driver.unwrap_or(Driver::Cli).word().to_owned());
+    RolloutRequest { driver, ..request(plan, Direction::Downgrade) }
+}
+
 fn request(arguments: PlanArgs, direction: Direction) -> RolloutRequest {
-    let PlanArgs { to, location, devices, role, profile, on_failed, shares, at_once, windows, pins } = arguments;
     RolloutRequest {
-        version: to.to_string(),
-        location,
-        devices,
-        role: role.map(|role| Role::from(role).to_string()),
+        version: arguments.to.to_string(),
+        location: arguments.location,
+        devices: arguments.devices,
+        role: arguments.role.map(|role| Role::from(role).to_string()),
         direction: Some(word(direction).to_owned()),
-        profile: profile.map(|profile| profile.word().to_owned()),
-        on_failed: on_failed.map(|on_failed| on_failed.word().to_owned()),
-        shares,
-        at_once,
-        windows,
-        pins,
-        ..RolloutRequest::default()
+        profile: arguments.profile.map(|profile| profile.word().to_owned()),
+        on_failed: arguments.on_failed.map(|on_failed| on_failed.word().to_owned()),
+        shares: arguments.shares,
+        at_once: arguments.at_once,
+        windows: arguments.windows,
+        pins: arguments.pins,
+        events: arguments.events,
+        // Each flag and its words need each other.
+        during_event: arguments.why,
+        alone: arguments.alone.map(|alone| alone.word().to_owned()),
+        driver: None,
+        no_standby: arguments.no_standby,
+        no_backup: arguments.reason,
+        parking: arguments.accept_parking,
     }
 }
 
@@ -74,7 +91,7 @@ fn text(plan: &RolloutPlan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Cli, Command, DowngradeVerb, PlanVerb, UpgradeVerb};
+    use crate::cli::{Cli, Command, DowngradeVerb, UpgradeVerb};
     use crate::commands::rollout::show::tests::{note, reason, wave};
     use clap::Parser;
     use weir_operator_api::RolloutWindow;
@@ -82,8 +99,8 @@ mod tests {
     fn asked(line: &str) -> RolloutRequest {
         let cli = Cli::try_parse_from(std::iter::once("weir").chain(line.split_whitespace())).unwrap();
         match cli.command {
-            Command::Upgrade { verb: UpgradeVerb::Plan(PlanVerb::Plan(arguments)) } => request(arguments, Direction::Upgrade),
-            Command::Downgrade { verb: DowngradeVerb::Plan(PlanVerb::Plan(arguments)) } => request(arguments, Direction::Downgrade),
+            Command::Upgrade { verb: UpgradeVerb::Plan(arguments) } => up(arguments),
+            Command::Downgrade { verb: DowngradeVerb::Plan(arguments) } => down(arguments),
             _ => panic!("{line}"),
         }
     }
@@ -108,6 +125,26 @@ mod tests {
         assert_eq!(asked(line), careful);
         assert_eq!(asked("upgrade plan --to 1.1.0-b1 --location lisbon").location.as_deref(), Some("lisbon"));
         assert_eq!(asked("upgrade plan --to 1.1.0-b1 --device a --device b").devices, ["a", "b"]);
+        let watched = asked("upgrade plan --to 1.1.0-b1 --event 1/2 --during-event --why calm --alone route-to-parent");
+        assert_eq!(watched.events, [RolloutWindow { from_ms: 1, until_ms: 2 }]);
+        assert_eq!((watched.during_event.as_deref(), watched.alone.as_deref()), (Some("calm"), Some("route_to_parent")));
+        let bold = asked("upgrade plan --to 1.1.0-b1 --no-standby --no-backup --reason laboratory --accept-parking");
+        assert_eq!((bold.no_standby, bold.no_backup.as_deref(), bold.parking), (true, Some("laboratory"), true));
+    }
+
+    #[test]
+    fn a_downgrade_of_the_whole_network_is_driven_at_the_command_line_unless_somebody_says_otherwise() {
+        for (line, driver) in [
+            ("downgrade plan --to 1.0.0-b1", Some("cli")),
+            ("downgrade plan --to 1.0.0-b1 --driver cli", Some("cli")),
+            ("downgrade plan --to 1.0.0-b1 --driver gui", Some("gui")),
+            ("downgrade plan --to 1.0.0-b1 --role engine", None),
+            ("downgrade plan --to 1.0.0-b1 --location lisbon", None),
+            ("downgrade plan --to 1.0.0-b1 --device a", None),
+            ("upgrade plan --to 1.0.0-b1", None),
+        ] {
+            assert_eq!(asked(line).driver.as_deref(), driver, "{line}");
+        }
     }
 
     fn plan() -> RolloutPlan {

@@ -1,5 +1,9 @@
 //! Rollouts, as a person reads them.
 
+mod network;
+
+pub(super) use network::to_type;
+
 use crate::{
     cli::HASH_DIGITS_MIN,
     commands::software::direction as word,
@@ -88,7 +92,7 @@ fn bar(done: u32, all: u32) -> String {
 
 /// The line, its waves, its devices.
 pub(in crate::commands) fn whole(now: &Rollout) -> String {
-    format!("{}\n{}", line(now), tables(now))
+    format!("{}\n{}{}", line(now), network::lines(now), tables(now))
 }
 
 /// The same, and how it came about.
@@ -97,8 +101,9 @@ pub(super) fn in_full(now: &Rollout) -> String {
     let planned = format!("planned for {}", output::span(now.eta_ms));
     let begun = format!("started {} by {}{ended}", time(now.started_ms), now.by);
     let phases = phases(&now.phases);
-    let way = format!("{planned}, profile {}, plan {}\nphases: {phases}", now.profile, digits(&now.hash));
-    format!("{}\n{begun}, {way}\n{}", line(now), tables(now))
+    let driver = if now.managers.is_empty() { String::new() } else { format!(", driver {}", now.driver) };
+    let way = format!("{planned}, profile {}{driver}, plan {}\nphases: {phases}", now.profile, digits(&now.hash));
+    format!("{}\n{begun}, {way}\n{}{}", line(now), network::lines(now), tables(now))
 }
 
 /// One that is over, above what moves without it.
@@ -111,7 +116,12 @@ pub(in crate::commands) fn last(now: &Rollout) -> String {
 
 /// For somebody who does not wait.
 pub(super) fn begun(now: &Rollout) -> String {
-    format!("{}\n`weir upgrade status` shows how it goes", line(now))
+    format!("{}\n{}`weir upgrade status` shows how it goes", line(now), network::lines(now))
+}
+
+/// After a word that leaves it paused, for somebody who wanted to wait.
+pub(super) fn still_paused(now: &Rollout) -> String {
+    format!("{}\nit is still paused, so that there is nothing to wait for: `weir upgrade resume --wait` lets it go on", line(now))
 }
 
 /// How a wait ended well.
@@ -131,12 +141,13 @@ pub(super) fn of_device(now: &Rollout, device: &str) -> String {
 }
 
 fn tables(now: &Rollout) -> String {
+    let managers = network::table(now);
     let waves = output::table(["WAVE", "ROLE", "KIND", "STATE", "DONE", "DEVICES"], now.waves.iter().map(wave_row));
     let header = ["DEVICE", "ROLE", "LOCATION", "WAVE", "RUNNING", "TOLD", "STATUS", "SESSIONS", "WHY IT DOES NOT MOVE"];
     let (moved, others): (Vec<_>, Vec<_>) = now.lanes.iter().partition(|lane| lane.wave.is_some() || lane.told.is_some());
     let lanes = output::table(header, moved.into_iter().map(lane_row));
     let others = if others.is_empty() { String::new() } else { format!("\nout of its scope: {}", others.len()) };
-    format!("{waves}\n{lanes}{others}")
+    format!("{managers}{waves}\n{lanes}{others}")
 }
 
 fn wave_row(wave: &RolloutWave) -> [String; 6] {

@@ -6,7 +6,7 @@ use crate::{
     cli::Format,
     commands::{
         Interrupted,
-        watch::{Look, Measure, Moment, Wait},
+        watch::{Away, Look, Measure, Moment, Wait},
     },
     output,
 };
@@ -63,12 +63,14 @@ impl Wish {
 fn moment(now: &Rollout) -> Moment {
     let (name, standing, held) = (show::name(now), show::standing(now), show::held(now));
     let word = now.waits.as_ref().map(|waits| waits.word.as_str()).or(now.paused.as_ref().map(|why| why.reason.as_str()));
+    let typed = show::to_type(now).map(|typed| format!("; type on {}: {}", typed.at, typed.command)).unwrap_or_default();
+    let frozen = if now.frozen { "; the configuration is frozen" } else { "" };
     let percent = (u64::from(now.done) * 100).checked_div(u64::from(now.devices)).unwrap_or_default();
     Moment {
-        words: format!("{name}: {standing}{held}"),
+        words: format!("{name}: {standing}{held}{frozen}{typed}"),
         measure: Measure::Devices(u64::from(now.done), u64::from(now.devices)),
-        about: format!("{standing} {percent} {}", word.unwrap_or_default()),
-        line: format!("{name}: {standing}, {} of {} devices{held}", now.done, now.devices),
+        about: format!("{standing} {percent} {}{frozen}{typed}", word.unwrap_or_default()),
+        line: format!("{name}: {standing}, {} of {} devices{held}{frozen}{typed}", now.done, now.devices),
     }
 }
 
@@ -81,7 +83,8 @@ pub(super) async fn to_the_end(
     wish: Wish,
 ) -> anyhow::Result<()> {
     let (name, plan) = (show::name(&now), now.hash.clone());
-    let wait = Wait { api, path: paths::ROLLOUT, patience, of: "the rollout" };
+    let away = if now.managers.is_empty() { Away::Silent } else { Away::Switched };
+    let wait = Wait { api, path: paths::ROLLOUT, patience, of: "the rollout", away };
     tokio::select! {
         rested = wait.until(now, moment, |now| wish.look(&plan, now) != Look::NotYet) => end(format, &rested?, &plan, wish),
         _ = tokio::signal::ctrl_c() => {
@@ -182,6 +185,15 @@ mod tests {
         assert_ne!(moment(&now).about, waits.about);
         now.devices = 0;
         assert_eq!(moment(&now).measure, Measure::Devices(2, 0));
+    }
+
+    #[test]
+    fn each_step_at_a_console_is_a_line() {
+        let waits = |text: &str| Rollout { waits: Some(note("awaiting_console", text)), frozen: true, ..rollout("running") };
+        let first = moment(&waits("an operator runs `weir cms database downgrade` on the primary"));
+        let words = "; the configuration is frozen; type on the primary: weir cms database downgrade";
+        assert!(first.line.ends_with(words) && first.words.ends_with(words), "{}", first.line);
+        assert_ne!(first.about, moment(&waits("an operator runs `weir cms enable` on the primary")).about);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{
     cli::Format,
     commands::{
         Interrupted,
-        watch::{Look, Wait},
+        watch::{Away, Look, Wait},
     },
     output,
 };
@@ -88,7 +88,7 @@ pub(super) async fn to_the_end(
     wish: Wish,
 ) -> anyhow::Result<()> {
     let device = now.device.to_string();
-    let wait = Wait { api, path: &path(&device), patience, of: "the update" };
+    let wait = Wait { api, path: &path(&device), patience, of: "the update", away: Away::Silent };
     let mut most = 0;
     tokio::select! {
         rested = wait.until(now, |now| moment(now, &mut most), |now| wish.look(now) != Look::NotYet) => end(format, &rested?, wish),

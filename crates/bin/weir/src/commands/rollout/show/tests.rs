@@ -82,7 +82,7 @@ pub(in crate::commands) fn rollout(status: &str) -> Rollout {
 }
 
 /// Its rows, each cell apart by one blank.
-fn rows(text: &str) -> Vec<String> {
+pub(super) fn rows(text: &str) -> Vec<String> {
     text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
