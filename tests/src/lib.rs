@@ -21,6 +21,7 @@ pub mod archive;
 pub mod audience;
 pub mod browser;
 pub mod by_hand;
+pub mod chronicle;
 pub mod client;
 pub mod contract;
 pub mod disk;
@@ -54,6 +55,7 @@ pub mod wait;
 
 pub use api::Api;
 pub use audience::Audience;
+pub use chronicle::{Change, Chronicle, Observer};
 pub use client::{Answer, Ask, Client};
 pub use hostile::Depot;
 pub use network::{Network, Part};
