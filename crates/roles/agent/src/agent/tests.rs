@@ -140,6 +140,24 @@ fn a_refused_configuration_is_told_and_the_last_good_one_stays() {
 }
 
 #[test]
+fn a_configuration_that_must_be_understood_and_is_not_stays_out_also_when_another_line_kept_it() {
+    let data = tempfile::tempdir().expect("dir");
+    let first = agent(data.path(), &[]);
+    first.shared.take(configuration(7));
+    let demanding = DeviceConfiguration { must_understand: vec!["allowed_clients".into()], ..configuration(8) };
+    first.shared.take(demanding.clone());
+    assert_eq!((running(&first), kept(data.path())), (Some(7), Some(7)));
+    let rejected = first.shared.rejected.lock().expect("lock").clone().expect("told");
+    assert_eq!(rejected.stamp.generation, 8);
+    assert!(rejected.reason.starts_with("field allowed_clients must be understood, and "), "{}", rejected.reason);
+    state(data.path()).keep_configuration(&demanding).expect("kept");
+    first.shared.take_up();
+    assert_eq!(running(&first), Some(7), "the worker of a later line kept it");
+    first.shared.take(configuration(9));
+    assert_eq!((running(&first), first.shared.rejected.lock().expect("lock").clone()), (Some(9), None));
+}
+
+#[test]
 fn a_configuration_that_cannot_be_kept_runs_and_is_told() {
     let data = tempfile::tempdir().expect("dir");
     let agent = agent(data.path(), &[]);

@@ -13,6 +13,7 @@ use weir_model::{DeviceName, Role, Version};
 use weir_rollout::{
     guard::{self, Standing},
     plan::{Arm, Comparison, Contact, DeviceFacts, Plan, WaveState},
+    update::Stage,
 };
 
 /// What the engines of both arms answered since a wave began to be watched.
@@ -81,10 +82,12 @@ fn watched(plan: &Plan) -> Option<Watched> {
     Some(Watched { hop: plan.course.hop, wave })
 }
 
-/// Which arm an engine is of. One that is out of service, or on the way, is of none.
+/// Which arm an engine is of. One that is out of service, or on the way, is of none; one that has its image staged and waits for a
+/// later wave serves as before.
 fn side(plan: &Plan, watched: Watched, position: usize, device: &DeviceFacts, floors: &guard::Facts) -> Option<Side> {
     let serves = floors.engines.get(&device.name).is_some_and(|engine| engine.standing == Standing::Serving);
-    if device.role != Role::Engine || device.contact != Contact::Reporting || !serves || !device.stage.at_rest() {
+    let waits = matches!(device.stage, Stage::Assigned | Stage::Fetching | Stage::Blocked | Stage::Staged);
+    if device.role != Role::Engine || device.contact != Contact::Reporting || !serves || !(waits || device.stage.at_rest()) {
         return None;
     }
     let (lane, target) = (plan.lanes.get(position)?, plan.hop().1);

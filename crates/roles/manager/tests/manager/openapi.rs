@@ -32,6 +32,7 @@ fn every_path_of_the_contract_is_in_the_document() {
         paths::STATUS,
         paths::LOCATIONS,
         paths::DEVICES,
+        paths::FEATURES,
         paths::DELIVERY_SERVICES,
         paths::COVERAGE_ZONES,
         paths::ENROLMENT_TOKENS,

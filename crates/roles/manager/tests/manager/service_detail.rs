@@ -35,6 +35,8 @@ async fn on_a_network_of_this_line_engines_learn_it() {
     let engine = furnish(&running).await;
     let before = document(&running, &engine).await;
     assert_eq!((before.level, before.services[0].detail.clone()), (Some(weir_model::Version::current().line), None));
+    let waits = running.get("/api/v1/features").await;
+    assert_eq!((&waits["waiting"], &waits["parked_total"]), (&json!([]), &json!(0)), "every feature of this build is in use");
     let answer = running.call(Method::PUT, SERVICE, service(json!("gold"))).await.expect(200);
     assert_eq!(answer["detail"], "gold");
     let running = running.restart().await;
@@ -61,6 +63,10 @@ async fn on_a_network_of_line_1_0_it_waits_for_the_level() {
     let document = document(&running, &engine).await;
     assert_eq!(document.level, Some(weir_model::FIRST_LEVEL));
     assert_eq!(document.services[0].detail, None, "1.0 could not show it");
+    let waits = running.get("/api/v1/features").await;
+    assert_eq!(waits["parked"], json!([{"object": "delivery service demo", "gate": "service-detail"}]));
+    let waiting = json!([{"gate": "service-detail", "since": "1.1", "devices": ["east-1"], "devices_total": 1}]);
+    assert_eq!((&waits["level"], &waits["waiting"]), (&json!("1.0"), &waiting), "east-1 never reported");
     let generation = running.generation().await;
     let refused = running.call(Method::PUT, SERVICE, service(json!("silver"))).await;
     let detail = refused.json["detail"].as_str().expect("a sentence").to_owned();

@@ -91,6 +91,52 @@ fn the_99th_percentile_lies_in_its_class() {
     assert_eq!(classes(&[(TTFB_BOUNDS_MS.len(), 5)]), 63_000, "no bound");
 }
 
+/// Engines of each arm while the canary of location `core` bakes on the new version and `core-2` is in the state that is asked for.
+fn sides(of_second: impl Fn(&mut DeviceFacts, &mut Plan)) -> Vec<(String, Side)> {
+    let mut facts = facts(3);
+    let mut plan = started(&facts);
+    let canary = plan.design.waves[0].members[0] as usize;
+    assert_eq!(facts.devices[canary].name, name("core-1"));
+    plan.waves[0] = WaveState::Baking;
+    (facts.devices[canary].version, facts.devices[canary].stage) = (Some(version("1.1.0-b1")), Stage::Done);
+    plan.lanes[canary].moved = true;
+    of_second(&mut facts.devices[1], &mut plan);
+    let floors =
+        guard::Facts { engines: facts.sites.iter().flat_map(|site| site.guard.engines.clone()).collect(), ..guard::Facts::default() };
+    let wave = watched(&plan).expect("bakes");
+    let engines = facts.devices.iter().enumerate();
+    engines.filter_map(|(position, device)| Some((device.name.to_string(), side(&plan, wave, position, device, &floors)?))).collect()
+}
+
+#[test]
+fn control_is_who_serves_as_before_and_was_not_moved() {
+    let second = |of_second: fn(&mut DeviceFacts, &mut Plan)| {
+        let sides = sides(of_second);
+        assert_eq!(sides[0], ("core-1".to_owned(), Side::New));
+        assert!(sides.iter().all(|(name, side)| name == "core-1" || *side == Side::Control), "{sides:?}");
+        sides.iter().any(|(name, _)| name == "core-2")
+    };
+    assert!(second(|_, _| ()), "at rest");
+    assert!(second(|device, _| device.stage = Stage::Staged), "it waits for its wave");
+    assert!(!second(|device, _| device.stage = Stage::Switching));
+    assert!(!second(|device, _| device.contact = Contact::Silent));
+    assert!(!second(|_, plan| plan.lanes[1].moved = true), "it went and came back");
+    assert!(!second(|device, _| device.version = Some(version("1.1.0-b1"))), "of no wave that is watched");
+    assert!(sides(|_, _| ()).iter().all(|(name, _)| !name.starts_with("router")));
+}
+
+#[test]
+fn only_a_wave_of_engines_that_bakes_is_watched() {
+    let mut plan = started(&facts(3));
+    for state in [WaveState::Pending, WaveState::Open, WaveState::Passed, WaveState::Failed, WaveState::Inconclusive] {
+        plan.waves.fill(state);
+        assert_eq!(watched(&plan), None, "{state:?}");
+    }
+    let routers = (0..plan.waves.len()).filter(|wave| plan.design.waves[*wave].role == Role::Router).collect::<Vec<_>>();
+    routers.iter().for_each(|wave| plan.waves[*wave] = WaveState::Baking);
+    assert_eq!((routers.is_empty(), watched(&plan)), (false, None));
+}
+
 /// What the planner says at the end of the bake of the canary.
 fn judged(comparison: Option<Comparison>) -> WaveState {
     let facts = Facts { comparison, ..facts(3) };
