@@ -1,6 +1,7 @@
 //! How a rollout stands as a whole, as its board shows it.
 
 use super::{
+    managers::ToType,
     phases::{self, Phase, Reached, RoleColumn},
     verbs::Verb,
 };
@@ -55,6 +56,20 @@ impl Board {
 
     pub(super) fn columns(&self) -> Vec<RoleColumn> {
         phases::columns(&self.rollout)
+    }
+
+    /// What somebody must type at a manager's command line.
+    pub(super) fn to_type(&self) -> Option<ToType> {
+        ToType::of(&self.rollout)
+    }
+
+    /// Who takes the managers' steps, where that is a question; else empty.
+    pub(super) fn driver(&self) -> &'static str {
+        match self.rollout.driver.as_str() {
+            _ if self.rollout.managers.is_empty() || self.rollout.hop[0] < self.rollout.hop[1] => "",
+            "cli" => "an operator at the command line of each manager",
+            _ => "the rollout itself",
+        }
     }
 
     pub(super) fn started(&self) -> Moment {

@@ -1,8 +1,10 @@
 //! The plan of a rollout: what it would move, in which order, and every reason against it; and its start.
 
 use super::{
+    form::PlanForm,
+    freeze,
     phases::{Phase, Reached, strip},
-    typed::{FIELDS, PlanForm, TypedRollout},
+    typed::{FIELDS, TypedRollout},
 };
 use crate::{
     app::App,
@@ -68,6 +70,16 @@ impl PlanPage {
     fn named(&self, wave: &RolloutWave) -> (String, usize) {
         let names = wave.devices.iter().take(NAMED_MAX).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
         (names, wave.devices.len().saturating_sub(NAMED_MAX))
+    }
+
+    /// Whether the configuration is frozen on the way.
+    fn freezes(&self, plan: &RolloutPlan) -> bool {
+        plan.phases.iter().any(|phase| phase == freeze::PHASE)
+    }
+
+    /// What that means.
+    fn freeze(&self, plan: &RolloutPlan) -> Vec<String> {
+        freeze::told(plan)
     }
 
     /// What the button does.

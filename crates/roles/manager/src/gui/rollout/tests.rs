@@ -2,6 +2,7 @@
 
 mod asking;
 mod fixture;
+mod network;
 mod plan;
 
 use super::{
@@ -76,7 +77,7 @@ fn a_rollout_on_its_way_says_what_whose_and_how_far() {
             "by user:ann",
             "45 min so far; planned: 2 h if nothing is in the way",
             "in 1 h 15 min, if nothing is in the way",
-            "<strong>It waits.</strong> An operator runs <code>weir cms enable</code> on the standby. <code>awaiting_console</code>",
+            "<strong>It waits.</strong> What &#60;exactly&#62;. <code>baking</code>",
             "<p class=\"hint\">Engines (Service Engines) go in waves",
         ],
     );
