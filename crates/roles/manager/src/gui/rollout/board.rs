@@ -6,7 +6,10 @@ use super::{
     verbs::Verb,
 };
 use crate::gui::figures::{Moment, Span};
-use weir_operator_api::{Rollout, RolloutWave};
+use weir_operator_api::{Rollout, RolloutNote, RolloutWave};
+
+/// The word of a rollout whose level an operator holds.
+const HELD: &str = "held";
 
 /// A rollout for somebody who looks now.
 pub(super) struct Board {
@@ -56,6 +59,11 @@ impl Board {
 
     pub(super) fn columns(&self) -> Vec<RoleColumn> {
         phases::columns(&self.rollout)
+    }
+
+    /// What it waits for; a level that is held is said with its reason.
+    pub(super) fn waits(&self) -> Option<&RolloutNote> {
+        self.rollout.waits.as_ref().filter(|waits| waits.word != HELD || self.rollout.held.is_none())
     }
 
     /// What somebody must type at a manager's command line.

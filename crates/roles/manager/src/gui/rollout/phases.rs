@@ -24,7 +24,7 @@ const KNOWN: [(&str, &str, &str); 13] = [
     ("resync", "Resync", "The standby catches up with the primary"),
     ("unfreeze", "Unfreeze", "Configuration is written again"),
     ("soak", "Soak", "The whole network is watched"),
-    ("finalise", "Finalise", "The level rises: features of the new line may be used"),
+    ("finalise", "Finalise", "The level rises, unless somebody holds it: features of the new line may be used"),
 ];
 const ENGINES: &str = "engines";
 const ROUTERS: &str = "routers";

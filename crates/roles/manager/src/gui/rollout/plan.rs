@@ -19,7 +19,7 @@ use axum::{
     routing::{get, post},
 };
 use std::sync::Arc;
-use weir_operator_api::{Problem, RolloutPlan, RolloutStart, RolloutWave};
+use weir_operator_api::{Direction, Problem, RolloutPlan, RolloutStart, RolloutWave};
 
 pub(super) const PATH: &str = "/rollout/plan";
 /// Devices of one wave that are named.
@@ -80,6 +80,11 @@ impl PlanPage {
     /// What that means.
     fn freeze(&self, plan: &RolloutPlan) -> Vec<String> {
         freeze::told(plan)
+    }
+
+    /// The command that starts it.
+    fn command(&self, plan: &RolloutPlan) -> &'static str {
+        if plan.direction == Direction::Downgrade { "downgrade" } else { "upgrade" }
     }
 
     /// What the button does.

@@ -223,6 +223,8 @@ fn what_does_not_move_says_why() {
     has(row, &["What &#60;exactly&#62;. <code>guard</code>", "href=\"/devices/e-1/update-software\"", "Words of staged", "badge minor"]);
     has(part(&text, "<tr id=\"lane-e-2\"", "</tr>"), &["Pinned: &#60;till monday&#62;", "<code>pinned</code>"]);
     has(part(&text, "<tr id=\"lane-e-3\"", "</tr>"), &["reason bad", "href=\"/devices/e-3/update-software/clear-burned\""]);
+    let waits = drawn(Some(with(vec![lane("e-1", "idle", Some(note("later_wave")))])));
+    has(part(&waits, "<tr id=\"lane-e-1\"", "</tr>"), &["badge off", "<code>later_wave</code>"]);
     let there = drawn(Some(with(vec![lane("e-1", "done", Some(note("at_goal")))])));
     assert!(!there.contains("class=\"reason"), "one that is there has nowhere to go: {there}");
 }
