@@ -1,11 +1,12 @@
 // Keeps pages current. An element with `data-live="URL"` and `data-topics="devices alarms"` is fetched again when one of
 // its topics changes. When this manager is the standby now, the bar says where the pages are, and a page with an element
 // `data-follow` goes there. If the element has an id and the answer holds an element of that id, its content is taken from
-// there, so that URL may be the page itself. What holds the focus, a selection or a form somebody fills in is left alone.
+// there, so that URL may be the page itself. What holds the focus, a selection or a form somebody fills in is left alone. A
+// lost connection is opened anew for as long as the page is open; a page of another version than its manager's is loaded again.
 (() => {
   const FIRST_RETRY_MS = 1000;
-  const RETRY_MAX_MS = 30000;
-  const SAY_LOST_AFTER_MS = 3000;
+  const RETRY_MAX_MS = 10000;
+  const SAY_LOST_AFTER_MS = 1500;
   const bar = document.getElementById("connection");
   const regions = [...document.querySelectorAll("[data-live]")];
   let source = null;
@@ -64,6 +65,8 @@
 
   const replace = (region, text) => {
     const page = new DOMParser().parseFromString(text, "text/html");
+    const { version } = page.documentElement.dataset;
+    if (version && version !== document.documentElement.dataset.version && !regions.some(inUse)) return location.replace(region.dataset.live);
     const from = (region.id && page.getElementById(region.id)) || page.body;
     if (region.innerHTML === from.innerHTML) return;
     const restore = remember(region);
@@ -126,13 +129,15 @@
   // This manager is the standby now: the pages are on the other one, at the same path. A page that waits for that goes there.
   const moved = (primary) => {
     if (!primary || !primary.startsWith("https://")) return;
-    ended = true;
     close();
     const there = primary + location.pathname;
     if (document.querySelector("[data-follow]")) {
+      ended = true;
       location.assign(there);
       return;
     }
+    // In the middle of an update it may be the primary again in a moment.
+    retryTimer = setTimeout(open, RETRY_MAX_MS);
     say("This manager is the standby now.");
     if (!bar) return;
     const link = document.createElement("a");

@@ -366,6 +366,6 @@ fn stands(heard: &Heard, standing: Standing, silent_ms: u64, newest: u64) -> (Pa
 }
 
 /// The manager that is to follow the primary `own`.
-fn on_record<'n>(network: &'n Snapshot, own: &DeviceName) -> Option<&'n crate::snapshot::DeviceRecord> {
+pub(crate) fn on_record<'n>(network: &'n Snapshot, own: &DeviceName) -> Option<&'n crate::snapshot::DeviceRecord> {
     network.active(Role::Manager).find(|record| record.name != *own)
 }

@@ -3,15 +3,19 @@
 
 mod asking;
 mod board;
+mod form;
+mod freeze;
 mod lane;
 mod lanes;
+mod managers;
 mod phases;
 mod plan;
 mod saying;
 mod typed;
 mod verbs;
 
-pub(super) use typed::{PlanForm, TypedRollout};
+pub(super) use form::PlanForm;
+pub(super) use typed::TypedRollout;
 
 use super::{Page, Section, Viewer, html_with, links::Asked, rejected::Rejected};
 use crate::{app::App, rollout};
@@ -68,7 +72,10 @@ impl UnderWay {
         let why = rollout.paused.as_ref().map(|paused| format!(": {}", paused.text)).unwrap_or_default();
         Self {
             title: title(rollout.direction, &rollout.scope, &rollout.versions),
-            text: format!("{status}{why}; {done} of {devices} devices done"),
+            text: format!(
+                "{status}{why}; {done} of {devices} devices done{}",
+                if rollout.frozen { "; the configuration is frozen" } else { "" }
+            ),
             class: if why.is_empty() { "info" } else { "warn" },
         }
     }

@@ -39,17 +39,27 @@ pub(super) struct Asking {
 impl Asking {
     pub(super) fn of(verb: Verb, rollout: &Rollout, view: View) -> Self {
         let label = verb.label(rollout);
-        let title =
-            if rollout.back && verb == Verb::Revert { format!("{label} to {}", target(rollout)) } else { format!("{label} the rollout") };
+        let title = match verb {
+            Verb::Revert if rollout.back => format!("{label} to {}", target(rollout)),
+            Verb::TakeOver => "Take the managers' steps at their command lines".to_owned(),
+            Verb::Hold => label.to_owned(),
+            _ => format!("{label} the rollout"),
+        };
         Self {
             button: title.clone(),
             title,
-            told: if verb == Verb::Revert { reverted(rollout) } else { aborted(rollout) },
+            told: match verb {
+                Verb::Revert => reverted(rollout),
+                Verb::Finalise => finalised(rollout),
+                Verb::Hold => held(rollout),
+                Verb::TakeOver => taken_over(rollout),
+                _ => aborted(rollout),
+            },
             action: view.at(&verb.path()),
             back: view.at(super::PATH),
             wants_why: verb.wants_why(),
             wants_hours: false,
-            takes: true,
+            takes: verb.takes(),
         }
     }
 
@@ -86,6 +96,40 @@ fn aborted(rollout: &Rollout) -> Vec<String> {
             .to_owned(),
         format!("Devices that run {goal} keep it: the network may rest in such a mix."),
         "After that you resume the rollout, revert it, or plan another one.".to_owned(),
+    ]
+}
+
+fn finalised(rollout: &Rollout) -> Vec<String> {
+    let mut told = Vec::new();
+    if let Some(why) = &rollout.held {
+        told.push(format!("The level is no longer held, which it was for this reason: {why}"));
+    }
+    told.push("The network is not watched any longer before the level rises: what did not show yet is not waited for.".to_owned());
+    told.push(format!(
+        "The level rises to the line of {} when every member supports it, and features of that line may be used.",
+        goal(rollout)
+    ));
+    told.push("Going down after that lowers the level first; objects that need such a feature are parked then.".to_owned());
+    told
+}
+
+fn held(rollout: &Rollout) -> Vec<String> {
+    vec![
+        format!("The level does not rise: features of the line of {} wait, although every device runs it.", goal(rollout)),
+        "The rollout rests when its watch is over, until you finalise. Going back stays as easy as it is now.".to_owned(),
+    ]
+}
+
+fn taken_over(rollout: &Rollout) -> Vec<String> {
+    let goal = goal(rollout);
+    vec![
+        "Do this when the manager that drives the downgrade is dead or disabled. The rollout does not switch managers by itself any more."
+            .to_owned(),
+        format!(
+            "You run `weir cms software switch {goal}` on the primary's box, then on the standby's; when both run {goal}, on each box `weir cms database downgrade` and `weir cms enable`. The board says what is next."
+        ),
+        "The configuration stays frozen for as long as that takes.".to_owned(),
+        "It cannot be given back to the pages in this downgrade.".to_owned(),
     ]
 }
 

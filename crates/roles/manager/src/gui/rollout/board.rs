@@ -1,11 +1,15 @@
 //! How a rollout stands as a whole, as its board shows it.
 
 use super::{
+    managers::ToType,
     phases::{self, Phase, Reached, RoleColumn},
     verbs::Verb,
 };
 use crate::gui::figures::{Moment, Span};
-use weir_operator_api::{Rollout, RolloutWave};
+use weir_operator_api::{Rollout, RolloutNote, RolloutWave};
+
+/// The word of a rollout whose level an operator holds.
+const HELD: &str = "held";
 
 /// A rollout for somebody who looks now.
 pub(super) struct Board {
@@ -55,6 +59,25 @@ impl Board {
 
     pub(super) fn columns(&self) -> Vec<RoleColumn> {
         phases::columns(&self.rollout)
+    }
+
+    /// What it waits for; a level that is held is said with its reason.
+    pub(super) fn waits(&self) -> Option<&RolloutNote> {
+        self.rollout.waits.as_ref().filter(|waits| waits.word != HELD || self.rollout.held.is_none())
+    }
+
+    /// What somebody must type at a manager's command line.
+    pub(super) fn to_type(&self) -> Option<ToType> {
+        ToType::of(&self.rollout)
+    }
+
+    /// Who takes the managers' steps, where that is a question; else empty.
+    pub(super) fn driver(&self) -> &'static str {
+        match self.rollout.driver.as_str() {
+            _ if self.rollout.managers.is_empty() || self.rollout.hop[0] < self.rollout.hop[1] => "",
+            "cli" => "an operator at the command line of each manager",
+            _ => "the rollout itself",
+        }
     }
 
     pub(super) fn started(&self) -> Moment {

@@ -86,6 +86,7 @@ impl Lane {
         match (self.lane.stage.as_str(), self.word()) {
             ("lost" | "needs_hands" | "failed", _) | (_, "lost" | "failed" | "needs_hands" | "burned") => "critical",
             ("rolling_back" | "rolled_back", _) | (_, "out_of_band" | "let_go" | "too_far" | "never_heard") => "major",
+            (_, "later_wave" | "later_phase" | "settling" | "staging_full" | "in_flight_full" | "outside_window") => "off",
             _ => self.group().badge(),
         }
     }

@@ -1,9 +1,10 @@
 //! The phases of a rollout as an ordered strip, and those who go in them as columns.
 
+use super::managers;
 use crate::gui::update_software::Place;
 use std::cmp::Ordering;
 use weir_model::Role;
-use weir_operator_api::{Rollout, RolloutLane};
+use weir_operator_api::{Rollout, RolloutLane, RolloutManager};
 
 /// What each phase is called, and what happens in it.
 const KNOWN: [(&str, &str, &str); 13] = [
@@ -12,14 +13,18 @@ const KNOWN: [(&str, &str, &str); 13] = [
     ("backup_gate", "Backup", "The configuration is saved, copied to another machine and read back; nothing moves before"),
     (ENGINES, "Engines", "Engines (Service Engines) go in waves, each behind Server Offload, without cutting a viewer off"),
     (ROUTERS, "Routers", "Routers (Service Routers) go in waves, each handed over while it answers"),
-    ("freeze", "Freeze", "No configuration is written until the managers are done; viewers notice nothing"),
+    ("freeze", "Freeze", "No configuration is written until the managers are done: writes are answered 423; viewers notice nothing"),
     ("frozen_backup", "Second backup", "The frozen configuration is saved and read back"),
-    ("managers", "Managers", "The managers go one after the other; these pages are away for a moment when the primary starts anew"),
+    (
+        "managers",
+        "Managers",
+        "The managers go one after the other; these pages are away for a moment when the primary starts anew, and reconnect by themselves",
+    ),
     ("databases", "Databases", "Each manager's database goes back to the lower line, and the manager is enabled"),
     ("resync", "Resync", "The standby catches up with the primary"),
     ("unfreeze", "Unfreeze", "Configuration is written again"),
     ("soak", "Soak", "The whole network is watched"),
-    ("finalise", "Finalise", "The level rises: features of the new line may be used"),
+    ("finalise", "Finalise", "The level rises, unless somebody holds it: features of the new line may be used"),
 ];
 const ENGINES: &str = "engines";
 const ROUTERS: &str = "routers";
@@ -77,8 +82,10 @@ pub(super) fn strip(phases: &[String], reached: Reached<'_>) -> Vec<Phase> {
 pub(super) struct RoleColumn {
     pub(super) name: &'static str,
     pub(super) place: Place,
-    /// Devices of theirs that are there, and all in scope; nothing for the managers.
+    /// Those of them that are there, and all in scope; nothing where they are not known.
     pub(super) count: Option<(usize, usize)>,
+    /// Each of them, where they are the managers.
+    pub(super) managers: Vec<RolloutManager>,
 }
 
 impl RoleColumn {
@@ -103,14 +110,19 @@ pub(super) fn columns(rollout: &Rollout) -> Vec<RoleColumn> {
         let own: Vec<&RolloutLane> = rollout.lanes.iter().filter(|lane| lane.role == role && lane.wave.is_some()).collect();
         (own.iter().filter(|lane| super::lane::is_there(lane)).count(), own.len())
     };
+    let of_managers = || {
+        let all = &rollout.managers;
+        (!all.is_empty()).then(|| (all.iter().filter(|manager| managers::is_there(manager)).count(), all.len()))
+    };
     let all: [(&'static str, &[&str], Option<Role>); 3] =
         [("Engines", &[ENGINES], Some(Role::Engine)), ("Routers", &[ROUTERS], Some(Role::Router)), ("Managers", &OF_MANAGERS, None)];
     let mut columns: Vec<(usize, RoleColumn)> = Vec::new();
     for (name, words, role) in all {
         let Some((first, last)) = span(words) else { continue };
-        let count = role.map(count);
+        let count = role.map_or_else(of_managers, |role| Some(count(role)));
         if count.is_none_or(|(_, of)| of > 0) {
-            columns.push((first, RoleColumn { name, place: reached.place(phases, first, last), count }));
+            let managers = if role.is_none() { rollout.managers.clone() } else { Vec::new() };
+            columns.push((first, RoleColumn { name, place: reached.place(phases, first, last), count, managers }));
         }
     }
     columns.sort_by_key(|(first, _)| *first);

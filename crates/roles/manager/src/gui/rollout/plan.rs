@@ -1,8 +1,10 @@
 //! The plan of a rollout: what it would move, in which order, and every reason against it; and its start.
 
 use super::{
+    form::PlanForm,
+    freeze,
     phases::{Phase, Reached, strip},
-    typed::{FIELDS, PlanForm, TypedRollout},
+    typed::{FIELDS, TypedRollout},
 };
 use crate::{
     app::App,
@@ -17,7 +19,7 @@ use axum::{
     routing::{get, post},
 };
 use std::sync::Arc;
-use weir_operator_api::{Problem, RolloutPlan, RolloutStart, RolloutWave};
+use weir_operator_api::{Direction, Problem, RolloutPlan, RolloutStart, RolloutWave};
 
 pub(super) const PATH: &str = "/rollout/plan";
 /// Devices of one wave that are named.
@@ -68,6 +70,21 @@ impl PlanPage {
     fn named(&self, wave: &RolloutWave) -> (String, usize) {
         let names = wave.devices.iter().take(NAMED_MAX).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
         (names, wave.devices.len().saturating_sub(NAMED_MAX))
+    }
+
+    /// Whether the configuration is frozen on the way.
+    fn freezes(&self, plan: &RolloutPlan) -> bool {
+        plan.phases.iter().any(|phase| phase == freeze::PHASE)
+    }
+
+    /// What that means.
+    fn freeze(&self, plan: &RolloutPlan) -> Vec<String> {
+        freeze::told(plan)
+    }
+
+    /// The command that starts it.
+    fn command(&self, plan: &RolloutPlan) -> &'static str {
+        if plan.direction == Direction::Downgrade { "downgrade" } else { "upgrade" }
     }
 
     /// What the button does.

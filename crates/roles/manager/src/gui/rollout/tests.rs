@@ -2,6 +2,7 @@
 
 mod asking;
 mod fixture;
+mod network;
 mod plan;
 
 use super::{
@@ -76,7 +77,7 @@ fn a_rollout_on_its_way_says_what_whose_and_how_far() {
             "by user:ann",
             "45 min so far; planned: 2 h if nothing is in the way",
             "in 1 h 15 min, if nothing is in the way",
-            "<strong>It waits.</strong> An operator runs <code>weir cms enable</code> on the standby. <code>awaiting_console</code>",
+            "<strong>It waits.</strong> What &#60;exactly&#62;. <code>baking</code>",
             "<p class=\"hint\">Engines (Service Engines) go in waves",
         ],
     );
@@ -222,6 +223,8 @@ fn what_does_not_move_says_why() {
     has(row, &["What &#60;exactly&#62;. <code>guard</code>", "href=\"/devices/e-1/update-software\"", "Words of staged", "badge minor"]);
     has(part(&text, "<tr id=\"lane-e-2\"", "</tr>"), &["Pinned: &#60;till monday&#62;", "<code>pinned</code>"]);
     has(part(&text, "<tr id=\"lane-e-3\"", "</tr>"), &["reason bad", "href=\"/devices/e-3/update-software/clear-burned\""]);
+    let waits = drawn(Some(with(vec![lane("e-1", "idle", Some(note("later_wave")))])));
+    has(part(&waits, "<tr id=\"lane-e-1\"", "</tr>"), &["badge off", "<code>later_wave</code>"]);
     let there = drawn(Some(with(vec![lane("e-1", "done", Some(note("at_goal")))])));
     assert!(!there.contains("class=\"reason"), "one that is there has nowhere to go: {there}");
 }

@@ -1,21 +1,19 @@
 //! What an operator asks of a rollout, as a form and an address say it.
 
-use crate::{
-    app::App,
-    gui::{
-        figures::Span,
-        links::{Asked, link},
-        rejected::Rejected,
-    },
-};
+use crate::gui::links::{Asked, link};
+use jiff::{civil::DateTime, tz::TimeZone};
 use serde::Deserialize;
-use weir_model::{LocationName, Role};
-use weir_operator_api::{Problem, Reason, RolloutRequest};
-use weir_rollout::plan::RolloutProfile;
+use weir_operator_api::{Problem, Reason, RolloutRequest, RolloutWindow};
 
 /// What stands before a location in the field of the scope, and before a role.
-const LOCATION: &str = "location:";
-const ROLE: &str = "role:";
+pub(super) const LOCATION: &str = "location:";
+pub(super) const ROLE: &str = "role:";
+/// What a field sends that is ticked.
+const TICKED: &str = "on";
+/// What the field of the backup sends when there is to be none.
+const SKIPPED: &str = "skipped";
+/// How many of what is said is looked at by everybody; the rest is for few.
+const COMMON: usize = 4;
 
 /// What was typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -28,6 +26,18 @@ pub(in crate::gui) struct TypedRollout {
     pub(in crate::gui) profile: String,
     /// Empty: `rollback_wave`.
     pub(in crate::gui) on_failed: String,
+    /// An event window, in UTC; empty: none.
+    pub(in crate::gui) event_from: String,
+    pub(in crate::gui) event_until: String,
+    /// Why event windows do not hold; empty: they do.
+    pub(in crate::gui) during_event: String,
+    /// `skipped`, or empty: required.
+    pub(in crate::gui) backup: String,
+    /// Why it is skipped.
+    pub(in crate::gui) no_backup: String,
+    /// `on`, or empty.
+    pub(in crate::gui) no_standby: String,
+    pub(in crate::gui) parking: String,
     /// The hash of the plan that was looked at.
     pub(in crate::gui) plan: String,
 }
@@ -36,20 +46,59 @@ impl TypedRollout {
     /// What the address of a page says.
     pub(in crate::gui) fn asked(asked: &Asked) -> Self {
         let text = |name: &str| asked.get(name).to_owned();
-        Self { version: text("version"), scope: text("scope"), profile: text("profile"), on_failed: text("on_failed"), plan: String::new() }
+        Self {
+            version: text("version"),
+            scope: text("scope"),
+            profile: text("profile"),
+            on_failed: text("on_failed"),
+            event_from: text("event_from"),
+            event_until: text("event_until"),
+            during_event: text("during_event"),
+            backup: text("backup"),
+            no_backup: text("no_backup"),
+            no_standby: text("no_standby"),
+            parking: text("parking"),
+            plan: String::new(),
+        }
+    }
+
+    /// What it says, as an address and a form repeat it.
+    pub(super) fn said(&self) -> [(&'static str, &str); 11] {
+        [
+            ("version", &self.version),
+            ("scope", &self.scope),
+            ("profile", &self.profile),
+            ("on_failed", &self.on_failed),
+            ("event_from", &self.event_from),
+            ("event_until", &self.event_until),
+            ("during_event", &self.during_event),
+            ("backup", &self.backup),
+            ("no_backup", &self.no_backup),
+            ("no_standby", &self.no_standby),
+            ("parking", &self.parking),
+        ]
     }
 
     /// The address of its plan.
     pub(super) fn link(&self) -> String {
-        let query = [("version", &self.version), ("scope", &self.scope), ("profile", &self.profile), ("on_failed", &self.on_failed)];
-        link(super::plan::PATH, &query.map(|(name, value)| (name, value.as_str())))
+        link(super::plan::PATH, &self.said())
+    }
+
+    /// Whether anything is said that most leave as it is.
+    pub(in crate::gui) fn is_particular(&self) -> bool {
+        self.said().iter().skip(COMMON).any(|(_, value)| !value.is_empty())
+    }
+
+    pub(in crate::gui) fn skips_backup(&self) -> bool {
+        self.backup == SKIPPED
     }
 
     pub(super) fn request(&self) -> Result<RolloutRequest, Problem> {
         let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let of = |mark: &str| self.scope.strip_prefix(mark).and_then(given);
         let (location, role) = (of(LOCATION), of(ROLE));
-        if !self.scope.is_empty() && location.is_none() && role.is_none() {
+        let is_whole = self.scope.is_empty();
+        if !is_whole && location.is_none() && role.is_none() {
             let problem = Problem::new(Reason::InvalidField, format!("{:?} is no part of a network", self.scope));
             return Err(problem.at("scope").next_step("choose the whole network, a location or a role"));
         }
@@ -59,70 +108,34 @@ impl TypedRollout {
             role,
             profile: given(&self.profile),
             on_failed: given(&self.on_failed),
+            events: event(self.event_from.trim(), self.event_until.trim())?,
+            during_event: given(&self.during_event),
+            // A part of the network has no managers: these fields are not shown with it.
+            no_backup: (is_whole && self.skips_backup()).then(|| self.no_backup.trim().to_owned()),
+            no_standby: is_whole && self.no_standby == TICKED,
+            parking: is_whole && self.parking == TICKED,
             ..RolloutRequest::default()
         })
     }
 }
 
-/// A choice of a field: what it sends, and its words.
-pub(in crate::gui) type Choice = (String, String);
-
-/// The form that leads to a plan.
-pub(in crate::gui) struct PlanForm {
-    pub(in crate::gui) typed: TypedRollout,
-    locations: Vec<LocationName>,
+/// The event window, if there is one.
+fn event(from: &str, until: &str) -> Result<Vec<RolloutWindow>, Problem> {
+    match (from, until) {
+        ("", "") => Ok(Vec::new()),
+        _ => Ok(vec![RolloutWindow { from_ms: utc_ms(from)?, until_ms: utc_ms(until)? }]),
+    }
 }
 
-impl PlanForm {
-    pub(in crate::gui) fn new(app: &App, typed: TypedRollout) -> Self {
-        Self { typed, locations: app.network().locations.keys().cloned().collect() }
-    }
-
-    #[cfg(test)]
-    pub(in crate::gui) fn sample(typed: TypedRollout) -> Self {
-        Self { typed, locations: vec!["lisbon".parse().expect("name")] }
-    }
-
-    /// Where it is sent.
-    pub(in crate::gui) fn path(&self) -> &'static str {
-        super::plan::PATH
-    }
-
-    /// Parts of the network; one that was asked for and is not there is none of them.
-    pub(in crate::gui) fn scopes(&self) -> Vec<Choice> {
-        let roles = [Role::Engine, Role::Router].map(|role| {
-            let original = crate::gui::devices::original_name(&role);
-            (format!("{ROLE}{role}"), format!("Every {role} ({original})"))
-        });
-        let locations = self.locations.iter().map(|name| (format!("{LOCATION}{name}"), format!("Location {name}")));
-        roles.into_iter().chain(locations).collect()
-    }
-
-    /// The timers to choose from, with what they are.
-    pub(in crate::gui) fn profiles(&self) -> Vec<Choice> {
-        let words = |profile: RolloutProfile| {
-            let [canary, wave, soak] = [profile.canary_bake_ms, profile.wave_bake_ms, profile.soak_ms].map(Span);
-            let windows = if profile.any_time { ", outside maintenance windows too" } else { "" };
-            let text = format!("{}: canaries are watched {canary}, each wave {wave}, the network {soak}{windows}", profile.name);
-            (profile.name, text)
-        };
-        RolloutProfile::NAMES.into_iter().filter_map(RolloutProfile::named).map(words).collect()
-    }
-
-    /// What may follow a failed wave.
-    pub(in crate::gui) fn consequences(&self) -> [(&'static str, &'static str); 3] {
-        [
-            ("rollback_wave", "The wave's devices go back, and the rollout pauses"),
-            ("pause", "The rollout pauses"),
-            ("rollback_all", "Everything goes back"),
-        ]
-    }
-
-    /// The message at the field of the scope, which the API has two fields for.
-    pub(in crate::gui) fn scope_error(&self, rejected: &Rejected) -> String {
-        ["scope", "location", "role"].map(|field| rejected.at(field)).concat()
-    }
+/// A date and a time of day in UTC.
+fn utc_ms(text: &str) -> Result<u64, Problem> {
+    let at = text.parse::<DateTime>().ok().and_then(|at| at.to_zoned(TimeZone::UTC).ok());
+    at.and_then(|at| u64::try_from(at.timestamp().as_millisecond()).ok()).ok_or_else(|| {
+        let problem = Problem::new(Reason::InvalidField, format!("{text:?} is no date with a time of day")).at("events");
+        problem.next_step("give both ends, such as 2030-05-01T18:00, or neither")
+    })
 }
 
 /// Fields of the form, as problems name them.
-pub(super) const FIELDS: [&str; 5] = ["scope", "location", "role", "profile", "on_failed"];
+pub(super) const FIELDS: [&str; 10] =
+    ["scope", "location", "role", "profile", "on_failed", "events", "during_event", "no_backup", "no_standby", "parking"];

@@ -5,6 +5,10 @@ use weir_operator_api::{Rollout, RolloutLane};
 
 /// The word of a lane that runs what nobody told it.
 const OUT_OF_BAND: &str = "out_of_band";
+/// The phase in which the level rises.
+const FINALISE: &str = "finalise";
+/// The driver of a rollout whose managers are switched at their command lines.
+const CLI: &str = "cli";
 
 /// Said to the rollout as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,13 +16,17 @@ pub(super) enum Verb {
     Resume,
     Pause,
     Restate,
+    Finalise,
+    Hold,
+    TakeOver,
     Abort,
     Revert,
 }
 
 impl Verb {
     /// In the order of the buttons.
-    pub(super) const ALL: [Verb; 5] = [Verb::Resume, Verb::Pause, Verb::Restate, Verb::Abort, Verb::Revert];
+    pub(super) const ALL: [Verb; 8] =
+        [Verb::Resume, Verb::Pause, Verb::Restate, Verb::Finalise, Verb::Hold, Verb::TakeOver, Verb::Abort, Verb::Revert];
 
     /// The word of the API and the address.
     pub(super) fn word(self) -> &'static str {
@@ -26,6 +34,9 @@ impl Verb {
             Verb::Resume => "resume",
             Verb::Pause => "pause",
             Verb::Restate => "restate",
+            Verb::Finalise => "finalise",
+            Verb::Hold => "hold",
+            Verb::TakeOver => "take-over",
             Verb::Abort => "abort",
             Verb::Revert => "revert",
         }
@@ -44,7 +55,12 @@ impl Verb {
         let status = rollout.status.as_str();
         let moves = matches!(status, "running" | "soaking" | "finalising" | "reverting");
         let rests = matches!(status, "paused" | "aborting" | "aborted");
+        let raises = rollout.phases.iter().any(|phase| phase == FINALISE);
+        let is_last = matches!(status, "soaking" | "finalising");
         match self {
+            Verb::Finalise => raises && (is_last || (rollout.held.is_some() && (moves || rests))),
+            Verb::Hold => raises && is_last && rollout.held.is_none(),
+            Verb::TakeOver => (moves || rests) && rollout.driver != CLI && !rollout.managers.is_empty() && goes_down(rollout),
             Verb::Pause => moves,
             Verb::Resume => rests,
             Verb::Abort => moves || status == "paused",
@@ -55,12 +71,17 @@ impl Verb {
 
     /// Whether it has a page of its own, which says what will happen.
     pub(super) fn is_asked(self) -> bool {
-        matches!(self, Verb::Abort | Verb::Revert)
+        !matches!(self, Verb::Resume | Verb::Pause | Verb::Restate)
+    }
+
+    /// Whether it takes something away.
+    pub(super) fn takes(self) -> bool {
+        matches!(self, Verb::TakeOver | Verb::Abort | Verb::Revert)
     }
 
     /// Whether it wants the operator's words.
     pub(super) fn wants_why(self) -> bool {
-        matches!(self, Verb::Pause | Verb::Abort)
+        matches!(self, Verb::Pause | Verb::Abort | Verb::Hold | Verb::TakeOver)
     }
 
     /// The words of its button.
@@ -69,6 +90,9 @@ impl Verb {
             Verb::Resume => "Resume",
             Verb::Pause => "Pause",
             Verb::Restate => "Restate",
+            Verb::Finalise => "Finalise",
+            Verb::Hold => "Hold the level",
+            Verb::TakeOver => "Take over",
             Verb::Abort => "Abort",
             Verb::Revert if rollout.back => "Go forward again",
             Verb::Revert => "Revert",
@@ -81,7 +105,7 @@ impl Verb {
             Verb::Resume => "It goes on where it stands; a wave that failed is tried again.",
             Verb::Pause => "Nothing new begins. What has switched goes on to its end.",
             Verb::Restate => "Devices that run what nobody told them are taken as they are, and led to the target from there.",
-            Verb::Abort | Verb::Revert => "",
+            Verb::Finalise | Verb::Hold | Verb::TakeOver | Verb::Abort | Verb::Revert => "",
         }
     }
 
@@ -91,6 +115,9 @@ impl Verb {
             Verb::Resume => "The rollout goes on.".to_owned(),
             Verb::Pause => "The rollout is paused: nothing new begins.".to_owned(),
             Verb::Restate => format!("What devices run now is taken as meant; they are led to {}.", goal(rollout)),
+            Verb::Finalise => "The watch is over, and nobody holds the level: it rises.".to_owned(),
+            Verb::Hold => "The level stays where it is until somebody finalises.".to_owned(),
+            Verb::TakeOver => "The managers' steps are taken at their command lines from here.".to_owned(),
             Verb::Abort => "The rollout is being aborted: what can be let go is let go.".to_owned(),
             Verb::Revert if rollout.back => format!("The rollout goes back to {}.", goal(rollout)),
             Verb::Revert => format!("The rollout goes forward to {} again.", goal(rollout)),
@@ -102,6 +129,11 @@ impl Verb {
 pub(super) fn goal(rollout: &Rollout) -> String {
     let goal = if rollout.back { rollout.versions.first() } else { rollout.versions.last() };
     goal.map_or_else(|| "the target".to_owned(), ToString::to_string)
+}
+
+/// Whether its way now is to a lower version.
+fn goes_down(rollout: &Rollout) -> bool {
+    rollout.hop[1] < rollout.hop[0]
 }
 
 fn is_out_of_band(lane: &RolloutLane) -> bool {

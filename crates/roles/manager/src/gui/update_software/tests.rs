@@ -162,7 +162,7 @@ fn the_guard_has_a_box_to_override_it() {
 #[test]
 fn a_release_leads_to_the_plan_of_a_rollout_and_one_under_way_has_a_line() {
     let typed = TypedRollout { version: "1.1.0-b1".into(), ..TypedRollout::default() };
-    let text = UpdatePage { form: Some(PlanForm::sample(typed)), ..shown(None, Vec::new()) }.render().expect("drawn");
+    let text = UpdatePage { form: Some(PlanForm::sample(typed, "1.0.0-b1", true)), ..shown(None, Vec::new()) }.render().expect("drawn");
     let section = text.split("id=\"network\"").nth(1).expect("a form").split("</section>").next().expect("its end");
     for fact in [
         "Update the network or a part of it",

@@ -1,7 +1,7 @@
 //! A rollout of four devices.
 
 use weir_model::Role;
-use weir_operator_api::{Direction, Rollout, RolloutLane, RolloutNote, RolloutReason, RolloutWave};
+use weir_operator_api::{Direction, Rollout, RolloutLane, RolloutManager, RolloutNote, RolloutReason, RolloutWave};
 
 /// When tests look.
 pub(super) const NOW_MS: u64 = 1_700_000_000_000;
@@ -33,6 +33,16 @@ pub(super) fn lane(name: &str, stage: &str, stays: Option<RolloutNote>) -> Rollo
     }
 }
 
+pub(super) fn manager(name: &str, seat: &str, version: &str, state: &str, detail: Option<&str>) -> RolloutManager {
+    RolloutManager {
+        device: name.parse().expect("name"),
+        seat: seat.into(),
+        running: version.parse().ok(),
+        state: state.into(),
+        detail: detail.map(str::to_owned),
+    }
+}
+
 pub(super) fn wave(number: u16, kind: &str, state: &str, devices: &[&str]) -> RolloutWave {
     let devices = devices.iter().map(|name| name.parse().expect("name")).collect();
     RolloutWave { number, role: Role::Engine, kind: kind.into(), state: state.into(), devices, done: u32::from(state == "baking") }
@@ -57,7 +67,7 @@ pub(super) fn rollout(status: &str) -> Rollout {
         phases: ["preposition", "backup_gate", "engines", "routers", "managers", "soak"].map(str::to_owned).to_vec(),
         paused: None,
         aborted: None,
-        waits: Some(RolloutNote { word: "awaiting_console".into(), text: "an operator runs `weir cms enable` on the standby".into() }),
+        waits: Some(note("baking")),
         waves: vec![wave(0, "canary", "baking", &["e-1"]), wave(1, "share", "pending", &["e-2", "e-3"]), wave(2, "late", "pending", &[])],
         lanes: vec![
             lane("e-1", "done", Some(note("at_goal"))),

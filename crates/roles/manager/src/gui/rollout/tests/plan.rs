@@ -1,6 +1,10 @@
 //! The plan of a rollout, and the form that leads there.
 
-use super::{super::plan::PlanPage, fixture::wave, *};
+use super::{
+    super::{form::PlanForm, plan::PlanPage},
+    fixture::wave,
+    *,
+};
 use crate::gui::links::Asked;
 use weir_operator_api::RolloutPlan;
 
@@ -12,8 +16,12 @@ fn typed() -> TypedRollout {
         scope: "location:lisbon".into(),
         profile: "fast".into(),
         on_failed: "pause".into(),
-        plan: String::new(),
+        ..TypedRollout::default()
     }
+}
+
+fn formed(typed: TypedRollout) -> PlanForm {
+    PlanForm::sample(typed, "1.0.0-b1", true)
 }
 
 fn plan() -> RolloutPlan {
@@ -34,7 +42,7 @@ fn plan() -> RolloutPlan {
 
 fn shown(plan: Option<RolloutPlan>, rejected: Rejected) -> String {
     let page = Page::sample(Section::UpdateSoftware, "Plan of a rollout");
-    PlanPage { page, form: PlanForm::sample(typed()), plan, rejected }.render().expect("drawn")
+    PlanPage { page, form: formed(typed()), plan, rejected }.render().expect("drawn")
 }
 
 #[test]
@@ -124,6 +132,92 @@ fn the_form_keeps_what_was_chosen() {
             "<option value=\"fast\" selected>fast: canaries are watched 2 min, each wave 1 min, the network 10 min</option>",
             "<option value=\"pause\" selected>",
         ],
+    );
+}
+
+fn drawn_form(form: PlanForm, rejected: Rejected) -> String {
+    let page = Page::sample(Section::UpdateSoftware, "Plan of a rollout");
+    let text = PlanPage { page, form, plan: None, rejected }.render().expect("drawn");
+    part(&text, "method=\"get\" action=\"/rollout/plan\"", "</form>").to_owned()
+}
+
+#[test]
+fn the_whole_network_comes_first_and_its_fields_are_there_where_they_mean_something() {
+    let typed = |version: &str| TypedRollout { version: version.into(), ..TypedRollout::default() };
+    let up = drawn_form(formed(typed("1.1.0-b1")), Rejected::default());
+    has(
+        &up,
+        &[
+            "Upgrade to 1.1.0-b1. Engines and routers first",
+            "<option value=\"\" selected>The whole network, managers too</option>",
+            "<option value=\"\" selected>Required: rehearsed, copied to another machine, read back</option>",
+            "name=\"during_event\"",
+        ],
+    );
+    assert!(
+        !up.contains("name=\"parking\"") && !up.contains("name=\"no_standby\"") && !up.contains("<details id=\"rollout-more\" open"),
+        "{up}"
+    );
+    let down = drawn_form(formed(typed("0.9.0-b1")), Rejected::default());
+    has(&down, &["Downgrade to 0.9.0-b1. From these pages the standby manager first", "name=\"parking\" value=\"on\">"]);
+    let alone = drawn_form(PlanForm::sample(typed("1.0.0-b1"), "1.0.0-b1", false), Rejected::default());
+    has(&alone, &["The primary manager runs this version", "This network has no standby manager, and I know"]);
+    let problem = Problem::new(Reason::InvalidField, "nobody says why").at("no_backup");
+    let refused = drawn_form(formed(TypedRollout { backup: "skipped".into(), ..typed("1.1.0-b1") }), problem.into());
+    has(
+        &refused,
+        &["<details id=\"rollout-more\" open>", "<option value=\"skipped\" selected>", "id=\"rollout-no-backup-error\">nobody says why"],
+    );
+}
+
+#[test]
+fn what_is_frozen_is_said_before_the_start() {
+    let network = |phases: &[&str], direction, risks| RolloutPlan {
+        phases: phases.iter().map(|phase| (*phase).to_owned()).collect(),
+        direction,
+        risks,
+        ..plan()
+    };
+    let text = |plan| shown(Some(plan), Rejected::default());
+    assert!(!text(plan()).contains("id=\"freeze\""));
+    let up = text(network(&["engines", "freeze", "managers"], Direction::Upgrade, Vec::new()));
+    has(&up, &["id=\"freeze\"", "The standby is switched first, then the primary.", "at most 120 s", "answered 423", "reconnect"]);
+    let down = text(network(&["freeze", "managers"], Direction::Downgrade, Vec::new()));
+    has(&down, &["refuses updates, then the primary", "at most 120 s"]);
+    let console = text(network(&["freeze", "managers"], Direction::Downgrade, vec![note("operators_time")]));
+    has(&console, &["<code>weir cms software switch 1.1.0-b1</code> on the primary&#39;s box, then", "as long as you take"]);
+    assert!(!console.contains("at most 120 s"), "{console}");
+    has(&text(network(&["freeze", "managers"], Direction::Upgrade, vec![note("no_standby")])), &["there is no standby"]);
+}
+
+#[test]
+fn what_few_say_is_asked_for_and_of_a_part_what_a_part_has() {
+    let all = TypedRollout {
+        scope: String::new(),
+        event_from: "2030-01-01T01:00".into(),
+        event_until: "2030-01-01T05:00".into(),
+        during_event: " calm ".into(),
+        backup: "skipped".into(),
+        no_backup: " laboratory ".into(),
+        no_standby: "on".into(),
+        parking: "on".into(),
+        ..typed()
+    };
+    let request = all.request().expect("whole");
+    let event = weir_operator_api::RolloutWindow { from_ms: 1_893_459_600_000, until_ms: 1_893_474_000_000 };
+    assert_eq!((request.events, request.during_event.as_deref()), (vec![event], Some("calm")));
+    assert_eq!((request.no_backup.as_deref(), request.no_standby, request.parking), (Some("laboratory"), true, true));
+    let part = TypedRollout { scope: "role:engine".into(), ..all.clone() }.request().expect("whole");
+    assert_eq!((part.no_backup, part.no_standby, part.parking, part.events.len()), (None, false, false, 1));
+    let required = TypedRollout { backup: String::new(), ..all.clone() }.request().expect("whole");
+    assert_eq!(required.no_backup, None, "what was typed before it was required again");
+    for (from, until) in [("2030-01-01T01:00", ""), ("", "2030-01-01T01:00"), ("soon", "later"), ("1950-01-01T00:00", "2030-01-01T05:00")] {
+        let problem = TypedRollout { event_from: from.into(), event_until: until.into(), ..typed() }.request().unwrap_err();
+        assert_eq!(problem.field.as_deref(), Some("events"), "{from} {until}");
+    }
+    assert_eq!(
+        TypedRollout::asked(&Asked::of(&all.link().parse().expect("uri"))),
+        TypedRollout { during_event: "calm".into(), no_backup: "laboratory".into(), ..all }
     );
 }
 
