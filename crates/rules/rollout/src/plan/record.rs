@@ -94,6 +94,11 @@ struct Line {
     body: Value,
 }
 
+/// A record as a line that [`Reader`] reads, without what chains lines together.
+pub fn line(seq: u64, at_ms: u64, record: &Record) -> String {
+    serde_json::json!({ "seq": seq, "at_ms": at_ms, "kind": KIND, "body": record }).to_string()
+}
+
 /// Reads lines one after the other and puts parts together.
 #[derive(Debug, Default)]
 pub struct Reader {

@@ -69,7 +69,7 @@ enum Move {
 }
 
 impl Model {
-    fn moves(&self) -> Vec<Move> {
+    fn moves(&self, rules: &Rules) -> Vec<Move> {
         // Time passes, too.
         let mut moves = vec![Move::Tick];
         let facts = &self.world.facts;
@@ -94,7 +94,7 @@ impl Model {
                 }
             }
         }
-        self.manager_moves(&mut moves);
+        self.manager_moves(&mut moves, rules);
         let turn = (!self.world.plan.course.back).then_some(Move::Turn);
         match self.world.plan.state {
             // An image that fell back somewhere is given up, or tried again.
@@ -118,7 +118,7 @@ impl Model {
         device.contact == Contact::Reporting && !device.burned.is_empty() && device.stage.at_rest()
     }
 
-    fn manager_moves(&self, moves: &mut Vec<Move>) {
+    fn manager_moves(&self, moves: &mut Vec<Move>, rules: &Rules) {
         let pair = &self.world.facts.pair;
         let standby = pair.standby.as_ref().expect("there is one");
         for (seat, manager) in [(Seat::Primary, &pair.primary), (Seat::Standby, standby)] {
@@ -140,13 +140,13 @@ impl Model {
             moves.push(Move::TakeOver);
         }
         if down && course.driver == Driver::Cli {
-            moves.extend(self.awaited().map(Move::Console));
+            moves.extend(self.awaited(rules).map(Move::Console));
         }
     }
 
     /// What an operator is to type.
-    fn awaited(&self) -> Option<ConsoleStep> {
-        match tick_by(&Rules::HOUSE, &self.world.plan, &self.world.facts, self.world.now_ms).hold {
+    fn awaited(&self, rules: &Rules) -> Option<ConsoleStep> {
+        match tick_by(rules, &self.world.plan, &self.world.facts, self.world.now_ms).hold {
             Some(Hold::AwaitingConsole(step)) => Some(step),
             _ => None,
         }
