@@ -28,9 +28,8 @@ fn until_draining(world: &mut World, position: usize) {
         }
         world.tick();
         for other in 0..world.devices.len() {
-            if world.can_move(other) && world.devices[other].stage != Stage::Draining {
-                world.device_moves(other);
-            } else if world.can_move(other) && world.plan.lanes[other].wave < world.plan.lanes[position].wave {
+            let earlier = world.plan.lanes[other].wave < world.plan.lanes[position].wave;
+            if world.can_move(other) && (earlier || world.devices[other].stage != Stage::Draining) {
                 world.device_moves(other);
             }
         }
