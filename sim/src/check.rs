@@ -7,7 +7,7 @@ use weir_rollout::{
     guard,
     pair_order::Seat,
     plan::{Action, Contact, Facts, Hold, ManagerFacts, Proof, State, Ticked},
-    update::{Event, Stage, UpdateState},
+    update::{Assignment, Event, Leave, Stage, UpdateState},
 };
 
 /// What checks remember.
@@ -91,12 +91,19 @@ impl World {
                 Action::Reload { device, .. } if !self.plan.lanes[*device as usize].is_let_go() => {
                     self.check_floor(*device as usize, ticked);
                 }
+                Action::Assign { device, assignment } if is_drained_at_once(assignment) && self.is_resting(*device) => {
+                    self.breaks(format!("{} is told to go before its turn", self.facts.devices[*device as usize].name));
+                }
                 Action::Assign { device, assignment } if self.facts.devices[*device as usize].burned.contains(&assignment.manifest) => {
                     self.breaks(format!("{} is told a burned digest", self.facts.devices[*device as usize].name));
                 }
                 _ => {}
             }
         }
+    }
+
+    fn is_resting(&self, device: u32) -> bool {
+        self.facts.devices[device as usize].stage.at_rest()
     }
 
     /// With everybody who is let go counted as out, a location keeps its engines and the network its routers.
@@ -107,7 +114,7 @@ impl World {
             let facts = &self.facts.devices[index];
             let back = matches!(facts.stage, Stage::Committed | Stage::Ramping | Stage::Done | Stage::Failed { .. } | Stage::Idle { .. });
             let lane = &ticked.plan.lanes[index];
-            let hot = lane.word.is_some_and(|word| word.leave == weir_rollout::update::Leave::HandedOver);
+            let hot = lane.word.is_some_and(|word| word.leave == Leave::HandedOver);
             let going = lane.is_let_go() && !hot && (!back || index == device || !self.plan.lanes[index].is_let_go());
             facts.role == role && (facts.contact != Contact::Reporting || facts.leased || going || self.devices[index].offloaded > 0)
         };
@@ -187,4 +194,9 @@ impl World {
             self.breaks(format!("the level is {} and not {}", self.facts.level.at, target.line));
         }
     }
+}
+
+/// Whether a device that obeys this leaves service by itself once it has the image.
+fn is_drained_at_once(told: &Assignment) -> bool {
+    told.auto_reload && told.leave == Leave::Drained
 }

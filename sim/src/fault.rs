@@ -56,6 +56,8 @@ pub enum FaultKind {
     Abort,
     /// An operator turns it.
     Revert,
+    /// An operator takes the managers' steps of a downgrade over.
+    TakeOver,
 }
 
 /// What is wrong with the image.
@@ -128,7 +130,8 @@ fn one(random: &mut Random, devices: u32, sites: u32, span_ms: u64) -> Fault {
         89..94 => FaultKind::Clock(jump(random)),
         94..96 => FaultKind::Pause,
         96..98 => FaultKind::Abort,
-        _ => FaultKind::Revert,
+        98 => FaultKind::Revert,
+        _ => FaultKind::TakeOver,
     };
     Fault { at_ms: random.below(span_ms), for_ms: random.between(1, 40) * MINUTE_MS, kind }
 }

@@ -4,6 +4,7 @@
 //! - [`world`]: what there is and the loop over events.
 //! - [`fault`]: what goes wrong, drawn beforehand.
 //! - [`shrink`]: the same run with fewer faults, as long as it still breaks something.
+//! - [`replay`]: a rollout from the journal of a real network.
 //! - [`report`], [`svg`]: what a person reads.
 
 mod agenda;
@@ -11,9 +12,11 @@ mod check;
 mod desk;
 mod device;
 pub mod fault;
+mod journal;
 mod network;
 mod operator;
 pub mod random;
+pub mod replay;
 pub mod report;
 pub mod shrink;
 pub mod svg;

@@ -3,11 +3,14 @@
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 use weir_rollout::pair_order::{Direction, Driver};
 use weir_sim::{
     fault::Defect,
-    report, shrink, svg,
+    replay, report, shrink, svg,
     world::{Outcome, Setup, run},
 };
 
@@ -23,9 +26,9 @@ struct Arguments {
     /// The seed; with --seeds the first of them.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many seeds to run; a failing one is shrunk and printed.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    seeds: u64,
+    /// How many seeds to run, each with the faults it draws; a failing one is shrunk and printed.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: Option<u64>,
     /// Faults of each run; by default none of one seed, and up to 24, by the seed, of many.
     #[arg(long)]
     faults: Option<usize>,
@@ -47,6 +50,9 @@ struct Arguments {
     /// Where to write a picture of the run of one seed.
     #[arg(long, conflicts_with = "seeds")]
     svg: Option<PathBuf>,
+    /// Replay the rollouts of this exported journal, JSON lines, instead.
+    #[arg(long, value_name = "FILE", exclusive = true)]
+    replay: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -63,7 +69,7 @@ enum By {
 
 impl Arguments {
     fn setup(&self, seed: u64) -> Setup {
-        let many = self.seeds > 1;
+        let many = self.seeds.is_some();
         let mut setup = if many { Setup::of_seed(seed, self.devices) } else { Setup::calm(seed, self.devices) };
         setup.lines = self.lines;
         setup.profile.clone_from(&self.profile);
@@ -94,7 +100,12 @@ fn main() -> ExitCode {
             return if is_asked { ExitCode::SUCCESS } else { ExitCode::from(64) };
         }
     };
-    match if arguments.seeds > 1 { Ok(many(&arguments)) } else { one(&arguments) } {
+    let found = match (&arguments.replay, arguments.seeds) {
+        (Some(path), _) => again(path),
+        (None, Some(seeds)) => Ok(many(&arguments, seeds)),
+        (None, None) => one(&arguments),
+    };
+    match found {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(failure) => {
@@ -102,6 +113,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A journal: whether every step could follow the one before.
+fn again(path: &Path) -> anyhow::Result<bool> {
+    let journal = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let replayed = replay::replay(&journal);
+    print!("{}", replayed.text());
+    Ok(replayed.broken.is_empty())
 }
 
 /// One seed: whether nothing was broken.
@@ -122,10 +141,10 @@ fn one(arguments: &Arguments) -> anyhow::Result<bool> {
 }
 
 /// Many seeds: whether nothing was broken in any.
-fn many(arguments: &Arguments) -> bool {
+fn many(arguments: &Arguments, seeds: u64) -> bool {
     let begun_ms = weir_clock::monotonic_ms();
     let mut tally = report::Tally::default();
-    for seed in arguments.seed..arguments.seed.saturating_add(arguments.seeds) {
+    for seed in arguments.seed..arguments.seed.saturating_add(seeds) {
         let setup = arguments.setup(seed);
         let faults = setup.draw();
         let outcome: Outcome = run(&setup, &faults);

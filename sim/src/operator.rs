@@ -61,7 +61,7 @@ impl World {
         let burned = |device: &usize| manifest.as_ref().is_some_and(|manifest| self.facts.devices[*device].burned.contains(manifest));
         if devices.iter().any(burned) {
             // A good image fell back because of its box: that is seen to.
-            return if self.setup.defect == Defect::None { self.try_again() } else { self.say(&Command::Revert) };
+            return if self.setup.defect == Defect::None || self.plan.course.back { self.try_again() } else { self.say(&Command::Revert) };
         }
         for device in devices {
             let facts = &self.facts.devices[device];

@@ -49,6 +49,7 @@ impl World {
             FaultKind::Abort => self.say(&Command::Abort { why: "another day".into() }),
             FaultKind::Revert if self.plan.state != State::Planned => self.say(&Command::Revert),
             FaultKind::Revert => {}
+            FaultKind::TakeOver => self.say(&Command::TakeOver),
         }
     }
 

@@ -6,13 +6,18 @@ use crate::{
     desk::Desk,
     device::Device,
     fault::{self, Defect, Fault},
+    journal::Journal,
     network,
     random::Random,
 };
 use weir_model::Profile;
 use weir_rollout::{
     pair_order::{Direction, Driver},
-    plan::{Action, Command, Facts, Plan, Policy, RolloutProfile, State, command, make, tick},
+    plan::{
+        Action, Command, Facts, Plan, Policy, RolloutProfile, State, command, make,
+        record::{Record, Said},
+        tick,
+    },
     update::UpdateTimers,
 };
 
@@ -144,6 +149,7 @@ pub(crate) struct World {
     pub(crate) desk: Desk,
     pub(crate) checks: Checks,
     pub(crate) outcome: Outcome,
+    journal: Option<Journal>,
 }
 
 /// Runs a network with these faults.
@@ -151,23 +157,21 @@ pub(crate) struct World {
 /// # Panics
 /// When no plan can be made for the setup.
 pub fn run(setup: &Setup, faults: &[Fault]) -> Outcome {
-    let mut world = World::new(setup, faults);
-    world.begin();
-    while let Some((at_ms, event)) = world.agenda.next() {
-        if at_ms > HORIZON_MS {
-            world.breaks(format!("the rollout does not end: {:?} in {} {:?}", world.plan.state, world.plan.phase, world.checks.last_hold));
-            break;
-        }
-        world.now_ms = at_ms;
-        world.outcome.events += 1;
-        world.happen(event);
-        if world.plan.is_over() || !world.outcome.broken.is_empty() {
-            break;
-        }
-    }
-    world.end()
+    World::new(setup, faults).run()
 }
 
+/// The same, with the lines that a manager's journal would have of it.
+///
+/// # Panics
+/// When no plan can be made for the setup.
+pub fn run_written(setup: &Setup, faults: &[Fault]) -> (Outcome, Vec<String>) {
+    let mut world = World::new(setup, faults);
+    world.journal = Some(Journal::default());
+    let journal = |world: &mut World| world.journal.take().map_or_else(Vec::new, Journal::lines);
+    world.live();
+    let lines = journal(&mut world);
+    (world.end(), lines)
+}
 impl World {
     fn new(setup: &Setup, faults: &[Fault]) -> Self {
         let (from, to) = match setup.direction {
@@ -210,6 +214,29 @@ impl World {
             plan,
             devices,
             outcome,
+            journal: None,
+        }
+    }
+
+    fn run(mut self) -> Outcome {
+        self.live();
+        self.end()
+    }
+
+    /// From the start to the end, or until something is broken.
+    fn live(&mut self) {
+        self.begin();
+        while let Some((at_ms, event)) = self.agenda.next() {
+            if at_ms > HORIZON_MS {
+                self.breaks(format!("the rollout does not end: {:?} in {} {:?}", self.plan.state, self.plan.phase, self.checks.last_hold));
+                break;
+            }
+            self.now_ms = at_ms;
+            self.outcome.events += 1;
+            self.happen(event);
+            if self.plan.is_over() || !self.outcome.broken.is_empty() {
+                break;
+            }
         }
     }
 
@@ -260,6 +287,9 @@ impl World {
             let mark = format!("{} {}", ticked.plan.status(), ticked.plan.phase);
             self.outcome.marks.push((self.now_ms, mark));
         }
+        if ticked.changed {
+            self.write(&ticked.plan, None);
+        }
         self.plan = ticked.plan;
         self.checks.last_hold = ticked.hold;
         let busy = !ticked.actions.is_empty() || ticked.stays.iter().any(Option::is_none) || self.facts.pair.frozen;
@@ -290,9 +320,25 @@ impl World {
     /// An operator's word, as far as it is taken.
     pub(crate) fn say(&mut self, word: &Command) {
         if let Ok(plan) = command(&self.plan, &self.facts, word) {
+            self.write(&plan, Some(word));
             self.plan = plan;
             self.desk.mended(&mut self.facts, word);
         }
+    }
+
+    /// Puts the next plan in the journal.
+    fn write(&mut self, next: &Plan, word: Option<&Command>) {
+        let at_ms = self.wall_ms();
+        let Some(journal) = &mut self.journal else { return };
+        let by = "operator".to_owned();
+        let record = match word {
+            Some(Command::Start { .. }) => Record::Began { plan: Box::new(next.clone()), by },
+            word => {
+                let said = word.map(|word| Said { command: word.clone(), why: None, by });
+                Record::Step { commit: Box::new(next.since(&self.plan)), said }
+            }
+        };
+        journal.write(at_ms, &record);
     }
 
     /// Something must not be as it is.

@@ -31,6 +31,7 @@ mod managers;
 mod phase;
 mod place;
 mod policy;
+pub mod record;
 mod refusal;
 mod repair;
 mod rules;

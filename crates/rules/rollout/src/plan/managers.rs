@@ -215,6 +215,9 @@ impl Tick<'_> {
         if self.is_apart() && heard {
             return Some(self.bring_together());
         }
+        if let Some(version) = self.way_back_alone() {
+            return Some(self.take(Seat::Primary, version));
+        }
         // A standby that is not heard catches up when it returns: nobody waits for it with the configuration frozen.
         if !self.is_apart()
             && let Step::Wait(hold) = self.databases()
@@ -232,6 +235,14 @@ impl Tick<'_> {
             self.plan.phase = if self.managers_move() { Phase::Freeze } else { Phase::Resync };
         }
         None
+    }
+
+    /// What the primary becomes again that has no database for what it runs, while the standby is not heard: inside the freeze
+    /// the one of before is the truth, and nobody serves without it.
+    fn way_back_alone(&self) -> Option<Version> {
+        let pair = &self.facts.pair;
+        let standby = pair.standby.as_ref().filter(|standby| !standby.reachable)?;
+        (self.is_apart() && pair.frozen && !pair.primary.is_well()).then_some(standby.version)
     }
 
     /// Forward when that is one step to a manager that can take it, else back.

@@ -3,7 +3,7 @@
 use super::super::{fixture::*, *};
 use crate::{
     guard::{Out, Standing},
-    pair_order::Direction,
+    pair_order::{Direction, Seat},
     update::{Event, Stage, UpdateReason, UpdateState},
 };
 
@@ -28,9 +28,8 @@ fn until_draining(world: &mut World, position: usize) {
         }
         world.tick();
         for other in 0..world.devices.len() {
-            if world.can_move(other) && world.devices[other].stage != Stage::Draining {
-                world.device_moves(other);
-            } else if world.can_move(other) && world.plan.lanes[other].wave < world.plan.lanes[position].wave {
+            let earlier = world.plan.lanes[other].wave < world.plan.lanes[position].wave;
+            if world.can_move(other) && (earlier || world.devices[other].stage != Stage::Draining) {
                 world.device_moves(other);
             }
         }
@@ -100,4 +99,23 @@ fn a_device_that_an_operator_offloaded_is_judged_like_one_in_service() {
     let name = world.facts.devices[position].name.clone();
     world.facts.sites[0].guard.engines.get_mut(&name).expect("an engine").standing = Standing::Out(Out::Offloaded);
     assert_eq!(world.tick().stays[position], Some(Stay::Guard { floor: Floor::EnginesOut }));
+}
+
+/// The small model: at the command line the primary goes down first, and may be left alone in the middle.
+#[test]
+fn a_primary_without_a_database_goes_back_when_the_standby_is_lost() {
+    let policy = Policy { driver: Driver::Cli, ..Policy::network(Direction::Down, old(), at_once()) };
+    let mut world = World::new(facts(&[2, 2], 2, new()), policy).started();
+    let switch = |seat, version| Some(Hold::AwaitingConsole(ConsoleStep::Switch(seat, version)));
+    while world.tick().hold != switch(Seat::Primary, old()) {
+        world.all_move();
+    }
+    world.switch(Seat::Primary, old());
+    assert_eq!(world.facts.pair.primary.cms, Cms::SchemaAhead);
+    world.say(&Command::Abort { why: "lost".into() }).expect("aborts");
+    world.facts.pair.standby.as_mut().expect("standby").reachable = false;
+    assert_eq!(world.tick().hold, switch(Seat::Primary, new()));
+    world.switch(Seat::Primary, new());
+    assert!(matches!(world.run(ENOUGH), State::Aborted { .. }), "{}", world.glance());
+    assert!(!world.facts.pair.frozen && world.facts.pair.primary.is_well());
 }

@@ -34,7 +34,7 @@ pub(super) fn explore(start: Model, rules: &Rules) -> Result<Explored, String> {
         moves
     };
     while let Some((from, model)) = stack.pop() {
-        for a_move in model.moves() {
+        for a_move in model.moves(rules) {
             let next = model.after(a_move, rules).map_err(|broken| format!("{broken}: {:?} then {a_move:?}", trail(&came, from)))?;
             let fresh = u32::try_from(ids.len()).expect("few");
             let id = *ids.entry(next.key()).or_insert(fresh);
