@@ -114,6 +114,7 @@ async fn in_vault(app: &App, engine: &str, backup: &Backup) -> Result<(), String
     }
     let patience = patience(backup.bytes);
     let (sha256, name) = (backup.sha256.clone(), backup.name.clone());
+    let _lent = app.backups.lend(&record.name, &sha256);
     let keep = Ask::VaultKeep { sha256: sha256.clone(), bytes: backup.bytes, name: name.clone() };
     held(app.asks.ask(&record.name, keep, patience).await, backup.bytes)?;
     let wanting = app.backups.want(&record.name, &sha256, Wanted { bytes_max: backup.bytes, keep: None });

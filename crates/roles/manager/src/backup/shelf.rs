@@ -1,7 +1,7 @@
 //! What of backups is in memory: orders, the one that is being made, what engines give back, what is to be alarmed.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -74,6 +74,8 @@ pub(crate) struct Shelf {
     orders: mpsc::Sender<Order>,
     taken: tokio::sync::Mutex<mpsc::Receiver<Order>>,
     under_way: Mutex<Option<BackupUnderWay>>,
+    /// Engines that are asked to keep a backup, with its SHA-256, hex.
+    lent: Mutex<BTreeSet<(DeviceName, String)>>,
     wanted: Mutex<BTreeMap<(DeviceName, String), Wanted>>,
     returned: Mutex<BTreeMap<(DeviceName, String), Returned>>,
     standing: Mutex<Standing>,
@@ -90,6 +92,7 @@ impl Default for Shelf {
             orders,
             taken: tokio::sync::Mutex::new(taken),
             under_way: Mutex::default(),
+            lent: Mutex::default(),
             wanted: Mutex::default(),
             returned: Mutex::default(),
             standing: Mutex::default(),
@@ -138,6 +141,18 @@ impl Shelf {
 
     pub(super) fn raise(&self) {
         self.shown.send_modify(|number| *number += 1);
+    }
+
+    /// An engine is about to be asked to keep a backup: it may fetch it until the guard goes.
+    pub(super) fn lend(&self, engine: &DeviceName, sha256: &str) -> Lending<'_> {
+        let of = (engine.clone(), sha256.to_owned());
+        locked(&self.lent).insert(of.clone());
+        Lending(self, of)
+    }
+
+    /// Whether an engine is asked to keep this backup now.
+    pub(crate) fn is_lent(&self, engine: &DeviceName, sha256: &str) -> bool {
+        locked(&self.lent).contains(&(engine.clone(), sha256.to_owned()))
     }
 
     /// An engine is about to be asked for a backup: what it gave before is forgotten, and it may give this one until the guard goes.
@@ -198,6 +213,15 @@ impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         *locked(&self.0.under_way) = None;
         self.0.raise();
+    }
+}
+
+/// An engine that may fetch a backup.
+pub(super) struct Lending<'a>(&'a Shelf, (DeviceName, String));
+
+impl Drop for Lending<'_> {
+    fn drop(&mut self) {
+        locked(&self.0.lent).remove(&self.1);
     }
 }
 

@@ -84,10 +84,11 @@ fn is_engine(peer: &DevicePeer) -> Result<(), Problem> {
     }
 }
 
-/// The backup an engine may fetch: one that the schedule names it for was told it by its hash.
+/// The backup an engine may fetch: it is asked to keep this one now, or the schedule names it.
 async fn of(app: &App, peer: &DevicePeer, sha256: &str) -> Result<Backup, Problem> {
     is_engine(peer)?;
-    if !backup::schedule(app).await?.engines.iter().any(|engine| engine == peer.record.name.as_str()) {
+    let is_asked = app.backups.is_lent(&peer.record.name, sha256);
+    if !is_asked && !backup::schedule(app).await?.engines.iter().any(|engine| engine == peer.record.name.as_str()) {
         return Err(Problem::new(Reason::Forbidden, format!("the backup schedule does not name {}", peer.record.name)));
     }
     let absent = || Problem::new(Reason::NotFound, format!("there is no backup with SHA-256 {sha256}"));
