@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::task::JoinSet;
 
 /// Between two looks: a device is at a version for longer.
 const PACE: Duration = Duration::from_millis(100);
@@ -57,14 +57,8 @@ impl Chronicle {
 /// Somebody who looks all the while.
 pub struct Observer {
     seen: Arc<Mutex<Chronicle>>,
-    _stop: oneshot::Sender<()>,
-    looking: JoinHandle<()>,
-}
-
-impl Drop for Observer {
-    fn drop(&mut self) {
-        self.looking.abort();
-    }
+    /// Ends with this.
+    _looking: JoinSet<()>,
 }
 
 impl Observer {
@@ -79,21 +73,17 @@ impl Observer {
         let boxes: Vec<(String, Api)> =
             Seat::ALL.into_iter().map(|seat| Ok((network.seat(seat).to_owned(), network.api_of(seat)?))).collect::<anyhow::Result<_>>()?;
         let (seen, api) = (Arc::new(Mutex::new(Chronicle::default())), Api::new(file)?);
-        let (stop, mut stopped) = oneshot::channel();
-        let of_task = Arc::clone(&seen);
-        let looking = tokio::spawn(async move {
+        let (of_task, mut looking) = (Arc::clone(&seen), JoinSet::new());
+        looking.spawn(async move {
             let mut eye = Eye { last: BTreeMap::new(), answered: weir_clock::monotonic(), frozen: None };
             let mut ticks = tokio::time::interval(PACE);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
-                tokio::select! {
-                    _ = ticks.tick() => {}
-                    _ = &mut stopped => return,
-                }
+                ticks.tick().await;
                 eye.look(&of_task, &api, &devices, &boxes).await;
             }
         });
-        Ok(Self { seen, _stop: stop, looking })
+        Ok(Self { seen, _looking: looking })
     }
 
     /// What was seen so far.

@@ -169,7 +169,6 @@ async fn a_rollout_that_is_aborted_rests_and_goes_on_or_makes_way() -> anyhow::R
 async fn what_cannot_be_planned_says_every_reason() -> anyhow::Result<()> {
     let (network, api) = with(lines::NEXT, 3).await?;
     for (request, reason) in [
-        (json!({ "version": lines::NEXT }), "managers"),
         (json!({ "version": network.file().version, "role": "engine" }), "nothing_to_do"),
         (json!({ "version": "3.0.0-b1", "role": "engine" }), "no_path"),
         (json!({ "version": lines::NEXT, "role": "engine", "shares": [50] }), "shares"),

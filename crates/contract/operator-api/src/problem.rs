@@ -184,7 +184,7 @@ reasons! {
     /// No software file that is ready has the version, or more than one has.
     NoSuchRelease, "no_such_release", 422, "No such release", "see the releases with `weir software list`; name one by its number with `--file`";
     /// A manager is updated with its pair, after routers and engines.
-    PairUpdateRequired, "pair_update_required", 409, "Managers are updated as a pair", "update engines and routers; this build does not update managers yet";
+    PairUpdateRequired, "pair_update_required", 409, "Managers are updated as a pair", "plan the whole network: `weir upgrade plan --to VERSION`";
     /// Devices may not be on this version while the others are on theirs.
     OrderRefused, "order_refused", 409, "Not in this order", "read which version comes first";
     /// The device is past the point of no return of another assignment.

@@ -93,7 +93,7 @@ fn keeper(sender: ControlSender) -> AskKeeper {
     Arc::new(move |ask| {
         let asked = match ask {
             KeeperAsk::Switch { version, manifest, stamp } => sender.switch(Switch {
-                version: Text::new(&version.to_string()),
+                version: Text::new(version.to_string()),
                 manifest: Text::new(manifest),
                 term: stamp.term,
                 generation: stamp.generation,

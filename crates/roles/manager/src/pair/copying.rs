@@ -40,7 +40,7 @@ enum Step {
     #[default]
     Nothing,
     Making,
-    Ready(Made),
+    Ready(Box<Made>),
     Failed(Problem),
 }
 
@@ -70,7 +70,7 @@ pub(crate) async fn ask(app: &Arc<App>) -> Result<Option<Made>, Problem> {
     let mut step = locked(&copies.step);
     match std::mem::take(&mut *step) {
         Step::Making => *step = Step::Making,
-        Step::Ready(made) => return Ok(Some(made)),
+        Step::Ready(made) => return Ok(Some(*made)),
         Step::Failed(problem) => return Err(problem),
         // Another request has it.
         Step::Nothing => {}
@@ -89,7 +89,7 @@ fn begin(app: &Arc<App>) {
 async fn make(app: Arc<App>) {
     let copies = &app.pair.copies;
     let made = copied(&app).await;
-    *locked(&copies.step) = made.map_or_else(Step::Failed, Step::Ready);
+    *locked(&copies.step) = made.map_or_else(Step::Failed, |made| Step::Ready(Box::new(made)));
     let mut number = 0;
     copies.ended.send_modify(|ended| {
         *ended += 1;

@@ -132,7 +132,7 @@ pub(super) fn view(app: &App, kept: &Kept, found: &Found) -> Rollout {
         back: plan.course.back,
         phase: plan.phase.as_str().to_owned(),
         phases: phases(&design.policy, plan.course.direction),
-        paused: paused(app, plan),
+        paused: paused(plan, managers::backup_trouble(app)),
         aborted: match &plan.state {
             State::Aborting { why } | State::Aborted { why } => Some(why.clone()),
             _ => None,
@@ -195,11 +195,12 @@ fn waits(hold: &Hold) -> RolloutNote {
     RolloutNote { word: hold.as_str().to_owned(), text: hold.to_string() }
 }
 
-fn paused(app: &App, plan: &Plan) -> Option<RolloutReason> {
+/// `backup`: why the last backup could not be proven.
+fn paused(plan: &Plan, backup: Option<String>) -> Option<RolloutReason> {
     let State::Paused { reason } = &plan.state else { return None };
     let mut text = pause_words(plan, reason);
     if *reason == PauseReason::BackupFailed
-        && let Some(why) = managers::backup_trouble(app)
+        && let Some(why) = backup
     {
         text = format!("{text}: {why}");
     }

@@ -21,10 +21,10 @@ fn a_plan_shows_the_phases_that_happen_and_the_waves_that_have_devices() {
 #[test]
 fn refusals_are_shown_each_with_its_next_step_and_told_as_one_problem() {
     let policy = Policy { scope: Scope::Network, ..plan_of(&facts(2)).design.policy.clone() };
-    let against = vec![Against::Managers, Against::Rule(Refusal::NothingToDo)];
-    let problem = problem(&against);
-    assert!(problem.detail.contains("does not switch managers") && problem.detail.contains("runs that version"), "{problem}");
-    let shown = refused(&policy, against);
+    let refusals = [Refusal::PairNotLevel, Refusal::NothingToDo];
+    let problem = problem(&refusals);
+    assert!(problem.detail.contains("; ") && problem.detail.contains("runs that version"), "{problem}");
+    let shown = refused(&policy, &refusals);
     assert_eq!((shown.hash, shown.refused.len()), (None, 2));
     assert!(shown.refused.iter().all(|reason| !reason.next.is_empty()));
 }
@@ -35,9 +35,13 @@ fn a_pause_names_devices() {
     let plan = started(&facts);
     let first = u32::try_from(plan.position(&"core-2".parse().expect("name")).expect("known")).expect("few");
     let paused = Plan { state: State::Paused { reason: PauseReason::DrainTimeout { device: first } }, ..plan.clone() };
-    let reason = super::paused(&paused).expect("paused");
+    let reason = super::paused(&paused, None).expect("paused");
     assert_eq!((reason.reason.as_str(), reason.text.as_str()), ("drain_timeout", "core-2 drains for longer than the hard limit"));
     let by_hand = said(&plan, &facts, &Command::Pause { why: "lunch".into() });
-    assert!(super::paused(&by_hand).expect("paused").text.contains("lunch"));
-    assert_eq!(super::paused(&plan), None);
+    assert!(super::paused(&by_hand, None).expect("paused").text.contains("lunch"));
+    assert_eq!(super::paused(&plan, None), None);
+
+    let failed = Plan { state: State::Paused { reason: PauseReason::BackupFailed }, ..plan };
+    let said = super::paused(&failed, Some("engine e-1: it is full".into())).expect("paused").text;
+    assert_eq!(said, "a backup could not be proven: engine e-1: it is full");
 }
