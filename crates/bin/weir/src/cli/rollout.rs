@@ -49,7 +49,7 @@ pub(crate) enum RolloutVerb {
         #[command(flatten)]
         wait: RolloutWait,
     },
-    /// Turn it: everything goes back to what there was; said again: forward again
+    /// Turn it: everything goes back to what there was
     Revert {
         #[command(flatten)]
         wait: RolloutWait,

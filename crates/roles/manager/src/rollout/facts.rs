@@ -46,7 +46,7 @@ pub(super) async fn gather(app: &App, network: &Snapshot, plan: Option<&Plan>) -
     Ok(Facts {
         level: level::facts(app, network, &devices),
         comparison: plan.and_then(|plan| comparison::compare(app, plan, &devices, &floors)),
-        pair: PairFacts { stamp: issued(network, &orders, &devices), ..managers::pair(app, plan).await },
+        pair: PairFacts { stamp: issued(app, network, &orders, &devices), ..managers::pair(app, plan).await },
         devices,
         sites: sites(network, &floors),
         routers: guard::Facts { engines: BTreeMap::new(), ..floors },
@@ -133,12 +133,13 @@ impl View<'_> {
     }
 }
 
-/// The highest stamp of any word so far.
-fn issued(network: &Snapshot, orders: &Orders, devices: &[DeviceFacts]) -> Stamp {
+/// The highest stamp of any word so far: managers heard theirs with the stamp of the plan of that moment.
+fn issued(app: &App, network: &Snapshot, orders: &Orders, devices: &[DeviceFacts]) -> Stamp {
     let term = network.stamp.term;
     let told = orders.orders.values().filter(|order| order.term == term).map(|order| order.number);
     let taken_up = devices.iter().filter_map(|device| device.obeyed).filter(|stamp| stamp.term == term).map(|stamp| stamp.generation);
-    Stamp { term, generation: told.chain(taken_up).max().unwrap_or(0) }
+    let planned = app.rollouts.kept().map(|kept| kept.plan.stamp).filter(|stamp| stamp.term == term).map(|stamp| stamp.generation);
+    Stamp { term, generation: told.chain(taken_up).chain(planned).max().unwrap_or(0) }
 }
 
 /// Images that may be installed, by version; of several files of one version the one registered last.

@@ -40,7 +40,6 @@ impl Asking {
     pub(super) fn of(verb: Verb, rollout: &Rollout, view: View) -> Self {
         let label = verb.label(rollout);
         let title = match verb {
-            Verb::Revert if rollout.back => format!("{label} to {}", target(rollout)),
             Verb::TakeOver => "Take the managers' steps at their command lines".to_owned(),
             Verb::Hold => label.to_owned(),
             _ => format!("{label} the rollout"),
@@ -134,17 +133,14 @@ fn taken_over(rollout: &Rollout) -> Vec<String> {
 }
 
 fn reverted(rollout: &Rollout) -> Vec<String> {
-    let to = if rollout.back { target(rollout) } else { rollout.versions.first().map(ToString::to_string).unwrap_or_default() };
-    let way = match (rollout.direction, rollout.back) {
-        (Direction::Upgrade, false) | (Direction::Downgrade, true) => Direction::Downgrade,
-        _ => Direction::Upgrade,
-    };
+    let to = rollout.versions.first().map(ToString::to_string).unwrap_or_default();
+    let way = if rollout.direction == Direction::Upgrade { Direction::Downgrade } else { Direction::Upgrade };
     let managers = rollout.phases.iter().any(|phase| phase == "managers");
     let order = if managers { sequence(&way) } else { "Only what is in scope goes." };
     vec![
         format!("Everything in scope goes to {to}, in waves, each device behind Server Offload, as on the way here: no viewer is cut off."),
         order.to_owned(),
-        "Said again, it turns round once more.".to_owned(),
+        "It is said once: forward again is another rollout, planned when this one is over.".to_owned(),
     ]
 }
 

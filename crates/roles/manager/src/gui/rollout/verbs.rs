@@ -64,7 +64,7 @@ impl Verb {
             Verb::Pause => moves,
             Verb::Resume => rests,
             Verb::Abort => moves || status == "paused",
-            Verb::Revert => moves || rests,
+            Verb::Revert => (moves || rests) && !rollout.back,
             Verb::Restate => (moves || rests) && rollout.lanes.iter().any(is_out_of_band),
         }
     }
@@ -94,7 +94,6 @@ impl Verb {
             Verb::Hold => "Hold the level",
             Verb::TakeOver => "Take over",
             Verb::Abort => "Abort",
-            Verb::Revert if rollout.back => "Go forward again",
             Verb::Revert => "Revert",
         }
     }
@@ -119,8 +118,7 @@ impl Verb {
             Verb::Hold => "The level stays where it is until somebody finalises.".to_owned(),
             Verb::TakeOver => "The managers' steps are taken at their command lines from here.".to_owned(),
             Verb::Abort => "The rollout is being aborted: what can be let go is let go.".to_owned(),
-            Verb::Revert if rollout.back => format!("The rollout goes back to {}.", goal(rollout)),
-            Verb::Revert => format!("The rollout goes forward to {} again.", goal(rollout)),
+            Verb::Revert => format!("The rollout goes back to {}.", goal(rollout)),
         }
     }
 }
