@@ -38,7 +38,7 @@ pub(super) struct Asking {
 
 impl Asking {
     pub(super) fn of(verb: Verb, rollout: &Rollout, view: View) -> Self {
-        let label = verb.label(rollout);
+        let label = verb.label();
         let title = match verb {
             Verb::TakeOver => "Take the managers' steps at their command lines".to_owned(),
             Verb::Hold => label.to_owned(),
@@ -80,11 +80,6 @@ impl Asking {
             takes: verb == DeviceVerb::Force,
         }
     }
-}
-
-/// The version it was planned for.
-fn target(rollout: &Rollout) -> String {
-    rollout.versions.last().map_or_else(|| "the target".to_owned(), ToString::to_string)
 }
 
 fn aborted(rollout: &Rollout) -> Vec<String> {

@@ -85,7 +85,7 @@ impl Verb {
     }
 
     /// The words of its button.
-    pub(super) fn label(self, rollout: &Rollout) -> &'static str {
+    pub(super) fn label(self) -> &'static str {
         match self {
             Verb::Resume => "Resume",
             Verb::Pause => "Pause",
