@@ -280,7 +280,7 @@ fn r6_an_engine_is_out_of_service_while_it_changes_and_in_service_after() -> any
         let at = changes.iter().position(|change| change.version == lines::NEXT).context("it went up")?;
         let states: Vec<&str> = changes.iter().map(|change| change.state.as_str()).collect();
         let left = |state: &&str| ["draining", "drained"].contains(state);
-        ensure!(states[..=at].iter().any(|state| left(&state)), "{engine}: {states:?}");
+        ensure!(states[..=at].iter().any(left), "{engine}: {states:?}");
         ensure!(states[at..].contains(&"done"), "{engine}: {states:?}");
     }
     Ok(())

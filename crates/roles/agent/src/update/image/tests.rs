@@ -66,7 +66,7 @@ impl Device {
         }
         fs::write(data.release_root(), publisher.directory.root().expect("root")).expect("root");
         let active = SlotRef::of("1.0.0-b1", digest_of_bytes(b"old"));
-        boot::write(&mut FileSystem, &data, &BootRecord::first(active)).expect("record");
+        boot::write(&mut weir_slots::FileSystem, &data, &BootRecord::first(active)).expect("record");
         let places = Places::of(&data, &"ab".repeat(32)).expect("places");
         Self { dir, data, places }
     }
