@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
 use weir_tests::{
-    Api, Audience, Network, Part, Seat, lines,
+    Api, Network, Part, Seat, lines,
     process::Signal,
     rollout::{ROLLOUT_DEADLINE, glance},
     wait_for,
@@ -32,44 +32,6 @@ fn running(rollout: &Value, version: &str) -> BTreeSet<String> {
     let lanes = rollout["lanes"].as_array().map(Vec::as_slice).unwrap_or_default();
     let there = lanes.iter().filter(|lane| lane["running"] == version);
     there.filter_map(|lane| lane["device"].as_str().map(str::to_owned)).collect()
-}
-
-/// Follows the rollout to its end; the devices in the order in which they were seen on the version.
-async fn order_of(api: &Api, version: &str) -> anyhow::Result<Vec<String>> {
-    let mut order: Vec<String> = Vec::new();
-    let seen = std::sync::Mutex::new(&mut order);
-    wait_for(&format!("the rollout to {version} is done"), ROLLOUT_DEADLINE, || async {
-        let rollout = api.rollout().await?;
-        let mut order = seen.lock().expect("nobody panics with it");
-        let new: Vec<String> = running(&rollout, version).into_iter().filter(|name| !order.contains(name)).collect();
-        order.extend(new);
-        ensure!(rollout["status"] == "done", "{}", glance(&rollout));
-        anyhow::Ok(())
-    })
-    .await;
-    Ok(order)
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn viewers_notice_nothing_while_all_engines_and_routers_go_up_and_come_back() -> anyhow::Result<()> {
-    let (network, api) = with(lines::NEXT, 6).await?;
-    let this = network.file().version.clone();
-    let mut audience = Audience::gather(&network).await?;
-    let devices = everybody(&network);
-    let is_router = |name: &String| network.file().routers.iter().any(|router| router.name == *name);
-    for (version, engines_first) in [(lines::NEXT, true), (this.as_str(), false)] {
-        api.start_rollout(&json!({ "version": version, "devices": devices })).await?;
-        let order = order_of(&api, version).await?;
-        ensure!(order.len() == devices.len(), "{order:?}");
-        let routers: Vec<bool> = order.iter().map(is_router).collect();
-        ensure!(routers.is_sorted() == engines_first || routers.iter().rev().is_sorted() != engines_first, "{order:?}");
-        for device in network.file().engines.iter().chain(&network.file().routers) {
-            let says = network.health_version(device.admin.context("an admin listener")?).await?;
-            ensure!(says == version, "{} says {says}", device.name);
-        }
-        audience.watch_on().await?;
-    }
-    audience.leave().await?.nothing()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
