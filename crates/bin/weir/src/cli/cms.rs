@@ -95,7 +95,8 @@ pub(crate) enum BoxSoftwareVerb {
     /// Switch this manager's box to the version of a downgrade: the primary first, then the standby
     Switch {
         /// As `weir upgrade status` says it
-        version: Version,
+        #[arg(value_name = "VERSION")]
+        to: Version,
     },
 }
 

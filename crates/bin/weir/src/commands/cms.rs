@@ -83,7 +83,7 @@ pub(super) async fn run(target: &Target, arguments: CmsArgs) -> anyhow::Result<(
         CmsVerb::Unreplicated { verb } => unreplicated::run(&this, format, verb).await,
         CmsVerb::Key { verb } => key::run(&this, format, verb).await,
         CmsVerb::Database { verb: DatabaseVerb::Downgrade(arguments) } => downgrade::run(&this, format, &arguments).await,
-        CmsVerb::Software { verb: BoxSoftwareVerb::Switch { version } } => software::switch(&this, format, version).await,
+        CmsVerb::Software { verb: BoxSoftwareVerb::Switch { to } } => software::switch(&this, format, to).await,
         CmsVerb::TakeOver { why } => software::take_over(&this, format, why).await,
         CmsVerb::Database { verb } => database::run(&this, format, verb).await.map_err(|error| info::of_call(&this, error)),
     }

@@ -102,7 +102,7 @@ async fn go_on(api: &ApiClient, format: Format, verb: &str, wait: RolloutWait) -
 /// Restates; a paused rollout does not go on by that, so that nobody waits for it.
 async fn restate(api: &ApiClient, format: Format, wait: RolloutWait) -> anyhow::Result<()> {
     let now = say(api, "restate", RolloutWord::default()).await?;
-    if wait.wait && now.paused.is_some() {
+    if wait.wait && now.status == "paused" {
         return output::print(format, &now, show::still_paused);
     }
     let wish = Wish::of(&now);
