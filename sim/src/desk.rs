@@ -33,6 +33,8 @@ pub(crate) struct Desk {
     pending: Vec<Work>,
     /// The line whose schema the databases have: it changes when the freeze ends.
     schema: Line,
+    /// What the primary falls back to while it is on trial: it went up, and the configuration is frozen.
+    falls_back_to: Option<Version>,
     /// Since when the configuration is frozen.
     pub(crate) frozen_since_ms: Option<u64>,
 }
@@ -50,6 +52,7 @@ impl Desk {
             backup_fails: false,
             pending: Vec::new(),
             schema,
+            falls_back_to: None,
             frozen_since_ms: None,
         }
     }
@@ -133,6 +136,7 @@ impl World {
 
     fn unfreeze(&mut self) {
         self.facts.pair.frozen = false;
+        self.desk.falls_back_to = None;
         self.facts.backup.frozen = Proof::Missing;
         self.desk.schema = self.facts.pair.primary.version.line;
         if let Some(since_ms) = self.desk.frozen_since_ms.take() {
@@ -167,18 +171,25 @@ impl World {
             manager.failed = true;
             return;
         }
-        manager.version = version;
+        let before = std::mem::replace(&mut manager.version, version);
         // Inside the freeze the database of before is the truth, so going back there is no way down.
         manager.cms = if version.line < schema { Cms::SchemaAhead } else { Cms::Running };
         self.facts.pair.matched = false;
         if seat == Seat::Primary {
+            self.desk.falls_back_to = (before < version).then_some(before);
             self.desk.settles_ms = self.now_ms + SWITCH_AWAY_MS + 2 * self.profile.report_ms;
         }
         self.check_managers();
     }
 
+    /// Its worker ends; one on trial is left for the version before.
     pub(crate) fn primary_goes_down(&mut self) {
         self.desk.primary_up = false;
+        if let Some(before) = self.desk.falls_back_to.take() {
+            let primary = &mut self.facts.pair.primary;
+            (primary.version, primary.cms, primary.failed) = (before, Cms::Running, true);
+            self.facts.pair.matched = false;
+        }
     }
 
     /// The primary's worker runs again: everybody reports, and nothing is judged before that.
@@ -206,7 +217,7 @@ impl World {
         pair.stamp.term += 1;
         pair.matched = false;
         self.desk.pending.clear();
-        self.desk.crashes_before_acting = false;
+        (self.desk.crashes_before_acting, self.desk.falls_back_to) = (false, None);
         self.facts.level.settled = true;
         self.primary_returns();
         self.desk.settles_ms = self.now_ms + 2 * self.profile.report_ms;

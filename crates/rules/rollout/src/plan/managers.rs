@@ -112,6 +112,19 @@ impl Tick<'_> {
         (devices > 0).then_some(Step::Wait(Hold::Probation { devices }))
     }
 
+    /// Back to the managers: their freeze has ended before they were there, or one of them fell back after its turn.
+    pub(super) fn managers_anew(&mut self) {
+        let phases = (self.rules.phases)(self.plan.course.direction);
+        let at = |wanted: Phase| phases.iter().position(|phase| *phase == wanted);
+        let is_under_way = matches!(self.plan.phase, Phase::FrozenBackup | Phase::Managers);
+        let is_over = self.rules.returns_to_managers && at(self.plan.phase) > at(Phase::Managers) && self.managers_move();
+        if (is_under_way || is_over) && !self.facts.pair.frozen {
+            self.plan.phase = Phase::Freeze;
+        } else if is_over {
+            self.plan.phase = Phase::Managers;
+        }
+    }
+
     fn switch(&mut self) -> Step {
         let Some(pair) = self.pair_at() else { return Step::Stop(PauseReason::ManagerOutOfBand) };
         let course = self.plan.course;

@@ -113,21 +113,29 @@ impl Reader {
     /// [`RecordError`].
     pub fn take(&mut self, line: &str) -> Result<Option<Entry>, RecordError> {
         let Line { seq, at_ms, kind, body } = serde_json::from_str(line).map_err(RecordError::NoLine)?;
+        let record = self.take_body(seq, &kind, body)?;
+        Ok(record.map(|record| Entry { seq, at_ms, record }))
+    }
+
+    /// The same of a line that was read already.
+    ///
+    /// # Errors
+    /// [`RecordError::NoRollout`].
+    pub fn take_body(&mut self, seq: u64, kind: &str, body: Value) -> Result<Option<Record>, RecordError> {
         let no_rollout = |source| RecordError::NoRollout { seq, source };
-        let record = match kind.as_str() {
+        match kind {
             KIND => {
                 // Whatever was begun before it was cut off by a crash.
                 *self = Self::default();
-                serde_json::from_value(body).map_err(no_rollout)?
+                serde_json::from_value(body).map(Some).map_err(no_rollout)
             }
             KIND_PART => {
                 let part = serde_json::from_value(body).map_err(no_rollout)?;
                 let Some(text) = self.join(&part) else { return Ok(None) };
-                serde_json::from_str(&text).map_err(no_rollout)?
+                serde_json::from_str(&text).map(Some).map_err(no_rollout)
             }
-            _ => return Ok(None),
-        };
-        Ok(Some(Entry { seq, at_ms, record }))
+            _ => Ok(None),
+        }
     }
 
     /// The text of a record, with its last part.

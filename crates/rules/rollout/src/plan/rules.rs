@@ -29,6 +29,8 @@ pub(super) struct Rules {
     pub(super) frees_leases: bool,
     /// Whether an abort, and a pause in the middle, bring the managers together.
     pub(super) settles_managers: bool,
+    /// Whether a manager that falls back after its turn has it again.
+    pub(super) returns_to_managers: bool,
 }
 
 impl Rules {
@@ -43,5 +45,6 @@ impl Rules {
         may_run: |version, primary| version >= primary,
         frees_leases: true,
         settles_managers: true,
+        returns_to_managers: true,
     };
 }

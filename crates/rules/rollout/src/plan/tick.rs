@@ -136,9 +136,7 @@ impl<'a> Tick<'a> {
         if let Some(reason) = self.trouble() {
             return self.pause(reason);
         }
-        if matches!(self.plan.phase, Phase::FrozenBackup | Phase::Managers) && !self.facts.pair.frozen {
-            self.plan.phase = Phase::Freeze;
-        }
+        self.managers_anew();
         if self.is_before_freeze() {
             self.hold = self.settle();
             if self.hold.is_some() {

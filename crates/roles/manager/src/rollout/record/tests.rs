@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::rollout::fixture::{facts, said, started, ticked};
-use weir_rollout::plan::PauseReason;
-use weir_rollout::plan::State;
+use weir_rollout::plan::{Command, PauseReason, State};
 
 fn opened() -> (tempfile::TempDir, Journal) {
     let dir = tempfile::tempdir().expect("dir");

@@ -39,6 +39,8 @@ struct Model {
     budget: Budget,
     /// The next switch of a manager falls back.
     bad_switch: bool,
+    /// The primary has gone up, and until the configuration is unfrozen it may fall back.
+    on_trial: bool,
     promoted: bool,
     /// The planner's turn comes after everything that happens, until nothing is left for it to do.
     eager: bool,
@@ -55,6 +57,8 @@ enum Move {
     Forgets(usize),
     Found(usize),
     BadSwitch,
+    /// The primary's new worker ends while it is on trial.
+    FallsBack,
     ManagerLost(Seat),
     ManagerFound(Seat),
     Promote,
@@ -131,6 +135,9 @@ impl Model {
         if self.budget.faults > 0 && pair.frozen && !self.bad_switch {
             moves.push(Move::BadSwitch);
         }
+        if self.budget.faults > 0 && self.on_trial {
+            moves.push(Move::FallsBack);
+        }
         if self.budget.promotions > 0 && standby.reachable && standby.cms == Cms::Running {
             moves.push(Move::Promote);
         }
@@ -192,6 +199,12 @@ impl Model {
                 next.budget.faults -= 1;
                 next.bad_switch = true;
             }
+            Move::FallsBack => {
+                next.budget.faults -= 1;
+                next.on_trial = false;
+                world.switch(Seat::Primary, old());
+                (world.facts.pair.primary.failed, world.facts.pair.primary.cms) = (true, Cms::Running);
+            }
             Move::ManagerLost(seat) => {
                 next.budget.faults -= 1;
                 set_reachable(world, seat, false);
@@ -199,7 +212,7 @@ impl Model {
             Move::ManagerFound(seat) => set_reachable(world, seat, true),
             Move::Promote => {
                 next.budget.promotions -= 1;
-                next.promoted = true;
+                (next.promoted, next.on_trial) = (true, false);
                 let pair = &mut world.facts.pair;
                 let standby = pair.standby.as_mut().expect("there is one");
                 std::mem::swap(&mut pair.primary, standby);
@@ -285,6 +298,7 @@ impl Model {
 
     /// What is of no interest happens at once; whoever was left behind and has caught up is like the others.
     fn glide(&mut self) {
+        self.on_trial &= self.world.facts.pair.frozen;
         for position in 0..self.world.devices.len() {
             while self.world.can_move(position) && !matches!(self.world.devices[position].stage, Stage::Draining | Stage::Trial) {
                 self.world.device_moves(position);
@@ -314,7 +328,7 @@ fn start(direction: Direction, driver: Driver, budget: Budget, eager: bool) -> M
     let (from, to) = if direction == Direction::Up { (old(), new()) } else { (new(), old()) };
     let policy = Policy { driver, ..Policy::network(direction, to, at_once()) };
     let world = World::new(facts(&[2, 2], 2, from), policy).started();
-    Model { world, budget, eager, bad_switch: false, promoted: false, left_behind: 0 }
+    Model { world, budget, eager, bad_switch: false, on_trial: false, promoted: false, left_behind: 0 }
 }
 
 const CALM: Budget = Budget { faults: 0, aborts: 0, turns: 0, promotions: 0, take_overs: 0 };

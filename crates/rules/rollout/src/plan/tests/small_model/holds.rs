@@ -28,6 +28,9 @@ impl Model {
         if seat == Seat::Standby && !up && level && !by_page {
             return Err("the standby goes down before the primary at the command line".into());
         }
+        if seat == Seat::Primary {
+            self.on_trial = up && !fails && manager.reachable;
+        }
         if fails && manager.reachable && manager.version != version {
             self.bad_switch = false;
             let facts = &mut self.world.facts.pair;

@@ -40,10 +40,15 @@ fn rules_that_are_broken_on_purpose_are_noticed() {
         let broken = explore(start(direction, driver, budget, true), &rules).expect_err(expected);
         assert!(broken.contains(expected), "rule {number}: {broken}");
     }
-    // Between two rounds the managers are apart.
-    let left_apart = explore(start(up.0, up.1, Budget { aborts: 1, ..CALM }, false), &Rules { settles_managers: false, ..house });
-    let broken = left_apart.expect_err("managers are left apart");
-    assert!(broken.contains("with the configuration frozen"), "{broken}");
+    // Between two rounds the managers are apart, or on trial.
+    let mutants = [
+        (Rules { settles_managers: false, ..house }, Budget { aborts: 1, ..CALM }, "with the configuration frozen"),
+        (Rules { returns_to_managers: false, ..house }, Budget { faults: 1, ..CALM }, "no way out"),
+    ];
+    for (rules, budget, expected) in mutants {
+        let broken = explore(start(up.0, up.1, budget, false), &rules).expect_err(expected);
+        assert!(broken.contains(expected), "{broken}");
+    }
 }
 
 fn primary_first(direction: Direction, driver: Driver, pair: PairAt) -> Option<Seat> {
