@@ -49,6 +49,13 @@ impl Command {
         std::iter::once(&self.program).chain(&self.arguments).map(String::as_str).collect::<Vec<_>>().join(" ")
     }
 
+    /// Runs to the end; what it wrote, standard error last, and whether it succeeded.
+    pub(crate) fn whole(&self) -> Result<(String, bool)> {
+        let output = self.process().stdin(Stdio::null()).output().with_context(|| format!("starting {}", self.line()))?;
+        let text = [output.stdout, output.stderr].concat();
+        Ok((String::from_utf8_lossy(&text).into_owned(), output.status.success()))
+    }
+
     fn process(&self) -> process::Command {
         let mut process = process::Command::new(&self.program);
         process.args(&self.arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -64,6 +71,15 @@ pub(crate) fn capture(command: &Command) -> Result<String> {
     let output = command.process().output().with_context(|| format!("starting {}", command.line()))?;
     if !output.status.success() {
         bail!("{} failed ({}): {}", command.line(), output.status, String::from_utf8_lossy(&output.stderr).trim());
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("{} wrote something else than UTF-8", command.line()))
+}
+
+/// The same, with the terminal's standard error: what it says there is for people, as it comes.
+pub(crate) fn read(command: &Command) -> Result<String> {
+    let output = command.process().stderr(Stdio::inherit()).output().with_context(|| format!("starting {}", command.line()))?;
+    if !output.status.success() {
+        bail!("{} failed ({})", command.line(), output.status);
     }
     String::from_utf8(output.stdout).with_context(|| format!("{} wrote something else than UTF-8", command.line()))
 }

@@ -12,6 +12,7 @@ mod license;
 mod media;
 mod prerequisites;
 mod python;
+mod runner;
 mod soak;
 mod suite;
 mod synthetic;

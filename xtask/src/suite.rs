@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use crate::command::{Command, run, stream};
 use crate::findings::Findings;
 use crate::graph::{self, Graph};
+use crate::runner::{self, Way};
 use crate::tally::Tally;
 use crate::{layers, prerequisites, synthetic, tidy};
 
@@ -21,8 +22,19 @@ const NEXT_LINE: [&str; 7] = ["weir", "weir-agent", "weir-device-api", "weir-eng
 /// The features of the synthetic next line and its faulty builds.
 const NEXT_FEATURES: &str = "weir/synthetic-next,weir/faults";
 
-/// Unit tests that run at a time: most of them wait, for timers or for the disk, so that two on two cores leave both idle.
+/// Unit tests of one program that run at a time: most of them wait, for timers or for the disk, so that two on two cores leave
+/// both idle.
 const TEST_THREADS: &str = "8";
+
+/// Programs of unit tests that run at a time: one whose last test is long waits for it alone.
+const UNIT_AT_ONCE: usize = 2;
+
+/// Programs of system tests that run at a time, each with at most one network: a network spends most of its time waiting for
+/// what a rollout, a lease or a deadline asks for, and keeps two cores some 20 % busy.
+const SYSTEM_AT_ONCE: usize = 3;
+
+/// System tests of more than three minutes, longest first.
+const LONG: [&str; 3] = ["requirements", "rollout", "update"];
 
 /// How much of the suite runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,7 +199,7 @@ impl Suite {
     /// choice of packages cargo would unify features differently and build the dependencies again.
     fn unit(&self, tally: &mut Tally) -> Result<()> {
         let graph = graph::load(&self.root)?;
-        let mut command = Command::new("cargo", &["test", "--workspace", "--no-fail-fast", "--lib", "--bins"]).directory(&self.root);
+        let mut command = Command::new("cargo", &["test", "--workspace", "--lib", "--bins"]).directory(&self.root);
         let names = test_targets(&graph, |package| package != SYSTEM_TESTS);
         let both: Vec<String> = names.intersection(&test_targets(&graph, |package| package == SYSTEM_TESTS)).cloned().collect();
         if !both.is_empty() {
@@ -196,16 +208,16 @@ impl Suite {
         for name in names {
             command = command.argument("--test").argument(name);
         }
-        stream(&command.environment("RUST_TEST_THREADS", TEST_THREADS), |line| tally.line(line))
+        units(&command, tally)
     }
 
     /// Tests of the crates in which the synthetic next line differs, as that line: unit tests and their own test targets.
     fn next_line(&self, tally: &mut Tally) -> Result<()> {
-        let mut command = self.as_next_line(&["test", "--no-fail-fast", "--lib", "--bins"]);
+        let mut command = self.as_next_line(&["test", "--lib", "--bins"]);
         for name in test_targets(&graph::load(&self.root)?, |package| NEXT_LINE.contains(&package)) {
             command = command.argument("--test").argument(name);
         }
-        stream(&command.environment("RUST_TEST_THREADS", TEST_THREADS), |line| tally.line(line))
+        units(&command, tally)
     }
 
     fn next_line_clippy(&self) -> Result<()> {
@@ -227,12 +239,14 @@ impl Suite {
         if names.is_empty() {
             bail!("{SYSTEM_TESTS} has no test target");
         }
-        let mut command = system_tests(&self.root, &self.target).environment("WEIR_SKIP", self.skipped.join(","));
+        let mut command = Command::new("cargo", &["test", "--workspace"]).directory(&self.root);
         for name in names {
             command = command.argument("--test").argument(name);
         }
-        // One network at a time: the tests share two cores and the 127.x.y.0/24 pool.
-        stream(&command.argument("--").argument("--test-threads=1"), |line| tally.line(line))
+        let mut environment = environment(&self.target);
+        environment.push(("WEIR_SKIP", self.skipped.join(",")));
+        let way = Way { at_once: SYSTEM_AT_ONCE, arguments: &["--test-threads=1"], environment: &environment, first: &LONG };
+        runner::run(runner::build(&command)?, &way, |line| tally.line(line))
     }
 
     /// Prints the steps, the runner's own last line and the closing line.
@@ -262,14 +276,28 @@ impl Suite {
     }
 }
 
+/// Runs the programs of a `cargo test` of unit tests.
+fn units(cargo_test: &Command, tally: &mut Tally) -> Result<()> {
+    let environment = [("RUST_TEST_THREADS", TEST_THREADS.to_owned())];
+    let way = Way { at_once: UNIT_AT_ONCE, arguments: &[], environment: &environment, first: &["weir_manager", "manager"] };
+    runner::run(runner::build(cargo_test)?, &way, |line| tally.line(line))
+}
+
+/// What system tests need to know.
+fn environment(target: &Path) -> Vec<(&'static str, String)> {
+    let places = [
+        ("WEIR_BIN", target.join("debug/weir")),
+        ("WEIR_DIST", synthetic::folder(target)),
+        ("WEIR_DEV_KEYS", synthetic::keys(target)),
+        ("WEIR_TOOLS", target.join("tools")),
+    ];
+    places.into_iter().map(|(name, place)| (name, place.to_string_lossy().into_owned())).collect()
+}
+
 /// `cargo test` with what system tests need to know; their targets are still to be named.
 pub(crate) fn system_tests(root: &Path, target: &Path) -> Command {
-    Command::new("cargo", &["test", "--workspace", "--no-fail-fast"])
-        .directory(root)
-        .environment("WEIR_BIN", target.join("debug/weir"))
-        .environment("WEIR_DIST", synthetic::folder(target))
-        .environment("WEIR_DEV_KEYS", synthetic::keys(target))
-        .environment("WEIR_TOOLS", target.join("tools"))
+    let command = Command::new("cargo", &["test", "--workspace", "--no-fail-fast"]).directory(root);
+    environment(target).into_iter().fold(command, |command, (name, value)| command.environment(name, value))
 }
 
 /// Names of the integration test targets of the packages that `wanted` takes.

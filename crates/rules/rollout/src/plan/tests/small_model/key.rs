@@ -16,7 +16,8 @@ impl Model {
 
     fn feed(&self, hasher: &mut DefaultHasher) {
         let World { facts, plan, devices, prior, .. } = &self.world;
-        (&plan.state, plan.course, plan.phase, plan.soaked, self.budget, self.bad_switch, self.on_trial, self.promoted, self.left_behind).hash(hasher);
+        (&plan.state, plan.course, plan.phase, plan.soaked, self.budget, self.bad_switch, self.on_trial, self.promoted, self.left_behind)
+            .hash(hasher);
         plan.waves.iter().for_each(|wave| (*wave as u8).hash(hasher));
         for (position, lane) in plan.lanes.iter().enumerate() {
             let (device, state) = (&facts.devices[position], &devices[position]);
