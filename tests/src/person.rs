@@ -162,11 +162,11 @@ impl<'b> Person<'b> {
         for _ in 1..REPLACED_MAX {
             match self.set_off(&self.find(what, path).await).await {
                 Err(error) if format!("{error:#}").contains("stale element") => {}
-                other => return self.arrive(other).await,
+                other => return self.arrive(what, other).await,
             }
         }
         let last = self.set_off(&self.find(what, path).await).await;
-        self.arrive(last).await
+        self.arrive(what, last).await
     }
 
     async fn set_off(&self, element: &WebElement) -> anyhow::Result<()> {
@@ -180,9 +180,9 @@ impl<'b> Person<'b> {
         Ok(())
     }
 
-    async fn arrive(&self, set_off: anyhow::Result<()>) -> anyhow::Result<()> {
+    async fn arrive(&self, what: &str, set_off: anyhow::Result<()>) -> anyhow::Result<()> {
         set_off?;
-        wait_until("the next page", PAGE_DEADLINE, || async {
+        wait_until(&format!("the page behind {what}"), PAGE_DEADLINE, || async {
             let script = "return window.left === undefined && document.readyState === 'complete'";
             self.browser.evaluate(script).await.is_ok_and(|there| there == true)
         })

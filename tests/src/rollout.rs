@@ -6,8 +6,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Patience for a rollout of a whole rehearsal network: ten devices, each with an update's patience, is never needed; five of them are.
-pub const ROLLOUT_DEADLINE: Duration = Duration::from_secs(900);
+/// Patience for a rollout of a whole rehearsal network, which takes two to three minutes beside two others on two cores.
+pub const ROLLOUT_DEADLINE: Duration = Duration::from_secs(480);
 /// Patience for the manager to judge after its start.
 const JUDGES: Duration = Duration::from_secs(20);
 

@@ -1,6 +1,7 @@
 //! Rollouts of the whole network whose managers are killed or promoted on the way.
 
 use anyhow::{Context, ensure};
+use reqwest::Method;
 use serde_json::{Value, json};
 use weir_tests::{
     Api, Network, Part, Seat, lines,
@@ -32,26 +33,59 @@ async fn all_run(network: &Network, version: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Killed in each of its phases, whichever of the two builds it is by then.
+/// Waits until the rollout is in this phase or behind it.
+async fn is_reached(api: &Api, phase: &str) {
+    wait_for(&format!("the rollout is in {phase} or behind it"), ROLLOUT_DEADLINE, || async {
+        let rollout = api.rollout().await?;
+        let phases: Vec<&str> = rollout["phases"].as_array().context("phases")?.iter().filter_map(Value::as_str).collect();
+        let at = |name: &str| phases.iter().position(|phase| *phase == name);
+        let now = at(rollout["phase"].as_str().context("a phase")?);
+        ensure!(now >= at(phase) || rollout["over"] == true, "{}", glance(&rollout));
+        anyhow::Ok(())
+    })
+    .await;
+}
+
+/// Killed in each of its phases, on both builds, and on trial: there it falls back, and the rollout says so, waits for an operator
+/// with both managers as they were and nothing frozen, and goes on when it may.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_primary_that_is_killed_in_each_phase_brings_the_whole_network_up() -> anyhow::Result<()> {
     let (network, api) = with_next(1).await?;
     let manager = network.file().manager.name.clone();
+    let this = network.info(Seat::Manager).await?["version"].as_str().context("a version")?.to_owned();
     api.start_rollout(&json!({ "version": lines::NEXT })).await?;
-    for phase in ["backup_gate", "engines", "freeze", "managers", "resync"] {
-        wait_for(&format!("the rollout is in {phase} or behind it"), ROLLOUT_DEADLINE, || async {
-            let rollout = api.rollout().await?;
-            let phases: Vec<&str> = rollout["phases"].as_array().context("phases")?.iter().filter_map(Value::as_str).collect();
-            let at = |name: &str| phases.iter().position(|phase| *phase == name);
-            let now = at(rollout["phase"].as_str().context("a phase")?);
-            ensure!(now >= at(phase) || rollout["over"] == true, "{}", glance(&rollout));
-            anyhow::Ok(())
-        })
-        .await;
+    for phase in ["backup_gate", "engines", "freeze"] {
+        is_reached(&api, phase).await;
         network.signal(&manager, Part::Worker, Signal::KILL);
     }
+    wait_for("the primary is on trial", ROLLOUT_DEADLINE, || async {
+        let rollout = api.rollout().await?;
+        let primary = &rollout["managers"][0];
+        ensure!(primary["seat"] == "primary" && primary["state"] == "on_trial", "{primary} {}", glance(&rollout));
+        anyhow::Ok(())
+    })
+    .await;
+    network.signal(&manager, Part::Worker, Signal::KILL);
+    let paused = api.rollout_is("paused").await;
+    ensure!(paused["paused"]["reason"] == "manager_failed", "{}", glance(&paused));
+    wait_for("both managers are as they were, and writes are taken", ROLLOUT_DEADLINE, || async {
+        let rollout = api.rollout().await?;
+        ensure!(rollout["frozen"] == false, "{}", glance(&rollout));
+        for manager in rollout["managers"].as_array().context("managers")? {
+            ensure!(manager["running"] == this, "{manager}");
+        }
+        anyhow::Ok(())
+    })
+    .await;
+    let written = api.send(Method::POST, "/locations", Some(&json!({ "name": "between" }).to_string())).await?;
+    ensure!(written.status == 201, "{written:?}");
+    let told = api.tell_rollout("resume", &json!({})).await?;
+    ensure!(told.status == 200, "{told:?}");
+    is_reached(&api, "soak").await;
+    network.signal(&manager, Part::Worker, Signal::KILL);
     api.rollout_is("done").await;
     all_run(&network, lines::NEXT).await?;
     network.matched(Seat::Manager).await;
+    api.get("/locations/between").await?;
     Ok(())
 }

@@ -53,8 +53,8 @@ pub use network_document::{
 pub use offload::{Offload, OffloadLease, OffloadPreview, OffloadRequest, UnoffloadRequest};
 pub use problem::{Problem, Reason};
 pub use rollout::{
-    Rollout, RolloutLane, RolloutManager, RolloutNote, RolloutPlan, RolloutReason, RolloutRequest, RolloutStart, RolloutWave,
-    RolloutWindow, RolloutWord,
+    Rollout, RolloutConsole, RolloutLane, RolloutManager, RolloutNote, RolloutPlan, RolloutReason, RolloutRequest, RolloutStart,
+    RolloutWave, RolloutWindow, RolloutWord,
 };
 pub use route::RouteExplanation;
 pub use software::{

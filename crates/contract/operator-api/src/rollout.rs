@@ -181,6 +181,18 @@ pub struct RolloutManager {
     pub detail: Option<String>,
 }
 
+/// A command that somebody must type at a manager's own box for the rollout to go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RolloutConsole {
+    /// The command line.
+    pub command: String,
+    /// Whose box: `primary` or `standby`, as it is now.
+    pub seat: String,
+    /// The name of that manager; null: it was never heard.
+    #[schema(value_type = Option<String>)]
+    pub device: Option<DeviceName>,
+}
+
 /// GET `/rollout`: the rollout there is, or was last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Rollout {
@@ -216,6 +228,8 @@ pub struct Rollout {
     pub aborted: Option<String>,
     /// What it waits for as a whole.
     pub waits: Option<RolloutNote>,
+    /// What somebody must type for it to go on; null: it waits for nobody at a command line.
+    pub console: Option<RolloutConsole>,
     /// Its waves, in the order in which they open.
     pub waves: Vec<RolloutWave>,
     /// Engines and routers it knows, by name.

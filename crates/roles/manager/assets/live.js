@@ -1,8 +1,9 @@
 // Keeps pages current. An element with `data-live="URL"` and `data-topics="devices alarms"` is fetched again when one of
 // its topics changes. When this manager is the standby now, the bar says where the pages are, and a page with an element
 // `data-follow` goes there. If the element has an id and the answer holds an element of that id, its content is taken from
-// there, so that URL may be the page itself. What holds the focus, a selection or a form somebody fills in is left alone. A
-// lost connection is opened anew for as long as the page is open; a page of another version than its manager's is loaded again.
+// there, so that URL may be the page itself. What holds the focus, a selection, a pressed button or a form somebody fills in
+// is left alone. A lost connection is opened anew for as long as the page is open; a page of another version than its
+// manager's is loaded again.
 (() => {
   const FIRST_RETRY_MS = 1000;
   const RETRY_MAX_MS = 10000;
@@ -14,6 +15,7 @@
   let retryTimer = 0;
   let lostTimer = 0;
   let ended = false;
+  let pressed = null;
 
   const say = (text) => {
     if (!bar) return;
@@ -32,6 +34,7 @@
     });
 
   const inUse = (region) => {
+    if (pressed && region.contains(pressed)) return true;
     const active = document.activeElement;
     if (active && region.contains(active) && (active.closest("form") || active.isContentEditable)) return true;
     if ([...region.querySelectorAll("form")].some(filledIn)) return true;
@@ -209,9 +212,16 @@
     retryMs = FIRST_RETRY_MS;
     open();
   });
-  document.addEventListener("focusout", () => {
-    setTimeout(() => regions.filter((region) => region.stale).forEach(refresh), 0);
-  });
+  const catchUp = () => regions.filter((region) => region.stale).forEach(refresh);
+  document.addEventListener("focusout", () => setTimeout(catchUp, 0));
+  // What is replaced between press and release is never clicked.
+  document.addEventListener("pointerdown", (event) => { pressed = event.target; }, true);
+  const released = () =>
+    setTimeout(() => {
+      pressed = null;
+      catchUp();
+    }, 0);
+  for (const end of ["pointerup", "pointercancel", "dragend"]) document.addEventListener(end, released, true);
   document.addEventListener("DOMContentLoaded", () => localTimes(document));
   localTimes(document);
   if (regions.length) open();

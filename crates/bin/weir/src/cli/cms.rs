@@ -200,6 +200,12 @@ pub(crate) struct DowngradeArgs {
     /// As of `restore`
     #[arg(long, requires = "from_backup")]
     pub(crate) accept_loss: bool,
+    /// Although the other manager does not run this version, because its box is lost; the reason goes into the journal
+    #[arg(long, requires = "why", conflicts_with_all = ["plan", "from_backup"])]
+    pub(crate) alone: bool,
+    /// Why it is done alone
+    #[arg(long, value_name = "TEXT", requires = "alone")]
+    pub(crate) why: Option<String>,
 }
 
 #[derive(Args)]

@@ -68,11 +68,14 @@ pub(crate) fn downgrade(state: &Path, journal: &Journal, name: &DeviceName, requ
     let path = state.join(CONFIG);
     let to = request.to.unwrap_or_else(migrations::newest);
     let done = shown(weir_database::downgrade(&path, to).map_err(|error| refused(&error))?, true);
+    if let Some(why) = &request.alone {
+        tracing::warn!(why, "the database was taken back although the other manager does not run this version");
+    }
     if done.steps.is_empty() {
         return Ok(done);
     }
     // The database is there, whatever becomes of the note.
-    if let Err(error) = note(&path, journal, name, &done) {
+    if let Err(error) = note(&path, journal, name, request, &done) {
         tracing::error!(error = %error.detail, "the journal does not say that the schema was taken back");
     }
     Ok(done)
@@ -135,7 +138,7 @@ fn alone(state: &Path) -> Result<File, Problem> {
     }
 }
 
-fn note(path: &Path, journal: &Journal, name: &DeviceName, done: &DowngradePlan) -> Result<(), Problem> {
+fn note(path: &Path, journal: &Journal, name: &DeviceName, request: &DowngradeRequest, done: &DowngradePlan) -> Result<(), Problem> {
     let mut connection = weir_database::look(path).map_err(|error| refused(&error))?;
     let read = connection.transaction().and_then(|tx| Ok((settings::get(&tx, settings::PRIMARY)?, settings::number(&tx, settings::TERM)?)));
     let (primary, term) = read.map_err(|error| refused(&error.into()))?;
@@ -144,7 +147,10 @@ fn note(path: &Path, journal: &Journal, name: &DeviceName, done: &DowngradePlan)
     }
     let steps: Vec<_> =
         done.steps.iter().map(|step| json!({ "step": step.step, "name": step.name, "written_by": step.written_by })).collect();
-    let body = json!({ "manager": name, "version": weir_model::version(), "from": done.from, "to": done.to, "steps": steps });
+    let mut body = json!({ "manager": name, "version": weir_model::version(), "from": done.from, "to": done.to, "steps": steps });
+    if let Some(why) = &request.alone {
+        body["alone"] = json!(why);
+    }
     journal.append(weir_clock::wall_ms(), term, KIND, body).map_err(|error| internal("the journal cannot be written", &error))?;
     Ok(())
 }

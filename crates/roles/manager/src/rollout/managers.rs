@@ -95,7 +95,7 @@ impl Managers {
     }
 }
 
-/// The version whose image this digest is, as far as the plan knows.
+/// Whether the last switch of a manager to one of the two versions of this hop failed, and no operator has let it try again.
 fn is_failed(plan: Option<&Plan>, stand: Option<&SwitchStand>, again: bool) -> bool {
     let Some((plan, stand)) = plan.zip(stand) else { return false };
     let (from, to) = plan.hop();

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use weir_device_api::{SwitchStand, SwitchState};
 use weir_model::{DeviceName, Version};
 use weir_operator_api::{
-    CmsState, DeviceUpdate, Direction, Problem, Reason, Rollout, RolloutLane, RolloutManager, RolloutNote, RolloutPlan, RolloutReason,
-    RolloutWave,
+    CmsState, DeviceUpdate, Direction, Problem, Reason, Rollout, RolloutConsole, RolloutLane, RolloutManager, RolloutNote, RolloutPlan,
+    RolloutReason, RolloutWave,
 };
 use weir_rollout::{
     pair_order::Direction as Way,
@@ -119,6 +119,8 @@ pub(super) fn view(app: &App, kept: &Kept, found: &Found) -> Rollout {
         (0..plan.lanes.len()).filter(in_scope).map(|position| lane(app, &network, plan, position, stay(position))).collect();
     lanes.sort_by(|a, b| a.device.cmp(&b.device));
     let (from, to) = plan.hop();
+    let hold = found.hold.as_ref().filter(|_| !plan.is_over());
+    let managers = managers_of(app, plan);
     Rollout {
         hash: design.hash(),
         generation: plan.stamp.generation,
@@ -137,12 +139,13 @@ pub(super) fn view(app: &App, kept: &Kept, found: &Found) -> Rollout {
             State::Aborting { why } | State::Aborted { why } => Some(why.clone()),
             _ => None,
         },
-        waits: found.hold.as_ref().filter(|_| !plan.is_over()).map(waits),
+        waits: hold.map(waits),
+        console: hold.and_then(|hold| console(hold, &managers)),
         waves: waves(plan, &done),
         done: count(done.iter().filter(|(position, done)| **done && in_scope(position)).count()),
         devices: count(lanes.len()),
         lanes,
-        managers: managers_of(app, plan),
+        managers,
         driver: plan.course.driver.as_str().to_owned(),
         frozen: app.box_file.frozen().is_some(),
         held: plan.held.clone(),
@@ -189,6 +192,14 @@ fn managers_of(app: &App, plan: &Plan) -> Vec<RolloutManager> {
         one(&other.name, "standby", running, cms, stand, other.is_heard)
     });
     std::iter::once(own).chain(other).collect()
+}
+
+/// What somebody must type, and where.
+fn console(hold: &Hold, managers: &[RolloutManager]) -> Option<RolloutConsole> {
+    let Hold::AwaitingConsole(step) = hold else { return None };
+    let seat = step.seat().as_str();
+    let named = managers.iter().find(|manager| manager.seat == seat);
+    Some(RolloutConsole { command: step.command(), seat: seat.to_owned(), device: named.map(|manager| manager.device.clone()) })
 }
 
 fn waits(hold: &Hold) -> RolloutNote {

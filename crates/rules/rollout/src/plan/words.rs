@@ -1,6 +1,7 @@
 //! What pages, the command and the API say of a device that stays and of what a rollout waits for.
 
 use super::{BackupKind, ConsoleStep, Floor, Hold, Stay};
+use crate::pair_order::Seat;
 use std::fmt;
 
 impl Floor {
@@ -101,13 +102,27 @@ impl fmt::Display for Stay {
     }
 }
 
+impl ConsoleStep {
+    /// What an operator types.
+    pub fn command(&self) -> String {
+        match self {
+            Self::Switch(_, version) => format!("weir cms software switch {version}"),
+            Self::DatabaseDowngrade(_) => "weir cms database downgrade".to_owned(),
+            Self::Enable(_) => "weir cms enable".to_owned(),
+        }
+    }
+
+    /// On whose box.
+    pub fn seat(&self) -> Seat {
+        match self {
+            Self::Switch(seat, _) | Self::DatabaseDowngrade(seat) | Self::Enable(seat) => *seat,
+        }
+    }
+}
+
 impl fmt::Display for ConsoleStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Switch(seat, version) => write!(f, "`weir cms software switch {version}` on the {seat} manager's box"),
-            Self::DatabaseDowngrade(seat) => write!(f, "`weir cms database downgrade` on the {seat} manager's box"),
-            Self::Enable(seat) => write!(f, "`weir cms enable` on the {seat} manager's box"),
-        }
+        write!(f, "`{}` on the {} manager's box", self.command(), self.seat())
     }
 }
 
@@ -177,7 +192,6 @@ impl fmt::Display for Hold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pair_order::Seat;
 
     #[test]
     fn a_console_step_names_the_command_and_the_box() {

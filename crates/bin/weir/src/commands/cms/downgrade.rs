@@ -19,7 +19,8 @@ pub(super) async fn run(this: &ThisBox, format: Format, arguments: &DowngradeArg
     if let Some(file) = &arguments.from_backup {
         return database::run(this, format, DatabaseVerb::Restore { file: file.clone(), accept_loss: arguments.accept_loss }).await;
     }
-    let request = DowngradeRequest { plan: arguments.plan, to: arguments.to, alone: None };
+    let alone = arguments.why.clone().filter(|_| arguments.alone);
+    let request = DowngradeRequest { plan: arguments.plan, to: arguments.to, alone };
     let plan = if this.answers().await {
         this.api.post_kept_back(&path("/database/downgrade"), &request, PATIENCE).await.map_err(|error| info::of_silence(this, error))?
     } else {

@@ -63,7 +63,7 @@ impl Wish {
 fn moment(now: &Rollout) -> Moment {
     let (name, standing, held) = (show::name(now), show::standing(now), show::held(now));
     let word = now.waits.as_ref().map(|waits| waits.word.as_str()).or(now.paused.as_ref().map(|why| why.reason.as_str()));
-    let typed = show::to_type(now).map(|typed| format!("; type on {}: {}", typed.at, typed.command)).unwrap_or_default();
+    let typed = show::to_type(now).map(|typed| format!("; {typed}")).unwrap_or_default();
     let frozen = if now.frozen { "; the configuration is frozen" } else { "" };
     let percent = (u64::from(now.done) * 100).checked_div(u64::from(now.devices)).unwrap_or_default();
     Moment {
@@ -104,7 +104,7 @@ fn end(format: Format, now: &Rollout, plan: &str, wish: Wish) -> anyhow::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::rollout::show::tests::{note, reason, rollout};
+    use crate::commands::rollout::show::tests::{console, note, reason, rollout};
 
     fn at(status: &str, over: bool) -> Rollout {
         Rollout { over, ..rollout(status) }
@@ -189,11 +189,11 @@ mod tests {
 
     #[test]
     fn each_step_at_a_console_is_a_line() {
-        let waits = |text: &str| Rollout { waits: Some(note("awaiting_console", text)), frozen: true, ..rollout("running") };
-        let first = moment(&waits("an operator runs `weir cms database downgrade` on the primary"));
+        let waits = |command: &str| Rollout { console: Some(console(command, None)), frozen: true, ..rollout("running") };
+        let first = moment(&waits("weir cms database downgrade"));
         let words = "; the configuration is frozen; type on the primary: weir cms database downgrade";
         assert!(first.line.ends_with(words) && first.words.ends_with(words), "{}", first.line);
-        assert_ne!(first.about, moment(&waits("an operator runs `weir cms enable` on the primary")).about);
+        assert_ne!(first.about, moment(&waits("weir cms enable")).about);
     }
 
     #[test]

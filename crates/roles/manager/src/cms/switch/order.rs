@@ -33,7 +33,9 @@ impl Cms {
         if order.again {
             self.switches.lock().failed = None;
             if record.burned.contains(&target.manifest) {
-                keeper(KeeperAsk::Unburn { manifest: order.manifest.clone() }).map_err(refused)?;
+                let (asks, manifest) = (Arc::clone(&keeper), order.manifest.clone());
+                let asked = tokio::task::spawn_blocking(move || asks(KeeperAsk::Unburn { manifest })).await;
+                asked.unwrap_or_else(|error| Err(error.to_string())).map_err(refused)?;
             }
         } else if self.switches.lock().failed.as_ref().is_some_and(|(manifest, _)| *manifest == order.manifest) {
             return Ok(());

@@ -1,7 +1,6 @@
 //! How a rollout stands as a whole, as its board shows it.
 
 use super::{
-    managers::ToType,
     phases::{self, Phase, Reached, RoleColumn},
     verbs::Verb,
 };
@@ -64,11 +63,6 @@ impl Board {
     /// What it waits for; a level that is held is said with its reason.
     pub(super) fn waits(&self) -> Option<&RolloutNote> {
         self.rollout.waits.as_ref().filter(|waits| waits.word != HELD || self.rollout.held.is_none())
-    }
-
-    /// What somebody must type at a manager's command line.
-    pub(super) fn to_type(&self) -> Option<ToType> {
-        ToType::of(&self.rollout)
     }
 
     /// Who takes the managers' steps, where that is a question; else empty.

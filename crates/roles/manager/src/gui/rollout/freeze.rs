@@ -18,7 +18,7 @@ pub(super) fn told(plan: &RolloutPlan) -> Vec<String> {
         _ => by_itself(plan.direction, has(NO_STANDBY)),
     };
     told.push(
-        "Allowed meanwhile: offload, block, purge, the switch of an origin or a last resort, pause and abort, acknowledging alarms, promotion."
+        "Allowed meanwhile: offload and its end, pause and abort, promotion, acknowledging alarms, signing in. An origin's switch waits for the thaw."
             .to_owned(),
     );
     told.push("Viewers notice nothing: routers and engines need no manager.".to_owned());

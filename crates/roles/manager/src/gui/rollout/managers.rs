@@ -1,9 +1,7 @@
-//! The managers in a rollout, and the steps that somebody takes at their command lines.
+//! The managers in a rollout.
 
-use weir_operator_api::{Rollout, RolloutManager};
+use weir_operator_api::RolloutManager;
 
-/// The word of a rollout that waits for somebody at a manager's command line.
-const AWAITING_CONSOLE: &str = "awaiting_console";
 /// The word of a manager that is where it is to be.
 const DONE: &str = "done";
 
@@ -31,27 +29,5 @@ pub(super) fn badge(manager: &RolloutManager) -> &'static str {
         "failed" => "critical",
         DONE => "ok",
         _ => "off",
-    }
-}
-
-/// A command that somebody must type for the rollout to go on.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct ToType {
-    pub(super) command: String,
-    /// `primary` or `standby`.
-    pub(super) seat: String,
-    /// The name of that manager; empty where it is not known.
-    pub(super) device: String,
-}
-
-impl ToType {
-    /// What this rollout waits for, when it waits for somebody.
-    pub(super) fn of(rollout: &Rollout) -> Option<Self> {
-        let waits = rollout.waits.as_ref().filter(|waits| waits.word == AWAITING_CONSOLE)?;
-        let mut pieces = waits.text.splitn(3, '`').skip(1);
-        let (command, rest) = (pieces.next()?.to_owned(), pieces.next()?);
-        let seat = rest.trim().strip_prefix("on the ")?.to_owned();
-        let named = rollout.managers.iter().find(|manager| manager.seat == seat);
-        Some(Self { command, device: named.map(|manager| manager.device.to_string()).unwrap_or_default(), seat })
     }
 }

@@ -1,27 +1,13 @@
 //! What only a rollout of the whole network has: managers, a freeze, a level that is held, steps at a console.
 
 use crate::output::{self, or_dash};
-use weir_operator_api::{Rollout, RolloutManager};
-
-/// The word of a rollout that waits for somebody at a manager's command line.
-const AWAITING_CONSOLE: &str = "awaiting_console";
-
-/// A command, and where it is typed.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::commands::rollout) struct ToType {
-    pub(in crate::commands::rollout) command: String,
-    /// `manager-1, the primary`.
-    pub(in crate::commands::rollout) at: String,
-}
+use weir_operator_api::{Rollout, RolloutConsole, RolloutManager};
 
 /// What somebody must type for it to go on, and on which manager's box; nothing while it waits for nobody.
-pub(in crate::commands::rollout) fn to_type(now: &Rollout) -> Option<ToType> {
-    let waits = now.waits.as_ref().filter(|waits| waits.word == AWAITING_CONSOLE)?;
-    let mut pieces = waits.text.splitn(3, '`').skip(1);
-    let (command, rest) = (pieces.next()?, pieces.next()?);
-    let seat = rest.trim().strip_prefix("on the ")?;
-    let named = now.managers.iter().find(|manager| manager.seat == seat).map(|manager| format!("{}, the {seat}", manager.device));
-    Some(ToType { command: command.to_owned(), at: named.unwrap_or_else(|| format!("the {seat}")) })
+pub(in crate::commands::rollout) fn to_type(now: &Rollout) -> Option<String> {
+    let RolloutConsole { command, seat, device } = now.console.as_ref()?;
+    let at = device.as_ref().map_or_else(|| format!("the {seat}"), |device| format!("{device}, the {seat}"));
+    Some(format!("type on {at}: {command}"))
 }
 
 /// What a person must know beside the one line, a line each.
@@ -33,8 +19,8 @@ pub(super) fn lines(now: &Rollout) -> String {
     if let Some(why) = &now.held {
         text += &format!("the level is held: {why}; `weir upgrade finalise` lets it rise\n");
     }
-    if let Some(ToType { command, at }) = to_type(now) {
-        text += &format!("type on {at}: {command}\n");
+    if let Some(typed) = to_type(now) {
+        text += &format!("{typed}\n");
     }
     text
 }
@@ -62,7 +48,7 @@ mod tests {
     use super::*;
     use crate::commands::rollout::show::{
         in_full,
-        tests::{note, rollout, rows},
+        tests::{console, rollout, rows},
         whole,
     };
 
@@ -106,12 +92,10 @@ mod tests {
 
     #[test]
     fn a_step_at_a_console_is_a_command_and_a_box() {
-        let waits = |text: &str| Rollout { waits: Some(note("awaiting_console", text)), ..network() };
-        let now = waits("an operator runs `weir cms software switch 1.0.0-b1` on the primary");
-        assert!(lines(&now).ends_with("type on manager-1, the primary: weir cms software switch 1.0.0-b1\n"), "{}", lines(&now));
-        let unnamed = Rollout { managers: Vec::new(), ..waits("an operator runs `weir cms enable` on the standby") };
-        assert_eq!(to_type(&unnamed), Some(ToType { command: "weir cms enable".into(), at: "the standby".into() }));
-        assert_eq!(to_type(&waits("somebody does something")), None, "of a later version");
-        assert_eq!(to_type(&Rollout { waits: Some(note("manager", "runs `x` on the primary")), ..network() }), None);
+        let waits = |device: Option<&str>| Rollout { console: Some(console("weir cms enable", device)), ..network() };
+        let now = waits(Some("manager-1"));
+        assert!(lines(&now).ends_with("type on manager-1, the primary: weir cms enable\n"), "{}", lines(&now));
+        assert_eq!(to_type(&waits(None)).as_deref(), Some("type on the primary: weir cms enable"));
+        assert_eq!(to_type(&network()), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use weir_model::Role;
-use weir_operator_api::Direction;
+use weir_operator_api::{Direction, RolloutConsole};
 
 pub(in crate::commands) fn reason(word: &str) -> RolloutReason {
     RolloutReason { reason: word.into(), text: "what exactly".into(), next: "do this".into() }
@@ -61,6 +61,7 @@ pub(in crate::commands) fn rollout(status: &str) -> Rollout {
         paused: None,
         aborted: None,
         waits: None,
+        console: None,
         waves: vec![wave(0, "canary", &["east-1"]), wave(1, "share", &["east-2", "east-3"])],
         lanes: vec![
             RolloutLane { told: Some(to), stage: "draining".into(), status: "Offloading 3 sessions".into(), ..lane("east-1", Some(0)) },
@@ -79,6 +80,11 @@ pub(in crate::commands) fn rollout(status: &str) -> Rollout {
         by: "user:admin".into(),
         ended_ms: None,
     }
+}
+
+/// A step at the primary's command line.
+pub(in crate::commands::rollout) fn console(command: &str, device: Option<&str>) -> RolloutConsole {
+    RolloutConsole { command: command.into(), seat: "primary".into(), device: device.map(|name| name.parse().expect("name")) }
 }
 
 /// Its rows, each cell apart by one blank.

@@ -68,6 +68,7 @@ pub(super) fn rollout(status: &str) -> Rollout {
         paused: None,
         aborted: None,
         waits: Some(note("baking")),
+        console: None,
         waves: vec![wave(0, "canary", "baking", &["e-1"]), wave(1, "share", "pending", &["e-2", "e-3"]), wave(2, "late", "pending", &[])],
         lanes: vec![
             lane("e-1", "done", Some(note("at_goal"))),

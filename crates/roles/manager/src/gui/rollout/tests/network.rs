@@ -1,11 +1,11 @@
 //! The board of a rollout that moves the managers too.
 
 use super::{
-    super::{asking::Asking, asking::AskingPage, managers::ToType},
+    super::{asking::Asking, asking::AskingPage},
     fixture::manager,
     *,
 };
-use weir_operator_api::RolloutNote;
+use weir_operator_api::{RolloutConsole, RolloutNote};
 
 /// A downgrade of the whole network, at its managers.
 fn down(driver: &str) -> Rollout {
@@ -71,7 +71,12 @@ fn a_freeze_is_said_while_it_lasts() {
 
 #[test]
 fn what_is_to_be_typed_is_code_and_names_the_box() {
-    let now = Rollout { waits: waits("an operator runs `weir cms software switch 1.0.0-b1` on the primary"), ..down("cli") };
+    let console = |device: Option<&str>| RolloutConsole {
+        command: "weir cms software switch 1.0.0-b1".into(),
+        seat: "primary".into(),
+        device: device.map(|name| name.parse().expect("name")),
+    };
+    let now = Rollout { waits: waits("an operator must type"), console: Some(console(Some("manager-1"))), ..down("cli") };
     has(
         &drawn(Some(now.clone())),
         &[
@@ -80,8 +85,7 @@ fn what_is_to_be_typed_is_code_and_names_the_box() {
             "<dd>an operator at the command line of each manager</dd>",
         ],
     );
-    let unnamed = Rollout { managers: Vec::new(), ..now };
-    assert_eq!(ToType::of(&unnamed).map(|typed| (typed.seat, typed.device)), Some(("primary".into(), String::new())));
+    has(&drawn(Some(Rollout { console: Some(console(None)), ..now })), &["Type this on the primary's box:"]);
     let other = Rollout { waits: waits("somebody does something"), ..down("cli") };
     has(&drawn(Some(other)), &["<strong>It waits.</strong> Somebody does something."]);
 }
