@@ -4,11 +4,16 @@ use crate::{
     fault::Defect,
     report,
     shrink::shrink,
-    world::{Setup, run},
+    world::{CrashAt, Setup, run, run_crashing},
 };
-use weir_rollout::{pair_order::Direction, plan::State};
+use weir_rollout::{
+    pair_order::{Direction, Driver},
+    plan::State,
+};
 
 const DEVICES: u32 = 40;
+/// A network whose every record is tried.
+const FEW: u32 = 12;
 
 #[test]
 fn twenty_seeds_break_nothing() {
@@ -54,6 +59,21 @@ fn a_bad_image_stays_with_the_canaries() {
         let end = if defect == Defect::None { State::Done } else { State::Reverted };
         assert_eq!(outcome.ended, Some(end), "{defect}");
         assert!(outcome.touched <= outcome.canaries, "{defect}: {} of {}", outcome.touched, outcome.canaries);
+    }
+}
+
+/// Before and after what each of them wanted was done.
+#[test]
+fn a_primary_that_crashes_at_any_record_of_the_journal_goes_on() {
+    for (direction, driver) in [(Direction::Up, Driver::Gui), (Direction::Down, Driver::Gui), (Direction::Down, Driver::Cli)] {
+        let setup = Setup { direction, driver, ..Setup::calm(1, FEW) };
+        let records = run(&setup, &[]).records;
+        assert!(records > 20, "{records}");
+        for (record, before_acting) in (1..=records).flat_map(|record| [(record, true), (record, false)]) {
+            let outcome = run_crashing(&setup, CrashAt { record, before_acting });
+            let place = format!("{direction} {driver}: record {record} of {records}, before acting: {before_acting}");
+            assert_eq!((outcome.broken, outcome.ended), (vec![], Some(State::Done)), "{place}");
+        }
     }
 }
 

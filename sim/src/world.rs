@@ -5,7 +5,7 @@ use crate::{
     check::Checks,
     desk::Desk,
     device::Device,
-    fault::{self, Defect, Fault},
+    fault::{self, Defect, Fault, FaultKind},
     journal::Journal,
     network,
     random::Random,
@@ -31,6 +31,8 @@ const ROUND_MS: u64 = 5_000;
 const IDLE_ROUND_MS: u64 = 30_000;
 /// Between two looks of the operator.
 const OPERATOR_MS: u64 = 300_000;
+/// How long a primary that crashes at a record is away.
+const CRASH_MS: u64 = 10_000;
 /// Between two points of the chart.
 const SAMPLE_MS: u64 = 60_000;
 
@@ -114,6 +116,8 @@ pub struct Outcome {
     pub events: u64,
     /// Rounds of the planner.
     pub ticks: u64,
+    /// Steps that were put in the journal.
+    pub records: u64,
     /// The longest round, microseconds of real time.
     pub tick_max_us: u64,
     /// All rounds together, microseconds of real time.
@@ -150,6 +154,16 @@ pub(crate) struct World {
     pub(crate) checks: Checks,
     pub(crate) outcome: Outcome,
     journal: Option<Journal>,
+    crash: Option<CrashAt>,
+}
+
+/// The primary ends once, at a record of the rollout.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CrashAt {
+    /// As [`Outcome::records`] counts them.
+    pub(crate) record: u64,
+    /// What the record's step wanted was not done.
+    pub(crate) before_acting: bool,
 }
 
 /// Runs a network with these faults.
@@ -158,6 +172,14 @@ pub(crate) struct World {
 /// When no plan can be made for the setup.
 pub fn run(setup: &Setup, faults: &[Fault]) -> Outcome {
     World::new(setup, faults).run()
+}
+
+/// The same without faults, but for one crash.
+#[cfg(test)]
+pub(crate) fn run_crashing(setup: &Setup, crash: CrashAt) -> Outcome {
+    let mut world = World::new(setup, &[]);
+    world.crash = Some(crash);
+    world.run()
 }
 
 /// The same, with the lines that a manager's journal would have of it.
@@ -191,6 +213,7 @@ impl World {
             took_ms: 0,
             events: 0,
             ticks: 0,
+            records: 0,
             tick_max_us: 0,
             tick_sum_us: 0,
             touched: 0,
@@ -215,6 +238,7 @@ impl World {
             devices,
             outcome,
             journal: None,
+            crash: None,
         }
     }
 
@@ -289,6 +313,12 @@ impl World {
         }
         if ticked.changed {
             self.write(&ticked.plan, None);
+            self.outcome.records += 1;
+            if let Some(CrashAt { before_acting, .. }) = self.crash.filter(|crash| crash.record == self.outcome.records) {
+                let kind = FaultKind::ManagerCrash { before_acting };
+                self.faults.push(Fault { at_ms: self.now_ms, for_ms: CRASH_MS, kind });
+                self.strike(self.faults.len() - 1);
+            }
         }
         self.plan = ticked.plan;
         self.checks.last_hold = ticked.hold;
