@@ -66,7 +66,7 @@ fn assemble(devices: Vec<DeviceFacts>, sites: Vec<SiteFacts>, routers: guard::Fa
         lineage.release(build(minor).line, None).expect("minors of one major");
         images.insert(build(minor), format!("{minor:064x}"));
     }
-    let manager = ManagerFacts { version: running, cms: Cms::Running, reachable: true, failed: false };
+    let manager = ManagerFacts { version: running, cms: Cms::Running, reachable: true, on_trial: false, failed: false };
     Facts {
         devices,
         sites,

@@ -34,7 +34,10 @@ const UNIT_AT_ONCE: usize = 2;
 const SYSTEM_AT_ONCE: usize = 3;
 
 /// System tests of more than three minutes, longest first.
-const LONG: [&str; 3] = ["requirements", "rollout", "update"];
+const LONG: [&str; 4] = ["requirements", "update", "rollout", "update_faults"];
+
+/// System tests that play in real time: a player that is short of the processor stalls, whatever it plays. They run alone.
+const REAL_TIME: [&str; 2] = ["playback", "stream"];
 
 /// How much of the suite runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,7 +249,10 @@ impl Suite {
         let mut environment = environment(&self.target);
         environment.push(("WEIR_SKIP", self.skipped.join(",")));
         let way = Way { at_once: SYSTEM_AT_ONCE, arguments: &["--test-threads=1"], environment: &environment, first: &LONG };
-        runner::run(runner::build(&command)?, &way, |line| tally.line(line))
+        let (alone, others): (Vec<_>, Vec<_>) =
+            runner::build(&command)?.into_iter().partition(|program| REAL_TIME.contains(&program.name.as_str()));
+        let beside = runner::run(others, &way, |line| tally.line(line));
+        runner::run(alone, &Way { at_once: 1, ..way }, |line| tally.line(line)).and(beside)
     }
 
     /// Prints the steps, the runner's own last line and the closing line.

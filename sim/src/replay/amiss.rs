@@ -87,11 +87,13 @@ fn at(plan: &Plan, phase: Phase) -> Option<usize> {
     Phase::all(plan.course.direction).iter().position(|other| *other == phase)
 }
 
-/// Phases go forward; managers that were brought together begin again with theirs.
+/// Phases go forward; managers that were brought together, or of which one fell back, begin again with theirs.
 fn against_phase(parent: &Plan, next: &Plan) -> Option<String> {
     let Some(is) = at(next, next.phase) else { return Some(format!("{} is no phase of its way", next.phase)) };
     let back = Some(is) < at(parent, parent.phase);
-    let again = parent.phase.is_of_managers() && matches!(next.phase, Phase::Freeze | Phase::Resync);
+    let is_behind_managers = at(parent, parent.phase) > at(parent, Phase::Managers);
+    let again =
+        (parent.phase.is_of_managers() || is_behind_managers) && matches!(next.phase, Phase::Freeze | Phase::Managers | Phase::Resync);
     (!is_anew(parent, next) && back && !again).then(|| format!("the phase goes from {} back to {}", parent.phase, next.phase))
 }
 

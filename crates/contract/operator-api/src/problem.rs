@@ -218,9 +218,9 @@ reasons! {
     /// What was sent is not what was announced.
     UploadBroken, "upload_broken", 400, "Upload broken", "send the file again";
     /// The network's level does not have the feature yet.
-    GateClosed, "gate_closed", 409, "Feature gate closed", "raise the network's level when every device runs the line that has the feature";
+    GateClosed, "gate_closed", 409, "Feature gate closed", "wait until the upgrade of the whole network is finalised; Update Software lists the devices that the feature waits for";
     /// The level of the network cannot be this one: a member would not understand it.
-    LevelRefused, "level_refused", 409, "The level stays", "see `GET /api/v1/features` for the devices that features wait for";
+    LevelRefused, "level_refused", 409, "The level stays", "Update Software lists the devices that features wait for";
     /// This manager is the standby.
     NotPrimary, "not_primary", 421, "Not the primary", "send the request to the primary";
     /// The two builds have no protocol version in common.

@@ -214,7 +214,7 @@ pub struct Rollout {
     pub profile: String,
     /// `running`, `soaking`, `finalising`, `reverting`, `paused`, `aborting`, `aborted`, `done` or `reverted`.
     pub status: String,
-    /// Nothing happens any more: another one can be started.
+    /// Nothing happens any more. Another one can be started then, and when `status` is `aborted`.
     pub over: bool,
     /// It goes back to what there was.
     pub back: bool,

@@ -259,13 +259,19 @@ impl App {
         HeldWrites(Arc::clone(self))
     }
 
+    /// Why the configuration takes no changes.
+    pub(crate) fn frozen(&self) -> Option<Frozen> {
+        self.box_file.frozen(self.network().stamp.term)
+    }
+
     /// Takes no more changes of the configuration, or takes them again; those under way are done when this returns. It outlives the
     /// process.
     ///
     /// # Errors
-    /// `box.json` cannot be written.
+    /// This box is no primary any more; `box.json` cannot be written.
     pub(crate) async fn freeze(&self, frozen: Option<Frozen>) -> Result<(), Problem> {
         let _none_under_way = self.changing.lock().await;
+        self.pair.writable()?;
         let file = Arc::clone(&self.box_file);
         let written = tokio::task::spawn_blocking(move || file.set_frozen(frozen)).await;
         let written = written.unwrap_or_else(|_| Err(std::io::ErrorKind::Interrupted.into()));
@@ -347,7 +353,7 @@ impl App {
         let _one_at_a_time = self.changing.lock().await;
         self.pair.writable()?;
         self.cms.doubts.writable()?;
-        let (before, frozen) = (self.network(), self.box_file.frozen());
+        let (before, frozen) = (self.network(), self.frozen());
         let now_ms = weir_clock::wall_ms();
         let rehearsed = self.config.rehearse(move |tx| {
             let change = Change::new(tx, &before, &caller, now_ms)?;
@@ -367,7 +373,7 @@ impl App {
         let _one_at_a_time = self.changing.lock().await;
         self.pair.writable()?;
         self.cms.doubts.writable()?;
-        let (before, frozen) = (self.network(), self.box_file.frozen());
+        let (before, frozen) = (self.network(), self.frozen());
         let now_ms = weir_clock::wall_ms();
         let written = self
             .config

@@ -20,7 +20,7 @@ mod box_file;
 mod control;
 mod doubt;
 mod downgrade;
-mod fence;
+pub(crate) mod fence;
 mod hold;
 mod identity;
 mod info;

@@ -123,12 +123,16 @@ async fn audit(app: &Arc<App>, caller: Caller, verb: &'static str, said: serde_j
 
 /// The rollout there is, or was last.
 pub(crate) fn show(app: &App) -> Result<Rollout, Problem> {
-    let (kept, found) = app.rollouts.shown().ok_or_else(none)?;
+    let (kept, found) = app.rollouts.shown().ok_or_else(|| none(app))?;
     Ok(view::view(app, &kept, &found))
 }
 
-fn none() -> Problem {
-    Problem::new(Reason::NoRollout, "no rollout was ever started in this network")
+fn none(app: &App) -> Problem {
+    match app.rollouts.unread() {
+        Some(why) => Problem::new(Reason::NoRollout, format!("the rollout in the journal cannot be read: {why}"))
+            .next_step("see what each device runs, and plan another one"),
+        None => Problem::new(Reason::NoRollout, "no rollout was ever started in this network"),
+    }
 }
 
 /// Rises with everything the board shows.

@@ -216,9 +216,17 @@ async fn become_version(
     JsonBody(order): JsonBody<SwitchOrder>,
 ) -> Result<Json<PairHello>, Refused> {
     is_manager(&cms, &peer)?;
-    let own = cms.stamp().term;
+    let own = cms.box_file().fenced().map_or(0, |fence| fence.term).max(cms.stamp().term);
     if order.stamp.term < own {
         let detail = format!("the order is of term {}, and this box knows term {own}", order.stamp.term);
+        return Err(Problem::new(Reason::SwitchRefused, detail).next_step("order it at the manager that is primary now").into());
+    }
+    if order.stamp.term > own.saturating_add(crate::cms::fence::AHEAD_MAX) {
+        let detail = format!("the order is of term {}, too far above {own}, which this box knows", order.stamp.term);
+        return Err(Problem::new(Reason::InvalidField, detail).at("stamp.term").into());
+    }
+    if let Some(note) = cms.box_file().switch().filter(|note| order.stamp < note.stamp) {
+        let detail = format!("the order {} is older than {}, which this box obeys", order.stamp, note.stamp);
         return Err(Problem::new(Reason::SwitchRefused, detail).next_step("order it at the manager that is primary now").into());
     }
     cms.become_version(order, true).await?;

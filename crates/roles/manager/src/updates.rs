@@ -16,6 +16,7 @@ mod keeper;
 mod lease;
 mod mirror;
 mod preview;
+mod quarantine;
 pub(crate) mod record;
 pub(crate) mod round;
 pub(crate) mod seen;

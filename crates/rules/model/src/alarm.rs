@@ -45,6 +45,8 @@ pub enum AlarmReason {
     UpgradeStuck,
     /// A device runs another version than the last one it was assigned or installed with.
     OutOfBandVersion,
+    /// A device runs a line that does not work with the primary's: no viewer is placed on it.
+    QuarantinedDevice,
     /// The managers of the pair run different versions: the standby applies no configuration update.
     PairMismatch,
     /// The standby does not follow: writes are acknowledged by the primary alone.
@@ -67,7 +69,7 @@ pub enum AlarmReason {
 
 impl AlarmReason {
     /// Every reason.
-    pub const ALL: [AlarmReason; 22] = [
+    pub const ALL: [AlarmReason; 23] = [
         AlarmReason::DeviceOffline,
         AlarmReason::ClockSkew,
         AlarmReason::WorkerCrashed,
@@ -81,6 +83,7 @@ impl AlarmReason {
         AlarmReason::UpdateFailed,
         AlarmReason::UpgradeStuck,
         AlarmReason::OutOfBandVersion,
+        AlarmReason::QuarantinedDevice,
         AlarmReason::PairMismatch,
         AlarmReason::PairLagging,
         AlarmReason::UnreplicatedChanges,
@@ -105,6 +108,7 @@ impl AlarmReason {
             | AlarmReason::UpdateFailed
             | AlarmReason::UpgradeStuck
             | AlarmReason::OutOfBandVersion
+            | AlarmReason::QuarantinedDevice
             | AlarmReason::PairMismatch
             | AlarmReason::PairLagging
             | AlarmReason::UnreplicatedChanges
@@ -137,6 +141,9 @@ impl AlarmReason {
             }
             AlarmReason::UpgradeStuck => "read with `weir upgrade status DEVICE` what it waits for; help it, or cancel",
             AlarmReason::OutOfBandVersion => "assign the version it should run with `weir upgrade device DEVICE --to VERSION`",
+            AlarmReason::QuarantinedDevice => {
+                "bring it on one line at a time: `weir upgrade device DEVICE --to VERSION`, with a version of the line the alarm names"
+            }
             AlarmReason::PairMismatch => "bring both managers to one version; see `weir cms info` on both for the next legal step",
             AlarmReason::PairLagging => {
                 "check the standby's box and that it reaches the primary's device address; `weir cms info` on both says how far it is"
@@ -175,6 +182,7 @@ impl AlarmReason {
             AlarmReason::UpdateFailed => "UPDATE_FAILED",
             AlarmReason::UpgradeStuck => "UPGRADE_STUCK",
             AlarmReason::OutOfBandVersion => "OUT_OF_BAND_VERSION",
+            AlarmReason::QuarantinedDevice => "QUARANTINED_DEVICE",
             AlarmReason::PairMismatch => "PAIR_MISMATCH",
             AlarmReason::PairLagging => "PAIR_LAGGING",
             AlarmReason::UnreplicatedChanges => "UNREPLICATED_CHANGES",

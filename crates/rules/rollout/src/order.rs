@@ -3,7 +3,7 @@
 //! Routers and engines are never older than the primary, every two devices are at most one line apart, and a device takes one
 //! line at a time. Managers are another matter: they are updated as a pair.
 
-use weir_model::{DeviceName, Line, Lineage, Role, Version};
+use weir_model::{DeviceName, Line, Lineage, Role, Skew, Version};
 
 /// A device that was heard of, and what it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,8 @@ fn refused(reason: OrderReason, text: String, next: String) -> Result<(), OrderR
 }
 
 /// Whether a device of `role` that runs `running` (absent: never heard of) may run `target`. `network` holds the other devices
-/// that were heard of, `primary` is the version of the primary manager.
+/// that were heard of, `primary` is the version of the primary manager. A device that is quarantined, more than one line from the
+/// primary, serves nobody: it comes back one line at a time, and nobody waits for it.
 ///
 /// # Errors
 /// The first rule it breaks.
@@ -69,6 +70,11 @@ pub fn may_run(
         let next = "update engines and routers; managers come after them, as a pair".to_owned();
         return refused(OrderReason::PairUpdate, "it is a manager, and managers are updated as a pair".to_owned(), next);
     }
+    let is_quarantined = |version: Version| lineage.skew(version.line, primary.line) == Skew::Quarantined;
+    if let Some(running) = running.filter(|running| is_quarantined(*running)) {
+        let next = lineage.path(running.line, primary.line).and_then(|path| path.get(1).copied());
+        return if next == Some(target.line) { Ok(()) } else { lines_between(running, primary, lineage) };
+    }
     if target < primary {
         let text = format!("{target} is older than the primary manager, which runs {primary}");
         let next = format!("assign {primary} or a later version; managers go back first");
@@ -77,7 +83,7 @@ pub fn may_run(
     if let Some(running) = running.filter(|running| lineage.step(running.line, target.line).is_none()) {
         return lines_between(running, target, lineage);
     }
-    let apart = |member: &&Member<'_>| !lineage.compat(target, member.version);
+    let apart = |member: &&Member<'_>| !lineage.compat(target, member.version) && !is_quarantined(member.version);
     match network.iter().find(apart) {
         None => Ok(()),
         Some(Member { name, role, version }) => {

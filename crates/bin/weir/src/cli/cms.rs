@@ -82,8 +82,8 @@ pub(crate) enum CmsVerb {
         #[command(subcommand)]
         verb: BoxSoftwareVerb,
     },
-    /// In a downgrade of the whole network: take the managers' steps at their command lines from here, because the manager that drives
-    /// it is dead or disabled
+    /// In a downgrade of the whole network: take the managers' steps at their command lines from here, on the manager that was promoted
+    /// because the one that drove it is lost
     TakeOver {
         #[command(flatten)]
         why: Why,
@@ -94,7 +94,7 @@ pub(crate) enum CmsVerb {
 pub(crate) enum BoxSoftwareVerb {
     /// Switch this manager's box to the version of a downgrade: the primary first, then the standby
     Switch {
-        /// As `weir upgrade status` says it
+        /// The version the downgrade leads to
         #[arg(value_name = "VERSION")]
         to: Version,
     },

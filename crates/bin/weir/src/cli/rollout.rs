@@ -30,7 +30,7 @@ pub(crate) enum RolloutVerb {
         #[command(flatten)]
         wait: RolloutWait,
     },
-    /// Begin nothing new; a device past the point of no return goes on to its end
+    /// Begin nothing new; a device past the point of no return goes on to its end, and managers on their way are brought to one version
     Pause {
         #[command(flatten)]
         why: Why,

@@ -51,6 +51,8 @@ struct Kept {
 pub(crate) struct Frozen {
     /// Since when, milliseconds since 1970: it names this freeze.
     pub(crate) since_ms: u64,
+    /// Of the primary that froze it: it counts in that term alone.
+    pub(crate) term: u64,
     /// Hash of the plan that froze it.
     pub(crate) plan: String,
 }
@@ -162,9 +164,9 @@ impl BoxFile {
         self.write(|kept| std::mem::replace(&mut kept.promoting, term) != term)
     }
 
-    /// Why the configuration takes no writes.
-    pub(crate) fn frozen(&self) -> Option<Frozen> {
-        self.kept().frozen.clone()
+    /// Why the configuration of this term takes no writes: a freeze ends with the primary that began it.
+    pub(crate) fn frozen(&self, term: u64) -> Option<Frozen> {
+        self.kept().frozen.clone().filter(|frozen| frozen.term == term)
     }
 
     /// Freezes the configuration, or takes writes again.
@@ -181,13 +183,18 @@ impl BoxFile {
         self.kept().switch.clone()
     }
 
-    /// Notes it, or that it is at its end.
-    pub(crate) fn set_switch(&self, note: Option<SwitchNote>) -> io::Result<()> {
+    /// Notes it.
+    pub(crate) fn set_switch(&self, note: SwitchNote) -> io::Result<()> {
         self.write(|kept| {
-            let differs = kept.switch != note;
-            kept.switch = note;
+            let differs = kept.switch.as_ref() != Some(&note);
+            kept.switch = Some(note);
             differs
         })
+    }
+
+    /// Notes that this one is at its end; one that was noted since stays.
+    pub(crate) fn end_switch(&self, note: &SwitchNote) -> io::Result<()> {
+        self.write(|kept| kept.switch.take_if(|kept| kept == note).is_some())
     }
 
     /// Notes that the promotion to this term is at its end, and every one before it; one that was begun since stays.
@@ -230,6 +237,37 @@ mod tests {
         file.end_promoting(6).expect("writes");
         assert_eq!((open().promoting(), open().enabled(), open().why()), (None, true, None));
         assert_eq!(open().fenced(), Some(fence(5, None)));
+    }
+
+    #[test]
+    fn a_freeze_counts_in_its_own_term_alone() {
+        let dir = tempfile::tempdir().expect("dir");
+        let file = BoxFile::open(dir.path()).expect("reads");
+        let frozen = Frozen { since_ms: 7, term: 3, plan: "a plan".into() };
+        file.set_frozen(Some(frozen.clone())).expect("writes");
+        let again = BoxFile::open(dir.path()).expect("reads");
+        assert_eq!([2, 3, 4].map(|term| again.frozen(term)), [None, Some(frozen), None]);
+        again.set_frozen(None).expect("writes");
+        assert_eq!(BoxFile::open(dir.path()).expect("reads").frozen(3), None);
+    }
+
+    #[test]
+    fn a_switch_that_ends_takes_no_other_one_with_it() {
+        let dir = tempfile::tempdir().expect("dir");
+        let file = BoxFile::open(dir.path()).expect("reads");
+        let note = |generation| SwitchNote {
+            stamp: Stamp { term: 1, generation },
+            from: "1.0.0-b1".parse().expect("version"),
+            to: "1.1.0-b1".parse().expect("version"),
+            manifest: "00".into(),
+            way_back: true,
+        };
+        file.set_switch(note(1)).expect("writes");
+        file.set_switch(note(2)).expect("writes");
+        file.end_switch(&note(1)).expect("writes");
+        assert_eq!(BoxFile::open(dir.path()).expect("reads").switch(), Some(note(2)));
+        file.end_switch(&note(2)).expect("writes");
+        assert_eq!(BoxFile::open(dir.path()).expect("reads").switch(), None);
     }
 
     #[test]

@@ -22,7 +22,7 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// The same while it doubts that it is the primary.
 const PERIOD_IN_DOUBT: Duration = Duration::from_secs(2);
 /// A device names no term further above ours than this: changes of primary are rare, and none is skipped.
-const AHEAD_MAX: u64 = 1_000;
+pub(crate) const AHEAD_MAX: u64 = 1_000;
 
 /// Asks other managers, showing the certificate of this one.
 pub(crate) struct Asker {

@@ -1,6 +1,6 @@
 //! Which CMS state a box is in, why, and what to do next: a pure function of what was found. The table is in decision 0008.
 
-use super::Fence;
+use super::{Fence, downgrade};
 use weir_model::DeviceName;
 use weir_operator_api::CmsState;
 
@@ -78,7 +78,12 @@ pub(super) fn settle(facts: &Facts) -> Settled {
         return Settled::because(CmsState::Disabled, why.as_str(), &["wait until it has ended, or `weir cms enable`"]);
     }
     if let Some(why) = &facts.disabled {
-        let why = why.as_deref().map_or_else(|| "an operator disabled it".to_owned(), |why| format!("an operator disabled it: {why}"));
+        let why = match why.as_deref() {
+            None => "an operator disabled it".to_owned(),
+            // It said so itself.
+            Some(why) if [downgrade::WHY_BEFORE, downgrade::WHY].contains(&why) => why.to_owned(),
+            Some(why) => format!("an operator disabled it: {why}"),
+        };
         return Settled::because(CmsState::Disabled, why, &["weir cms enable"]);
     }
     match &facts.config {

@@ -21,6 +21,9 @@ use weir_device_api::SwitchStand;
 use weir_model::{Stamp, Version};
 use weir_slots::{BootRecord, DataDirectory, Digest, SlotRef, boot};
 
+/// Why a version on trial is left, in the words of the update machine.
+const BACK: &str = "self_test_failed";
+
 /// What a manager asks of its keeper.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeeperAsk {

@@ -95,7 +95,7 @@ fn may_rise(line: Line, members: &Members) -> Result<(), Problem> {
         named.push(format!("{} more are behind", behind.len() - NAMED_MAX));
     }
     let detail = format!("the level cannot be {line}: {}", named.join(", "));
-    Err(Problem::new(Reason::LevelRefused, detail).next_step("bring them to that line, or decommission them"))
+    Err(Problem::new(Reason::LevelRefused, detail).next_step("bring them to that line, or deactivate them"))
 }
 
 fn set(change: &Change<'_>, line: Line) -> Result<(), Refusal> {

@@ -219,6 +219,16 @@ pub(crate) fn end_of(change: &Change<'_>, name: &DeviceName, owner: LeaseOwner, 
 
 /// The device needs hands: what held it for the rollout holds it for the fault from now on, until that is over.
 pub(crate) fn pass_to_fault(change: &Change<'_>, name: &DeviceName, why: &str) -> Result<(), Refusal> {
+    take_fault(change, name, why)?;
+    let device = devices::find(change.before, name.as_str())?;
+    if device.active {
+        table::delete_lease(change.tx, device.id, LeaseOwner::Rollout)?;
+    }
+    Ok(())
+}
+
+/// The device's fault takes a lease; nobody is asked.
+pub(crate) fn take_fault(change: &Change<'_>, name: &DeviceName, why: &str) -> Result<(), Refusal> {
     let device = devices::find(change.before, name.as_str())?;
     let outside = change.before.outside.get(name);
     if !device.active {
@@ -239,7 +249,6 @@ pub(crate) fn pass_to_fault(change: &Change<'_>, name: &DeviceName, why: &str) -
         overrides: true,
     };
     table::put_lease(change.tx, device.id, &lease)?;
-    table::delete_lease(change.tx, device.id, LeaseOwner::Rollout)?;
     change.audit("offload", format_args!("device {name}"), rollout, Some(&lease))?;
     Ok(())
 }

@@ -37,7 +37,7 @@ pub(crate) async fn export(app: &App) -> Result<Export, Problem> {
     let first = spawn_blocking(move || began(&journal)).await.map_err(io::Error::other);
     match first {
         Ok(Ok(Some(first))) => Ok(Export::from(Arc::clone(&app.journal), first)),
-        Ok(Ok(None)) => Err(none()),
+        Ok(Ok(None)) => Err(none(app)),
         Ok(Err(error)) => Err(unread(&error)),
         Err(error) => Err(unread(&error)),
     }

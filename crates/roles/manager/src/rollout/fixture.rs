@@ -67,7 +67,7 @@ pub(super) fn facts(engines: u32) -> Facts {
     for text in ["1.0", "1.1"] {
         lineage.release(line(text), None).expect("released");
     }
-    let manager = ManagerFacts { version: version("1.0.0-b1"), cms: Cms::Running, reachable: true, failed: false };
+    let manager = ManagerFacts { version: version("1.0.0-b1"), cms: Cms::Running, reachable: true, on_trial: false, failed: false };
     Facts {
         devices,
         sites,

@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::sync::Notify;
 use weir_model::DeviceName;
-use weir_rollout::plan::{Hold, Policy, Stay};
+use weir_rollout::plan::{ConsoleStep, Hold, Policy, Stay};
 use weir_telemetry::Chain;
 
 /// Plans that were shown and can be started.
@@ -52,6 +52,8 @@ pub(super) struct Found {
     pub(super) stays: Vec<Option<Stay>>,
     /// What the rollout as a whole waits for.
     pub(super) hold: Option<Hold>,
+    /// What could not be done of what the last round wanted.
+    pub(super) trouble: Option<String>,
 }
 
 /// A plan that was shown.
@@ -105,6 +107,14 @@ impl Rollouts {
         drop(inner);
         if news {
             self.shown.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The step at a command line that the last round found it to wait for.
+    pub(crate) fn awaited(&self) -> Option<ConsoleStep> {
+        match self.lock().found.hold {
+            Some(Hold::AwaitingConsole(step)) => Some(step),
+            _ => None,
         }
     }
 

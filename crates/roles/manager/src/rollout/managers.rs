@@ -128,6 +128,7 @@ pub(super) async fn pair(app: &App, plan: Option<&Plan>) -> PairFacts {
         version: own,
         cms: Cms::Running,
         reachable: true,
+        on_trial: false,
         failed: is_failed(plan, stand.as_ref(), managers.is_again(Seat::Primary)),
     };
     let standby = info.map(|info| {
@@ -138,18 +139,22 @@ pub(super) async fn pair(app: &App, plan: Option<&Plan>) -> PairFacts {
             version: said.and_then(|version| version.parse().ok()).unwrap_or(own),
             cms: hello.map_or(Cms::Running, cms_of),
             reachable: other.as_ref().is_some_and(|other| other.is_heard),
+            on_trial: hello.and_then(|hello| hello.switch.as_ref()).is_some_and(|stand| stand.state == SwitchState::OnTrial),
             failed: is_failed(plan, hello.and_then(|hello| hello.switch.as_ref()), managers.is_again(Seat::Standby)),
         }
     });
-    PairFacts { primary, standby, matched, frozen: app.box_file.frozen().is_some(), stamp: weir_model::Stamp::default() }
+    PairFacts { primary, standby, matched, frozen: app.frozen().is_some(), stamp: weir_model::Stamp::default() }
 }
 
 /// Who asks for a backup of a rollout: it names plan and hop, or the freeze.
 fn asks(app: &App, plan: &Plan, kind: BackupKind) -> Option<String> {
     let hash: String = plan.design.hash().chars().take(12).collect();
+    // One plan may be started twice.
+    let started_ms = app.rollouts.kept().map_or(0, |kept| kept.started_ms);
+    let back = if plan.course.back { " back" } else { "" };
     match kind {
-        BackupKind::Gate => Some(format!("rollout {hash} before hop {}{}", plan.course.hop, if plan.course.back { " back" } else { "" })),
-        BackupKind::Frozen => Some(format!("rollout {hash} frozen at {}", app.box_file.frozen()?.since_ms)),
+        BackupKind::Gate => Some(format!("rollout {hash} of {started_ms} before hop {}{back}", plan.course.hop)),
+        BackupKind::Frozen => Some(format!("rollout {hash} frozen at {}", app.frozen()?.since_ms)),
     }
 }
 
@@ -202,19 +207,21 @@ pub(super) async fn carry_out(app: &Arc<App>, plan: &Arc<Plan>, actions: &[Actio
 }
 
 async fn freeze(app: &Arc<App>, plan: &Plan) -> Result<(), Problem> {
-    if app.box_file.frozen().is_some() {
+    if app.frozen().is_some() {
         return Ok(());
     }
     tracing::info!("the configuration is frozen: managers are switched");
-    app.freeze(Some(Frozen { since_ms: weir_clock::wall_ms(), plan: plan.design.hash() })).await
+    let (since_ms, term) = (weir_clock::wall_ms(), app.network().stamp.term);
+    app.freeze(Some(Frozen { since_ms, term, plan: plan.design.hash() })).await
 }
 
-/// Takes writes again when no rollout is there that froze them.
-pub(super) async fn thaw_orphan(app: &Arc<App>) -> Result<(), Problem> {
-    if app.box_file.frozen().is_none() {
+/// Takes writes again when the rollout that froze them is not the one under way.
+pub(super) async fn thaw_orphan(app: &Arc<App>, plan: Option<&Plan>) -> Result<(), Problem> {
+    let Some(frozen) = app.frozen() else { return Ok(()) };
+    if plan.is_some_and(|plan| plan.moves_managers() && plan.design.hash() == frozen.plan) {
         return Ok(());
     }
-    tracing::warn!("the configuration was frozen for a rollout that is over; it takes writes again");
+    tracing::warn!("the configuration was frozen for a rollout that is not under way; it takes writes again");
     app.freeze(None).await
 }
 

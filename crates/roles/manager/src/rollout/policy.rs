@@ -106,7 +106,9 @@ fn direction(request: &RolloutRequest, facts: &Facts, scope: &Scope, target: Ver
     let policy = Policy { scope: scope.clone(), ..Policy::network(Direction::Up, target, profile(None, REHEARSAL)?) };
     let meant =
         facts.devices.iter().filter(|device| policy.is_in_scope(&device.name, device.role, &facts.sites[device.site as usize].name));
-    let lower = meant.filter_map(|device| device.version).any(|version| version < target);
+    let pair = [Some(facts.pair.primary.version), facts.pair.standby.as_ref().map(|standby| standby.version)];
+    let managers = pair.into_iter().flatten().filter(|_| *scope == Scope::Network);
+    let lower = meant.filter_map(|device| device.version).chain(managers).any(|version| version < target);
     Ok(if lower { Direction::Up } else { Direction::Down })
 }
 

@@ -44,7 +44,9 @@ pub(crate) async fn run(app: Arc<App>) {
 
 async fn round(app: &Arc<App>) -> Result<(), Problem> {
     let _one_after_another = app.rollouts.committing.lock().await;
-    let Some(kept) = app.rollouts.kept().filter(|kept| !kept.plan.is_over()) else { return managers::thaw_orphan(app).await };
+    let kept = app.rollouts.kept().filter(|kept| !kept.plan.is_over());
+    managers::thaw_orphan(app, kept.as_ref().map(|kept| &*kept.plan)).await?;
+    let Some(kept) = kept else { return Ok(()) };
     let network = app.network();
     let facts = facts::gather(app, &network, Some(&kept.plan)).await?;
     let ticked = tick(&kept.plan, &facts, weir_clock::wall_ms());
@@ -53,10 +55,16 @@ async fn round(app: &Arc<App>) -> Result<(), Problem> {
     } else {
         app.rollouts.replace(Kept { plan: Arc::new(ticked.plan), ..(*kept).clone() });
     }
-    app.rollouts.find(Found { stays: ticked.stays, hold: ticked.hold });
+    let mut found = Found { stays: ticked.stays, hold: ticked.hold, trouble: None };
+    app.rollouts.find(found.clone());
     carry_out(app).await?;
     let Some(kept) = app.rollouts.kept() else { return Ok(()) };
-    managers::carry_out(app, &kept.plan, &ticked.actions).await
+    let done = managers::carry_out(app, &kept.plan, &ticked.actions).await;
+    if let Err(problem) = &done {
+        found.trouble = Some(problem.to_string());
+        app.rollouts.find(found);
+    }
+    done
 }
 
 /// Keeps the next plan, durably, in the place of its parent.

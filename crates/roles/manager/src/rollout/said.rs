@@ -77,7 +77,7 @@ fn pin(word: &RolloutWord) -> Result<Pin, Problem> {
 async fn told(app: &Arc<App>, caller: Caller, verb: &'static str, said: Command, why: Option<String>) -> Result<Rollout, Problem> {
     {
         let _one_after_another = app.rollouts.committing.lock().await;
-        let kept = app.rollouts.kept().ok_or_else(none)?;
+        let kept = app.rollouts.kept().ok_or_else(|| none(app))?;
         let facts = round::known(app, &kept.plan).await?;
         let next = command(&kept.plan, &facts, &said).map_err(|refused| problem(refused.reason))?;
         let by = caller.actor.to_string();

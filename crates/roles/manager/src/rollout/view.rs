@@ -139,7 +139,7 @@ pub(super) fn view(app: &App, kept: &Kept, found: &Found) -> Rollout {
             State::Aborting { why } | State::Aborted { why } => Some(why.clone()),
             _ => None,
         },
-        waits: hold.map(waits),
+        waits: hold.map(|hold| waits(hold, found.trouble.as_deref())),
         console: hold.and_then(|hold| console(hold, &managers)),
         waves: waves(plan, &done),
         done: count(done.iter().filter(|(position, done)| **done && in_scope(position)).count()),
@@ -147,7 +147,7 @@ pub(super) fn view(app: &App, kept: &Kept, found: &Found) -> Rollout {
         lanes,
         managers,
         driver: plan.course.driver.as_str().to_owned(),
-        frozen: app.box_file.frozen().is_some(),
+        frozen: app.frozen().is_some(),
         held: plan.held.clone(),
         eta_ms: design.eta_ms,
         started_ms: kept.started_ms,
@@ -170,10 +170,13 @@ fn managers_of(app: &App, plan: &Plan) -> Vec<RolloutManager> {
     if !plan.moves_managers() {
         return Vec::new();
     }
-    let goal = if plan.is_over() || plan.course.back { plan.hop().1 } else { plan.design.policy.target };
+    let (from, to) = plan.hop();
+    let goal = if plan.is_over() || plan.course.back { to } else { plan.design.policy.target };
     let one = |device: &DeviceName, seat: &str, running: Option<Version>, cms: &str, stand: Option<&SwitchStand>, is_heard: bool| {
         let (state, detail) = match stand {
             _ if !is_heard => ("silent", None),
+            // Of a rollout before.
+            Some(stand) if ![from, to].contains(&stand.version) => (if running == Some(goal) { "done" } else { "waiting" }, None),
             Some(stand) if stand.state == SwitchState::Failed => ("failed", Some(stand.detail.clone())),
             _ if cms == CmsState::DisabledSchemaAhead.as_str() => ("database", None),
             Some(stand) if stand.state == SwitchState::OnTrial => ("on_trial", None),
@@ -202,8 +205,10 @@ fn console(hold: &Hold, managers: &[RolloutManager]) -> Option<RolloutConsole> {
     Some(RolloutConsole { command: step.command(), seat: seat.to_owned(), device: named.map(|manager| manager.device.clone()) })
 }
 
-fn waits(hold: &Hold) -> RolloutNote {
-    RolloutNote { word: hold.as_str().to_owned(), text: hold.to_string() }
+/// `trouble`: what could not be done of what it wants.
+fn waits(hold: &Hold, trouble: Option<&str>) -> RolloutNote {
+    let text = trouble.map_or_else(|| hold.to_string(), |trouble| format!("{hold}; what it wants was not done: {trouble}"));
+    RolloutNote { word: hold.as_str().to_owned(), text }
 }
 
 /// `backup`: why the last backup could not be proven.
@@ -263,7 +268,8 @@ fn stays(lane: &Lane, stay: Option<Stay>, update: Option<&DeviceUpdate>) -> Opti
         return Some(RolloutNote { word: stay.as_str().to_owned(), text: stay.to_string() });
     }
     // The plan waits for the word to switch, not the operator.
-    let waits = update?.waiting.as_ref().filter(|waits| waits.reason != "reload_needed" || lane.is_let_go())?;
+    let waits =
+        update?.waiting.as_ref().filter(|waits| !["reload_needed", "rollout"].contains(&waits.reason.as_str()) || lane.is_let_go())?;
     Some(RolloutNote { word: waits.reason.clone(), text: waits.detail.clone() })
 }
 

@@ -24,6 +24,8 @@ pub(crate) enum WaitReason {
     NoSpace,
     /// The image is staged, and nobody has said to switch.
     ReloadNeeded,
+    /// The image is staged, and the rollout it is part of has yet to let it go.
+    Rollout,
     /// The image fell back on this device before, so it refuses it.
     Burned,
     /// Another router must serve while this one's keeper starts anew.
@@ -35,7 +37,7 @@ pub(crate) enum WaitReason {
 impl WaitReason {
     /// Every reason.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Guard,
         Self::TooEarly,
         Self::Drain,
@@ -45,6 +47,7 @@ impl WaitReason {
         Self::NoSource,
         Self::NoSpace,
         Self::ReloadNeeded,
+        Self::Rollout,
         Self::Burned,
         Self::Partner,
         Self::Keeper,
@@ -62,6 +65,7 @@ impl WaitReason {
             Self::NoSource => "no_source",
             Self::NoSpace => "no_space",
             Self::ReloadNeeded => "reload_needed",
+            Self::Rollout => "rollout",
             Self::Burned => "burned",
             Self::Partner => "partner",
             Self::Keeper => "keeper",
@@ -79,6 +83,7 @@ impl WaitReason {
             Self::NoSource => "check that the device reaches an engine, the manager, or the URL of the software file",
             Self::NoSpace => "free space in the device's data directory, or cancel",
             Self::ReloadNeeded => "switch it with `weir upgrade reload DEVICE`, or cancel",
+            Self::Rollout => "wait; `weir upgrade explain DEVICE` says for what its turn waits",
             Self::Burned => "find out why it fell back; `weir upgrade clear-burned DEVICE`, then assign it again",
             Self::Partner => "bring another router into service",
             Self::Keeper => "restart the service `weir-keeper` on the box when it carries no viewers",

@@ -1,7 +1,7 @@
 //! Alarms about updates: which ought to stand.
 
 use super::{
-    advice,
+    advice, quarantine,
     record::{Kept, Outcome},
     seen::Seen,
 };
@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use weir_model::{AlarmReason, Role};
 use weir_rollout::update::{Stage, UpdateReason};
 
-/// UPDATE_FAILED, UPGRADE_STUCK and OUT_OF_BAND_VERSION, with their texts.
+/// UPDATE_FAILED, UPGRADE_STUCK, OUT_OF_BAND_VERSION and QUARANTINED_DEVICE, with their texts.
 pub(crate) fn wanted(app: &App, network: &Snapshot) -> BTreeMap<Key, String> {
     let kept = app.updates.kept();
-    let now_ms = weir_clock::monotonic_ms();
+    let (now_ms, lineage) = (weir_clock::monotonic_ms(), app.software.lineage());
     let mut want = BTreeMap::new();
     app.reports.with_all(|heard| {
         for record in network.devices.values().filter(|record| record.role != Role::Manager) {
@@ -25,6 +25,7 @@ pub(crate) fn wanted(app: &App, network: &Snapshot) -> BTreeMap<Key, String> {
             put(AlarmReason::UpdateFailed, failed(&seen));
             put(AlarmReason::UpgradeStuck, stuck(&seen).or_else(|| keeper_stuck(app, &seen, now_ms)));
             put(AlarmReason::OutOfBandVersion, out_of_band(&seen, &kept));
+            put(AlarmReason::QuarantinedDevice, quarantine::why(&seen, &lineage));
         }
     });
     want

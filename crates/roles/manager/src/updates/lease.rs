@@ -29,6 +29,8 @@ pub(super) struct LeaseView<'a> {
     pub(super) rollout: Option<&'a OffloadLease>,
     /// The device's fault has one.
     pub(super) fault: bool,
+    /// It runs a line that does not work with the primary's.
+    pub(super) quarantined: bool,
     /// Wall clock, and the life of a lease, in milliseconds.
     pub(super) now_ms: u64,
     pub(super) lease_ms: u64,
@@ -47,6 +49,8 @@ pub(super) enum LeaseStep {
     End,
     /// It passes to the device's fault.
     ToFault(UpdateReason),
+    /// The fault takes one: no viewer is placed on a device that is quarantined.
+    Quarantine,
     /// The fault is over.
     EndFault,
 }
@@ -59,8 +63,11 @@ pub(super) fn due(view: &LeaseView<'_>) -> LeaseStep {
     if let Some(reason) = view.needs_hands {
         return if view.fault && view.rollout.is_none() { LeaseStep::Nothing } else { LeaseStep::ToFault(reason) };
     }
+    if view.quarantined && !view.fault && view.fresh {
+        return LeaseStep::Quarantine;
+    }
     // A newer assignment leads out when it has switched: until then what could not be taken back runs.
-    if view.fault && view.fresh && !view.stage.is_some_and(Stage::before_switching) {
+    if view.fault && !view.quarantined && view.fresh && !view.stage.is_some_and(Stage::before_switching) {
         return LeaseStep::EndFault;
     }
     match (view.wish, view.rollout) {

@@ -8,6 +8,7 @@ use super::{
     keeper::{self, Around, KeeperStep},
     lease::{self, LeaseStep, LeaseView},
     mirror::Found,
+    quarantine,
     record::{Image, Kept, Outcome},
     seen::Seen,
     word::word,
@@ -31,7 +32,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::{MissedTickBehavior, interval};
-use weir_model::{DeviceName, DeviceStatus, LeaseOwner, Role, SoftwareState};
+use weir_model::{DeviceName, DeviceStatus, LeaseOwner, Lineage, Role, SoftwareState};
 use weir_operator_api::{Problem, Reason};
 use weir_rollout::update::UpdateReason;
 
@@ -97,6 +98,8 @@ struct Due {
     renew: Vec<DeviceName>,
     end: Vec<(DeviceName, LeaseOwner, &'static str)>,
     to_fault: Vec<(DeviceName, UpdateReason)>,
+    /// Devices that are quarantined, and why.
+    quarantine: Vec<(DeviceName, String)>,
     found: Found,
     /// Devices whose word may be new although nothing is under way.
     told: BTreeSet<DeviceName>,
@@ -106,12 +109,12 @@ struct Due {
 
 fn look(app: &App, network: &Snapshot) -> Due {
     let kept = app.updates.kept();
-    let now_ms = weir_clock::monotonic_ms();
+    let (now_ms, lineage) = (weir_clock::monotonic_ms(), app.software.lineage());
     let mut due = Due { told: kept.unburned.keys().chain(kept.orders.keys()).cloned().collect(), ..Due::default() };
     // A word of an assignment that is over changes only with what is kept; those under way are looked at anyway.
     due.told.retain(|name| kept.unburned.contains_key(name) || kept.orders.get(name).is_some_and(|order| order.ended.is_none()));
     app.reports.with_all(|heard| {
-        let view = View { app, network, heard, kept: &kept, now_ms };
+        let view = View { app, network, heard, kept: &kept, lineage, now_ms };
         for record in network.devices.values().filter(|record| record.role != Role::Manager) {
             view.look_at(record, &mut due);
         }
@@ -124,6 +127,7 @@ struct View<'a> {
     network: &'a Snapshot,
     heard: &'a BTreeMap<DeviceName, Heard>,
     kept: &'a Kept,
+    lineage: Lineage,
     now_ms: u64,
 }
 
@@ -132,7 +136,8 @@ impl View<'_> {
         let name = &record.name;
         let seen = Seen { record, order: self.kept.orders.get(name), heard: self.heard.get(name) };
         let leases = self.network.outside.get(name).map_or(&[][..], |outside| &outside.leases);
-        if seen.order.is_none() && seen.report().is_none() && leases.is_empty() {
+        let away = quarantine::why(&seen, &self.lineage);
+        if seen.order.is_none() && seen.report().is_none() && leases.is_empty() && away.is_none() {
             return;
         }
         due.notes.extend(self.note(&seen));
@@ -153,6 +158,7 @@ impl View<'_> {
             keeper,
             rollout,
             fault: leases.iter().any(|lease| lease.owner == LeaseOwner::Fault),
+            quarantined: away.is_some(),
             now_ms: weir_clock::wall_ms(),
             lease_ms: profile.update.lease_ms,
         };
@@ -161,6 +167,7 @@ impl View<'_> {
             LeaseStep::Renew => due.renew.push(name.clone()),
             LeaseStep::End => due.end.push((name.clone(), LeaseOwner::Rollout, "the update wants it no longer")),
             LeaseStep::EndFault => due.end.push((name.clone(), LeaseOwner::Fault, "the device runs again")),
+            LeaseStep::Quarantine => due.quarantine.extend(away.map(|why| (name.clone(), why))),
             LeaseStep::ToFault(reason) => due.to_fault.push((name.clone(), reason)),
             LeaseStep::Take => due.take.push(Taken {
                 device: name.clone(),
@@ -263,6 +270,9 @@ async fn act(app: &Arc<App>, network: &Snapshot, due: &Due) -> Result<(), Proble
     }
     for (name, owner, why) in due.end.clone() {
         app.change(Caller::manager(), move |change| offload::end_of(change, &name, owner, why)).await?;
+    }
+    for (name, why) in due.quarantine.clone() {
+        app.change(Caller::manager(), move |change| offload::take_fault(change, &name, &why)).await?;
     }
     for (name, reason) in due.to_fault.clone() {
         let why = format!("its update failed ({reason}) and the version before does not run");

@@ -167,7 +167,7 @@ fn waiting(app: &App, network: &Snapshot, seen: &Seen<'_>, standing: Standing) -
         Standing::Withdrawn | Standing::Lost => None,
         Standing::At(Stage::Draining) => of_round().or_else(|| drain(app, network, seen)),
         Standing::At(Stage::OffloadRequested) => of_round().or_else(|| offload_asked(network, seen)),
-        Standing::At(stage) => at_stage(stage, seen).or_else(of_round),
+        Standing::At(stage) => at_stage(stage, seen, crate::rollout::may_be_told(app, name).is_err()).or_else(of_round),
     }
 }
 
@@ -187,15 +187,16 @@ fn not_taken_up(seen: &Seen<'_>) -> Waiting {
     }
 }
 
-fn at_stage(stage: Stage, seen: &Seen<'_>) -> Option<Waiting> {
+fn at_stage(stage: Stage, seen: &Seen<'_>, is_in_rollout: bool) -> Option<Waiting> {
     let said = |otherwise: &str| if detail(seen).is_empty() { otherwise.to_owned() } else { detail(seen).to_owned() };
     let fetched = seen.report().and_then(|report| report.from.as_ref());
     match stage {
         Stage::Fetching if fetched.is_none() && !detail(seen).is_empty() => Some(Waiting::new(WaitReason::NoSource, detail(seen))),
         Stage::Blocked => Some(Waiting::new(WaitReason::NoSpace, said("its disk has no room for the image"))),
-        Stage::Staged if seen.order.is_some_and(|order| !order.auto_reload && !order.reload) => {
-            Some(Waiting::new(WaitReason::ReloadNeeded, "the image is staged, and it does not switch by itself"))
-        }
+        Stage::Staged if seen.order.is_some_and(|order| !order.auto_reload && !order.reload) => Some(match is_in_rollout {
+            true => Waiting::new(WaitReason::Rollout, "the image is staged, and its rollout lets it go when its turn comes"),
+            false => Waiting::new(WaitReason::ReloadNeeded, "the image is staged, and it does not switch by itself"),
+        }),
         _ => None,
     }
 }

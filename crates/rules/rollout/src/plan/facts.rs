@@ -118,6 +118,8 @@ pub struct ManagerFacts {
     pub cms: Cms,
     /// Whether it is heard.
     pub reachable: bool,
+    /// A standby that may still fall back by itself.
+    pub on_trial: bool,
     /// Its last switch fell back. The caller clears it when the rollout is resumed.
     pub failed: bool,
 }
@@ -125,7 +127,7 @@ pub struct ManagerFacts {
 impl ManagerFacts {
     /// Whether it could take over.
     pub fn is_well(&self) -> bool {
-        self.reachable && self.cms == Cms::Running
+        self.reachable && self.cms == Cms::Running && !self.on_trial
     }
 }
 

@@ -88,7 +88,7 @@ pub(crate) fn facts(engines: &[u32], routers: u32, running: Version) -> Facts {
         lineage.release(version(text).line, None).expect("released");
         images.insert(version(text), format!("m{text}"));
     }
-    let manager = ManagerFacts { version: running, cms: Cms::Running, reachable: true, failed: false };
+    let manager = ManagerFacts { version: running, cms: Cms::Running, reachable: true, on_trial: false, failed: false };
     let stamp = Stamp { term: 1, generation: 1 };
     Facts {
         devices,

@@ -138,9 +138,10 @@ impl Tick<'_> {
         if self.manager(seat).is_some_and(|manager| manager.failed) {
             return Step::Stop(PauseReason::ManagerFailed);
         }
-        // Going up the standby is what there is to fall back on.
-        let other = self.facts.pair.standby.as_ref().filter(|_| seat == Seat::Primary && course.direction == Direction::Up);
-        if other.is_none_or(ManagerFacts::is_well) {
+        // Going up the standby is what there is to fall back on; going down the primary serves again only once the standby is there.
+        let other = self.facts.pair.standby.as_ref().filter(|_| seat == Seat::Primary);
+        let goes = |other: &ManagerFacts| if course.direction == Direction::Up { other.is_well() } else { other.reachable };
+        if other.is_none_or(goes) {
             self.actions.push(Action::SwitchManager { seat, version: self.target });
         }
         Step::Wait(Hold::Manager(seat))
@@ -212,11 +213,15 @@ impl Tick<'_> {
         Step::Wait(Hold::Level)
     }
 
-    /// Whether the freeze has lasted too long for a rollout that drives the managers itself.
+    /// Counts the freeze. Whether it has lasted too long for a rollout that drives the managers itself.
     pub(super) fn is_frozen_too_long(&mut self) -> bool {
         let frozen = self.facts.pair.frozen;
         self.plan.counted.frozen_ms = if frozen { self.plan.counted.frozen_ms + self.passed_ms } else { 0 };
-        frozen && !self.is_console() && self.plan.counted.frozen_ms > self.plan.design.policy.profile.frozen_ms
+        self.is_past_freeze() && !self.is_console()
+    }
+
+    fn is_past_freeze(&self) -> bool {
+        self.facts.pair.frozen && self.plan.counted.frozen_ms > self.plan.design.policy.profile.frozen_ms
     }
 
     /// Brings the managers to the nearest pair of one version and unfreezes. What it waits for, if it is not there.
@@ -231,21 +236,27 @@ impl Tick<'_> {
         if let Some(version) = self.way_back_alone() {
             return Some(self.take(Seat::Primary, version));
         }
-        // A standby that is not heard catches up when it returns: nobody waits for it with the configuration frozen.
+        // A standby that is not heard, or not well for too long, catches up later: nobody waits for it with the configuration frozen.
+        let is_late = self.is_past_freeze() && self.facts.pair.primary.is_well();
         if !self.is_apart()
+            && !is_late
             && let Step::Wait(hold) = self.databases()
         {
             return Some(hold);
         }
         if self.facts.pair.frozen {
-            if heard && let Step::Wait(hold) = self.resync() {
+            if heard
+                && !is_late
+                && let Step::Wait(hold) = self.resync()
+            {
                 return Some(hold);
             }
             self.actions.push(Action::Unfreeze);
             return Some(Hold::Unfreezing);
         }
         if self.plan.phase.is_of_managers() {
-            self.plan.phase = if self.managers_move() { Phase::Freeze } else { Phase::Resync };
+            let back = (self.rules.phases)(self.plan.course.direction).iter().find(|phase| **phase == Phase::Databases);
+            self.plan.phase = if self.managers_move() { Phase::Freeze } else { back.copied().unwrap_or(Phase::Resync) };
         }
         None
     }

@@ -102,7 +102,9 @@ impl Tick<'_> {
             return Place::Aside(Stay::TooFar { version });
         }
         let there = self.is_there(lane, version, goal);
-        if is_pinned && device.stage.at_rest() && !there {
+        // One that was let go is called back first.
+        let stays = device.stage.at_rest() || (device.stage.before_switching() && !lane.is_let_go());
+        if is_pinned && stays && !there {
             return Place::Aside(Stay::Pinned);
         }
         if !there && device.stage.at_rest() && self.is_burned(device, goal) {

@@ -105,7 +105,7 @@ impl Refusal {
     pub fn next_step(&self) -> String {
         match self {
             Self::NothingToDo => "nothing is left to do".into(),
-            Self::EmptyScope => "name a location, group or role that has active engines or routers".into(),
+            Self::EmptyScope => "name a location, a role or devices that are active".into(),
             Self::WrongDirection { .. } => "plan it in the other direction".into(),
             Self::NoPath { .. } => "register the lines between, or ask the publisher for them".into(),
             Self::ScopedTooFar { .. } => "plan the whole network, or take the next line first".into(),
@@ -113,8 +113,8 @@ impl Refusal {
             Self::NoWayBack { version } => format!("register the software file of {version}, which the network runs"),
             Self::BelowPrimary { .. } => "plan the whole network: managers go back first".into(),
             Self::TooFarApart { .. } => "bring the ones that are behind on first".into(),
-            Self::OlderThanPrimary { device, .. } => format!("update {device}, or excuse it when it is dead"),
-            Self::PairNotLevel => "wait until the standby follows, or run `weir cms resync` on it".into(),
+            Self::OlderThanPrimary { device, .. } => format!("bring it on first, with `weir upgrade device {device}`; a dead one stops counting once it is lost, or deactivated"),
+            Self::PairNotLevel => "wait until the standby follows; `weir cms info` on each box says what it runs, and `weir cms resync` on the standby asks again".into(),
             Self::NoStandby => "acknowledge that there is none, or enrol one".into(),
             Self::NoSafePlace => "name an upload URL or an engine's vault for the backup".into(),
             Self::LevelAbove { .. } => "plan the whole network, which lowers the level first".into(),
@@ -209,13 +209,18 @@ impl Risk {
 impl fmt::Display for Risk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SeveralLines { lines } => write!(f, "it is {lines} lines away, and each is a rollout of its own"),
+            Self::SeveralLines { lines } => {
+                write!(f, "it is {lines} lines away: the network goes there line by line, with every phase for each")
+            }
             Self::Pinned { devices } => {
                 write!(f, "{devices} devices were pinned when this was planned, and the managers do not go before them")
             }
             Self::NotHeard { devices } => write!(f, "{devices} devices were not heard when this was planned; they go when they are"),
             Self::Alone { devices } => {
-                write!(f, "{devices} engines have nobody at their location to stand in: they are handed over while they serve")
+                write!(
+                    f,
+                    "{devices} engines have nobody at their location to stand in: they leave as the policy for engines that are alone says"
+                )
             }
             Self::OneRouter => f.write_str("there is one router: it is handed over while it serves"),
             Self::NoStandby => f.write_str("there is no standby manager to fall back on"),

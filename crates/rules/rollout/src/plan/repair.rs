@@ -45,6 +45,11 @@ impl Tick<'_> {
         self.actions.push(Action::Cancel { device: position_of(position), stamp: word.stamp });
     }
 
+    fn is_pinned(&self, position: usize) -> bool {
+        let pinned = !self.plan.design.policy.pins.is_empty() || !self.plan.pins.is_empty();
+        pinned && self.plan.pin(&self.facts.devices[position].name, self.now_ms).is_some()
+    }
+
     /// Says again what devices on their way have yet to show that they heard.
     pub(super) fn repeat(&mut self) {
         for position in 0..self.places.len() {
@@ -52,8 +57,9 @@ impl Tick<'_> {
             let (Place::Moving, Some(word)) = (self.places[position], lane.word) else { continue };
             let number = position_of(position);
             let elsewhere = self.goal(&lane) != Some(word.version) && device.obeyed == Some(word.stamp);
-            if elsewhere && !word.cancelled && device.stage.before_switching() {
-                // The rollout or its wave was turned since: no use in going there first.
+            let obeys = device.obeyed == Some(word.stamp) && !word.cancelled && device.stage.before_switching();
+            if (elsewhere && !word.cancelled && device.stage.before_switching()) || (obeys && self.is_pinned(position)) {
+                // The rollout or its wave was turned since, and there is no use in going there first; or the device was pinned.
                 self.cancel(position);
             } else if word.cancelled && device.stage.before_switching() {
                 self.actions.push(Action::Cancel { device: number, stamp: word.stamp });

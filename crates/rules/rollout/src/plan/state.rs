@@ -120,16 +120,20 @@ impl PauseReason {
     pub fn next_step(&self) -> &'static str {
         match self {
             Self::Operator { .. } => "resume or abort it, or revert it unless it goes back already",
-            Self::WaveFailed { .. } => "see why its devices failed; resume to try the wave again, or revert",
+            Self::WaveFailed { .. } => {
+                "see why its devices failed (if none did, their answers were worse than their neighbours'); resume to try the wave again, or revert"
+            }
             Self::WaveInconclusive { .. } => "bring its lost devices back or excuse them, then resume",
-            Self::Behind { .. } => "bring those devices on, decommission them, or excuse the ones that are dead",
+            Self::Behind { .. } => {
+                "`weir upgrade explain DEVICE` says why: unpin it, retry it, deactivate it, or excuse it when it is dead; then it goes on by itself"
+            }
             Self::OutOfBand { .. } => "restate what the network is to run, or bring that device back; then resume",
             Self::ManagerOutOfBand => "bring that manager to one of the two versions of this rollout, then resume",
             Self::DrainTimeout { .. } => "force that device, pin it, or wait and resume",
             Self::ManagerFailed => "read that manager's log; resume to try again, or revert unless it goes back already",
             Self::BackupFailed => "mend the place the backup goes to, then resume",
             Self::FrozenTooLong => "find out what held the managers up, then resume",
-            Self::ImageWithdrawn => "register the image again and resume, or revert unless it goes back already",
+            Self::ImageWithdrawn => "register its software file again and resume, or revert unless it goes back already",
             Self::Parking => "remove those objects and resume; or abort, and plan anew with their parking accepted",
         }
     }

@@ -176,7 +176,10 @@ impl fmt::Display for Hold {
             Self::Freezing => f.write_str("the configuration is being frozen"),
             Self::Manager(seat) => write!(f, "the {seat} manager switches"),
             Self::AwaitingConsole(step) => write!(f, "an operator must run {step}"),
-            Self::Database(seat) => write!(f, "the database of the {seat} manager goes back to the older line"),
+            Self::Database(seat) => write!(
+                f,
+                "the database of the {seat} manager goes back to the older line, or that box was disabled: `weir cms info` there says which"
+            ),
             Self::Resync => f.write_str("the standby catches up with the primary"),
             Self::Unfreezing => f.write_str("the configuration is being unfrozen"),
             Self::Soaking { left_ms } => write!(f, "the network is watched for another {} s", seconds(left_ms)),

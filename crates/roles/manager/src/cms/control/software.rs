@@ -16,7 +16,7 @@ use weir_model::{SoftwareState, Version};
 use weir_operator_api::{CmsInfo, Problem, Reason};
 use weir_rollout::{
     pair_order::{Driver, PairAt, Seat, may_switch},
-    plan::{Phase, Plan},
+    plan::{ConsoleStep, Phase, Plan},
 };
 
 /// Its routes.
@@ -55,7 +55,7 @@ async fn plan_of(cms: &Arc<Cms>) -> Result<Arc<Plan>, Problem> {
     let read = tokio::task::spawn_blocking(move || record::read(&journal)).await;
     let unread = |why: String| refused(format!("the rollout in this box's journal cannot be read: {why}"));
     let kept = read.map_err(|error| unread(error.to_string()))?.map_err(|error| unread(error.to_string()))?;
-    let next = "plan and start one: `weir downgrade start --to VERSION`";
+    let next = "plan and start one: `weir downgrade plan --to VERSION`, then `weir downgrade start --plan HASH`";
     match kept {
         Some(kept) if !kept.plan.is_over() => Ok(kept.plan),
         _ => Err(refused("no rollout is under way that would have this box switched").next_step(next)),
@@ -72,6 +72,17 @@ async fn other(cms: &Arc<Cms>) -> Result<Option<Version>, Problem> {
     Ok(Some(hello.version.parse().map_err(|_| refused(format!("{} runs {:?}", other.name, hello.version)))?))
 }
 
+/// The seat of this box when it is the primary and its rollout waits for just this.
+fn asked(cms: &Cms, version: Version) -> Option<Seat> {
+    let Life::Primary(app) = cms.life() else { return None };
+    (app.rollouts.awaited() == Some(ConsoleStep::Switch(Seat::Primary, version))).then_some(Seat::Primary)
+}
+
+/// The seat of this box when it is a standby that becomes what its primary runs: that leads the pair together, whatever the phase.
+fn follows(cms: &Cms, other: Option<Version>, version: Version) -> Option<Seat> {
+    (matches!(cms.life(), Life::Standby(_)) && other == Some(version)).then_some(Seat::Standby)
+}
+
 /// Whether this box may be switched to `version` now, and as what.
 fn may(plan: &Plan, cms: &Cms, own: Version, other: Option<Version>, version: Version) -> Result<Seat, Problem> {
     let course = plan.course;
@@ -82,6 +93,9 @@ fn may(plan: &Plan, cms: &Cms, own: Version, other: Option<Version>, version: Ve
         );
     }
     let (from, to) = plan.hop();
+    if let Some(seat) = asked(cms, version).or_else(|| follows(cms, other, version)) {
+        return Ok(seat);
+    }
     if plan.phase != Phase::Managers {
         return Err(refused(format!("the rollout is in phase {}, and managers are switched in phase {}", plan.phase, Phase::Managers)));
     }

@@ -27,6 +27,11 @@ impl Cms {
         if *record.to_start() == target {
             return Ok(());
         }
+        if record.trial.is_some() && record.active == target {
+            // It is where the trial came from.
+            let asked = tokio::task::spawn_blocking(move || keeper(KeeperAsk::Back { reason: super::BACK })).await;
+            return asked.unwrap_or_else(|error| Err(error.to_string())).map_err(refused);
+        }
         if let Some(trial) = &record.trial {
             return Err(refused(format!("{} is on trial on this box", trial.slot.version)));
         }
@@ -45,7 +50,7 @@ impl Cms {
         let from = weir_model::version().parse().map_err(|_| refused("this build has no version".to_owned()))?;
         let note = SwitchNote { stamp: order.stamp, from, to: order.version, manifest: order.manifest.clone(), way_back };
         let file = Arc::clone(self.box_file());
-        let written = tokio::task::spawn_blocking(move || file.set_switch(Some(note))).await;
+        let written = tokio::task::spawn_blocking(move || file.set_switch(note)).await;
         let written = written.unwrap_or_else(|_| Err(std::io::ErrorKind::Interrupted.into()));
         written.map_err(|error| Problem::new(Reason::Internal, format!("box.json cannot be written: {error}")))?;
         tracing::info!(to = %order.version, stamp = ?order.stamp, "this box becomes another version");

@@ -1,6 +1,6 @@
 //! Sees a switch of this box to its end: looks at the box, and does what the rule says.
 
-use super::{KeeperAsk, own_slot, tended};
+use super::{BACK, KeeperAsk, own_slot, tended};
 use crate::cms::{
     Cms, Life, SwitchNote,
     control::{downgrade as way_back, enabled},
@@ -13,8 +13,6 @@ use weir_slots::SlotRef;
 
 /// How often a box that becomes another version looks at itself.
 const PERIOD: Duration = Duration::from_millis(500);
-/// Why a version that does not come into service is left, in the words of the update machine.
-const BACK: &str = "self_test_failed";
 /// A primary that was heard in this time is one that the standby hears.
 const CONTACT_MS: u64 = 3_000;
 
@@ -60,8 +58,8 @@ impl Tending {
             Next::Database => take_back(cms).await,
             Next::Forget => {
                 tracing::info!(version = %note.to, "this box has become another version");
-                let file = Arc::clone(cms.box_file());
-                let written = tokio::task::spawn_blocking(move || file.set_switch(None)).await;
+                let (file, note) = (Arc::clone(cms.box_file()), note.clone());
+                let written = tokio::task::spawn_blocking(move || file.end_switch(&note)).await;
                 let written = written.unwrap_or_else(|_| Err(std::io::ErrorKind::Interrupted.into()));
                 written.map_err(|error| Problem::new(Reason::Internal, format!("box.json cannot be written: {error}")))
             }
@@ -91,12 +89,12 @@ impl Tending {
             since_ms: now_ms.saturating_sub(self.since_ms),
             held: cms.held_for().is_some(),
             half_back,
-            frozen: cms.box_file().frozen().is_some(),
+            frozen: cms.box_file().frozen(cms.stamp().term).is_some(),
             in_contact: match cms.life() {
                 Life::Standby(follower) => follower.primary_seen().is_some_and(|seen| now_ms.saturating_sub(seen.at_ms) <= CONTACT_MS),
                 _ => false,
             },
-            together: ahead && runs == Runs::Target && note.way_back && together(cms).await,
+            together: ahead && matches!(runs, Runs::Target | Runs::OnTrial) && note.way_back && together(cms).await,
         }
     }
 }

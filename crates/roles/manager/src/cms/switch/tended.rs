@@ -9,6 +9,10 @@ use weir_slots::BootRecord;
 /// How long a version on trial may be in a state that is none to stay in, milliseconds, before it is left.
 const SETTLE_MS: u64 = 5_000;
 
+/// How long a version on trial, of a line below its database, waits for the other manager to get there, milliseconds, before it is left:
+/// the version before still serves that database.
+const TOGETHER_MS: u64 = 90_000;
+
 /// Which of the two versions of the note this worker is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Runs {
@@ -68,8 +72,11 @@ pub(super) fn next(note: &SwitchNote, here: Here) -> Next {
         Runs::Returned if ahead => Next::Database,
         Runs::Returned => Next::Nothing,
         Runs::OnTrial | Runs::Target if ahead && !down => Next::Back,
-        Runs::OnTrial if ahead => Next::Commit,
-        Runs::Target if ahead && note.way_back && here.together => Next::Database,
+        // Until its database is one of its own the version before is the way out; an operator at the command line takes it himself.
+        Runs::OnTrial if ahead && !note.way_back => Next::Commit,
+        Runs::OnTrial | Runs::Target if ahead && note.way_back && here.together => Next::Database,
+        Runs::OnTrial if ahead && here.since_ms >= TOGETHER_MS => Next::Back,
+        Runs::OnTrial if ahead => Next::Nothing,
         Runs::Target if ahead => Next::Nothing,
         Runs::OnTrial | Runs::Target => match (here.state, here.runs) {
             // Until the configuration is unfrozen the version before is the way out.
@@ -160,7 +167,12 @@ mod tests {
             ("up, fell back, nothing to do", up(), of(Runs::Returned, Primary), Next::Nothing),
             ("up, a way back cut off", up(), Here { half_back: true, ..of(Runs::Returned, Disabled) }, Next::Database),
             ("disabled by an operator", up(), of(Runs::Returned, Disabled), Next::Nothing),
-            ("down, ahead as expected", down(), of(Runs::OnTrial, Ahead), Next::Commit),
+            ("down, both are there, on trial", down(), of(Runs::OnTrial, Ahead), Next::Database),
+            ("down, the other one is on its way", down(), Here { together: false, ..of(Runs::OnTrial, Ahead) }, Next::Nothing),
+            ("down, it never comes", down(), Here { together: false, since_ms: TOGETHER_MS, ..of(Runs::OnTrial, Ahead) }, Next::Back),
+            ("down, for an operator, on trial", SwitchNote { way_back: false, ..down() }, of(Runs::OnTrial, Ahead), Next::Commit),
+            ("down, a way back cut off", down(), Here { half_back: true, ..of(Runs::OnTrial, Disabled) }, Next::Database),
+            ("down, the primary while frozen", down(), Here { frozen: true, ..of(Runs::OnTrial, Primary) }, Next::Nothing),
             ("down, the other one is not there", down(), Here { together: false, ..of(Runs::Target, Ahead) }, Next::Nothing),
             ("down, both are there", down(), of(Runs::Target, Ahead), Next::Database),
             ("down, for an operator", SwitchNote { way_back: false, ..down() }, of(Runs::Target, Ahead), Next::Nothing),

@@ -85,7 +85,8 @@ impl Asking {
 fn aborted(rollout: &Rollout) -> Vec<String> {
     let goal = goal(rollout);
     vec![
-        "Nothing new begins.".to_owned(),
+        "Nothing new begins. While the managers are being switched both are first brought to one version, forward or back, and the configuration is unfrozen."
+            .to_owned(),
         "Devices that have not switched let their word go and return to service as they were; those that have switched go on to their end."
             .to_owned(),
         format!("Devices that run {goal} keep it: the network may rest in such a mix."),
@@ -117,10 +118,10 @@ fn held(rollout: &Rollout) -> Vec<String> {
 fn taken_over(rollout: &Rollout) -> Vec<String> {
     let goal = goal(rollout);
     vec![
-        "Do this when the manager that drives the downgrade is dead or disabled. The rollout does not switch managers by itself any more."
+        "Do this when the manager that drove the downgrade is lost, on the one that was promoted in its place. The rollout does not switch managers by itself any more."
             .to_owned(),
         format!(
-            "You run `weir cms software switch {goal}` on the primary's box, then on the standby's; when both run {goal}, on each box `weir cms database downgrade` and `weir cms enable`. The board says what is next."
+            "You run `weir cms software switch {goal}` on the primary's box, then on the standby's; when both run {goal}, on each box `weir cms database downgrade` and `weir cms enable`. `weir cms info` on each box says where it stands."
         ),
         "The configuration stays frozen for as long as that takes.".to_owned(),
         "It cannot be given back to the pages in this downgrade.".to_owned(),
@@ -133,7 +134,9 @@ fn reverted(rollout: &Rollout) -> Vec<String> {
     let managers = rollout.phases.iter().any(|phase| phase == "managers");
     let order = if managers { sequence(&way) } else { "Only what is in scope goes." };
     vec![
-        format!("Everything in scope goes to {to}, in waves, each device behind Server Offload, as on the way here: no viewer is cut off."),
+        format!(
+            "Everything in scope goes to {to}, as fast as the capacity guard allows, without waves that are watched; each device behind Server Offload: no viewer is cut off."
+        ),
         order.to_owned(),
         "It is said once: forward again is another rollout, planned when this one is over.".to_owned(),
     ]
@@ -163,7 +166,9 @@ fn excused(device: &str) -> Vec<String> {
 
 fn pinned(device: &str) -> Vec<String> {
     vec![
-        format!("{device} stays as it is until you unpin it, or its time is over; what it has begun past the switch goes on to its end."),
+        format!(
+            "{device} stays as it is until you unpin it, or its time is over; on its way out of service it is called back, and once it has switched it goes on to its end."
+        ),
         "In a rollout of the whole network a device that stays behind keeps the managers from going.".to_owned(),
     ]
 }

@@ -102,7 +102,7 @@ impl Verb {
     pub(super) fn hint(self) -> &'static str {
         match self {
             Verb::Resume => "It goes on where it stands; a wave that failed is tried again.",
-            Verb::Pause => "Nothing new begins. What has switched goes on to its end.",
+            Verb::Pause => "Nothing new begins. What has switched goes on to its end; managers on their way are brought to one version.",
             Verb::Restate => "Devices that run what nobody told them are taken as they are, and led to the target from there.",
             Verb::Finalise | Verb::Hold | Verb::TakeOver | Verb::Abort | Verb::Revert => "",
         }

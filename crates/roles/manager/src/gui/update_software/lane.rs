@@ -188,12 +188,18 @@ impl Lane {
     /// Whether the switch waits for an operator.
     pub(in crate::gui) fn may_switch(&self) -> bool {
         let waits = |assigned: &AssignedUpdate| !assigned.auto_reload && !assigned.reload && !assigned.cancelled;
-        self.update.stage == "staged" && self.assigned().is_some_and(waits)
+        self.update.stage == "staged" && self.assigned().is_some_and(waits) && !self.is_in_rollout()
     }
 
     /// Whether the assignment may still be let go.
     pub(in crate::gui) fn may_cancel(&self) -> bool {
-        BEFORE_SWITCHING.contains(&self.update.stage.as_str()) && self.assigned().is_some_and(|assigned| !assigned.cancelled)
+        let goes = self.assigned().is_some_and(|assigned| !assigned.cancelled);
+        BEFORE_SWITCHING.contains(&self.update.stage.as_str()) && goes && !self.is_in_rollout()
+    }
+
+    /// Whether it rests until its rollout lets it go.
+    fn is_in_rollout(&self) -> bool {
+        self.update.waiting.as_ref().is_some_and(|waits| waits.reason == "rollout")
     }
 
     /// The version it runs, where it is one.

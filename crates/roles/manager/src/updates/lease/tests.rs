@@ -29,6 +29,7 @@ fn view<'a>(wish: Option<LeaseWish>, stage: Option<Stage>, rollout: Option<&'a O
         keeper: false,
         rollout,
         fault: false,
+        quarantined: false,
         now_ms: NOW_MS,
         lease_ms: LIFE_MS,
     }
@@ -64,6 +65,22 @@ fn what_the_device_wants_is_what_is_due() {
     ] {
         assert_eq!(due(&view(wish, stage, has)), expected, "{wish:?} {stage:?} {has:?}");
     }
+}
+
+#[test]
+fn one_that_is_quarantined_is_out_until_it_is_not() {
+    let idle = view(None, None, None);
+    let away = LeaseView { quarantined: true, ..idle };
+    assert_eq!(due(&away), LeaseStep::Quarantine);
+    let out = LeaseView { fault: true, ..away };
+    assert_eq!(due(&out), LeaseStep::Nothing);
+    assert_eq!(due(&LeaseView { quarantined: false, ..out }), LeaseStep::EndFault);
+    let silent = LeaseView { fresh: false, ..away };
+    assert_eq!(due(&silent), LeaseStep::Nothing, "what it said long ago");
+    let climbs = LeaseView { wish: Some(LeaseWish::Hold), stage: Some(Stage::OffloadRequested), ..out };
+    assert_eq!(due(&climbs), LeaseStep::Take, "its update goes on meanwhile");
+    let hands = LeaseView { needs_hands: Some(CRASHED), ..away };
+    assert_eq!(due(&hands), LeaseStep::ToFault(CRASHED));
 }
 
 #[test]

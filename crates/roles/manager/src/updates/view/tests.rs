@@ -133,7 +133,8 @@ fn what_it_waits_for_is_said() {
     let why = |stage: Stage, detail: &str, from: Option<&str>| {
         let report = UpdateReport { detail: detail.to_owned(), from: from.map(str::to_owned), ..at(stage, Some(&order)) };
         let heard = heard(Role::Engine, Some(report));
-        at_stage(stage, &Seen { record: &record, order: Some(&order), heard: Some(&heard) }).map(|waiting| (waiting.reason, waiting.detail))
+        at_stage(stage, &Seen { record: &record, order: Some(&order), heard: Some(&heard) }, false)
+            .map(|waiting| (waiting.reason, waiting.detail))
     };
     assert_eq!(why(Stage::Fetching, "core-1: timeout", None), Some((WaitReason::NoSource, "core-1: timeout".to_owned())));
     assert_eq!(why(Stage::Fetching, "core-1: timeout", Some("manager")), None, "bytes come from somebody else");

@@ -1,7 +1,7 @@
 //! Alarms about updates.
 
 use super::{Lane, handed_over};
-use serde_json::Value;
+use serde_json::{Value, json};
 use weir_rollout::update::{Stage, UpdateReason};
 
 fn raised(alarms: &Value, reason: &str) -> bool {
@@ -45,6 +45,24 @@ async fn a_version_that_nobody_assigned_is_alarmed() {
     lane.until_alarm("it stands in the next manager", "OUT_OF_BAND_VERSION", true).await;
     lane.assign("east-1", handed_over()).await;
     lane.until_alarm("its version is restated", "OUT_OF_BAND_VERSION", false).await;
+}
+
+/// Of the lines there are 1.0 (or, as the next line, 1.1) at the primary.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_of_a_line_too_far_away_gets_no_viewer_and_comes_back_a_line_at_a_time() {
+    let mut lane = Lane::start_as(&["core-1", "east-1", "router-1"], false).await;
+    lane.fleet.member("east-1").version = "1.9.0-b1".to_owned();
+    lane.until_alarm("it is quarantined", "QUARANTINED_DEVICE", true).await;
+    let offload = "/api/v1/devices/east-1/offload";
+    let is_held =
+        |o: &Value| o["leases"][0]["owner"] == "fault" && o["leases"][0]["why"].as_str().is_some_and(|why| why.contains("1.9.0-b1"));
+    lane.fleet.until_of(&lane.running, "no viewer is placed on it", offload, is_held).await;
+    let refused = lane.try_assign("east-1", handed_over()).await.json;
+    assert_eq!(refused["reason"], "order_refused", "{refused}");
+    lane.assign("core-1", handed_over()).await;
+    lane.fleet.member("east-1").version = "1.1.0-b1".to_owned();
+    lane.until_alarm("it is one line away, or none", "QUARANTINED_DEVICE", false).await;
+    lane.fleet.until_of(&lane.running, "it is in service", offload, |o| o["leases"] == json!([])).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

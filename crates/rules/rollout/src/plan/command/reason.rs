@@ -76,7 +76,7 @@ impl CommandReason {
             Self::NotDown => "let the rollout take the managers' steps; only those of a downgrade can be taken at the command line",
             Self::TakenOver => "run what the rollout waits for; `weir upgrade status` names the command and the box",
             Self::UnknownDevice => "check the name; `weir upgrade status` lists the devices",
-            Self::NotDead => "retry or pin it, or decommission it: a device that is heard counts",
+            Self::NotDead => "retry, pin or deactivate it: a device that is heard counts",
             Self::NotDraining => "wait until it drains",
         }
     }

@@ -99,6 +99,35 @@ fn a_pinned_device_stays_and_keeps_the_managers_until_it_is_unpinned() {
     assert_eq!(world.run(ENOUGH), State::Done, "{}", world.glance());
 }
 
+/// With its image there, and on its way out of service: what has not switched does not.
+#[test]
+fn a_device_that_is_pinned_later_stays_as_well() {
+    for stage in [Stage::Staged, Stage::Draining] {
+        let mut world = up(&[2, 2], |_| {});
+        let position = world.position("e0-0");
+        for _ in 0..40 {
+            if world.devices[position].stage == stage {
+                break;
+            }
+            world.tick();
+            for other in 0..world.devices.len() {
+                if world.can_move(other) && (other != position || world.devices[position].stage != stage) {
+                    world.device_moves(other);
+                }
+            }
+        }
+        assert_eq!(world.devices[position].stage, stage, "{}", world.glance());
+        let device: DeviceName = "e0-0".parse().expect("name");
+        world.say(&Command::Pin { device: device.clone(), pin: Pin { until_ms: None, why: "test".into() } }).expect("pinned");
+        world.run(80);
+        assert_eq!(world.facts.devices[position].version, Some(old()), "{stage:?}: {}", world.glance());
+        assert!(!world.facts.devices[position].leased, "{stage:?}: it is in service");
+        assert_eq!(world.tick().stays[position], Some(Stay::Pinned), "{stage:?}: {}", world.glance());
+        world.say(&Command::Unpin { device }).expect("unpinned");
+        assert_eq!(world.run(ENOUGH), State::Done, "{stage:?}: {}", world.glance());
+    }
+}
+
 #[test]
 fn a_dead_device_is_excused_and_brought_on_when_it_returns() {
     let mut world = up(&[2, 2], |_| {});
