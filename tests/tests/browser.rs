@@ -12,8 +12,7 @@ use weir_tests::{
     lines,
     paced::Paced,
     person::{Hand, Person},
-    player,
-    wait_for, wait_until,
+    player, wait_for, wait_until,
 };
 
 /// Patience for a drain, and for a return.
