@@ -81,6 +81,13 @@ impl Tick<'_> {
         if let Some(hold) = self.closed() {
             return Step::Wait(hold);
         }
+        // A standby that was not well when the last freeze had to end.
+        if pair.is_matched()
+            && self.facts.pair.standby.as_ref().is_some_and(|standby| standby.reachable && standby.cms != Cms::Running)
+            && let Step::Wait(hold) = self.databases()
+        {
+            return Step::Wait(hold);
+        }
         let standby = self.facts.pair.standby.as_ref();
         if pair.is_matched() && standby.is_some_and(ManagerFacts::is_well) && !self.facts.pair.matched {
             // It was away.
