@@ -56,7 +56,7 @@ async fn an_operator_brings_the_whole_network_up_and_back_over_the_primarys_own_
     browser.quit().await
 }
 
-/// From Update Software to the board. A device that has only just come up may not be heard yet: then one looks again.
+/// From Update Software to the board.
 async fn planned(person: &Person<'_>, version: &str, noun: &str) -> anyhow::Result<()> {
     person.choose(version).await?;
     person.press("Show what it would mean").await?;

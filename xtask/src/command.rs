@@ -1,11 +1,15 @@
 //! Runs other programs: captured, passed through, or streamed while their output is read.
 
 use std::ffi::OsString;
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{self, Stdio};
+use std::process::{self, Child, ExitStatus, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// Bytes copied at a time from a program to the terminal.
 const COPY_BYTES: usize = 16 * 1024;
@@ -49,11 +53,22 @@ impl Command {
         std::iter::once(&self.program).chain(&self.arguments).map(String::as_str).collect::<Vec<_>>().join(" ")
     }
 
-    /// Runs to the end; what it wrote, standard error last, and whether it succeeded.
-    pub(crate) fn whole(&self) -> Result<(String, bool)> {
-        let output = self.process().stdin(Stdio::null()).output().with_context(|| format!("starting {}", self.line()))?;
-        let text = [output.stdout, output.stderr].concat();
-        Ok((String::from_utf8_lossy(&text).into_owned(), output.status.success()))
+    /// Runs to the end, or until `patience` is over and it is killed; what it wrote, in the order in which it wrote it, and whether
+    /// it succeeded. `said` is the file that takes what it writes meanwhile.
+    pub(crate) fn whole(&self, said: &Path, patience: Duration) -> Result<(String, bool)> {
+        let file = File::create(said).with_context(|| format!("making {}", said.display()))?;
+        let errors = file.try_clone().with_context(|| format!("sharing {}", said.display()))?;
+        let mut process = self.process();
+        let mut child =
+            process.stdin(Stdio::null()).stdout(file).stderr(errors).spawn().with_context(|| format!("starting {}", self.line()))?;
+        let status = ended(&mut child, patience).with_context(|| format!("waiting for {}", self.line()))?;
+        let mut text = String::from_utf8_lossy(&std::fs::read(said).with_context(|| format!("reading {}", said.display()))?).into_owned();
+        match status {
+            Some(status) if status.success() => return Ok((text, true)),
+            Some(status) => text.push_str(&format!("{} failed ({status})\n", self.line())),
+            None => text.push_str(&format!("{} was killed after {} s\n", self.line(), patience.as_secs())),
+        }
+        Ok((text, false))
     }
 
     fn process(&self) -> process::Command {
@@ -64,6 +79,17 @@ impl Command {
         }
         process
     }
+}
+
+/// Waits for the end of a program, and brings it about when `patience` is over: then there is none of its own.
+fn ended(child: &mut Child, patience: Duration) -> io::Result<Option<ExitStatus>> {
+    let handle = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+    let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
+    if poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&patience))? > 0 {
+        return child.wait().map(Some);
+    }
+    child.kill()?;
+    child.wait().map(|_| None)
 }
 
 /// Runs to the end and returns what it wrote; a failure carries what it wrote to standard error.

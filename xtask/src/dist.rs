@@ -57,24 +57,44 @@ pub(crate) fn run_dist(root: &Path, target: &Path, dist: &Dist) -> Result<Packed
 
 /// Builds both programs with these features and copies them into the folder `to`.
 pub(crate) fn build(root: &Path, target: &Path, profile: &str, features: &[&str], to: &Path) -> Result<Built> {
-    let start = weir_clock::monotonic();
+    if !features.is_empty() {
+        return build_aside(root, target, profile, features, to);
+    }
     std::fs::create_dir_all(to).with_context(|| format!("making {}", to.display()))?;
-    // Cargo keeps what the profile `dev` makes in `debug`.
-    let from = target.join(if profile == "dev" { "debug" } else { profile });
-    let there = if features.is_empty() { Vec::new() } else { set_aside(&from, to)? };
-    let built = cargo(root, profile, features).and_then(|()| copy(&from, to));
+    let start = weir_clock::monotonic();
+    cargo(root, target, profile, features)?;
+    built(&folder_of(target, profile), to, features, start)
+}
+
+/// The same of another source or with other features than everybody's: what the profile's folder held is there again afterwards.
+pub(crate) fn build_aside(source: &Path, target: &Path, profile: &str, features: &[&str], to: &Path) -> Result<Built> {
+    std::fs::create_dir_all(to).with_context(|| format!("making {}", to.display()))?;
+    let from = folder_of(target, profile);
+    let there = set_aside(&from, to)?;
+    let start = weir_clock::monotonic();
+    let built = cargo(source, target, profile, features).and_then(|()| built(&from, to, features, start));
     for program in &there {
         program.put_back()?;
     }
-    let built = built?;
+    built
+}
+
+/// Where cargo leaves what a profile makes: what `dev` makes is in `debug`.
+fn folder_of(target: &Path, profile: &str) -> PathBuf {
+    target.join(if profile == "dev" { "debug" } else { profile })
+}
+
+/// Copies both programs, and says what came of the build.
+fn built(from: &Path, to: &Path, features: &[&str], start: Instant) -> Result<Built> {
+    let built = copy(from, to)?;
     let features = if features.is_empty() { "no features".to_owned() } else { features.join(",") };
     let figure = figure(&built.program, start)?;
     println!("built {} ({features}): {figure}", built.program.display());
     Ok(built)
 }
 
-fn cargo(root: &Path, profile: &str, features: &[&str]) -> Result<()> {
-    let mut command = Command::new("cargo", &["build", "--profile", profile]).directory(root);
+fn cargo(source: &Path, target: &Path, profile: &str, features: &[&str]) -> Result<()> {
+    let mut command = Command::new("cargo", &["build", "--profile", profile]).directory(source).environment("CARGO_TARGET_DIR", target);
     // The tests build the whole workspace: with another choice of packages cargo would unify features differently and build
     // the dependencies again. What is shipped gets only what it asks for.
     let packages: &[&str] = if profile == "dev" { &["--workspace"] } else { &["--package", "weir", "--package", "weir-keeper"] };
@@ -167,7 +187,7 @@ pub(crate) fn pack(dist: &Dist, built: &Built) -> Result<Packed> {
     }
     run(&command.argument("--out").argument(out)).with_context(|| match dist.target {
         Target::NextMajor => format!("a bridge must be listed: `cargo xtask dist --line current --keys {keys}` lists this line"),
-        Target::Current | Target::Next => format!("packing {version}"),
+        _ => format!("packing {version}"),
     })?;
     let archive = dist.out.join(format!("weir-{version}-{}.weir", std::env::consts::ARCH));
     let figure = figure(&archive, start)?;

@@ -12,6 +12,7 @@ mod license;
 mod media;
 mod prerequisites;
 mod python;
+mod releases;
 mod runner;
 mod soak;
 mod suite;

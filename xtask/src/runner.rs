@@ -1,13 +1,18 @@
-//! Test programs side by side. What one printed stays together: it is shown when the program has ended.
+//! Test programs side by side. What one printed stays together: it is shown when the program has ended, and is in a file until then.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::command::{self, Command};
+
+/// Patience for one test program: the longest takes some 15 minutes. Every test has deadlines of its own; this is for one that hangs
+/// all the same.
+const PATIENCE: Duration = Duration::from_secs(40 * 60);
 
 /// A built test target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +35,8 @@ pub(crate) struct Way<'a> {
     pub(crate) environment: &'a [(&'a str, String)],
     /// Targets that take longest, which begin first: at the end there is nobody to wait beside.
     pub(crate) first: &'a [&'a str],
+    /// Folder that holds what a program prints while it runs.
+    pub(crate) said: &'a Path,
 }
 
 /// Builds what this `cargo test` would run, and says what that is.
@@ -56,14 +63,16 @@ fn parse(messages: &str) -> Result<Vec<Program>> {
 pub(crate) fn run(mut programs: Vec<Program>, way: &Way, mut line: impl FnMut(&str) + Send) -> Result<()> {
     let rank = |program: &Program| way.first.iter().position(|name| *name == program.name).unwrap_or(way.first.len());
     programs.sort_by_key(rank);
+    std::fs::create_dir_all(way.said).with_context(|| format!("making {}", way.said.display()))?;
     let queue = Mutex::new(VecDeque::from(programs));
     let shown = Mutex::new((&mut line, Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..way.at_once {
             scope.spawn(|| {
                 while let Some(program) = { queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() } {
-                    let start = weir_clock::monotonic();
-                    let ended = way.command(&program).whole();
+                    let (start, said) = (weir_clock::monotonic(), way.said.join(format!("{}.said", program.name)));
+                    println!("     Running {}: {}", program.name, said.display());
+                    let ended = way.command(&program).whole(&said, PATIENCE);
                     let took = start.elapsed().as_secs_f64();
                     let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
                     let (line, failed) = &mut *shown;
@@ -139,7 +148,7 @@ mod tests {
             std::fs::set_permissions(&file, mode).unwrap();
             programs.push(Program { name: (*name).to_owned(), file, package: folder.clone() });
         }
-        let way = Way { at_once: 1, arguments: &["said"], environment: &[("WORD", "heard".to_owned())], first };
+        let way = Way { at_once: 1, arguments: &["said"], environment: &[("WORD", "heard".to_owned())], first, said: &folder };
         let mut lines = Vec::new();
         let outcome = run(programs, &way, |line| lines.push(line.to_owned()));
         std::fs::remove_dir_all(folder).unwrap();
@@ -151,7 +160,16 @@ mod tests {
         let (lines, outcome) = ran(&[("a", "echo a $1 $WORD"), ("b", "echo b; pwd >&2; basename $CARGO_MANIFEST_DIR")], &["b"]);
         outcome.unwrap();
         assert_eq!((lines[0].as_str(), lines.last().unwrap().as_str()), ("b", "a said heard"), "{lines:?}");
-        assert!(lines[2].ends_with(lines[1].as_str()), "what went to standard error follows, from its package's folder: {lines:?}");
+        assert!(lines[1].ends_with(lines[2].as_str()), "standard error is where it came, and it ran in its package's folder: {lines:?}");
+    }
+
+    #[test]
+    fn one_that_hangs_is_killed_and_what_it_said_is_shown() {
+        let said = std::env::temp_dir().join(format!("weir-xtask-hangs-{}", std::process::id()));
+        let hangs = Command::new("sh", &["-c", "echo begun; exec sleep 1000"]);
+        let (text, passed) = hangs.whole(&said, Duration::from_millis(300)).unwrap();
+        std::fs::remove_file(said).unwrap();
+        assert!(!passed && text.starts_with("begun\n") && text.contains("was killed after"), "{text}");
     }
 
     #[test]

@@ -211,7 +211,7 @@ impl Suite {
         for name in names {
             command = command.argument("--test").argument(name);
         }
-        units(&command, tally)
+        units(&command, &self.target, tally)
     }
 
     /// Tests of the crates in which the synthetic next line differs, as that line: unit tests and their own test targets.
@@ -220,7 +220,7 @@ impl Suite {
         for name in test_targets(&graph::load(&self.root)?, |package| NEXT_LINE.contains(&package)) {
             command = command.argument("--test").argument(name);
         }
-        units(&command, tally)
+        units(&command, &self.target, tally)
     }
 
     fn next_line_clippy(&self) -> Result<()> {
@@ -248,11 +248,16 @@ impl Suite {
         }
         let mut environment = environment(&self.target);
         environment.push(("WEIR_SKIP", self.skipped.join(",")));
-        let way = Way { at_once: SYSTEM_AT_ONCE, arguments: &["--test-threads=1"], environment: &environment, first: &LONG };
+        let (arguments, said) = (&["--test-threads=1"][..], said(&self.target));
+        let way = Way { at_once: SYSTEM_AT_ONCE, arguments, environment: &environment, first: &LONG, said: &said };
         let (alone, others): (Vec<_>, Vec<_>) =
             runner::build(&command)?.into_iter().partition(|program| REAL_TIME.contains(&program.name.as_str()));
         let beside = runner::run(others, &way, |line| tally.line(line));
-        runner::run(alone, &Way { at_once: 1, ..way }, |line| tally.line(line)).and(beside)
+        let alone = runner::run(alone, &Way { at_once: 1, ..way }, |line| tally.line(line));
+        match (beside, alone) {
+            (Err(beside), Err(alone)) => bail!("{beside:#}; {alone:#}"),
+            (beside, alone) => beside.and(alone),
+        }
     }
 
     /// Prints the steps, the runner's own last line and the closing line.
@@ -283,10 +288,15 @@ impl Suite {
 }
 
 /// Runs the programs of a `cargo test` of unit tests.
-fn units(cargo_test: &Command, tally: &mut Tally) -> Result<()> {
-    let environment = [("RUST_TEST_THREADS", TEST_THREADS.to_owned())];
-    let way = Way { at_once: UNIT_AT_ONCE, arguments: &[], environment: &environment, first: &["weir_manager", "manager"] };
+fn units(cargo_test: &Command, target: &Path, tally: &mut Tally) -> Result<()> {
+    let (environment, said) = ([("RUST_TEST_THREADS", TEST_THREADS.to_owned())], said(target));
+    let way = Way { at_once: UNIT_AT_ONCE, arguments: &[], environment: &environment, first: &["weir_manager", "manager"], said: &said };
     runner::run(runner::build(cargo_test)?, &way, |line| tally.line(line))
+}
+
+/// Where test programs that run leave what they print.
+fn said(target: &Path) -> PathBuf {
+    target.join("said")
 }
 
 /// What system tests need to know.

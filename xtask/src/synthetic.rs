@@ -1,9 +1,10 @@
-//! Synthetic lines for the system tests: programs, a release directory and archives below `target/dist-test`.
+//! Lines for the system tests: programs, a release directory and archives below `target/dist-test`.
 //!
 //! ```text
-//! current/ next/ faults/   weir and weir-keeper of each build
+//! released/ current/ next/ faults/   weir and weir-keeper of each build
 //! keys/                    the release directory of every network in a test
-//! archives/                this line, the next line, the next major, and one archive for each fault
+//! archives/                the line that was cut, this line, the next line and the one after it, the next major, and one archive
+//!                          for each fault
 //! made                     how each archive is packed and of which programs, then what came of it; written last, removed first
 //! ```
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use crate::dist::{self, Built, Dist};
+use crate::releases;
 
 /// The folder below cargo's target folder.
 const FOLDER: &str = "dist-test";
@@ -32,8 +34,9 @@ pub(crate) fn keys(target: &Path) -> PathBuf {
 /// Texts that only fault code contains (crates/bin/weir/src/faults.rs). Names of faults are in every build's command line.
 const FAULT_TEXTS: [&str; 2] = ["broken on purpose", "500 fault\n"];
 
-/// The programs of the three builds.
+/// The programs of the four builds.
 struct Builds {
+    released: Built,
     current: Built,
     next: Built,
     faults: Built,
@@ -45,11 +48,12 @@ pub(crate) fn make(root: &Path, target: &Path) -> Result<Vec<String>> {
     let folder = folder(target);
     let build = |name: &str, features: &[&str]| dist::build(root, target, "dev", features, &folder.join(name));
     let builds = Builds {
+        released: releases::newest(root)?.build(root, target, &folder.join("released"))?,
         current: build("current", &[])?,
         next: build("next", &["weir/synthetic-next"])?,
         faults: build("faults", &["weir/synthetic-next", "weir/faults"])?,
     };
-    for (built, faulty) in [(&builds.current, false), (&builds.next, false), (&builds.faults, true)] {
+    for (built, faulty) in [(&builds.released, false), (&builds.current, false), (&builds.next, false), (&builds.faults, true)] {
         fault_code(&std::fs::read(&built.program).with_context(|| format!("reading {}", built.program.display()))?, faulty)
             .with_context(|| built.program.display().to_string())?;
     }
@@ -77,7 +81,9 @@ pub(crate) fn make(root: &Path, target: &Path) -> Result<Vec<String>> {
 
 /// What is packed, in this order: the next major states the current line as its bridge.
 fn plan(builds: &Builds) -> Vec<(Vec<&'static str>, &Built)> {
-    let sound = [("current", &builds.current), ("next", &builds.next), ("next-major", &builds.next)];
+    let Builds { released, current, next, .. } = builds;
+    // The archive of a line that was cut says what its programs say, as this line's does.
+    let sound = [("current", released), ("current", current), ("next", next), ("after-next", next), ("next-major", next)];
     let sound = sound.map(|(line, built)| (vec!["--line", line], built));
     let faulty = FAULTS.map(|fault| (vec!["--line", "next", "--fault", fault], &builds.faults));
     sound.into_iter().chain(faulty).collect()

@@ -14,6 +14,7 @@ Builds weir and weir-keeper, and packs and signs them as a release archive in DI
   --out DIR       where the archive goes; made when it is not there
   --line LINE     current     this version (the default)
                   next        the synthetic next line, one step away
+                  after-next  the line after that: the same programs, two steps away
                   next-major  the synthetic next major, with this line as its bridge
   --fault FAULT   a build of the synthetic next line that misbehaves: crash_at_start, crash_after_requests:K,
                   never_ready, errors_500; each has a build number of its own
@@ -29,6 +30,8 @@ pub(crate) enum Target {
     Current,
     /// The synthetic line one step on.
     Next,
+    /// The synthetic line two steps on.
+    AfterNext,
     /// The synthetic major one step on.
     NextMajor,
 }
@@ -67,14 +70,15 @@ impl Target {
         match self {
             Self::Current => "current",
             Self::Next => "next",
+            Self::AfterNext => "after-next",
             Self::NextMajor => "next-major",
         }
     }
 
     fn read(text: &str) -> Result<Self> {
-        let all = [Self::Current, Self::Next, Self::NextMajor];
+        let all = [Self::Current, Self::Next, Self::AfterNext, Self::NextMajor];
         let found = all.into_iter().find(|target| target.as_str() == text);
-        found.with_context(|| format!("--line {text}: there are current, next and next-major"))
+        found.with_context(|| format!("--line {text}: there are current, next, after-next and next-major"))
     }
 }
 
@@ -158,9 +162,16 @@ impl Dist {
     /// What the archive states beyond what the build says of itself, given the version of this workspace and of the build.
     pub(crate) fn stated(&self, current: Version, built: Version) -> Vec<String> {
         let mut stated = Vec::new();
-        if self.target == Target::NextMajor {
-            let version = Version { line: Line::new(current.line.major + 1, 0), ..current };
-            stated.extend(["--version".to_owned(), version.to_string(), "--bridge".to_owned(), current.line.to_string()]);
+        match self.target {
+            Target::Current | Target::Next => {}
+            Target::AfterNext => {
+                let version = Version { line: Line::new(built.line.major, built.line.minor + 1), ..built };
+                stated.extend(["--version".to_owned(), version.to_string()]);
+            }
+            Target::NextMajor => {
+                let version = Version { line: Line::new(current.line.major + 1, 0), maintenance: 0, ..current };
+                stated.extend(["--version".to_owned(), version.to_string(), "--bridge".to_owned(), current.line.to_string()]);
+            }
         }
         if let Some(fault) = &self.fault {
             let version = Version { build: fault.build(), ..built };
@@ -199,7 +210,9 @@ mod tests {
         assert_eq!(next.features(), ["weir/synthetic-next"]);
         assert!(next.stated(version("1.0.0-b1"), version("1.1.0-b1")).is_empty(), "the build says it all");
         let major = read("--out d --line next-major").expect("major");
-        assert_eq!(major.stated(version("1.3.0-b7"), version("1.4.0-b1")).join(" "), "--version 2.0.0-b7 --bridge 1.3");
+        assert_eq!(major.stated(version("1.3.2-b7"), version("1.4.0-b1")).join(" "), "--version 2.0.0-b7 --bridge 1.3");
+        let after = read("--out d --line after-next").expect("after the next");
+        assert_eq!(after.stated(version("1.3.2-b7"), version("1.4.0-b1")).join(" "), "--version 1.5.0-b1");
     }
 
     #[test]

@@ -185,6 +185,11 @@ impl Lineage {
         Some(chain)
     }
 
+    /// The line after `from` on the way to `to`; `None` when no released lines lead there, or it is there.
+    pub fn next_towards(&self, from: Line, to: Line) -> Option<Line> {
+        self.path(from, to)?.get(1).copied()
+    }
+
     /// The versions a device on `from` runs one after the other until it runs `to`: the highest released one of each line
     /// on the way, and `to`. `None` when there is no path or a line on it has no released version.
     pub fn stops(&self, from: Version, to: Version, released: &BTreeSet<Version>) -> Option<Vec<Version>> {

@@ -42,7 +42,7 @@ pub enum LeaseOwner {
     Operator,
     /// A rollout.
     Rollout,
-    /// A device that needs hands.
+    /// A device that needs hands, or is quarantined.
     Fault,
 }
 

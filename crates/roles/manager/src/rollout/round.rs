@@ -55,15 +55,14 @@ async fn round(app: &Arc<App>) -> Result<(), Problem> {
     } else {
         app.rollouts.replace(Kept { plan: Arc::new(ticked.plan), ..(*kept).clone() });
     }
-    let mut found = Found { stays: ticked.stays, hold: ticked.hold, trouble: None };
+    // Until it is tried again, what was in the way still is.
+    let trouble = app.rollouts.shown().and_then(|(_, found)| found.trouble.clone());
+    let found = Found { stays: ticked.stays, hold: ticked.hold, trouble };
     app.rollouts.find(found.clone());
     carry_out(app).await?;
     let Some(kept) = app.rollouts.kept() else { return Ok(()) };
     let done = managers::carry_out(app, &kept.plan, &ticked.actions).await;
-    if let Err(problem) = &done {
-        found.trouble = Some(problem.to_string());
-        app.rollouts.find(found);
-    }
+    app.rollouts.find(Found { trouble: done.as_ref().err().map(Problem::to_string), ..found });
     done
 }
 

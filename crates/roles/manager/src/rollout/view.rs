@@ -173,10 +173,9 @@ fn managers_of(app: &App, plan: &Plan) -> Vec<RolloutManager> {
     let (from, to) = plan.hop();
     let goal = if plan.is_over() || plan.course.back { to } else { plan.design.policy.target };
     let one = |device: &DeviceName, seat: &str, running: Option<Version>, cms: &str, stand: Option<&SwitchStand>, is_heard: bool| {
-        let (state, detail) = match stand {
+        // Others are of a rollout before.
+        let (state, detail) = match stand.filter(|stand| [from, to].contains(&stand.version)) {
             _ if !is_heard => ("silent", None),
-            // Of a rollout before.
-            Some(stand) if ![from, to].contains(&stand.version) => (if running == Some(goal) { "done" } else { "waiting" }, None),
             Some(stand) if stand.state == SwitchState::Failed => ("failed", Some(stand.detail.clone())),
             _ if cms == CmsState::DisabledSchemaAhead.as_str() => ("database", None),
             Some(stand) if stand.state == SwitchState::OnTrial => ("on_trial", None),

@@ -13,8 +13,8 @@ fn judged(running: Version, primary: Version, lineage: &Lineage) -> Option<Strin
     if lineage.skew(running.line, primary.line) != Skew::Quarantined {
         return None;
     }
-    let first = lineage.path(running.line, primary.line).and_then(|path| path.get(1).copied());
-    let way = first.map_or_else(|| "no released lines lead there".to_owned(), |line| format!("bring it to line {line} first"));
+    let way = lineage.next_towards(running.line, primary.line);
+    let way = way.map_or_else(|| "no released lines lead there".to_owned(), |line| format!("bring it to line {line} first"));
     Some(format!("it runs {running}, which does not work with the primary's {primary}: {way}"))
 }
 

@@ -166,7 +166,7 @@ impl View<'_> {
             LeaseStep::Nothing => {}
             LeaseStep::Renew => due.renew.push(name.clone()),
             LeaseStep::End => due.end.push((name.clone(), LeaseOwner::Rollout, "the update wants it no longer")),
-            LeaseStep::EndFault => due.end.push((name.clone(), LeaseOwner::Fault, "the device runs again")),
+            LeaseStep::EndFault => due.end.push((name.clone(), LeaseOwner::Fault, "the fault is over")),
             LeaseStep::Quarantine => due.quarantine.extend(away.map(|why| (name.clone(), why))),
             LeaseStep::ToFault(reason) => due.to_fault.push((name.clone(), reason)),
             LeaseStep::Take => due.take.push(Taken {

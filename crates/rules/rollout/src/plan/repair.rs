@@ -45,21 +45,16 @@ impl Tick<'_> {
         self.actions.push(Action::Cancel { device: position_of(position), stamp: word.stamp });
     }
 
-    fn is_pinned(&self, position: usize) -> bool {
-        let pinned = !self.plan.design.policy.pins.is_empty() || !self.plan.pins.is_empty();
-        pinned && self.plan.pin(&self.facts.devices[position].name, self.now_ms).is_some()
-    }
-
     /// Says again what devices on their way have yet to show that they heard.
     pub(super) fn repeat(&mut self) {
         for position in 0..self.places.len() {
             let (lane, device) = (self.plan.lanes[position], &self.facts.devices[position]);
             let (Place::Moving, Some(word)) = (self.places[position], lane.word) else { continue };
             let number = position_of(position);
-            let elsewhere = self.goal(&lane) != Some(word.version) && device.obeyed == Some(word.stamp);
             let obeys = device.obeyed == Some(word.stamp) && !word.cancelled && device.stage.before_switching();
-            if (elsewhere && !word.cancelled && device.stage.before_switching()) || (obeys && self.is_pinned(position)) {
-                // The rollout or its wave was turned since, and there is no use in going there first; or the device was pinned.
+            // Turned, with its wave or the whole rollout, there is no use in going there first.
+            let is_turned = self.goal(&lane) != Some(word.version);
+            if obeys && (is_turned || self.plan.pin(&device.name, self.now_ms).is_some()) {
                 self.cancel(position);
             } else if word.cancelled && device.stage.before_switching() {
                 self.actions.push(Action::Cancel { device: number, stamp: word.stamp });

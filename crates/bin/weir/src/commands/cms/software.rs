@@ -27,8 +27,8 @@ pub(super) async fn take_over(this: &ThisBox, format: Format, why: Why) -> anyho
 fn begun(info: &CmsInfo, version: Version) -> String {
     let mut text = format!(
         "{} switches from {} to {version}: its keeper hands over, and nobody answers here for a moment\n\
-         `weir cms info` on this box says when it runs. Next: the same on the other manager's box; when both run {version}, on each, the\n\
-         primary first: `weir cms database downgrade`, then `weir cms enable`",
+         `weir cms info` on this box says when it runs. Next, on a box that is yet to switch: the same; when both run {version}, on each,\n\
+         the primary first: `weir cms database downgrade`, then `weir cms enable`",
         info.name, info.version
     );
     for next in &info.next {
