@@ -13,9 +13,10 @@
 //!
 //! Origins are Debian's nginx ([`Nginx`]) or a scripted server ([`Origin`]).
 //!
-//! The tests run one network at a time (`--test-threads=1`). `WEIR_BIN` names the binary under test, `WEIR_DIST` the
+//! Each test program runs one network at a time (`--test-threads=1`). `WEIR_BIN` names the binary under test, `WEIR_DIST` the
 //! folder of synthetic lines, `WEIR_DEV_KEYS` the release directory that signs, `WEIR_TOOLS` the folder of installed node tools, `WEIR_SKIP` prerequisites whose absence skips a test instead of failing it.
 
+pub mod acceptance;
 pub mod api;
 pub mod archive;
 pub mod audience;

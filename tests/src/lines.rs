@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 /// The first build of the synthetic next line.
 pub const NEXT: &str = "1.1.0-b1";
+/// The same program as the line after that.
+pub const AFTER_NEXT: &str = "1.2.0-b1";
 /// The same program as the next major.
 pub const NEXT_MAJOR: &str = "2.0.0-b1";
 
@@ -32,6 +34,14 @@ pub fn archive(version: &str) -> PathBuf {
 /// When it is not there.
 pub fn next() -> PathBuf {
     there(folder().join("next/weir"))
+}
+
+/// The program of the line that was cut last, built from its commit.
+///
+/// # Panics
+/// When it is not there.
+pub fn released() -> PathBuf {
+    there(folder().join("released/weir"))
 }
 
 fn there(path: PathBuf) -> PathBuf {

@@ -43,6 +43,7 @@ pub struct Builder {
     engines: Option<u16>,
     origin: Option<String>,
     program: Option<PathBuf>,
+    is_released: bool,
 }
 
 impl Builder {
@@ -67,6 +68,13 @@ impl Builder {
         self
     }
 
+    /// Run the line that was cut last, as it was released.
+    #[must_use]
+    pub fn released(mut self) -> Self {
+        self.is_released = true;
+        self
+    }
+
     /// Starts it and waits until it is in service.
     pub async fn start(self) -> anyhow::Result<Network> {
         let dir = tempfile::Builder::new().prefix("weir-test-").tempdir().context("make the network's directory")?;
@@ -77,8 +85,9 @@ impl Builder {
         if let Some(origin) = self.origin {
             arguments.extend(["--origin".to_owned(), origin]);
         }
-        let program = self.program.unwrap_or_else(weir_binary);
-        let mut network = Network { dir, program, up: None, file: None };
+        let is_listed = self.program.is_none();
+        let program = if self.is_released { lines::released() } else { self.program.unwrap_or_else(weir_binary) };
+        let mut network = Network { dir, program, is_listed, up: None, file: None };
         network.up(&arguments).await?;
         Ok(network)
     }
@@ -88,6 +97,8 @@ impl Builder {
 pub struct Network {
     dir: TempDir,
     program: PathBuf,
+    /// Its version is in the shared release directory, as it is.
+    is_listed: bool,
     up: Option<Process>,
     file: Option<NetworkFile>,
 }
@@ -149,7 +160,7 @@ impl Network {
         let said = std::fs::File::create(self.said_path()).context("make up.said")?;
         let begin = weir_clock::monotonic();
         let mut command = program(&self.program, ["up", "--no-browser", "--dir"]);
-        if self.program != weir_binary() {
+        if !self.is_listed {
             // Its release is listed as itself, and the shared directory lists the archives of the same version.
             command.env("WEIR_DEV_KEYS", self.dir().join("release-keys"));
         }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::{sync::OnceLock, time::Duration};
 use weir_tests::{
     Api, Audience, Chronicle, Network, Observer, Seat,
+    acceptance::asks_for_detail,
     audience::Noticed,
     lines,
     pair::MATCH_DEADLINE,
@@ -56,15 +57,6 @@ fn seen() -> anyhow::Result<&'static Seen> {
     // Its own thread: a test's is inside a runtime already.
     let seen = std::thread::scope(|scope| scope.spawn(|| SEEN.get_or_init(run)).join());
     seen.map_err(|_| anyhow::anyhow!("the network's story was cut off"))?.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
-}
-
-/// Answers to a change of the sample service that uses a field of the next line.
-async fn asks_for_detail(api: &Api) -> anyhow::Result<u16> {
-    let services = api.list("/delivery-services").await?;
-    let service = services.first().context("the sample service")?;
-    let request = json!({ "name": service["name"], "domain": service["domain"], "origin": service["origin"], "detail": "gold" });
-    let path = format!("/delivery-services/{}", service["name"].as_str().context("a name")?);
-    Ok(api.send(Method::PUT, &path, Some(&request.to_string())).await?.status)
 }
 
 async fn goes(api: &Api, request: &Value) -> anyhow::Result<()> {

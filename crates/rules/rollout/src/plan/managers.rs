@@ -122,7 +122,7 @@ impl Tick<'_> {
     /// Back to the managers: their freeze has ended before they were there, or one of them fell back after its turn.
     pub(super) fn managers_anew(&mut self) {
         let is_under_way = matches!(self.plan.phase, Phase::FrozenBackup | Phase::Managers);
-        let is_over = self.rules.returns_to_managers && self.turn_of(self.plan.phase) > self.turn_of(Phase::Managers) && self.managers_move();
+        let is_over = self.rules.returns_to_managers && self.rank_of(self.plan.phase) > self.rank_of(Phase::Managers) && self.managers_move();
         if (is_under_way || is_over) && !self.facts.pair.frozen {
             self.plan.phase = Phase::Freeze;
         } else if is_over {
@@ -260,7 +260,7 @@ impl Tick<'_> {
             return Some(Hold::Unfreezing);
         }
         if self.plan.phase.is_of_managers() {
-            let after_both = if self.turn_of(Phase::Databases).is_some() { Phase::Databases } else { Phase::Resync };
+            let after_both = if self.rank_of(Phase::Databases).is_some() { Phase::Databases } else { Phase::Resync };
             self.plan.phase = if self.managers_move() { Phase::Freeze } else { after_both };
         }
         None

@@ -169,11 +169,11 @@ impl<'a> Tick<'a> {
 
     /// Whether managers that are apart, or frozen, were left so by a rollout that was turned since.
     fn is_before_freeze(&self) -> bool {
-        self.turn_of(self.plan.phase) < self.turn_of(Phase::Freeze) && (self.facts.pair.frozen || self.is_apart())
+        self.rank_of(self.plan.phase) < self.rank_of(Phase::Freeze) && (self.facts.pair.frozen || self.is_apart())
     }
 
     /// Which one of the phases of this direction it is; `None`: none of them.
-    pub(super) fn turn_of(&self, phase: Phase) -> Option<usize> {
+    pub(super) fn rank_of(&self, phase: Phase) -> Option<usize> {
         (self.rules.phases)(self.plan.course.direction).iter().position(|other| *other == phase)
     }
 
@@ -191,7 +191,7 @@ impl<'a> Tick<'a> {
     /// On to the next phase or hop; whether there is one that this tick may go on with.
     fn advance(&mut self) -> bool {
         let phases = (self.rules.phases)(self.plan.course.direction);
-        if let Some(next) = self.turn_of(self.plan.phase).and_then(|turn| phases.get(turn + 1)) {
+        if let Some(next) = self.rank_of(self.plan.phase).and_then(|rank| phases.get(rank + 1)) {
             self.plan.phase = *next;
             return true;
         }
