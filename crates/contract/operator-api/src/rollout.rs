@@ -162,6 +162,9 @@ pub struct RolloutWave {
     pub devices: Vec<DeviceName>,
     /// How many of them run what they are to run.
     pub done: u32,
+    /// Why it failed, one sentence; kept while everything goes back because of it. Null: it did not.
+    #[serde(default)]
+    pub failure: Option<String>,
 }
 
 /// A manager on its way.

@@ -58,7 +58,7 @@ pub use refusal::{Refusal, Risk};
 pub use state::{PauseReason, State};
 pub use stay::{ConsoleStep, Floor, Hold, Stay};
 pub use tick::{Ticked, tick};
-pub use verdict::{WaveVerdict, failures_allowed};
+pub use verdict::{WaveFailure, WaveVerdict, Worse, failures_allowed};
 pub use waves::{Wave, WaveKind, WaveState};
 
 use crate::{
@@ -173,6 +173,9 @@ pub struct Plan {
     pub phase: Phase,
     /// Waves, by position in the design.
     pub waves: Vec<WaveState>,
+    /// Why waves failed that did, by position. What comes back keeps them: they are why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failures: BTreeMap<u16, WaveFailure>,
     /// Devices, by position.
     pub lanes: Vec<Lane>,
     /// Devices that joined since; their positions follow those of the design's members.

@@ -11,7 +11,7 @@ use weir_operator_api::{
 };
 use weir_rollout::{
     pair_order::Direction as Way,
-    plan::{Excuse, Hold, Lane, PauseReason, Phase, Plan, Policy, Refusal, Risk, Scope, State, Stay},
+    plan::{Arm, Comparison, Excuse, Hold, Lane, PauseReason, Phase, Plan, Policy, Refusal, Risk, Scope, State, Stay, WaveFailure, Worse},
 };
 
 /// A reason against a plan.
@@ -98,6 +98,7 @@ fn waves(plan: &Plan, done: &BTreeMap<usize, bool>) -> Vec<RolloutWave> {
             state: plan.waves[number].as_str().to_owned(),
             done: count(members.iter().filter(|position| done.get(position).copied().unwrap_or(false)).count()),
             devices: members.into_iter().map(|position| plan.member(position).name.clone()).collect(),
+            failure: u16::try_from(number).ok().and_then(|number| failure(plan, number)),
         }
     };
     // An empty wave waits for devices that join: nothing to see before one has.
@@ -222,12 +223,38 @@ fn paused(plan: &Plan, backup: Option<String>) -> Option<RolloutReason> {
     Some(RolloutReason { reason: reason.as_str().to_owned(), text, next: reason.next_step().to_owned() })
 }
 
+/// Why a wave failed, one sentence.
+fn failure(plan: &Plan, wave: u16) -> Option<String> {
+    Some(match plan.failures.get(&wave)? {
+        WaveFailure::Devices { failed: 1, first } => format!("{} went back, or was lost on the way", plan.member(*first as usize).name),
+        WaveFailure::Devices { failed, first } => {
+            format!("{failed} devices went back, or were lost on the way, {} the first", plan.member(*first as usize).name)
+        }
+        WaveFailure::Answers { worse, comparison: Comparison { new, control } } => {
+            let (wave, others) = (told(*worse, new), told(*worse, control));
+            format!("its engines {wave}; engines beside them that were not updated {others}")
+        }
+    })
+}
+
+/// What some engines answered, as far as it was worse.
+fn told(worse: Worse, arm: &Arm) -> String {
+    let requests = arm.requests;
+    match worse {
+        Worse::OwnErrors => format!("answered {} of {requests} requests with an error of their own", arm.own_errors),
+        Worse::Resets => format!("reset {} connections in {requests} requests", arm.resets),
+        Worse::Delay => format!("took {} ms to the first byte of the slowest percent of {requests} requests", arm.ttfb_p99_ms),
+    }
+}
+
 /// Why it is paused, with names.
 pub(super) fn pause_words(plan: &Plan, reason: &PauseReason) -> String {
     let name = |position: u32| plan.member(position as usize).name.clone();
     match reason {
         PauseReason::Operator { why } => format!("an operator said so: {why}"),
-        PauseReason::WaveFailed { wave } => format!("wave {wave} failed"),
+        PauseReason::WaveFailed { wave } => {
+            failure(plan, *wave).map_or_else(|| format!("wave {wave} failed"), |why| format!("wave {wave} failed: {why}"))
+        }
         PauseReason::WaveInconclusive { wave } => format!("too little of wave {wave} could be judged"),
         PauseReason::Behind { devices: 1, first } => format!("{} is not what it is to be", name(*first)),
         PauseReason::Behind { devices, first } => format!("{devices} devices are not what they are to be, {} the first", name(*first)),

@@ -1,8 +1,8 @@
 //! Waves: one after the other they open, are watched, and are judged.
 
 use super::{
-    Hold, OnFailed, PauseReason, WaveKind, WaveState, WaveVerdict, failures_allowed, phase::Phase, place::Place, tick::Step, tick::Tick,
-    verdict,
+    Hold, OnFailed, PauseReason, WaveFailure, WaveKind, WaveState, WaveVerdict, failures_allowed, phase::Phase, place::Place, tick::Step,
+    tick::Tick, verdict,
 };
 use weir_model::Role;
 
@@ -24,12 +24,13 @@ impl Tick<'_> {
         let number = u16::try_from(wave).expect("a plan has fewer waves than 2^16");
         let tally = self.tally.waves[wave];
         let too_many = tally.counts.failed > failures_allowed(kind, tally.counts.members);
+        let lost = self.lost(wave);
         match self.plan.waves[wave] {
             WaveState::Passed => Step::Done,
             WaveState::Failed => Step::Stop(PauseReason::WaveFailed { wave: number }),
             WaveState::Inconclusive => Step::Stop(PauseReason::WaveInconclusive { wave: number }),
             WaveState::Pending => match self.closed() {
-                _ if tally.open == 0 && too_many => self.fail(number),
+                _ if tally.open == 0 && too_many => self.fail(number, lost),
                 _ if tally.open == 0 && tally.counts.unjudged * 2 > tally.counts.members => self.leave_open(number),
                 _ if tally.open == 0 => {
                     self.plan.waves[wave] = WaveState::Passed;
@@ -42,7 +43,7 @@ impl Tick<'_> {
                     Step::Wait(Hold::Moving { wave: number })
                 }
             },
-            WaveState::Open | WaveState::Baking if too_many => self.fail(number),
+            WaveState::Open | WaveState::Baking if too_many => self.fail(number, lost),
             WaveState::Open if tally.open > 0 => Step::Wait(Hold::Moving { wave: number }),
             WaveState::Open if tally.moved == 0 => {
                 self.plan.waves[wave] = WaveState::Passed;
@@ -69,7 +70,11 @@ impl Tick<'_> {
                 self.plan.waves[index] = WaveState::Passed;
                 Step::Done
             }
-            WaveVerdict::Failed => self.fail(wave),
+            WaveVerdict::Failed => {
+                let worse = self.facts.comparison.and_then(|comparison| Some((verdict::worse(comparison)?, comparison)));
+                let devices = self.lost(index);
+                self.fail(wave, worse.map_or(devices, |(worse, comparison)| WaveFailure::Answers { worse, comparison }))
+            }
             WaveVerdict::Inconclusive => self.leave_open(wave),
         }
     }
@@ -84,9 +89,16 @@ impl Tick<'_> {
         if kind == WaveKind::Canary { profile.canary_bake_ms } else { profile.wave_bake_ms }
     }
 
+    /// The devices of a wave that failed, as a reason.
+    fn lost(&self, wave: usize) -> WaveFailure {
+        let tally = self.tally.waves[wave];
+        WaveFailure::Devices { failed: tally.counts.failed, first: tally.first_failed }
+    }
+
     /// What the policy says of a failed wave. An event window keeps everything else as it is.
-    fn fail(&mut self, wave: u16) -> Step {
+    fn fail(&mut self, wave: u16, why: WaveFailure) -> Step {
         self.plan.waves[usize::from(wave)] = WaveState::Failed;
+        self.plan.failures.insert(wave, why);
         let policy = &self.plan.design.policy;
         match policy.on_failed {
             OnFailed::RollbackAll if !self.is_event() => return Step::Turn,

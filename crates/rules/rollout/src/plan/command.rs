@@ -144,6 +144,7 @@ fn resume(plan: &mut Plan) -> Result<(), CommandRefused> {
     for wave in plan.waves.iter_mut().filter(|wave| stopped(**wave)) {
         *wave = WaveState::Open;
     }
+    plan.failures.clear();
     Ok(())
 }
 

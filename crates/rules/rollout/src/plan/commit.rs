@@ -1,6 +1,6 @@
 //! One step of a plan as it is kept: what it changed of its parent, so that a journal of a thousand of them stays small.
 
-use super::{Counted, Course, Lane, Member, Phase, Pin, Plan, State, WaveState};
+use super::{Counted, Course, Lane, Member, Phase, Pin, Plan, State, WaveFailure, WaveState};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use weir_model::{DeviceName, Stamp};
@@ -21,6 +21,9 @@ pub struct Commit {
     pub phase: Phase,
     /// All waves.
     pub waves: Vec<WaveState>,
+    /// Why those failed that did.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failures: BTreeMap<u16, WaveFailure>,
     /// Lanes that changed or are new, by position.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub lanes: BTreeMap<u32, Lane>,
@@ -68,6 +71,7 @@ impl Plan {
             course: self.course,
             phase: self.phase,
             waves: self.waves.clone(),
+            failures: self.failures.clone(),
             lanes: lanes.map(|(position, lane)| (super::place::position_of(position), lane)).collect(),
             joined: self.late.get(parent.late.len()..).unwrap_or_default().to_vec(),
             held: self.held.clone(),
@@ -99,7 +103,7 @@ impl Plan {
             return Err(CommitError::Unknown);
         }
         (next.stamp, next.parent, next.state) = (commit.stamp, commit.parent, commit.state);
-        (next.course, next.phase, next.waves) = (commit.course, commit.phase, commit.waves);
+        (next.course, next.phase, next.waves, next.failures) = (commit.course, commit.phase, commit.waves, commit.failures);
         (next.held, next.soaked, next.pins, next.counted) = (commit.held, commit.soaked, commit.pins, commit.counted);
         Ok(next)
     }

@@ -176,7 +176,7 @@ pub enum Proof {
 }
 
 /// Two arms of the same locations over the same minutes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Devices of the open wave.
     pub new: Arm,
@@ -185,7 +185,7 @@ pub struct Comparison {
 }
 
 /// What some engines answered.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arm {
     /// Requests.
     pub requests: u64,

@@ -220,6 +220,7 @@ fn begin(design: Design, facts: &Facts) -> Plan {
         course,
         phase: Phase::all(course.direction)[0],
         waves: vec![WaveState::Pending; design.waves.len()],
+        failures: BTreeMap::new(),
         lanes: design.members.iter().zip(&facts.devices).map(lane).collect(),
         late: Vec::new(),
         held: None,

@@ -43,6 +43,8 @@ pub(super) struct Tally {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct WaveTally {
     pub(super) counts: Counts,
+    /// Position of the first that failed, where one did.
+    pub(super) first_failed: u32,
     /// Devices that have yet to fetch.
     pub(super) unstaged: u32,
     /// Devices that are neither there nor aside.
@@ -152,7 +154,7 @@ impl Tick<'_> {
                 tally.behind += 1;
             }
             if let Some(wave) = lane.wave {
-                tally.waves[usize::from(wave)].add(*place, lane, device);
+                tally.waves[usize::from(wave)].add(position_of(position), *place, lane, device);
             }
         }
         tally
@@ -170,7 +172,7 @@ impl Tick<'_> {
 }
 
 impl WaveTally {
-    fn add(&mut self, place: Place, lane: &Lane, device: &DeviceFacts) {
+    fn add(&mut self, position: u32, place: Place, lane: &Lane, device: &DeviceFacts) {
         // Whoever is gone, excused or pinned is no part of what the wave shows.
         if matches!(place, Place::Aside(Stay::Decommissioned | Stay::Excused | Stay::Pinned)) {
             return;
@@ -186,6 +188,9 @@ impl WaveTally {
             Place::Aside(Stay::Lost { .. }) => lane.is_let_go(),
             _ => false,
         };
+        if failed && self.counts.failed == 0 {
+            self.first_failed = position;
+        }
         self.counts.failed += u32::from(failed);
         match place {
             Place::Aside(_) => self.counts.unjudged += u32::from(!failed),

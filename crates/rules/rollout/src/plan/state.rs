@@ -121,7 +121,7 @@ impl PauseReason {
         match self {
             Self::Operator { .. } => "resume or abort it, or revert it unless it goes back already",
             Self::WaveFailed { .. } => {
-                "see why its devices failed (if none did, their answers were worse than their neighbours'); resume to try the wave again, or revert"
+                "find out why; resume to try the wave again, or revert"
             }
             Self::WaveInconclusive { .. } => "bring its lost devices back or excuse them, then resume",
             Self::Behind { .. } => {

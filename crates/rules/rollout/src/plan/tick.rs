@@ -396,6 +396,9 @@ pub(super) fn begin_hop(plan: &mut Plan) {
     plan.phase = Phase::all(plan.course.direction)[0];
     let state = if plan.course.back { WaveState::Passed } else { WaveState::Pending };
     plan.waves.fill(state);
+    if !plan.course.back {
+        plan.failures.clear();
+    }
     plan.soaked = false;
     (plan.counted.soak_ms, plan.counted.bake_ms) = (0, 0);
     for lane in &mut plan.lanes {

@@ -1,6 +1,7 @@
 //! Whether a wave is good enough for the next one.
 
 use super::{Arm, Comparison, WaveKind};
+use serde::{Deserialize, Serialize};
 
 /// Requests of each arm below which only counts decide.
 const REQUESTS_MIN: u64 = 1_000;
@@ -26,6 +27,38 @@ pub enum WaveVerdict {
     Inconclusive,
 }
 
+/// Why a wave failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "snake_case")]
+pub enum WaveFailure {
+    /// More of its devices went back, or were lost on the way, than may.
+    Devices {
+        /// How many, when that was noticed.
+        failed: u32,
+        /// Position of the first.
+        first: u32,
+    },
+    /// Its answers are worse than its neighbours'.
+    Answers {
+        /// In what.
+        worse: Worse,
+        /// What both answered.
+        comparison: Comparison,
+    },
+}
+
+/// In what a wave's answers are worse than its neighbours'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Worse {
+    /// 5xx that no origin caused.
+    OwnErrors,
+    /// Connections reset.
+    Resets,
+    /// Time to the first byte.
+    Delay,
+}
+
 /// Devices of a wave of this size that may fail: none of the canaries, else one, or 2 % of the larger ones.
 pub fn failures_allowed(kind: WaveKind, members: u32) -> u32 {
     match kind {
@@ -45,7 +78,7 @@ pub(super) struct Counts {
 
 /// Judges a wave at the end of its bake.
 pub(super) fn judge(kind: WaveKind, counts: Counts, comparison: Option<Comparison>) -> WaveVerdict {
-    if counts.failed > failures_allowed(kind, counts.members) || comparison.is_some_and(is_worse) {
+    if counts.failed > failures_allowed(kind, counts.members) || comparison.is_some_and(|comparison| worse(comparison).is_some()) {
         WaveVerdict::Failed
     } else if counts.unjudged * 2 > counts.members {
         WaveVerdict::Inconclusive
@@ -54,10 +87,10 @@ pub(super) fn judge(kind: WaveKind, counts: Counts, comparison: Option<Compariso
     }
 }
 
-/// Whether the wave's answers are worse than its neighbours'.
-fn is_worse(Comparison { new, control }: Comparison) -> bool {
+/// In what the wave's answers are worse than its neighbours', if they are.
+pub(super) fn worse(Comparison { new, control }: Comparison) -> Option<Worse> {
     if new.requests.min(control.requests) < REQUESTS_MIN {
-        return false;
+        return None;
     }
     let per_10_000 = |count: u64, arm: Arm| count.saturating_mul(10_000) / arm.requests;
     let more = |of: fn(Arm) -> u64| {
@@ -66,7 +99,8 @@ fn is_worse(Comparison { new, control }: Comparison) -> bool {
     };
     let slower = new.ttfb_p99_ms.saturating_mul(100) > control.ttfb_p99_ms.saturating_mul(SLOWER_PERCENT)
         && new.ttfb_p99_ms > control.ttfb_p99_ms + SLOWER_MS;
-    more(|arm| arm.own_errors) || more(|arm| arm.resets) || slower
+    let found = [(more(|arm| arm.own_errors), Worse::OwnErrors), (more(|arm| arm.resets), Worse::Resets), (slower, Worse::Delay)];
+    found.into_iter().find_map(|(is, worse)| is.then_some(worse))
 }
 
 #[cfg(test)]
@@ -95,8 +129,13 @@ mod tests {
     #[test]
     fn a_wave_fails_on_errors_resets_or_delay_that_its_neighbours_do_not_have() {
         assert_eq!(judged(FINE), WaveVerdict::Passed);
-        for worse in [Arm { own_errors: 80, ..FINE }, Arm { resets: 80, ..FINE }, Arm { ttfb_p99_ms: 160, ..FINE }] {
-            assert_eq!(judged(worse), WaveVerdict::Failed, "{worse:?}");
+        for (new, wanted) in [
+            (Arm { own_errors: 80, ..FINE }, Worse::OwnErrors),
+            (Arm { resets: 80, ..FINE }, Worse::Resets),
+            (Arm { ttfb_p99_ms: 160, ..FINE }, Worse::Delay),
+        ] {
+            assert_eq!(judged(new), WaveVerdict::Failed, "{new:?}");
+            assert_eq!(worse(Comparison { new, control: FINE }), Some(wanted));
         }
         for fine in [Arm { own_errors: 50, ..FINE }, Arm { ttfb_p99_ms: 149, ..FINE }, Arm { ttfb_p99_ms: 1, ..FINE }] {
             assert_eq!(judged(fine), WaveVerdict::Passed, "{fine:?}");

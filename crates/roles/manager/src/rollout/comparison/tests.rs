@@ -3,7 +3,7 @@
 use super::*;
 use crate::rollout::fixture::{facts, name, started, ticked, version};
 use weir_rollout::{
-    plan::{Facts, Phase, State},
+    plan::{Facts, Phase, State, WaveFailure},
     update::Stage,
 };
 
@@ -149,6 +149,7 @@ fn judged(comparison: Option<Comparison>) -> WaveState {
     (facts.devices[canary].version, facts.devices[canary].stage) = (Some(to), Stage::Done);
     let next = ticked(&plan, &facts, 1).plan;
     assert!(matches!(next.state, State::Running | State::Paused { .. }));
+    assert_eq!(next.waves[0] == WaveState::Failed, matches!(next.failures.get(&0), Some(WaveFailure::Answers { .. })), "it says in what");
     next.waves[0]
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::rollout::fixture::{facts, planned as plan_of, said, started, version};
-use weir_rollout::plan::Command;
+use weir_rollout::plan::{Command, WaveState};
 
 #[test]
 fn a_plan_shows_the_phases_that_happen_and_the_waves_that_have_devices() {
@@ -44,4 +44,39 @@ fn a_pause_names_devices() {
     let failed = Plan { state: State::Paused { reason: PauseReason::BackupFailed }, ..plan };
     let said = super::paused(&failed, Some("engine e-1: it is full".into())).expect("paused").text;
     assert_eq!(said, "a backup could not be proven: engine e-1: it is full");
+}
+
+#[test]
+fn a_wave_that_failed_says_what_failed_and_keeps_it_while_all_goes_back() {
+    let plan = started(&facts(8));
+    let wave = plan.design.waves.iter().position(|wave| wave.members.len() > 1).expect("a wave of some");
+    let (number, first) = (u16::try_from(wave).expect("few"), plan.design.waves[wave].members[0]);
+    let name = plan.member(first as usize).name.clone();
+    let arm = |requests, own_errors| Arm { requests, own_errors, resets: 3, ttfb_p99_ms: 40 };
+    let answers = |worse| WaveFailure::Answers { worse, comparison: Comparison { new: arm(10_000, 80), control: arm(9_500, 1) } };
+    for (failure, wanted) in [
+        (WaveFailure::Devices { failed: 1, first }, format!("{name} went back, or was lost on the way")),
+        (WaveFailure::Devices { failed: 3, first }, format!("3 devices went back, or were lost on the way, {name} the first")),
+        (
+            answers(Worse::OwnErrors),
+            "its engines answered 80 of 10000 requests with an error of their own; engines beside them that were not updated answered 1 of \
+             9500 requests with an error of their own"
+                .to_owned(),
+        ),
+        (
+            answers(Worse::Resets),
+            "its engines reset 3 connections in 10000 requests; engines beside them that were not updated reset 3 connections in 9500 requests"
+                .to_owned(),
+        ),
+    ] {
+        let mut failed = plan.clone();
+        failed.waves[wave] = WaveState::Failed;
+        failed.failures.insert(number, failure);
+        failed.state = State::Paused { reason: PauseReason::WaveFailed { wave: number } };
+        let shown = super::paused(&failed, None).expect("paused");
+        assert_eq!(shown.text, format!("wave {number} failed: {wanted}"));
+        let shown = waves(&failed, &BTreeMap::new());
+        let of = |number: u16| shown.iter().find(|wave| wave.number == number).expect("it has devices").failure.clone();
+        assert_eq!((of(number), of(0)), (Some(wanted), None));
+    }
 }

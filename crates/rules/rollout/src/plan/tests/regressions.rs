@@ -83,6 +83,7 @@ fn a_wave_that_is_tried_again_tells_devices_again_that_had_no_room() {
     let failed = PauseReason::WaveFailed { wave: u16::try_from(canary).expect("few") };
     assert_eq!(world.plan.state, State::Paused { reason: failed }, "a wave of which nobody could be told is not passed over");
     world.say(&Command::Resume).expect("resumed");
+    assert!(world.plan.failures.is_empty(), "it is tried again");
     assert_eq!(world.run(ENOUGH), State::Done, "there is room now: {}", world.glance());
 }
 

@@ -21,6 +21,7 @@ pub(in crate::commands) fn wave(number: u16, kind: &str, devices: &[&str]) -> Ro
         state: if number == 0 { "open" } else { "pending" }.into(),
         devices,
         done: 0,
+        failure: None,
     }
 }
 
@@ -149,6 +150,15 @@ fn waves_and_devices_are_rows() {
             "out of its scope: 1",
         ]
     );
+}
+
+#[test]
+fn why_a_wave_failed_stands_under_the_waves_unless_the_first_line_says_it() {
+    let mut now = rollout("running");
+    now.waves[0].failure = Some("east-1 went back".into());
+    assert_eq!(whole(&now).matches("wave 0 failed: east-1 went back").count(), 1);
+    now.paused = Some(RolloutReason { text: "wave 0 failed: east-1 went back".into(), ..reason("wave_failed") });
+    assert_eq!(whole(&now).matches("wave 0 failed: east-1 went back").count(), 1);
 }
 
 #[test]
