@@ -4,7 +4,9 @@ use anyhow::{Context, ensure};
 use serde_json::json;
 use std::time::Duration;
 use weir_tests::{
-    Api, Audience, Client, Network, Seat, acceptance, client::Ask, lines,
+    Api, Audience, Client, Network, Seat, acceptance,
+    client::Ask,
+    lines,
     rollout::{ROLLOUT_DEADLINE, glance},
     update::UPDATE_DEADLINE,
     wait_for,

@@ -153,11 +153,13 @@ async fn at_the_consoles(network: &Network, api: &Api, this: &str) -> anyhow::Re
     let other = network.cms_refused(Seat::Manager, &["software", "switch", "1.0.9-b1"]).await?;
     ensure!(other.contains("switch_refused"), "{other}");
     network.cms_json(Seat::Manager, &switch).await?;
-    is_ahead(network, Seat::Manager, this).await;
+    is_ahead(network, Seat::Manager, this, "on the other manager's box: weir cms software switch").await;
     let early = network.cms_refused(Seat::Manager, &["database", "downgrade"]).await?;
     ensure!(early.contains("switch_refused"), "{early}");
     network.cms_json(Seat::Standby, &switch).await?;
-    is_ahead(network, Seat::Standby, this).await;
+    for seat in Seat::ALL {
+        is_ahead(network, seat, this, "weir cms database downgrade").await;
+    }
     for seat in Seat::ALL {
         network.cms_json(seat, &["database", "downgrade"]).await?;
         network.cms_json(seat, &["enable"]).await?;
@@ -166,11 +168,12 @@ async fn at_the_consoles(network: &Network, api: &Api, this: &str) -> anyhow::Re
     Ok(())
 }
 
-/// Waits until a box runs the earlier version and waits for its database.
-async fn is_ahead(network: &Network, seat: Seat, version: &str) {
+/// Waits until a box runs the earlier version, waits for its database and says what comes next.
+async fn is_ahead(network: &Network, seat: Seat, version: &str, next: &str) {
     wait_for(&format!("{seat:?} waits for its database"), MATCH_DEADLINE, || async {
         let info = network.info(seat).await?;
         ensure!(info["version"] == version && info["state"] == "disabled_schema_ahead", "{info}");
+        ensure!(info["next"][0].as_str().is_some_and(|first| first.starts_with(next)), "{info}");
         anyhow::Ok(())
     })
     .await;

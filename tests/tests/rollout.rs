@@ -90,7 +90,11 @@ async fn a_bad_image_stays_with_its_canary_and_the_rollout_says_why() -> anyhow:
     }
     wait_for("the alarm stands", ALARM_DEADLINE, || async {
         let alarms = api.alarms_of(&network.file().manager.name, "UPGRADE_STUCK").await?;
-        ensure!(alarms.len() == 1 && alarms[0]["text"].as_str().is_some_and(|text| text.contains("wave 0 failed: ") && text.contains(" went back")), "{alarms:?}");
+        ensure!(
+            alarms.len() == 1
+                && alarms[0]["text"].as_str().is_some_and(|text| text.contains("wave 0 failed: ") && text.contains(" went back")),
+            "{alarms:?}"
+        );
         anyhow::Ok(())
     })
     .await;

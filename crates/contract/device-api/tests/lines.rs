@@ -45,7 +45,9 @@ const RESCUE_1: &str = include_str!("golden/rescue-1.json");
 /// Whether `whole` says everything that `part` says.
 fn says(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
-        (Value::Object(whole), Value::Object(part)) => part.iter().all(|(name, part)| whole.get(name).is_some_and(|whole| says(whole, part))),
+        (Value::Object(whole), Value::Object(part)) => {
+            part.iter().all(|(name, part)| whole.get(name).is_some_and(|whole| says(whole, part)))
+        }
         _ => whole == part,
     }
 }

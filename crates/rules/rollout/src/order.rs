@@ -72,7 +72,11 @@ pub fn may_run(
     }
     let is_quarantined = |version: Version| lineage.skew(version.line, primary.line) == Skew::Quarantined;
     if let Some(running) = running.filter(|running| is_quarantined(*running)) {
-        return if lineage.next_towards(running.line, primary.line) == Some(target.line) { Ok(()) } else { lines_between(running, primary, lineage) };
+        return if lineage.next_towards(running.line, primary.line) == Some(target.line) {
+            Ok(())
+        } else {
+            lines_between(running, primary, lineage)
+        };
     }
     if target < primary {
         let text = format!("{target} is older than the primary manager, which runs {primary}");

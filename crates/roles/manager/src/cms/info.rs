@@ -44,6 +44,11 @@ impl Cms {
 
     async fn info_of_memory(self: &Arc<Self>) -> CmsInfo {
         let Settled { state, mut why, mut next } = self.standing();
+        if state == CmsState::DisabledSchemaAhead
+            && let Some(first) = self.first_on_the_other_box().await
+        {
+            next.insert(0, first);
+        }
         let life = self.life();
         let hello = self.hello().await;
         if let (Life::Primary(_), Some((doubt, way_out))) = (&life, self.doubts.told()) {

@@ -115,6 +115,14 @@ impl Cms {
         Some(record)
     }
 
+    /// In a downgrade that is taken at the managers' command lines: what comes before this box's own steps, as long as the other
+    /// manager does not run what this box has become.
+    pub(super) async fn first_on_the_other_box(&self) -> Option<String> {
+        let note = self.box_file().switch().filter(|note| !note.way_back && note.to == Version::current())?;
+        let first = format!("on the other manager's box: weir cms software switch {}", note.to);
+        (!together(self).await).then_some(first)
+    }
+
     /// Where the switch of this box stands; `None` when none was ordered, or the last one is at its end.
     pub(crate) fn switch_stand(&self) -> Option<SwitchStand> {
         let note = self.box_file().switch()?;

@@ -122,7 +122,8 @@ impl Tick<'_> {
     /// Back to the managers: their freeze has ended before they were there, or one of them fell back after its turn.
     pub(super) fn managers_anew(&mut self) {
         let is_under_way = matches!(self.plan.phase, Phase::FrozenBackup | Phase::Managers);
-        let is_over = self.rules.returns_to_managers && self.rank_of(self.plan.phase) > self.rank_of(Phase::Managers) && self.managers_move();
+        let is_over =
+            self.rules.returns_to_managers && self.rank_of(self.plan.phase) > self.rank_of(Phase::Managers) && self.managers_move();
         if (is_under_way || is_over) && !self.facts.pair.frozen {
             self.plan.phase = Phase::Freeze;
         } else if is_over {

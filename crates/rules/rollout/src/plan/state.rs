@@ -120,9 +120,7 @@ impl PauseReason {
     pub fn next_step(&self) -> &'static str {
         match self {
             Self::Operator { .. } => "resume or abort it, or revert it unless it goes back already",
-            Self::WaveFailed { .. } => {
-                "find out why; resume to try the wave again, or revert"
-            }
+            Self::WaveFailed { .. } => "find out why; resume to try the wave again, or revert",
             Self::WaveInconclusive { .. } => "bring its lost devices back or excuse them, then resume",
             Self::Behind { .. } => {
                 "`weir upgrade explain DEVICE` says why: unpin it, retry it, deactivate it, or excuse it when it is dead; then it goes on by itself"

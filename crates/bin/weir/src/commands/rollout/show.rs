@@ -148,7 +148,8 @@ fn tables(now: &Rollout) -> String {
     let lanes = output::table(header, moved.into_iter().map(lane_row));
     let others = if others.is_empty() { String::new() } else { format!("\nout of its scope: {}", others.len()) };
     // While it is paused because of it, the first line says it.
-    let is_unsaid = |wave: &&RolloutWave| now.paused.as_ref().is_none_or(|paused| !paused.text.contains(&format!("wave {} failed:", wave.number)));
+    let is_unsaid =
+        |wave: &&RolloutWave| now.paused.as_ref().is_none_or(|paused| !paused.text.contains(&format!("wave {} failed:", wave.number)));
     let failure = |wave: &RolloutWave| wave.failure.as_ref().map(|failure| format!("wave {} failed: {failure}\n", wave.number));
     let failures: String = now.waves.iter().filter(is_unsaid).filter_map(failure).collect();
     format!("{managers}{waves}\n{failures}{lanes}{others}")

@@ -45,7 +45,15 @@ pub(super) fn manager(name: &str, seat: &str, version: &str, state: &str, detail
 
 pub(super) fn wave(number: u16, kind: &str, state: &str, devices: &[&str]) -> RolloutWave {
     let devices = devices.iter().map(|name| name.parse().expect("name")).collect();
-    RolloutWave { number, role: Role::Engine, kind: kind.into(), state: state.into(), devices, done: u32::from(state == "baking"), failure: None }
+    RolloutWave {
+        number,
+        role: Role::Engine,
+        kind: kind.into(),
+        state: state.into(),
+        devices,
+        done: u32::from(state == "baking"),
+        failure: None,
+    }
 }
 
 /// An upgrade of the network at its engines, begun 45 minutes ago.
