@@ -263,8 +263,9 @@ impl Audience {
     }
 }
 
+/// Also when the audience is dropped, because a test has failed: its threads would keep the program running.
 fn is_over(stopped: &Stopped) -> bool {
-    *stopped.borrow()
+    *stopped.borrow() || stopped.has_changed().is_err()
 }
 
 async fn rest(stopped: &mut Stopped, pause: Duration) {
