@@ -60,7 +60,7 @@ async fn plays(network: &Network) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One segment of one engine, or of whom it sends viewers to: its head, a range, a condition.
+/// One segment of one engine, or of whom it sends viewers to: all of it, its head, a range.
 async fn parts(engine: SocketAddr, target: &str, known: &Recording) -> anyhow::Result<()> {
     let client = Client::east();
     let (from, place, answer) = client.follow(engine, &Ask::get(target)).await?;
@@ -75,9 +75,6 @@ async fn parts(engine: SocketAddr, target: &str, known: &Recording) -> anyhow::R
     let part = client.ask(from, &Ask::get(&target).field("Range", "bytes=1-100")).await?;
     ensure!(part.status() == 206 && part.body == whole.body[1..=100], "{:?}", part.head);
     ensure!(part.head.field("Content-Range") == Some(format!("bytes 1-100/{length}")), "{:?}", part.head);
-    let tag = whole.head.field("ETag").context("an ETag")?;
-    let same = client.ask(from, &Ask::get(&target).field("If-None-Match", tag)).await?;
-    ensure!(same.status() == 304, "{:?}", same.head);
     Ok(())
 }
 

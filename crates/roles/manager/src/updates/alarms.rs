@@ -75,9 +75,10 @@ fn keeper_stuck(app: &App, seen: &Seen<'_>, now_ms: u64) -> Option<String> {
 fn out_of_band(seen: &Seen<'_>, kept: &Kept) -> Option<String> {
     let image = kept.images.get(&seen.record.name)?;
     let report = seen.report().filter(|report| seen.is_heard() && !report.slots.manifest.is_empty())?;
-    // What was assigned last is its own from the moment it is done.
-    let due = seen.order.is_some_and(|order| order.manifest == report.slots.manifest && seen.outcome() == Some(Outcome::Successful));
-    if seen.is_open() || due || image.manifest == report.slots.manifest {
+    // How its assignment ended is news, and which image is its own with it: they are kept in the same round.
+    let kept_outcome = seen.order.and_then(|order| order.ended).map(|ended| ended.outcome);
+    let is_news = seen.outcome().is_some_and(|outcome| kept_outcome != Some(outcome));
+    if seen.is_open() || is_news || image.manifest == report.slots.manifest {
         return None;
     }
     let version = &seen.heard?.report.hello.version;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::updates::{
     fixture::{at, device, heard, order},
-    record::{Ended, Order},
+    record::{Ended, Image, Order},
 };
 use weir_device_api::UpdateReport;
 
@@ -73,4 +73,22 @@ fn a_failure_stands_until_a_newer_assignment() {
     assert!(!alarmed(Some(&order(2)), report()), "it is to become another one");
     assert!(!alarmed(Some(&cancelled), None), "an operator's own word is no alarm");
     assert!(!alarmed(Some(&ended(Outcome::Successful)), None));
+}
+
+/// In probation it goes back to the image before: that is its own from the round that keeps how it ended, and nobody is told otherwise
+/// before that.
+#[test]
+fn an_outcome_that_is_not_kept_yet_is_nothing_out_of_band() {
+    let told = |outcome| Order { ended: Some(Ended { outcome, at_ms: 9 }), ..order(1) };
+    let image = Image { manifest: "bb".to_owned(), version: "1.1.0-b1".to_owned() };
+    let record = device(Role::Engine);
+    let kept = Kept { images: [(record.name.clone(), image)].into(), ..Kept::default() };
+    let raised = |order: &Order| {
+        let mut report = at(Stage::Failed { reason: CRASHED }, Some(order));
+        report.slots.manifest = "aa".to_owned();
+        let heard = heard(Role::Engine, Some(report));
+        out_of_band(&Seen { record: &record, order: Some(order), heard: Some(&heard) }, &kept).is_some()
+    };
+    assert!(!raised(&told(Outcome::Successful)), "it went back just now");
+    assert!(raised(&told(Outcome::Failed(CRASHED))), "that is kept, and it was brought to something else");
 }
