@@ -18,6 +18,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The version that is installed first.
 pub(crate) const FIRST: &str = "1.0.0-b1";
 
+/// What the keeper of this build says of itself to a worker that it starts: its version, and whether it is of the worker's slot.
+pub(crate) fn own_keeper(of_slot: u8) -> String {
+    format!("keeper {} {of_slot}", env!("CARGO_PKG_VERSION"))
+}
+
 /// The port of every listener: below the range outgoing connections take theirs from.
 const PORT: u16 = 20473;
 

@@ -347,7 +347,7 @@ fn a_worker_that_dies_while_the_next_one_starts_is_replaced_by_it() {
     let (device, _keeper, next) = ready_to_switch("ready-late", &[]);
     let old = device.pid("worker.pid").expect("the worker");
     device.switch(&next, 1, LONG_MS, LONG_MS);
-    device.wait_heard(NEXT, "keeper 1.0.0-b1 1", 1);
+    device.wait_heard(NEXT, &device::own_keeper(1), 1);
     device::kill(old, "KILL");
     device.wait_log("worker ended unexpectedly", 1);
     device.write("ready", "");
@@ -401,7 +401,7 @@ fn a_keeper_killed_while_the_new_worker_starts_tries_it_again() {
     let (device, keeper, next) = ready_to_switch("never-ready", &[]);
     let old = device.pid("worker.pid").expect("the worker");
     device.switch(&next, 1, LONG_MS, LONG_MS);
-    device.wait_heard(NEXT, "keeper 1.0.0-b1 1", 1);
+    device.wait_heard(NEXT, &device::own_keeper(1), 1);
     drop(keeper);
     device.wait("the worker notices", || !device::alive(old));
     let _keeper = device.start(&["--ready-ms", "300"]);

@@ -38,7 +38,7 @@ fn other_keeper(dir: &Path) -> PathBuf {
 fn the_keeper_of_the_slot_takes_the_place_of_the_one_that_runs() {
     let dir = tempfile::tempdir().expect("dir");
     let (device, mut keeper) = with_keeper_in_slot(&other_keeper(dir.path()));
-    assert_eq!(device.heard(NEXT)[0], "keeper 1.0.0-b1 0");
+    assert_eq!(device.heard(NEXT)[0], device::own_keeper(0));
     let before = device.answer().pid;
     device.say("restart");
     device.wait_log("keeper started", 2);
@@ -145,7 +145,7 @@ fn a_slot_without_a_keeper_has_no_other() {
     let device = Device::new();
     let _keeper = device.start(&[]);
     device.answer();
-    assert_eq!(device.heard(FIRST)[0], "keeper 1.0.0-b1 1");
+    assert_eq!(device.heard(FIRST)[0], device::own_keeper(1));
     device.say("restart");
     device.wait_heard(FIRST, "refused RESTART slot_refused", 1);
 }
