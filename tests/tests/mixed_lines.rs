@@ -1,4 +1,5 @@
-//! Line 1.0 as it was released, built from the commit it was cut at, beside the present source as the lines after it.
+//! Line 1.0 as it was released, built from the commit it was cut at, beside the present source as the lines after it. Managers of two
+//! lines are beside each other for moments only: those of `requirements`.
 
 use anyhow::{Context, ensure};
 use serde_json::json;
@@ -64,6 +65,11 @@ async fn the_released_line_and_the_next_serve_in_every_legal_mix_and_others_are_
     api.start_rollout(&json!({ "version": lines::NEXT, "role": "engine" })).await?;
     api.rollout_is("done").await;
     stands(&network, &api, "engines of the next line").await?;
+    audience.watch_on().await?;
+    for router in &routers {
+        api.update(router, lines::NEXT).await?;
+    }
+    stands(&network, &api, "engines and routers of the next line").await?;
     audience.watch_on().await?;
 
     api.start_rollout(&json!({ "version": lines::NEXT })).await?;

@@ -153,7 +153,7 @@ async fn at_the_consoles(network: &Network, api: &Api, this: &str) -> anyhow::Re
     let other = network.cms_refused(Seat::Manager, &["software", "switch", "1.0.9-b1"]).await?;
     ensure!(other.contains("switch_refused"), "{other}");
     network.cms_json(Seat::Manager, &switch).await?;
-    is_ahead(network, Seat::Manager, this, "on the other manager's box: weir cms software switch").await;
+    is_ahead(network, Seat::Manager, this, "on the other manager's box").await;
     let early = network.cms_refused(Seat::Manager, &["database", "downgrade"]).await?;
     ensure!(early.contains("switch_refused"), "{early}");
     network.cms_json(Seat::Standby, &switch).await?;

@@ -61,12 +61,18 @@ impl Command {
         let mut process = self.process();
         let mut child =
             process.stdin(Stdio::null()).stdout(file).stderr(errors).spawn().with_context(|| format!("starting {}", self.line()))?;
-        let status = ended(&mut child, patience).with_context(|| format!("waiting for {}", self.line()))?;
+        let ended = ended(&mut child, patience);
+        if ended.is_err() {
+            // It could not be watched. It may have ended already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let status = ended.with_context(|| format!("waiting for {}", self.line()))?;
         let mut text = String::from_utf8_lossy(&std::fs::read(said).with_context(|| format!("reading {}", said.display()))?).into_owned();
         match status {
             Some(status) if status.success() => return Ok((text, true)),
             Some(status) => text.push_str(&format!("{} failed ({status})\n", self.line())),
-            None => text.push_str(&format!("{} was killed after {} s\n", self.line(), patience.as_secs())),
+            None => text.push_str(&format!("{} was killed after {} s; what it started may still run\n", self.line(), patience.as_secs())),
         }
         Ok((text, false))
     }

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use weir_model::{Line, Version};
 
-use crate::command::{Command, run, succeeds};
+use crate::command::{Command, capture, run};
 use crate::dist::{self, Built};
 
 /// The file, in the workspace's folder.
@@ -64,6 +64,10 @@ impl Release {
             println!("{} is of line {}, {}", to.display(), self.line, self.commit);
             return Ok(built);
         }
+        // It goes first: a build that is cut off leaves nothing that looks whole.
+        if made.exists() {
+            std::fs::remove_file(&made).with_context(|| format!("removing {}", made.display()))?;
+        }
         let source = self.unpack(root, target)?;
         let built = dist::build_aside(&source, target, "dev", &[], to)?;
         std::fs::write(&made, &self.commit).with_context(|| format!("writing {}", made.display()))?;
@@ -73,17 +77,17 @@ impl Release {
     /// The source of its commit, in a folder of its own.
     fn unpack(&self, root: &Path, target: &Path) -> Result<PathBuf> {
         let commit = format!("{}^{{commit}}", self.commit);
-        if !succeeds(&Command::new("git", &["cat-file", "-e", &commit]).directory(root)) {
-            bail!(
-                "line {} was cut at {}, which this clone does not have: fetch the whole history (git fetch --unshallow)",
-                self.line,
-                self.commit
-            );
-        }
+        capture(&Command::new("git", &["cat-file", "-e", &commit]).directory(root)).with_context(|| {
+            format!(
+                "line {} was cut at a commit that cannot be read here; a clone without it fetches it: git fetch origin {}",
+                self.line, self.commit
+            )
+        })?;
         let folder = target.join("released");
         let (source, archive) = (folder.join(&self.commit), folder.join("source.tar"));
-        if source.exists() {
-            std::fs::remove_dir_all(&source).with_context(|| format!("removing {}", source.display()))?;
+        // Also the source of another line, before.
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
         }
         std::fs::create_dir_all(&source).with_context(|| format!("making {}", source.display()))?;
         let place = |path: &Path| path.to_str().map(str::to_owned).with_context(|| format!("{} is not UTF-8", path.display()));

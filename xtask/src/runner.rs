@@ -70,7 +70,7 @@ pub(crate) fn run(mut programs: Vec<Program>, way: &Way, mut line: impl FnMut(&s
         for _ in 0..way.at_once {
             scope.spawn(|| {
                 while let Some(program) = { queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() } {
-                    let (start, said) = (weir_clock::monotonic(), way.said.join(format!("{}.said", program.name)));
+                    let (start, said) = (weir_clock::monotonic(), way.said.join(said_name(&program)));
                     println!("     Running {}: {}", program.name, said.display());
                     let ended = way.command(&program).whole(&said, PATIENCE);
                     let took = start.elapsed().as_secs_f64();
@@ -89,6 +89,12 @@ pub(crate) fn run(mut programs: Vec<Program>, way: &Way, mut line: impl FnMut(&s
     });
     let (_, failed) = shown.into_inner().unwrap_or_else(PoisonError::into_inner);
     if failed.is_empty() { Ok(()) } else { bail!("failed: {}", failed.join(", ")) }
+}
+
+/// The name of the file that holds what a program prints: of its own file, as two crates may have targets of one name.
+fn said_name(program: &Program) -> String {
+    let file = program.file.file_name().unwrap_or_default();
+    format!("{}.said", file.to_string_lossy())
 }
 
 impl Way<'_> {

@@ -21,12 +21,18 @@ impl Cms {
         self.now().settled.clone()
     }
 
-    /// Everything, for whoever may open the control socket or is signed in. Reads the key's file and, on a primary, the database.
+    /// Everything, for whoever may open the control socket or is signed in. Reads the key's file and, on a primary, the database; in a
+    /// downgrade it asks the other manager.
     pub(crate) async fn info(self: &Arc<Self>) -> CmsInfo {
         let (of_box, state) = (Arc::clone(self), self.state.clone());
         let read = tokio::task::spawn_blocking(move || (NetworkKey::load(&state), of_box.unreplicated.of(&of_box.state))).await;
         let (key, unreplicated) = read.unwrap_or_else(|_| (Ok(None), Vec::new()));
         let mut info = self.info_of_memory().await;
+        if info.state == CmsState::DisabledSchemaAhead
+            && let Some(first) = self.first_on_the_other_box().await
+        {
+            info.next.insert(0, first);
+        }
         if !unreplicated.is_empty() {
             let next = "weir cms unreplicated: make again what is still wanted, then `weir cms unreplicated dismiss NAME`";
             info.next.push(next.to_owned());
@@ -44,11 +50,6 @@ impl Cms {
 
     async fn info_of_memory(self: &Arc<Self>) -> CmsInfo {
         let Settled { state, mut why, mut next } = self.standing();
-        if state == CmsState::DisabledSchemaAhead
-            && let Some(first) = self.first_on_the_other_box().await
-        {
-            next.insert(0, first);
-        }
         let life = self.life();
         let hello = self.hello().await;
         if let (Life::Primary(_), Some((doubt, way_out))) = (&life, self.doubts.told()) {

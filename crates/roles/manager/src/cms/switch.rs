@@ -119,7 +119,7 @@ impl Cms {
     /// manager does not run what this box has become.
     pub(super) async fn first_on_the_other_box(&self) -> Option<String> {
         let note = self.box_file().switch().filter(|note| !note.way_back && note.to == Version::current())?;
-        let first = format!("on the other manager's box: weir cms software switch {}", note.to);
+        let first = format!("on the other manager's box, unless it runs that already: weir cms software switch {}", note.to);
         (!together(self).await).then_some(first)
     }
 

@@ -55,8 +55,9 @@ async fn round(app: &Arc<App>) -> Result<(), Problem> {
     } else {
         app.rollouts.replace(Kept { plan: Arc::new(ticked.plan), ..(*kept).clone() });
     }
-    // Until it is tried again, what was in the way still is.
-    let trouble = app.rollouts.shown().and_then(|(_, found)| found.trouble.clone());
+    // Until it is tried again, what was in the way of the same still is.
+    let before = app.rollouts.shown().filter(|(before, found)| before.started_ms == kept.started_ms && found.hold == ticked.hold);
+    let trouble = before.and_then(|(_, found)| found.trouble.clone());
     let found = Found { stays: ticked.stays, hold: ticked.hold, trouble };
     app.rollouts.find(found.clone());
     carry_out(app).await?;

@@ -144,7 +144,9 @@ fn resume(plan: &mut Plan) -> Result<(), CommandRefused> {
     for wave in plan.waves.iter_mut().filter(|wave| stopped(**wave)) {
         *wave = WaveState::Open;
     }
-    plan.failures.clear();
+    if !plan.course.back {
+        plan.failures.clear();
+    }
     Ok(())
 }
 

@@ -139,6 +139,8 @@ fn a_bad_image_stays_in_the_canary_and_goes_back() {
     assert_eq!(world.versions(), BTreeSet::from([old()]), "everything is back");
     assert!(world.facts.devices.iter().all(|device| !device.leased));
     world.say(&Command::Revert).expect("turned");
+    world.say(&Command::Pause { why: "lunch".into() }).expect("paused");
+    world.say(&Command::Resume).expect("resumed");
     assert_eq!(world.plan.failures[&0], why, "it is why all goes back");
     assert_eq!(world.run(ENOUGH), State::Reverted);
 }
