@@ -73,20 +73,20 @@ fn broken_archives(publisher: &Publisher, depot: &Depot, good: &Path, version: &
     for (name, archive, check, reason) in forge::attacks(publisher, good)? {
         serve(name, archive.bytes(), version, check, reason);
     }
-    serve("another version than stated", std::fs::read(good)?, "1.0.2-b9", "version", "wrong_version");
-    let foreign = publisher.release("1.0.3-b1", |plan| plan.arch = "riscv64".to_owned())?;
-    serve("for another architecture", std::fs::read(foreign)?, "1.0.3-b1", "arch", "wrong_arch");
+    serve("another version than stated", std::fs::read(good)?, "1.0.52-b9", "version", "wrong_version");
+    let foreign = publisher.release("1.0.53-b1", |plan| plan.arch = "riscv64".to_owned())?;
+    serve("for another architecture", std::fs::read(foreign)?, "1.0.53-b1", "arch", "wrong_arch");
     // A line of its own: what a line can run on is the same in every build of it.
     let one_way = publisher.release("1.9.0-b1", |plan| {
         plan.migrations.last_mut().expect("a new line has steps").down = None;
     })?;
     serve("a schema step without its way back", std::fs::read(one_way)?, "1.9.0-b1", "migrations", "migration_one_way");
-    let delisted = publisher.release("1.0.5-b1", |_| {})?;
-    publisher.delist("1.0.5-b1")?;
+    let delisted = publisher.release("1.0.55-b1", |_| {})?;
+    publisher.delist("1.0.55-b1")?;
     // Newer metadata says so; it comes with whatever archive comes next.
-    let newest = publisher.release("1.0.6-b1", |plan| plan.arch = "riscv64".to_owned())?;
-    serve("the news that a release is withdrawn", std::fs::read(newest)?, "1.0.6-b1", "arch", "wrong_arch");
-    serve("a withdrawn release", std::fs::read(delisted)?, "1.0.5-b1", "listed", "delisted");
+    let newest = publisher.release("1.0.56-b1", |plan| plan.arch = "riscv64".to_owned())?;
+    serve("the news that a release is withdrawn", std::fs::read(newest)?, "1.0.56-b1", "arch", "wrong_arch");
+    serve("a withdrawn release", std::fs::read(delisted)?, "1.0.55-b1", "listed", "delisted");
     Ok(cases)
 }
 
@@ -131,7 +131,7 @@ async fn every_broken_archive_and_every_hostile_server_ends_in_its_own_row() -> 
     let api = Api::new(network.file())?;
     let depot = Depot::start(network.spare_address()).await?;
     let publisher = publisher(&network)?;
-    let (version, good) = ("1.0.1-b1", publisher.release("1.0.1-b1", |_| {})?);
+    let (version, good) = ("1.0.51-b1", publisher.release("1.0.51-b1", |_| {})?);
     let ready = api.register_checked(&depot.file("/good.weir", &good), version).await?;
     ensure!(ready["state"] == "ready" && failed(&ready).is_none(), "{ready}");
     let kept: Vec<i64> = api.list("/software-files").await?.iter().filter_map(|file| file["id"].as_i64()).collect();
@@ -174,12 +174,12 @@ async fn every_broken_archive_and_every_hostile_server_ends_in_its_own_row() -> 
 async fn refused_at_once(api: &Api) -> anyhow::Result<()> {
     let before = api.list("/software-files").await?.len();
     let cases = [
-        (json!({ "url": "file:///etc/passwd", "version": "1.0.1-b1" }), "source_refused"),
-        (json!({ "url": "ftp://example.com/a.weir", "version": "1.0.1-b1" }), "source_refused"),
-        (json!({ "url": "http://user:secret@example.com/a.weir", "version": "1.0.1-b1" }), "invalid_field"),
+        (json!({ "url": "file:///etc/passwd", "version": "1.0.51-b1" }), "source_refused"),
+        (json!({ "url": "ftp://example.com/a.weir", "version": "1.0.51-b1" }), "source_refused"),
+        (json!({ "url": "http://user:secret@example.com/a.weir", "version": "1.0.51-b1" }), "invalid_field"),
         (json!({ "url": "http://example.com/a.weir" }), "missing_field"),
         (json!({ "url": "http://example.com/a.weir", "version": "one" }), "invalid_field"),
-        (json!({ "url": "http://example.com/a.weir", "file_name": "a.weir", "version": "1.0.1-b1" }), "invalid_field"),
+        (json!({ "url": "http://example.com/a.weir", "file_name": "a.weir", "version": "1.0.51-b1" }), "invalid_field"),
     ];
     for (request, reason) in cases {
         let reply = api.try_register(&request).await?;
@@ -202,7 +202,7 @@ async fn what_is_proven_is_a_choice_until_it_is_not() -> anyhow::Result<()> {
     redirected(&network, &api, &depot, &publisher).await?;
     uploaded(&network, &api, &publisher).await?;
     let original = publisher.release("1.0.30-b1", |_| {})?;
-    other_lines(&api, &depot, &publisher).await?;
+    other_lines(&api, &depot).await?;
     downgrade(&api, &depot, &original).await?;
     swapped(&network, &api, &depot, &publisher).await?;
     withdrawn(&api, &depot, &publisher).await?;
@@ -297,14 +297,13 @@ async fn uploaded(network: &Network, api: &Api, publisher: &Publisher) -> anyhow
 }
 
 /// One step up is a choice, across a bridge too; two steps name the next line.
-async fn other_lines(api: &Api, depot: &Depot, publisher: &Publisher) -> anyhow::Result<()> {
+async fn other_lines(api: &Api, depot: &Depot) -> anyhow::Result<()> {
     let next = api.register_checked(&depot.file("/next.weir", &lines::archive(lines::NEXT)), lines::NEXT).await?;
     ensure!(next["state"] == "ready" && next["release"]["line"] == "1.1", "{next}");
     ensure!(next["release"]["gates"].to_string().contains("service-detail"), "{next}");
     let major = api.register_checked(&depot.file("/major.weir", &lines::archive(lines::NEXT_MAJOR)), lines::NEXT_MAJOR).await?;
     ensure!(major["state"] == "ready", "{major}");
-    let far = publisher.release("1.2.0-b1", |_| {})?;
-    let far = api.register_checked(&depot.file("/far.weir", &far), "1.2.0-b1").await?;
+    let far = api.register_checked(&depot.file("/far.weir", &lines::archive(lines::AFTER_NEXT)), lines::AFTER_NEXT).await?;
     for (file, path, selectable) in
         [(&next, json!(["1.0", "1.1"]), true), (&major, json!(["1.0", "2.0"]), true), (&far, json!(["1.0", "1.1", "1.2"]), false)]
     {
@@ -390,17 +389,17 @@ async fn withdrawn(api: &Api, depot: &Depot, publisher: &Publisher) -> anyhow::R
 /// A list that is signed as it should be, with a line that its lineage does not have. Last: a network that has seen it goes on from there.
 async fn unknown_line(api: &Api, depot: &Depot, publisher: &Publisher) -> anyhow::Result<()> {
     let line = Line::new(1, 2).to_string();
-    let archive = publisher.pack("1.2.0-b1", ARCH)?;
+    let archive = publisher.pack(lines::AFTER_NEXT, ARCH)?;
     let forged = Forge::of(publisher, &archive)?.edit(forge::Part::Targets, |signed| {
         let lines = signed["weir"]["lineage"]["lines"].as_array_mut().expect("lines");
         lines.retain(|known| *known != line.as_str());
     });
     let url = depot.put("/unknown-line.weir", Answering::Bytes(forged.finish().bytes()));
-    let file = api.register_checked(&url, "1.2.0-b1").await?;
+    let file = api.register_checked(&url, lines::AFTER_NEXT).await?;
     ensure!(failed(&file) == Some(("lineage".into(), "unknown_line".into())), "{file}");
     let image = Forge::of(publisher, &archive)?.after(1).image(b"no image at all");
     let url = depot.put("/no-image.weir", Answering::Bytes(image.finish().bytes()));
-    let file = api.register_checked(&url, "1.2.0-b1").await?;
+    let file = api.register_checked(&url, lines::AFTER_NEXT).await?;
     ensure!(failed(&file) == Some(("manifest".into(), "manifest_malformed".into())), "{file}");
     Ok(())
 }

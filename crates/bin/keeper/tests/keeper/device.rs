@@ -7,7 +7,7 @@ use std::{
     net::{SocketAddr, TcpStream, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU8, Ordering},
+    sync::atomic::{AtomicU8, AtomicUsize, Ordering},
     time::Duration,
 };
 use weir_slots::{BootRecord, DataDirectory, FileSystem, Image, ImageFile, SlotRef, boot, install, staging};
@@ -23,6 +23,9 @@ pub(crate) fn own_keeper(of_slot: u8) -> String {
     format!("keeper {} {of_slot}", env!("CARGO_PKG_VERSION"))
 }
 
+/// What a keeper says when its listeners are bound.
+const BOUND: &str = "listeners bound";
+
 /// The port of every listener: below the range outgoing connections take theirs from.
 const PORT: u16 = 20473;
 
@@ -31,6 +34,8 @@ pub(crate) struct Device {
     dir: tempfile::TempDir,
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// How often listeners are bound once the keeper that was started last has bound its own.
+    bound: AtomicUsize,
 }
 
 /// What the fake worker answered.
@@ -44,7 +49,7 @@ pub(crate) struct Answer {
 
 impl Device {
     pub(crate) fn new() -> Self {
-        let device = Self { dir: tempfile::tempdir().expect("dir"), address: free_address() };
+        let device = Self { dir: tempfile::tempdir().expect("dir"), address: free_address(), bound: AtomicUsize::new(1) };
         let toml = format!(
             "name = \"d1\"\nrole = \"engine\"\n[[listeners]]\nname = \"http\"\nproto = \"tcp\"\naddress = \"{0}\"\ncount = 2\n\
              [[listeners]]\nname = \"datagrams\"\nproto = \"udp\"\naddress = \"{0}\"\n",
@@ -181,14 +186,15 @@ impl Device {
     /// Starts a keeper on this device.
     pub(crate) fn start(&self, arguments: &[&str]) -> Keeper {
         let data = self.dir.path().to_str().expect("a path of text");
+        self.bound.store(self.log(BOUND).len() + 1, Ordering::Relaxed);
         Keeper::start(&[&["--data", data, "--same-user"], arguments].concat())
     }
 
     /// A connection to the device, as soon as it listens.
     pub(crate) fn connect(&self) -> TcpStream {
         // Before that a connection could reach a copy of another listener's socket that a test running beside this one
-        // carries between fork and exec.
-        self.wait_log("listeners bound", 1);
+        // carries between fork and exec, or the one of a worker that dies because its keeper was killed.
+        self.wait_log(BOUND, self.bound.load(Ordering::Relaxed));
         self.connect_to(self.address)
     }
 
