@@ -3,59 +3,35 @@
 //! Each viewer runs until [`Audience::leave`], counts its requests, and compares what comes with what it knows: status, length and
 //! hash. A failed request is noted and repeated, so that one failure is one entry.
 
+mod kinds;
+
 use crate::{
     Api, Origin,
     client::{self, Ask, Client},
-    dns::{Question, code, kind},
     network::Network,
     origin::{Asked, Reply, Replying},
     player::{self, Live},
-    playlist::{Playlist, resolve},
-    sha256, viewer, wait_for,
+    sha256, wait_for,
 };
 use anyhow::{Context, ensure};
 use reqwest::Method;
 use serde_json::json;
 use std::{
     collections::BTreeMap,
-    io,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
-use tokio::{
-    sync::watch,
-    task::JoinSet,
-    time::{sleep_until, timeout},
-};
+use tokio::{sync::watch, task::JoinSet, time::timeout};
 
-/// Pause before a failed request is sent again.
-const RETRY: Duration = Duration::from_millis(100);
-/// Between two segments of a recording.
-const RECORDING_PACE: Duration = Duration::from_millis(150);
-/// Between two ranges of the film.
-const RANGE_PACE: Duration = Duration::from_millis(100);
-/// Bytes of a range.
-const RANGE_BYTES: usize = 1024 * 1024;
 /// Bytes of the film: several times what the sockets of one connection hold, so that most of it is still to be sent when a slow reader
 /// has begun.
 const FILM_BYTES: usize = 24 * 1024 * 1024;
-/// A slow reader takes what one read brings, at most 64 KiB, then rests: the film takes it some 15 s.
-const SLOW_REST: Duration = Duration::from_millis(35);
 /// Shortest time a slow reader must have spent on one film at least once: longer than a hand-over.
 const SLOW_LEAST: Duration = Duration::from_secs(5);
-/// Between two requests on a kept connection.
-const KEPT_PACE: Duration = Duration::from_millis(30);
-/// Redirects followed for one film.
-const REDIRECTS_MAX: usize = 4;
-/// How long somebody pauses, longer than a session lasts.
-const PAUSE: Duration = Duration::from_secs(7);
-/// Between two questions to a name server.
-const QUESTION_PACE: Duration = Duration::from_millis(20);
-/// Between two new connections of a visitor.
-const VISIT_PACE: Duration = Duration::from_millis(10);
-/// Patience for one request of a visitor: an answer that takes longer is one that did not come.
-const VISIT_PATIENCE: Duration = Duration::from_secs(3);
 /// Patience for players to have begun, and for everybody to leave.
 const PLAY_DEADLINE: Duration = Duration::from_secs(30);
 const LEAVE_DEADLINE: Duration = Duration::from_secs(60);
@@ -114,6 +90,8 @@ struct Known {
     /// The film, as any address takes it, and its bytes.
     film: String,
     bytes: Vec<u8>,
+    /// Port of the engines, for those who resolve names.
+    port: u16,
 }
 
 impl Known {
@@ -142,7 +120,8 @@ impl Known {
                 .await;
             }
         }
-        Ok(Self { routers, name_servers: network.name_servers(), domain, recording, segments, film, bytes })
+        let port = network.file().engines[0].http.context("HTTP")?.port();
+        Ok(Self { routers, name_servers: network.name_servers(), domain, recording, segments, film, bytes, port })
     }
 }
 
@@ -156,6 +135,9 @@ fn film() -> Vec<u8> {
 pub struct Audience {
     live: Vec<Live>,
     others: JoinSet<Noticed>,
+    known: Arc<Known>,
+    /// Requests of its crowd that were answered, so far.
+    answered: Arc<AtomicU64>,
     stop: watch::Sender<bool>,
     _film: Origin,
 }
@@ -176,7 +158,8 @@ type Stopped = watch::Receiver<bool>;
 
 impl Audience {
     /// Two live players for each zone, and one each of: recordings, ranges, a slow reader, somebody who pauses, visitors who open a
-    /// connection for each request, somebody who keeps connections, and resolvers at every name server. Everybody has begun when this returns.
+    /// connection for each request, somebody who keeps connections, an HTTP/1.0 client, somebody who resolves names and keeps what
+    /// was answered, and resolvers at every name server. Everybody has begun when this returns.
     pub async fn gather(network: &Network) -> anyhow::Result<Self> {
         let bytes = film();
         let body: Arc<[u8]> = bytes.as_slice().into();
@@ -190,15 +173,15 @@ impl Audience {
         {
             live.push(Live::start(client, network.routers(), live_target.clone()));
         }
-        let mut audience = Self { live, others: JoinSet::new(), stop, _film: origin };
+        let mut audience = Self { live, others: JoinSet::new(), known: known.clone(), answered: Arc::default(), stop, _film: origin };
         for client in [Client::east(), Client::west()] {
             audience.begin(client, &known, &stopped);
         }
         for source in [client::EAST, client::WEST] {
-            audience.seat(source, &known, &stopped, async |source, known, stopped| kept(source, known, stopped).await);
+            audience.seat(source, &known, &stopped, async |source, known, stopped| kinds::kept(source, known, stopped).await);
         }
         for server in known.name_servers.clone() {
-            audience.seat(server, &known, &stopped, async |server, known, stopped| resolvers(server, known, stopped).await);
+            audience.seat(server, &known, &stopped, async |server, known, stopped| kinds::resolvers(server, known, stopped).await);
         }
         for live in &mut audience.live {
             live.playing(PLAY_DEADLINE).await?;
@@ -207,11 +190,27 @@ impl Audience {
     }
 
     fn begin(&mut self, client: Client, known: &Arc<Known>, stopped: &Stopped) {
-        self.seat(client, known, stopped, async |client, known, stopped| recordings(client, known, stopped).await);
-        self.seat(client, known, stopped, async |client, known, stopped| ranges(client, known, stopped).await);
-        self.seat(client, known, stopped, async |client, known, stopped| slow(client, known, stopped).await);
-        self.seat(client, known, stopped, async |client, known, stopped| pausing(client, known, stopped).await);
-        self.seat(client, known, stopped, async |client, known, stopped| visitors(client, known, stopped).await);
+        self.seat(client, known, stopped, async |client, known, stopped| kinds::recordings(client, known, stopped).await);
+        self.seat(client, known, stopped, async |client, known, stopped| kinds::ranges(client, known, stopped).await);
+        self.seat(client, known, stopped, async |client, known, stopped| kinds::slow(client, known, stopped).await);
+        self.seat(client, known, stopped, async |client, known, stopped| kinds::pausing(client, known, stopped).await);
+        self.seat(client, known, stopped, async |client, known, stopped| kinds::visitors(client, known, stopped).await);
+        self.seat(client, known, stopped, async |client, known, stopped| kinds::old(client, known, stopped).await);
+        self.seat(client, known, stopped, async |client, known, stopped| kinds::by_name(client, known, stopped).await);
+    }
+
+    /// Adds a crowd: in each zone somebody who asks as fast as the answers come.
+    pub fn crowd(&mut self) {
+        let (known, stopped) = (self.known.clone(), self.stop.subscribe());
+        for source in [client::EAST, client::WEST] {
+            let who = (source, self.answered.clone());
+            self.seat(who, &known, &stopped, async |(source, count), known, stopped| kinds::crowd(source, &count, known, stopped).await);
+        }
+    }
+
+    /// Requests of the crowd that were answered as they should be, so far.
+    pub fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Gives a viewer a thread of its own: what it does between two awaits holds nobody up.
@@ -261,241 +260,4 @@ impl Audience {
         }
         Ok(noticed)
     }
-}
-
-/// Also when the audience is dropped, because a test has failed: its threads would keep the program running.
-fn is_over(stopped: &Stopped) -> bool {
-    *stopped.borrow() || stopped.has_changed().is_err()
-}
-
-async fn rest(stopped: &mut Stopped, pause: Duration) {
-    // Ends early when everybody leaves.
-    let _ = timeout(pause, stopped.wait_for(|stop| *stop)).await;
-}
-
-/// Asks until the answer is right; every wrong one is noted.
-async fn insist(
-    noticed: &mut Noticed,
-    stopped: &Stopped,
-    who: &str,
-    mut ask: impl AsyncFnMut() -> Result<(SocketAddr, Vec<u8>), String>,
-) -> Option<(SocketAddr, Vec<u8>)> {
-    while !is_over(stopped) {
-        match ask().await {
-            Ok(right) => {
-                noticed.requests += 1;
-                return Some(right);
-            }
-            Err(wrong) => noticed.failed.push(format!("{who}: {wrong}")),
-        }
-        sleep_until((weir_clock::monotonic() + RETRY).into()).await;
-    }
-    None
-}
-
-fn said(result: io::Result<(SocketAddr, String, crate::Answer)>, what: &str) -> Result<(SocketAddr, String, crate::Answer), String> {
-    result.map_err(|error| format!("{what}: {error}"))
-}
-
-/// Plays the recording again and again, by way of a router each time.
-async fn recordings(client: Client, known: Arc<Known>, mut stopped: Stopped) -> Noticed {
-    let mut noticed = Noticed::default();
-    for turn in 0.. {
-        if is_over(&stopped) {
-            break;
-        }
-        let router = known.routers[turn % known.routers.len()];
-        let mut place = String::new();
-        let begun = insist(&mut noticed, &stopped, "recording", async || {
-            let (engine, target, answer) =
-                said(client.follow(router, &Ask::get(&known.recording)).await, &format!("playlist by {router}"))?;
-            if answer.status() != 200 {
-                return Err(format!("playlist from {engine}: {}", answer.status()));
-            }
-            place = target;
-            Ok((engine, answer.body))
-        });
-        let Some((engine, playlist)) = begun.await else { break };
-        let Ok(playlist) = Playlist::parse(&String::from_utf8_lossy(&playlist)) else {
-            noticed.failed.push(format!("recording: no playlist from {engine}"));
-            continue;
-        };
-        for segment in playlist.segments {
-            let target = resolve(&place, &segment.uri);
-            let taken = insist(&mut noticed, &stopped, "recording", async || {
-                let (from, _, answer) = said(client.follow(engine, &Ask::get(&target)).await, &format!("{target} at {engine}"))?;
-                let right = answer.status() == 200 && known.segments.get(&segment.uri) == Some(&sha256(&answer.body));
-                if right {
-                    Ok((from, answer.body))
-                } else {
-                    Err(format!("{target} from {from}: {}, {} bytes", answer.status(), answer.body.len()))
-                }
-            });
-            if taken.await.is_none() {
-                break;
-            }
-            rest(&mut stopped, RECORDING_PACE).await;
-        }
-    }
-    noticed
-}
-
-/// Takes a file by ranges, again and again, from the engine it was sent to; a redirect is followed for the request it was given to.
-async fn ranges(client: Client, known: Arc<Known>, mut stopped: Stopped) -> Noticed {
-    let mut noticed = Noticed::default();
-    let length = known.bytes.len();
-    for turn in 0.. {
-        if is_over(&stopped) {
-            break;
-        }
-        let router = known.routers[turn % known.routers.len()];
-        let mut address = router;
-        for from in (0..length).step_by(RANGE_BYTES) {
-            let to = (from + RANGE_BYTES).min(length) - 1;
-            let taken = insist(&mut noticed, &stopped, "ranges", async || {
-                let ask = Ask::get(&known.film).field("Range", format!("bytes={from}-{to}"));
-                let (engine, _, answer) = said(client.follow(address, &ask).await, &format!("bytes {from}-{to} at {address}"))?;
-                let range = answer.head.field("Content-Range");
-                let right = answer.status() == 206
-                    && range.as_deref() == Some(format!("bytes {from}-{to}/{length}").as_str())
-                    && answer.body == known.bytes[from..=to];
-                if right {
-                    Ok((engine, answer.body))
-                } else {
-                    Err(format!("bytes {from}-{to} from {engine}: {} {range:?}", answer.status()))
-                }
-            });
-            match taken.await {
-                Some((engine, _)) => address = engine,
-                None => break,
-            }
-            rest(&mut stopped, RANGE_PACE).await;
-        }
-    }
-    noticed
-}
-
-/// Reads the film on one connection, slowly.
-async fn slow(client: Client, known: Arc<Known>, mut stopped: Stopped) -> Noticed {
-    let mut noticed = Noticed::default();
-    while !is_over(&stopped) {
-        let begun = weir_clock::monotonic();
-        match read_slowly(client, &known, &mut stopped).await {
-            Ok(()) => noticed.requests += 1,
-            Err(wrong) => noticed.failed.push(format!("slow reader: {wrong}")),
-        }
-        noticed.slowest = noticed.slowest.max(begun.elapsed());
-        rest(&mut stopped, SLOW_REST).await;
-    }
-    noticed
-}
-
-async fn read_slowly(client: Client, known: &Known, stopped: &mut Stopped) -> Result<(), String> {
-    let (mut address, mut target) = (known.routers[0], known.film.clone());
-    for _ in 0..REDIRECTS_MAX {
-        let opened = client.open(address, &Ask::get(&target)).await;
-        let mut reading = opened.map_err(|error| format!("open {target} at {address}: {error}"))?;
-        if matches!(reading.head.status, 302 | 307) {
-            let url = reading.head.field("Location").ok_or_else(|| format!("{address}: a redirect without Location"))?;
-            let (authority, rest) = viewer::parts(&url).map_err(|error| error.to_string())?;
-            (address, target) = (authority.parse().map_err(|_| format!("{address} leads to {url}"))?, rest.to_owned());
-            continue;
-        }
-        if reading.head.status != 200 {
-            return Err(format!("{target} from {address}: {}", reading.head.status));
-        }
-        let mut bytes = Vec::with_capacity(known.bytes.len());
-        while let Some(some) = reading.some().await.map_err(|error| format!("{} bytes from {address}: {error}", bytes.len()))? {
-            bytes.extend_from_slice(&some);
-            // The rest is read at once when everybody leaves.
-            rest(stopped, SLOW_REST).await;
-        }
-        return if bytes == known.bytes { Ok(()) } else { Err(format!("{} other bytes from {address}", bytes.len())) };
-    }
-    Err("too many redirects".to_owned())
-}
-
-/// Keeps its connections, as browsers do: a request on one that the other end closed meanwhile is sent again by the client itself.
-async fn kept(source: IpAddr, known: Arc<Known>, mut stopped: Stopped) -> Noticed {
-    let mut noticed = Noticed::default();
-    let built = reqwest::Client::builder().no_proxy().http1_only().local_address(source).timeout(VISIT_PATIENCE).build();
-    let client = built.expect("a client");
-    for turn in 0.. {
-        if is_over(&stopped) {
-            break;
-        }
-        let url = format!("http://{}{}", known.routers[turn % known.routers.len()], known.recording);
-        let asked = async { client.get(&url).send().await?.error_for_status()?.bytes().await };
-        match asked.await {
-            Ok(bytes) if bytes.starts_with(b"#EXTM3U") => noticed.requests += 1,
-            Ok(bytes) => noticed.failed.push(format!("kept: {} other bytes by {url}", bytes.len())),
-            Err(error) => noticed.failed.push(format!("kept: {url}: {error:?}")),
-        }
-        rest(&mut stopped, KEPT_PACE).await;
-    }
-    noticed
-}
-
-/// Takes a segment, pauses for longer than a session, and goes on at the same address.
-async fn pausing(client: Client, known: Arc<Known>, mut stopped: Stopped) -> Noticed {
-    let mut noticed = Noticed::default();
-    let mut address = known.routers[0];
-    while !is_over(&stopped) {
-        for (name, hash) in known.segments.iter().take(3) {
-            let target = resolve(&known.recording, name);
-            let taken = insist(&mut noticed, &stopped, "paused viewer", async || {
-                let (from, _, answer) = said(client.follow(address, &Ask::get(&target)).await, &format!("{target} at {address}"))?;
-                let right = answer.status() == 200 && *hash == sha256(&answer.body);
-                if right { Ok((from, answer.body)) } else { Err(format!("{target} from {from}: {}", answer.status())) }
-            });
-            match taken.await {
-                Some((engine, _)) => address = engine,
-                None => return noticed,
-            }
-        }
-        rest(&mut stopped, PAUSE).await;
-    }
-    noticed
-}
-
-/// Opens a connection for each request: the router, then the engine it names.
-async fn visitors(client: Client, known: Arc<Known>, mut stopped: Stopped) -> Noticed {
-    let client = client.patience(VISIT_PATIENCE);
-    let mut noticed = Noticed::default();
-    for turn in 0.. {
-        if is_over(&stopped) {
-            break;
-        }
-        let router = known.routers[turn % known.routers.len()];
-        let taken = insist(&mut noticed, &stopped, "visitor", async || {
-            let (engine, _, answer) = said(client.follow(router, &Ask::get(&known.recording)).await, &format!("by {router}"))?;
-            if answer.status() == 200 { Ok((engine, answer.body)) } else { Err(format!("from {engine}: {}", answer.status())) }
-        });
-        if taken.await.is_none() {
-            break;
-        }
-        rest(&mut stopped, VISIT_PACE).await;
-    }
-    noticed
-}
-
-/// Asks one name server for the delivery service, over UDP and now and then over TCP.
-async fn resolvers(server: SocketAddr, known: Arc<Known>, mut stopped: Stopped) -> Noticed {
-    const TCP_EVERY: u64 = 25;
-    let mut noticed = Noticed::default();
-    let source = IpAddr::from([127, 0, 0, 1]);
-    for turn in 0u64.. {
-        if is_over(&stopped) {
-            break;
-        }
-        let question = Question::new(&known.domain, kind::A);
-        let asked = if turn % TCP_EVERY == 0 { question.ask_tcp(server, source).await } else { question.ask_udp(server, source).await };
-        match asked {
-            Ok(answer) if answer.code == code::NOERROR && !answer.addresses().is_empty() => noticed.questions += 1,
-            Ok(answer) => noticed.failed.push(format!("{server} answers {} with {:?}", answer.code, answer.addresses())),
-            Err(error) => noticed.failed.push(format!("{server}: {error:#}")),
-        }
-        rest(&mut stopped, QUESTION_PACE).await;
-    }
-    noticed
 }

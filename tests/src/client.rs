@@ -1,4 +1,4 @@
-//! A viewer's HTTP/1.1: one request on one connection, from a chosen loopback address, redirects followed by hand.
+//! A viewer's HTTP/1.1, or 1.0: one request on one connection, from a chosen loopback address, redirects followed by hand.
 
 use std::{
     io::{Error, ErrorKind, Result},
@@ -38,12 +38,13 @@ pub struct Ask<'a> {
     target: &'a str,
     host: Option<&'a str>,
     fields: Vec<(&'a str, String)>,
+    old: bool,
 }
 
 impl<'a> Ask<'a> {
     /// GET.
     pub fn get(target: &'a str) -> Self {
-        Self { method: "GET", target, host: None, fields: Vec::new() }
+        Self { method: "GET", target, host: None, fields: Vec::new(), old: false }
     }
 
     /// HEAD.
@@ -55,6 +56,13 @@ impl<'a> Ask<'a> {
     #[must_use]
     pub fn host(mut self, host: &'a str) -> Self {
         self.host = Some(host);
+        self
+    }
+
+    /// As HTTP/1.0, which has no Host.
+    #[must_use]
+    pub fn old(mut self) -> Self {
+        self.old = true;
         self
     }
 
@@ -151,6 +159,11 @@ impl Client {
         Self::at(EAST)
     }
 
+    /// Its address.
+    pub fn source(&self) -> IpAddr {
+        self.source
+    }
+
     /// With another patience for one request.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
@@ -171,7 +184,10 @@ impl Client {
     pub async fn open(&self, address: SocketAddr, ask: &Ask<'_>) -> Result<Reading> {
         let mut stream = self.connect(address).await?;
         let host = ask.host.map_or_else(|| address.to_string(), str::to_owned);
-        let mut request = format!("{} {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n", ask.method, ask.target);
+        let mut request = match ask.old {
+            true => format!("{} {} HTTP/1.0\r\n", ask.method, ask.target),
+            false => format!("{} {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n", ask.method, ask.target),
+        };
         for (name, value) in &ask.fields {
             request += &format!("{name}: {value}\r\n");
         }
@@ -239,7 +255,8 @@ async fn read_line(stream: &mut BufReader<TcpStream>) -> Result<String> {
 
 async fn read_head(stream: &mut BufReader<TcpStream>) -> Result<Head> {
     let line = read_line(stream).await?;
-    let status = line.strip_prefix("HTTP/1.1 ").and_then(|l| l.get(..3)).and_then(|s| s.parse().ok());
+    let version = line.strip_prefix("HTTP/1.1 ").or_else(|| line.strip_prefix("HTTP/1.0 "));
+    let status = version.and_then(|l| l.get(..3)).and_then(|s| s.parse().ok());
     let status = status.ok_or_else(|| bad(format!("status line {line:?}")))?;
     let mut fields = Vec::new();
     loop {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+/// This build.
+pub const THIS: &str = env!("CARGO_PKG_VERSION");
 /// The first build of the synthetic next line.
 pub const NEXT: &str = "1.1.0-b1";
 /// The same program as the line after that.

@@ -99,6 +99,26 @@ async fn the_released_line_and_the_next_serve_in_every_legal_mix_and_others_are_
     audience.leave().await?.nothing()
 }
 
+/// The step an operator takes first: from the released build to this one, of the same line, and back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_released_build_goes_to_this_one_and_back_while_viewers_watch() -> anyhow::Result<()> {
+    let network = Network::builder().engines(3).released().start().await?;
+    let (api, released) = (Api::new(network.file())?, network.file().version.clone());
+    network.register_line(&api, lines::THIS).await?;
+    network.matched(Seat::Manager).await;
+    let mut audience = Audience::gather(&network).await?;
+    for version in [lines::THIS, &released] {
+        api.start_rollout(&json!({ "version": version })).await?;
+        api.rollout_is("done").await;
+        network.matched(Seat::Manager).await;
+        let running = api.list("/devices").await?;
+        ensure!(running.iter().all(|device| device["version"] == version), "{running:?}");
+        stands(&network, &api, &format!("all of {version}")).await?;
+        audience.watch_on().await?;
+    }
+    audience.leave().await?.nothing()
+}
+
 /// An engine of the released line that was away while the network went two lines on: no viewer is led to it, and it comes back a line
 /// at a time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -97,6 +97,7 @@ async fn watched() -> anyhow::Result<Seen> {
     audience.watch_on().await?;
     let by_console = observer.so_far();
     drop(observer);
+    until_so_many(&api, &network, &mut audience, &this).await?;
 
     let file = network.file();
     let names = |devices: &[weir_tests::contract::Device]| devices.iter().map(|device| device.name.clone()).collect();
@@ -115,6 +116,24 @@ async fn watched() -> anyhow::Result<Seen> {
         frozen_write,
         noticed: audience.leave().await?,
     })
+}
+
+/// Up and back again, from the page, until a crowd has been answered as often as `WEIR_LOAD_REQUESTS` says: the long form of the
+/// viewers' verdict (`cargo xtask soak load`).
+async fn until_so_many(api: &Api, network: &Network, audience: &mut Audience, this: &str) -> anyhow::Result<()> {
+    let Ok(wanted) = std::env::var("WEIR_LOAD_REQUESTS") else { return Ok(()) };
+    let wanted: u64 = wanted.parse().context("WEIR_LOAD_REQUESTS is a number of requests")?;
+    audience.crowd();
+    for version in [lines::NEXT, this].into_iter().cycle() {
+        eprintln!("{} of {wanted} requests; to {version}", audience.answered());
+        goes(api, &json!({ "version": version, "parking": version == this })).await?;
+        network.matched(Seat::Manager).await;
+        audience.watch_on().await?;
+        if version == this && audience.answered() >= wanted {
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// Follows the way up; what a write was answered with while the configuration was frozen, if it was caught then.

@@ -9,12 +9,15 @@ use crate::suite::{self, system_tests};
 use crate::synthetic;
 
 /// The parts, in the order they run.
-pub(crate) const PARTS: [&str; 3] = ["fuzz", "schema", "pair"];
+pub(crate) const PARTS: [&str; 4] = ["fuzz", "schema", "pair", "load"];
 
 /// Generated cases of each property of the schema steps, the digests and undo.
 const SCHEMA_CASES: &str = "10000";
 /// Rounds in which managers are killed under writes.
 const PAIR_ROUNDS: &str = "500";
+
+/// Requests that viewers are answered while the network goes up and back.
+const LOAD_REQUESTS: &str = "10000000";
 
 /// Runs the parts that are named, or all; one failure hides no other.
 pub(crate) fn run_parts(root: &Path, named: &[&str]) -> Result<()> {
@@ -27,7 +30,8 @@ pub(crate) fn run_parts(root: &Path, named: &[&str]) -> Result<()> {
         let outcome = match part {
             "fuzz" => fuzz(root),
             "schema" => schema(root),
-            _ => pair(root),
+            "pair" => pair(root),
+            _ => load(root),
         };
         if let Err(error) = outcome {
             println!("{error:#}");
@@ -46,12 +50,22 @@ fn schema(root: &Path) -> Result<()> {
 
 /// Managers killed at random points under continuous writes.
 fn pair(root: &Path) -> Result<()> {
+    system(root, "pair_kill", ("WEIR_PAIR_ROUNDS", PAIR_ROUNDS))
+}
+
+/// The whole network goes up and back again and again while viewers compare every answer.
+fn load(root: &Path) -> Result<()> {
+    system(root, "requirements", ("WEIR_LOAD_REQUESTS", LOAD_REQUESTS))
+}
+
+/// A system test in its long form; how long may be said in the environment.
+fn system(root: &Path, test: &str, (variable, long): (&'static str, &str)) -> Result<()> {
     let target = suite::target(root);
     synthetic::make(root, &target)?;
     run(&Command::new("cargo", &["build", "--workspace", "--all-targets"]).directory(root))?;
-    let rounds = std::env::var("WEIR_PAIR_ROUNDS").unwrap_or_else(|_| PAIR_ROUNDS.to_owned());
-    let command = system_tests(root, &target).environment("WEIR_PAIR_ROUNDS", rounds);
-    run(&command.argument("--test").argument("pair_kill").argument("--").argument("--test-threads=1").argument("--nocapture"))
+    let long = std::env::var(variable).unwrap_or_else(|_| long.to_owned());
+    let command = system_tests(root, &target).environment(variable, long);
+    run(&command.argument("--test").argument(test).argument("--").argument("--test-threads=1").argument("--nocapture"))
 }
 
 /// cargo-fuzz where it is installed, the same functions over many random inputs where it is not.
