@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
 use weir_tests::{
-    Api, Network, Part, Seat, lines,
+    Api, Audience, Network, Part, Seat, lines,
     process::Signal,
     rollout::{ROLLOUT_DEADLINE, glance},
     wait_for,
@@ -53,6 +53,7 @@ async fn a_primary_that_is_killed_in_each_phase_brings_the_whole_network_up() ->
     let (network, api) = with_next(1).await?;
     let manager = network.file().manager.name.clone();
     let this = network.info(Seat::Manager).await?["version"].as_str().context("a version")?.to_owned();
+    let audience = Audience::gather(&network).await?;
     api.start_rollout(&json!({ "version": lines::NEXT })).await?;
     for phase in ["backup_gate", "engines", "freeze"] {
         is_reached(&api, phase).await;
@@ -87,5 +88,42 @@ async fn a_primary_that_is_killed_in_each_phase_brings_the_whole_network_up() ->
     all_run(&network, lines::NEXT).await?;
     network.matched(Seat::Manager).await;
     api.get("/locations/between").await?;
-    Ok(())
+    audience.leave().await?.nothing()
+}
+
+/// The standby runs the next line, its primary not yet, and is gone: promoted just then, the standby drives on. The one that was primary
+/// comes back as its standby and is brought to the same version.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_that_is_promoted_while_the_managers_are_apart_brings_the_other_one_up() -> anyhow::Result<()> {
+    let (network, api) = with_next(1).await?;
+    let manager = network.file().manager.name.clone();
+    let audience = Audience::gather(&network).await?;
+    let begun = api.start_rollout(&json!({ "version": lines::NEXT })).await?;
+    let standby = network.file().standby.name.clone();
+    wait_for("the standby runs the next line", ROLLOUT_DEADLINE, || async {
+        let rollout = api.rollout().await?;
+        let managers = rollout["managers"].as_array().context("managers")?;
+        let apart = managers.iter().any(|manager| manager["device"] == standby.as_str() && manager["running"] == lines::NEXT);
+        ensure!(apart, "{managers:?} {}", glance(&rollout));
+        anyhow::Ok(())
+    })
+    .await;
+    network.keep_down(&manager).await?;
+    network.cms_json(Seat::Standby, &["role", "primary", "--accept-loss", "1000"]).await?;
+    let primary = network.api_of(Seat::Standby)?;
+    network.bring_back(&manager)?;
+    wait_for("the rollout is done, or waits for an operator", ROLLOUT_DEADLINE, || async {
+        let rollout = primary.rollout().await?;
+        if rollout["status"] == "paused" {
+            eprintln!("{}", glance(&rollout));
+            let told = primary.tell_rollout("resume", &json!({})).await?;
+            ensure!(told.status == 200, "{told:?}");
+        }
+        ensure!(rollout["hash"] == begun["hash"] && rollout["status"] == "done", "{}", glance(&rollout));
+        anyhow::Ok(())
+    })
+    .await;
+    all_run(&network, lines::NEXT).await?;
+    network.matched(Seat::Standby).await;
+    audience.leave().await?.nothing()
 }

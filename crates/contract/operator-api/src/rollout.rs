@@ -132,6 +132,9 @@ pub struct RolloutNote {
     pub word: String,
     /// One sentence, without a full stop.
     pub text: String,
+    /// What an operator can do about it, one sentence; absent: nothing need be done, or it is not known here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// A reason with what to do.
@@ -235,7 +238,7 @@ pub struct Rollout {
     pub console: Option<RolloutConsole>,
     /// Its waves, in the order in which they open.
     pub waves: Vec<RolloutWave>,
-    /// Engines and routers it knows, by name.
+    /// Engines and routers of its scope, by name.
     pub lanes: Vec<RolloutLane>,
     /// Lanes that run what they are to run, of those in scope.
     pub done: u32,

@@ -46,7 +46,7 @@ fn phases(policy: &Policy, way: Way) -> Vec<String> {
 /// A plan that can be started.
 pub(super) fn planned(plan: &Plan, hash: String) -> RolloutPlan {
     let design = &plan.design;
-    let risk = |risk: &Risk| RolloutNote { word: risk.as_str().to_owned(), text: risk.to_string() };
+    let risk = |risk: &Risk| RolloutNote { word: risk.as_str().to_owned(), text: risk.to_string(), next: None };
     let in_scope = design.members.iter().filter(|member| member.wave.is_some()).count();
     RolloutPlan {
         hash: Some(hash),
@@ -208,7 +208,7 @@ fn console(hold: &Hold, managers: &[RolloutManager]) -> Option<RolloutConsole> {
 /// `trouble`: what could not be done of what it wants.
 fn waits(hold: &Hold, trouble: Option<&str>) -> RolloutNote {
     let text = trouble.map_or_else(|| hold.to_string(), |trouble| format!("{hold}; what it wants was not done: {trouble}"));
-    RolloutNote { word: hold.as_str().to_owned(), text }
+    RolloutNote { word: hold.as_str().to_owned(), text, next: None }
 }
 
 /// `backup`: why the last backup could not be proven.
@@ -291,12 +291,14 @@ fn lane(app: &App, network: &Snapshot, plan: &Plan, position: usize, stay: Optio
 /// Why a device does not move: the plan's reason, or what its own update waits for.
 fn stays(lane: &Lane, stay: Option<Stay>, update: Option<&DeviceUpdate>) -> Option<RolloutNote> {
     if let Some(stay) = stay {
-        return Some(RolloutNote { word: stay.as_str().to_owned(), text: stay.to_string() });
+        let next = update.and_then(|update| stay.next_step(update.device.as_str()));
+        return Some(RolloutNote { word: stay.as_str().to_owned(), text: stay.to_string(), next });
     }
     // The plan waits for the word to switch, not the operator.
     let waits =
         update?.waiting.as_ref().filter(|waits| !["reload_needed", "rollout"].contains(&waits.reason.as_str()) || lane.is_let_go())?;
-    Some(RolloutNote { word: waits.reason.clone(), text: waits.detail.clone() })
+    let next = Some(waits.next.clone()).filter(|next| !next.is_empty());
+    Some(RolloutNote { word: waits.reason.clone(), text: waits.detail.clone(), next })
 }
 
 fn pinned(plan: &Plan, name: &DeviceName) -> Option<String> {

@@ -66,6 +66,48 @@ impl Stay {
     }
 }
 
+impl Stay {
+    /// What an operator can do about it, one sentence; nothing where it goes by itself, or where the whole rollout says it.
+    pub fn next_step(&self, device: &str) -> Option<String> {
+        Some(match self {
+            Self::Pinned => format!("`weir upgrade unpin {device}` lets it move"),
+            Self::Excused => "bring it back: it counts again when it is heard".to_owned(),
+            Self::Failed { .. } | Self::LetGo { .. } => {
+                format!("find out why (`weir upgrade status {device}`), then `weir upgrade retry {device}`")
+            }
+            Self::Burned => format!("find out why; `weir upgrade clear-burned {device}`, then `weir upgrade retry {device}`"),
+            Self::Silent | Self::Lost { .. } | Self::NeverHeard => {
+                format!("check the box and its way to the manager; `weir upgrade excuse {device} --why TEXT` when it is dead")
+            }
+            Self::NeedsHands => format!("go there; `weir upgrade status {device}` says what happened"),
+            Self::OutOfBand { .. } => "`weir upgrade restate` when that version is meant, else bring it back".to_owned(),
+            Self::TooFar { .. } => {
+                format!("`weir upgrade device {device} --to VERSION` with a build of the next line on its way, one line at a time")
+            }
+            Self::Aborted => "`weir upgrade resume` or `weir upgrade revert`".to_owned(),
+            Self::WaveStopped { .. } => {
+                "see why its devices failed; `weir upgrade resume` tries the wave again, `weir upgrade revert` goes back".to_owned()
+            }
+            Self::NoImage => "register the software file again, or `weir upgrade revert`".to_owned(),
+            Self::Guard { .. } => "return another device of its location to service, or wait: it goes when the guard lets it".to_owned(),
+            Self::AtGoal
+            | Self::OutOfScope
+            | Self::NotStarted
+            | Self::Paused
+            | Self::Over
+            | Self::Settling
+            | Self::Decommissioned
+            | Self::BelowPrimary
+            | Self::LaterPhase { .. }
+            | Self::LaterWave { .. }
+            | Self::StagingFull
+            | Self::InFlightFull
+            | Self::OutsideWindow
+            | Self::Event => return None,
+        })
+    }
+}
+
 impl fmt::Display for Stay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -195,6 +237,34 @@ impl fmt::Display for Hold {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::update::{Stage, UpdateReason};
+    use weir_model::Version;
+
+    #[test]
+    fn what_an_operator_can_act_on_has_a_next_step_and_what_goes_by_itself_has_none() {
+        let version: Version = "1.0.0-b1".parse().expect("version");
+        let reason = UpdateReason::NeverReady;
+        let named = [
+            Stay::Pinned,
+            Stay::Failed { reason },
+            Stay::LetGo { reason },
+            Stay::Burned,
+            Stay::Silent,
+            Stay::Lost { at: Stage::Draining },
+            Stay::NeverHeard,
+            Stay::NeedsHands,
+            Stay::TooFar { version },
+        ];
+        for stay in named {
+            assert!(stay.next_step("east-1").is_some_and(|next| next.contains(" east-1")), "{stay}");
+        }
+        for stay in [Stay::Excused, Stay::OutOfBand { version }, Stay::Aborted, Stay::WaveStopped { wave: 1 }, Stay::NoImage] {
+            assert!(stay.next_step("east-1").is_some(), "{stay}");
+        }
+        for stay in [Stay::AtGoal, Stay::OutOfScope, Stay::Paused, Stay::Over, Stay::LaterWave { wave: 2, now: 1 }, Stay::Event] {
+            assert_eq!(stay.next_step("east-1"), None, "{stay}");
+        }
+    }
 
     #[test]
     fn a_console_step_names_the_command_and_the_box() {

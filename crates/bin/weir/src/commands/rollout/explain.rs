@@ -33,7 +33,7 @@ fn text(rollout: Option<&Rollout>, Explained { lane, update }: &Explained<'_>) -
     text += &format!("its own update: {}\n", upgrade::stands(update));
     match (rollout, lane) {
         (None, _) => text += "there was never a rollout: it moves when it is assigned a version\n",
-        (Some(now), None) => text += &format!("{}: {}; it does not know {}\n", show::name(now), show::standing(now), update.device),
+        (Some(now), None) => text += &format!("{}: {}; {} is not in its scope\n", show::name(now), show::standing(now), update.device),
         (Some(now), Some(lane)) => text += &in_rollout(now, lane),
     }
     text
@@ -52,7 +52,7 @@ fn in_rollout(now: &Rollout, lane: &RolloutLane) -> String {
         (false, true) => "it does not move: the rollout is over\n".to_owned(),
         (false, false) => format!("it does not move: {why}\n"),
     };
-    let next = lane.stays.as_ref().and_then(|stays| next(&stays.word, lane.device.as_str()));
+    let next = lane.stays.as_ref().and_then(|stays| stays.next.as_ref());
     text + &next.map(|next| format!("next: {next}\n")).unwrap_or_default()
 }
 
@@ -65,32 +65,6 @@ fn place(now: &Rollout, lane: &RolloutLane) -> String {
     }
 }
 
-/// What an operator can do about it; nothing where the pause says so, or where there is nothing to do.
-fn next(word: &str, device: &str) -> Option<String> {
-    let next = match word {
-        "pinned" => format!("`weir upgrade unpin {device}` lets it move"),
-        "excused" => "bring it back: it counts again when it is heard".to_owned(),
-        "failed" | "let_go" => format!("find out why (`weir upgrade status {device}`), then `weir upgrade retry {device}`"),
-        "burned" => format!("find out why; `weir upgrade clear-burned {device}`, then `weir upgrade retry {device}`"),
-        "silent" | "lost" | "never_heard" => {
-            format!("check the box and its way to the manager; `weir upgrade excuse {device} --why TEXT` when it is dead")
-        }
-        "needs_hands" => format!("go there; `weir upgrade status {device}` says what happened"),
-        "out_of_band" => "`weir upgrade restate` when that version is meant, else bring it back".to_owned(),
-        "aborted" => "`weir upgrade resume` or `weir upgrade revert`".to_owned(),
-        "wave_stopped" => {
-            "see why its devices failed; `weir upgrade resume` tries the wave again, `weir upgrade revert` goes back".to_owned()
-        }
-        "no_image" => "register the software file again, or `weir upgrade revert`".to_owned(),
-        "guard" => "return another device of its location to service, or wait: it goes when the guard lets it".to_owned(),
-        "outside_window" | "event" | "later_phase" | "later_wave" | "staging_full" | "in_flight_full" | "settling" => {
-            "nothing: it goes by itself when its turn comes".to_owned()
-        }
-        _ => return None,
-    };
-    Some(next)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +72,7 @@ mod tests {
         rollout::show::tests::{note, reason, rollout},
         upgrade::show::tests::update,
     };
+    use weir_operator_api::RolloutNote;
 
     fn explained(now: &Rollout) -> String {
         let lane = now.lanes.iter().find(|lane| lane.device.as_str() == "east-1");
@@ -107,7 +82,8 @@ mod tests {
     #[test]
     fn a_device_that_stays_says_why_and_what_to_do() {
         let mut now = rollout("running");
-        now.lanes[0].stays = Some(note("guard", "the capacity guard keeps it: egress"));
+        let next = Some("return another device to service".to_owned());
+        now.lanes[0].stays = Some(RolloutNote { next, ..note("guard", "the capacity guard keeps it: egress") });
         assert_eq!(
             explained(&now).lines().collect::<Vec<_>>(),
             [
@@ -116,7 +92,7 @@ mod tests {
                 "upgrade of location east: running, engines",
                 "in it: wave 0 (canary), which is open, told to run 1.1.0-b1",
                 "it does not move: the capacity guard keeps it: egress (guard)",
-                "next: return another device of its location to service, or wait: it goes when the guard lets it",
+                "next: return another device to service",
             ]
         );
     }
@@ -139,21 +115,8 @@ mod tests {
         now.lanes[0].told = None;
         assert!(explained(&now).contains("\nin it: out of its scope, told nothing yet\n"), "{}", explained(&now));
         now.lanes.clear();
-        assert!(explained(&now).ends_with("running, engines; it does not know east-1\n"), "{}", explained(&now));
+        assert!(explained(&now).ends_with("running, engines; east-1 is not in its scope\n"), "{}", explained(&now));
         let none = text(None, &Explained { lane: None, update: update("idle") });
         assert!(none.ends_with("there was never a rollout: it moves when it is assigned a version\n"), "{none}");
-    }
-
-    #[test]
-    fn each_word_an_operator_can_act_on_has_a_next_step() {
-        for word in ["pinned", "failed", "let_go", "burned", "silent", "lost", "never_heard"] {
-            assert!(next(word, "east-1").is_some_and(|next| next.contains(" east-1")), "{word}");
-        }
-        for word in ["excused", "needs_hands", "out_of_band", "aborted", "wave_stopped", "no_image", "guard", "later_wave"] {
-            assert!(next(word, "east-1").is_some(), "{word}");
-        }
-        for word in ["at_goal", "out_of_scope", "paused", "over", "a word of a later version"] {
-            assert_eq!(next(word, "east-1"), None, "{word}");
-        }
     }
 }

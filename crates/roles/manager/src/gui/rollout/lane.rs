@@ -13,11 +13,10 @@ pub(super) enum Group {
     Moving,
     Staying,
     There,
-    OutOfScope,
 }
 
 impl Group {
-    pub(super) const ALL: [Group; 4] = [Group::Moving, Group::Staying, Group::There, Group::OutOfScope];
+    pub(super) const ALL: [Group; 3] = [Group::Moving, Group::Staying, Group::There];
 
     /// The word of the address.
     pub(super) fn word(self) -> &'static str {
@@ -25,7 +24,6 @@ impl Group {
             Group::Moving => "moving",
             Group::Staying => "staying",
             Group::There => "there",
-            Group::OutOfScope => "out_of_scope",
         }
     }
 
@@ -35,7 +33,6 @@ impl Group {
             Group::Moving => "on their way",
             Group::Staying => "do not move",
             Group::There => "done",
-            Group::OutOfScope => "out of scope",
         }
     }
 
@@ -45,7 +42,6 @@ impl Group {
             Group::Moving => "busy",
             Group::Staying => "minor",
             Group::There => "ok",
-            Group::OutOfScope => "off",
         }
     }
 }
@@ -69,7 +65,6 @@ impl Lane {
 
     pub(super) fn group(&self) -> Group {
         match &self.lane.stays {
-            _ if self.lane.wave.is_none() => Group::OutOfScope,
             _ if is_there(&self.lane) => Group::There,
             Some(_) => Group::Staying,
             None => Group::Moving,

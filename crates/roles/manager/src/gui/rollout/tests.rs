@@ -16,7 +16,7 @@ use crate::gui::{
 };
 use fixture::{NOW_MS, lane, note, reason, rollout};
 use weir_model::Role;
-use weir_operator_api::{AccessRole, Problem, RolloutLane};
+use weir_operator_api::{AccessRole, Problem, RolloutLane, RolloutNote};
 
 fn view() -> View {
     View { order: Order::new(Column::Device, false), group: None, page: 1 }
@@ -216,12 +216,14 @@ fn waves_are_rows_with_their_state() {
 
 #[test]
 fn what_does_not_move_says_why() {
-    let stays = lane("e-1", "staged", Some(note("guard")));
+    let next = Some("`weir <do> this`".to_owned());
+    let stays = lane("e-1", "staged", Some(RolloutNote { next, ..note("guard") }));
     let pinned = RolloutLane { pinned: Some("<till monday>".into()), ..lane("e-2", "idle", Some(note("pinned"))) };
     let burned = lane("e-3", "idle", Some(note("burned")));
     let text = drawn(Some(with(vec![stays, pinned, burned])));
     let row = part(&text, "<tr id=\"lane-e-1\"", "</tr>");
     has(row, &["What &#60;exactly&#62;. <code>guard</code>", "href=\"/devices/e-1/update-software\"", "Words of staged", "badge minor"]);
+    has(row, &["Next: <code>weir &#60;do&#62; this</code>."]);
     has(part(&text, "<tr id=\"lane-e-2\"", "</tr>"), &["Pinned: &#60;till monday&#62;", "<code>pinned</code>"]);
     has(part(&text, "<tr id=\"lane-e-3\"", "</tr>"), &["reason bad", "href=\"/devices/e-3/update-software/clear-burned\""]);
     let waits = drawn(Some(with(vec![lane("e-1", "idle", Some(note("later_wave")))])));
@@ -235,7 +237,6 @@ fn a_lane_has_the_buttons_that_fit_it() {
     use DeviceVerb::{Excuse, Force, Pin, Retry, Unpin};
     let pinned = RolloutLane { pinned: Some(String::new()), ..lane("x", "idle", Some(note("pinned"))) };
     let excused = RolloutLane { excused: true, ..lane("x", "lost", Some(note("excused"))) };
-    let outside = RolloutLane { wave: None, ..lane("x", "idle", Some(note("out_of_scope"))) };
     for (lane, may) in [
         (lane("x", "fetching", None), vec![Pin]),
         (lane("x", "draining", None), vec![Force, Pin]),
@@ -246,7 +247,6 @@ fn a_lane_has_the_buttons_that_fit_it() {
         (lane("x", "idle", Some(note("never_heard"))), vec![Excuse, Pin]),
         (excused, vec![]),
         (pinned, vec![Unpin]),
-        (outside, vec![]),
     ] {
         let word = lane.stays.as_ref().map(|stays| stays.word.clone());
         let shown = Lanes::of(Some(&with(vec![lane.clone()])), view());

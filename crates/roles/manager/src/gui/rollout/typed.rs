@@ -13,7 +13,7 @@ const TICKED: &str = "on";
 /// What the field of the backup sends when there is to be none.
 const SKIPPED: &str = "skipped";
 /// How many of what is said is looked at by everybody; the rest is for few.
-const COMMON: usize = 4;
+const COMMON: usize = 5;
 
 /// What was typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -26,6 +26,8 @@ pub(in crate::gui) struct TypedRollout {
     pub(in crate::gui) profile: String,
     /// Empty: `rollback_wave`.
     pub(in crate::gui) on_failed: String,
+    /// `cli`, or empty: who switches the managers on the way down, the rollout itself.
+    pub(in crate::gui) driver: String,
     /// An event window, in UTC; empty: none.
     pub(in crate::gui) event_from: String,
     pub(in crate::gui) event_until: String,
@@ -51,6 +53,7 @@ impl TypedRollout {
             scope: text("scope"),
             profile: text("profile"),
             on_failed: text("on_failed"),
+            driver: text("driver"),
             event_from: text("event_from"),
             event_until: text("event_until"),
             during_event: text("during_event"),
@@ -63,12 +66,13 @@ impl TypedRollout {
     }
 
     /// What it says, as an address and a form repeat it.
-    pub(super) fn said(&self) -> [(&'static str, &str); 11] {
+    pub(super) fn said(&self) -> [(&'static str, &str); 12] {
         [
             ("version", &self.version),
             ("scope", &self.scope),
             ("profile", &self.profile),
             ("on_failed", &self.on_failed),
+            ("driver", &self.driver),
             ("event_from", &self.event_from),
             ("event_until", &self.event_until),
             ("during_event", &self.during_event),
@@ -111,6 +115,7 @@ impl TypedRollout {
             events: event(self.event_from.trim(), self.event_until.trim())?,
             during_event: given(&self.during_event),
             // A part of the network has no managers: these fields are not shown with it.
+            driver: given(&self.driver).filter(|_| is_whole),
             no_backup: (is_whole && self.skips_backup()).then(|| self.no_backup.trim().to_owned()),
             no_standby: is_whole && self.no_standby == TICKED,
             parking: is_whole && self.parking == TICKED,

@@ -173,7 +173,7 @@ impl DeviceVerb {
 
     /// Whether it means something to this device now.
     pub(super) fn fits(self, lane: &RolloutLane, rollout: &Rollout) -> bool {
-        if matches!(rollout.status.as_str(), "done" | "reverted") || lane.wave.is_none() {
+        if matches!(rollout.status.as_str(), "done" | "reverted") {
             return false;
         }
         let word = lane.stays.as_ref().map_or("", |stays| stays.word.as_str());

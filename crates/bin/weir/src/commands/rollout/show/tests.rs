@@ -9,7 +9,7 @@ pub(in crate::commands) fn reason(word: &str) -> RolloutReason {
 }
 
 pub(in crate::commands) fn note(word: &str, text: &str) -> RolloutNote {
-    RolloutNote { word: word.into(), text: text.into() }
+    RolloutNote { word: word.into(), text: text.into(), next: None }
 }
 
 pub(in crate::commands) fn wave(number: u16, kind: &str, devices: &[&str]) -> RolloutWave {

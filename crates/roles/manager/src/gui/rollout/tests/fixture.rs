@@ -8,7 +8,7 @@ pub(super) const NOW_MS: u64 = 1_700_000_000_000;
 const MINUTE_MS: u64 = 60_000;
 
 pub(super) fn note(word: &str) -> RolloutNote {
-    RolloutNote { word: word.into(), text: "what <exactly>".into() }
+    RolloutNote { word: word.into(), text: "what <exactly>".into(), next: None }
 }
 
 pub(super) fn reason(word: &str) -> RolloutReason {

@@ -29,7 +29,7 @@ fn down(driver: &str) -> Rollout {
 }
 
 fn waits(text: &str) -> Option<RolloutNote> {
-    Some(RolloutNote { word: "awaiting_console".into(), text: text.into() })
+    Some(RolloutNote { word: "awaiting_console".into(), text: text.into(), next: None })
 }
 
 #[test]

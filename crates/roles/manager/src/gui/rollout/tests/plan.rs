@@ -160,6 +160,9 @@ fn the_whole_network_comes_first_and_its_fields_are_there_where_they_mean_someth
     );
     let down = drawn_form(formed(typed("0.9.0-b1")), Rejected::default());
     has(&down, &["Downgrade to 0.9.0-b1. From these pages the standby manager first", "name=\"parking\" value=\"on\">"]);
+    assert!(!up.contains("name=\"driver\""), "{up}");
+    let console = drawn_form(formed(TypedRollout { driver: "cli".into(), ..typed("0.9.0-b1") }), Rejected::default());
+    has(&console, &["<option value=\"cli\" selected>You, at the command line of each: the primary first</option>"]);
     let alone = drawn_form(PlanForm::sample(typed("1.0.0-b1"), "1.0.0-b1", false), Rejected::default());
     has(&alone, &["The primary manager runs this version", "This network has no standby manager, and I know"]);
     let problem = Problem::new(Reason::InvalidField, "nobody says why").at("no_backup");
@@ -194,6 +197,7 @@ fn what_is_frozen_is_said_before_the_start() {
 fn what_few_say_is_asked_for_and_of_a_part_what_a_part_has() {
     let all = TypedRollout {
         scope: String::new(),
+        driver: "cli".into(),
         event_from: "2030-01-01T01:00".into(),
         event_until: "2030-01-01T05:00".into(),
         during_event: " calm ".into(),
@@ -209,6 +213,7 @@ fn what_few_say_is_asked_for_and_of_a_part_what_a_part_has() {
     assert_eq!((request.no_backup.as_deref(), request.no_standby, request.parking), (Some("laboratory"), true, true));
     let part = TypedRollout { scope: "role:engine".into(), ..all.clone() }.request().expect("whole");
     assert_eq!((part.no_backup, part.no_standby, part.parking, part.events.len()), (None, false, false, 1));
+    assert_eq!((request.driver.as_deref(), part.driver), (Some("cli"), None));
     let required = TypedRollout { backup: String::new(), ..all.clone() }.request().expect("whole");
     assert_eq!(required.no_backup, None, "what was typed before it was required again");
     for (from, until) in [("2030-01-01T01:00", ""), ("", "2030-01-01T01:00"), ("soon", "later"), ("1950-01-01T00:00", "2030-01-01T05:00")] {
