@@ -75,6 +75,8 @@ pub(crate) enum RolloutVerb {
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
     },
+    /// Features of this build that wait, the devices each waits for, and objects that are parked
+    Features,
     /// Why a device moves or does not, and what to do
     Explain {
         /// Device name

@@ -2,6 +2,7 @@
 
 mod explain;
 mod export;
+mod features;
 mod plan;
 pub(super) mod show;
 mod watch;
@@ -63,6 +64,7 @@ pub(super) async fn run(api: &ApiClient, format: Format, verb: RolloutVerb) -> a
         }
         RolloutVerb::Restate { wait } => restate(api, format, wait).await,
         RolloutVerb::Export { file } => export::run(api, file.as_deref()).await,
+        RolloutVerb::Features => features::run(api, format).await,
         RolloutVerb::Explain { device } => explain::run(api, format, &device).await,
         RolloutVerb::Excuse { device, why } => say_of(api, format, &device, "excuse", because(why)).await,
         RolloutVerb::Pin { device, why, for_ } => {

@@ -45,6 +45,7 @@ fn what_may_be_typed() {
         "upgrade revert --wait",
         "upgrade restate --wait",
         "upgrade explain east-1",
+        "upgrade features",
         "upgrade excuse east-1 --why burnt",
         "upgrade pin east-1 --why event",
         "upgrade pin east-1 --why event --for 3d",
