@@ -3,9 +3,10 @@
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio::{task::JoinSet, time::timeout};
 use weir_tests::{
     Api, Client, Network, Part, client,
-    dns::{Question, kind},
+    dns::{self, Question, code, kind},
     player::Live,
     process::{self, Signal},
     wait_for, wait_until,
@@ -17,6 +18,12 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
 const STATUS_DEADLINE: Duration = Duration::from_secs(30);
 /// Patience for a player to begin, and for its next segment.
 const PLAY_DEADLINE: Duration = Duration::from_secs(30);
+/// Longer than a router's patience with engines, 625 ms; and longer than the window of a panic besides, 2 s.
+const HELD_UP: Duration = Duration::from_millis(1200);
+const HELD_UP_LONG: Duration = Duration::from_millis(4500);
+/// Viewers, and resolvers, that ask meanwhile.
+const HELD_UP_ASKS: u16 = 100;
+const HELD_UP_DEADLINE: Duration = Duration::from_secs(30);
 /// Routers obey within 2 s; asserted with five times that.
 const OBEYED_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -30,6 +37,43 @@ async fn an_offload_keeps_the_floors_and_outlives_managers_and_routers() -> anyh
     manager_killed(&network, &api).await?;
     peer_dies(&network, &api).await?;
     router_without_manager(&network, &api).await
+}
+
+/// A router's worker is held up for longer than its patience with engines, as by a machine that is short of everything: who asked
+/// meanwhile is led on as soon as it goes on, before it has heard any engine again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_router_that_was_held_up_leads_whoever_asked_meanwhile() -> anyhow::Result<()> {
+    let network = Network::builder().engines(6).start().await?;
+    let (router, name) = (network.routers()[0], network.file().routers[0].name.clone());
+    let (target, domain) = (network.target("/vod/index.m3u8"), network.file().services[0].domain.clone());
+    for held in [HELD_UP, HELD_UP_LONG] {
+        let worker = network.signal(&name, Part::Worker, Signal::STOP);
+        let (mut viewers, mut resolvers) = (JoinSet::new(), JoinSet::new());
+        for n in 0..HELD_UP_ASKS {
+            let target = format!("{target}?n={n}");
+            viewers.spawn(async move { Client::east().get(router, &target).await });
+            let (server, domain) = (network.name_servers()[0], domain.clone());
+            resolvers.spawn(async move {
+                let mut stream = dns::connect(server, client::EAST).await?;
+                dns::send_framed(&mut stream, &Question::new(&domain, kind::A).encode(n)).await?;
+                let answer = timeout(HELD_UP_DEADLINE, dns::read_framed(&mut stream)).await.context("an answer")??;
+                dns::read(&answer, n)
+            });
+        }
+        let since = weir_clock::monotonic();
+        wait_until("the router was held up", HELD_UP_DEADLINE, || std::future::ready(since.elapsed() > held)).await;
+        process::signal(worker, Signal::CONT);
+        for answer in viewers.join_all().await {
+            let answer = answer?;
+            ensure!(answer.status() == 302, "held up for {held:?}: {} {:?}", answer.status(), answer.head.field("Weir-Reason"));
+        }
+        for answer in resolvers.join_all().await {
+            let answer = answer?;
+            ensure!(answer.code == code::NOERROR && !answer.addresses().is_empty(), "held up for {held:?}: {}", answer.code);
+        }
+        ensure!(network.id(&name, Part::Worker) == Some(worker), "it is the same worker");
+    }
+    Ok(())
 }
 
 async fn in_service(api: &Api, devices: &[&str]) -> anyhow::Result<()> {

@@ -27,7 +27,7 @@ pub(crate) const PUBLISH_MS: u64 = 50;
 /// How often the table is looked at for writing, in milliseconds: a change of who is live is on disk this soon.
 pub(crate) const SAVE_MS: u64 = 1_000;
 /// How often it is looked whether to panic, in milliseconds: a viewer that asks within it after over half of the engines vanished
-/// may be sent further away than needed.
+/// may be sent further away than needed, and is not refused.
 pub(crate) const PANIC_LOOK_MS: u64 = 250;
 /// How often mere renewals are written, in milliseconds: after a crash, replays this old at most are not known as such.
 const RENEWALS_SAVE_MS: u64 = 5_000;

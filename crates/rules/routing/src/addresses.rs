@@ -80,8 +80,23 @@ pub fn addresses<'n>(
 ) -> Result<Placed<'n>, RefusalReason> {
     let client = Client::of(question);
     let key = client.key(service);
-    in_zone(Field { network, health, service, now_ms: question.now_ms }, &client, question.family, |candidates| {
-        placement::first_two(key, candidates)
+    or_suddenly(network, health, question, |health| {
+        in_zone(Field { network, health, service, now_ms: question.now_ms }, &client, question.family, |candidates| {
+            placement::first_two(key, candidates)
+        })
+    })
+}
+
+/// What is answered; before it is that no engine is live, what is answered in a panic that nobody has looked for yet.
+fn or_suddenly<'n>(
+    network: &'n Network,
+    health: &HealthTable,
+    question: &AddressQuestion,
+    answer: impl Fn(&HealthTable) -> Result<Placed<'n>, RefusalReason>,
+) -> Result<Placed<'n>, RefusalReason> {
+    answer(health).or_else(|refusal| match health.suddenly(network, question.now_ms) {
+        Some(health) if refusal == RefusalReason::NoLiveEngine => answer(&health),
+        _ => Err(refusal),
     })
 }
 
@@ -92,6 +107,16 @@ pub fn addresses<'n>(
 /// # Errors
 /// [`RefusalReason::NoCoverageZone`] and [`RefusalReason::NoLiveEngine`].
 pub fn stand_in<'n>(
+    network: &'n Network,
+    health: &HealthTable,
+    service: &'n Service,
+    engine: Option<&'n Engine>,
+    question: &AddressQuestion,
+) -> Result<Placed<'n>, RefusalReason> {
+    or_suddenly(network, health, question, |health| stood_in(network, health, service, engine, question))
+}
+
+fn stood_in<'n>(
     network: &'n Network,
     health: &HealthTable,
     service: &'n Service,

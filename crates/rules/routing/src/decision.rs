@@ -92,13 +92,23 @@ pub enum Answer {
 /// # Errors
 /// [`RefusalReason`] when there is no engine for it.
 pub fn route<'n, 'r>(network: &'n Network, health: &HealthTable, request: &RouteRequest<'r>) -> Result<Route<'n, 'r>, RefusalReason> {
-    decide(network, health, request, &mut Unrecorded)
+    decide(network, health, request, &mut Unrecorded).or_else(|refusal| match suddenly(network, health, request, refusal) {
+        Some(health) => decide(network, &health, request, &mut Unrecorded),
+        None => Err(refusal),
+    })
+}
+
+/// The engines as they stand in a panic that nobody has looked for yet, for a client that has no engine otherwise.
+fn suddenly(network: &Network, health: &HealthTable, request: &RouteRequest<'_>, refusal: RefusalReason) -> Option<HealthTable> {
+    if refusal == RefusalReason::NoLiveEngine { health.suddenly(network, request.now_ms) } else { None }
 }
 
 /// The same decision with its reasons.
 pub fn explain(network: &Network, health: &HealthTable, request: &RouteRequest<'_>) -> Decision {
+    let refusal = decide(network, health, request, &mut Unrecorded).err();
+    let sudden = refusal.and_then(|refusal| suddenly(network, health, request, refusal));
     let mut reasons = Vec::new();
-    let answer = match decide(network, health, request, &mut reasons) {
+    let answer = match decide(network, sudden.as_ref().unwrap_or(health), request, &mut reasons) {
         Ok(route) => {
             let mut location = String::new();
             route.push_location(&mut location);

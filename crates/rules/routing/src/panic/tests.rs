@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     RouteRequest,
+    addresses::{AddressQuestion, Family, addresses, stand_in},
     decision::{explain, route},
     health::{Beat, EngineState, LifelineId},
     reason::Reason,
@@ -116,6 +117,33 @@ fn one_after_the_other_is_no_panic() {
     }
 }
 
+/// The router was held up: it heard nobody and looked for nothing, and viewers ask before it looks.
+#[test]
+fn a_router_that_was_held_up_refuses_nobody_for_as_long_as_a_panic_lasts() {
+    let mut scene = Scene::new(|_| {});
+    let (heard_ms, profile) = (scene.now_ms, scene.network.profile().clone());
+    let gone_ms = heard_ms + profile.keepalive_patience_ms();
+    let question = |now_ms| AddressQuestion { client: "127.0.0.9".parse().expect("address"), prefix: 32, family: Family::V4, now_ms };
+    for (later_ms, is_answered) in
+        [(0, true), (1, true), (profile.panic_window_ms + 1, true), (profile.panic_hold_ms - 1, true), (profile.panic_hold_ms, false)]
+    {
+        scene.now_ms = gone_ms + later_ms;
+        assert_eq!(scene.chosen(), if is_answered { set(&["east-1", "east-2"]) } else { set(&[]) }, "{later_ms} ms");
+        let service = &scene.network.services()[0];
+        let asked = question(scene.now_ms);
+        assert_eq!(addresses(&scene.network, &scene.health, service, &asked).is_ok(), is_answered, "the DNS, {later_ms} ms");
+        let engine = scene.network.engine(&sample::name("east-1"));
+        let named = stand_in(&scene.network, &scene.health, service, engine, &asked);
+        assert_eq!(named.ok().and_then(|placed| placed.engines().next()), engine.filter(|_| is_answered), "its name, {later_ms} ms");
+        let mut looked = scene.health.clone();
+        looked.look_for_panic(&scene.network, scene.now_ms);
+        assert_eq!(looked.panic(scene.now_ms).is_some(), is_answered && later_ms > 0, "a look says the same, {later_ms} ms");
+    }
+    let mut few = Scene::new(|c| c.engines.iter_mut().skip(PANIC_ENGINES_MIN - 1).for_each(|engine| engine.weight = 0));
+    few.now_ms += profile.keepalive_patience_ms() + 1;
+    assert_eq!(few.chosen(), set(&[]), "three may well be gone by themselves");
+}
+
 #[test]
 fn few_engines_never_panic() {
     let mut scene = Scene::new(|c| c.engines.iter_mut().skip(PANIC_ENGINES_MIN - 1).for_each(|engine| engine.weight = 0));
@@ -208,9 +236,11 @@ proptest! {
             let heard: Vec<&str> = sample::ENGINES.into_iter().zip(&ends).filter(|(_, end)| now_ms <= **end).map(|(name, _)| name).collect();
             scene.run(LOOK_MS, &heard);
             let gone_ms = |end: u64| end / LOOK_MS * LOOK_MS + profile.keepalive_patience_ms();
-            let lately = ends.iter().filter(|end| gone_ms(**end) < now_ms && now_ms - gone_ms(**end) <= profile.panic_window_ms).count();
             let live = ends.iter().filter(|end| gone_ms(**end) >= now_ms).count();
-            let expected = live + lately >= PANIC_ENGINES_MIN && lately * 2 > live + lately;
+            let last_ms = ends.iter().map(|end| gone_ms(*end)).max().expect("six");
+            let at_ms = if live > 0 { now_ms } else { last_ms };
+            let lately = ends.iter().filter(|end| gone_ms(**end) < now_ms && at_ms - gone_ms(**end) <= profile.panic_window_ms).count();
+            let expected = live + lately >= PANIC_ENGINES_MIN && lately * 2 > live + lately && at_ms + profile.panic_hold_ms > now_ms;
             prop_assert_eq!(scene.vanished().is_some(), expected, "at {} of {:?}", now_ms, ends);
             panicked = expected;
         }
