@@ -201,7 +201,10 @@ impl Client {
 
     /// Sends a request and reads the whole answer.
     pub async fn ask(&self, address: SocketAddr, ask: &Ask<'_>) -> Result<Answer> {
-        let whole = async { self.open(address, ask).await?.whole().await };
+        let whole = async {
+            let reading = self.open(address, ask).await?;
+            if ask.old { reading.whole_and_closed().await } else { reading.whole().await }
+        };
         timeout(self.patience, whole).await?
     }
 
@@ -255,8 +258,7 @@ async fn read_line(stream: &mut BufReader<TcpStream>) -> Result<String> {
 
 async fn read_head(stream: &mut BufReader<TcpStream>) -> Result<Head> {
     let line = read_line(stream).await?;
-    let version = line.strip_prefix("HTTP/1.1 ").or_else(|| line.strip_prefix("HTTP/1.0 "));
-    let status = version.and_then(|l| l.get(..3)).and_then(|s| s.parse().ok());
+    let status = line.strip_prefix("HTTP/1.1 ").and_then(|l| l.get(..3)).and_then(|s| s.parse().ok());
     let status = status.ok_or_else(|| bad(format!("status line {line:?}")))?;
     let mut fields = Vec::new();
     loop {
@@ -331,6 +333,18 @@ impl Reading {
         self.stream.read_exact(&mut bytes).await?;
         let end = read_line(&mut self.stream).await?;
         if end.is_empty() { Ok(Some(bytes)) } else { Err(bad("a chunk that is longer than it says")) }
+    }
+
+    /// The rest of the body, of an answer behind which its connection ends.
+    async fn whole_and_closed(mut self) -> Result<Answer> {
+        let mut body = Vec::new();
+        while let Some(bytes) = self.some().await? {
+            body.extend_from_slice(&bytes);
+        }
+        match self.stream.read(&mut [0]).await? {
+            0 => Ok(Answer { head: self.head, body }),
+            _ => Err(bad("bytes behind the answer")),
+        }
     }
 
     /// The rest of the body.

@@ -40,7 +40,8 @@ Usage: cargo xtask COMMAND
   bench [ARGS]    side by side with nginx (bench/run.sh); ARGS are passed on
   tools           what the tests need besides Rust: installed, or named
   soak [PART..]   long forms of heavy suites: fuzz, schema (properties of the database, 10,000 cases each), pair (managers
-                  killed under writes, 500 rounds); all of them when none is named
+                  killed under writes, 500 rounds), load (the network goes up and back while a crowd is answered 10,000,000
+                  times and compares each answer); all of them when none is named
   media           make the demo stream again with ffmpeg
 
 Environment:
@@ -49,6 +50,7 @@ Environment:
   WEIR_DEV_KEYS      dist: the release directory that signs when --keys is not given
   WEIR_SOAK_SECONDS  soak: seconds per fuzz target, 300 if not given
   WEIR_PAIR_ROUNDS   soak: rounds in which managers are killed
+  WEIR_LOAD_REQUESTS soak: requests of the crowd while the network goes up and back
   PROPTEST_CASES     soak: cases of each property
 ";
 

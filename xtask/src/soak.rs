@@ -16,7 +16,7 @@ const SCHEMA_CASES: &str = "10000";
 /// Rounds in which managers are killed under writes.
 const PAIR_ROUNDS: &str = "500";
 
-/// Requests that viewers are answered while the network goes up and back.
+/// Requests of a crowd that are answered while the network goes up and back; other viewers' are not counted.
 const LOAD_REQUESTS: &str = "10000000";
 
 /// Runs the parts that are named, or all; one failure hides no other.

@@ -301,7 +301,11 @@ pub(super) async fn old(client: Client, known: Arc<Known>, mut stopped: Stopped)
                 && *hash == sha256(&answer.body)
                 && answer.head.field("Transfer-Encoding").is_none()
                 && answer.head.field("Content-Length") == Some(answer.body.len().to_string());
-            if right { Ok((from, answer.body)) } else { Err(format!("{target} from {from}: {:?}", answer.head)) }
+            if right {
+                Ok((from, answer.body))
+            } else {
+                Err(format!("{target}, {} bytes, from {from}: {}", answer.body.len(), answer.status()))
+            }
         });
         if taken.await.is_none() {
             break;
@@ -325,7 +329,11 @@ pub(super) async fn by_name(client: Client, known: Arc<Known>, mut stopped: Stop
         let taken = insist(&mut noticed, &stopped, "by name", async || {
             let fetched = viewer.fetch(&url, &[]).await.map_err(|error| error.to_string())?;
             let right = fetched.answer.status() == 200 && *hash == sha256(&fetched.answer.body);
-            if right { Ok((fetched.from, fetched.answer.body)) } else { Err(format!("{}: {:?}", fetched.url, fetched.answer.head)) }
+            if right {
+                Ok((fetched.from, fetched.answer.body))
+            } else {
+                Err(format!("{} from {}: {}", fetched.url, fetched.from, fetched.answer.status()))
+            }
         });
         if taken.await.is_none() {
             break;

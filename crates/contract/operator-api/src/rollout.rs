@@ -274,7 +274,7 @@ pub struct RolloutLane {
     /// Where it is.
     #[schema(value_type = String)]
     pub location: LocationName,
-    /// Number of its wave; null: it is out of scope.
+    /// Number of its wave.
     pub wave: Option<u16>,
     /// What it runs, as it last said; null: it was never heard.
     pub running: Option<String>,

@@ -50,7 +50,7 @@ pub(crate) enum DowngradeVerb {
     /// Plan a rollout downwards, of the whole network or a part of it, and show exactly what `start` would run; nothing changes. Of the
     /// whole network its driver is cli unless you say otherwise: you switch the managers yourself, at the command line of each
     Plan(PlanDownArgs),
-    /// Start a plan; who switches the managers was said when it was planned (cli unless planned with --driver gui, or on a page)
+    /// Start a plan; who switches the managers was said when it was planned (cli unless planned with --driver gui; on a page it is a choice)
     Start(StartArgs),
     /// Assign a router or engine a lower version; it goes the same way
     Device(AssignArgs),

@@ -42,7 +42,9 @@ pub(super) fn routes() -> Router<Arc<App>> {
 pub(super) fn sequence(way: &Direction) -> &'static str {
     match way {
         Direction::Upgrade => "Engines and routers first, each behind Server Offload; then the standby manager; the primary last.",
-        Direction::Downgrade => "From these pages the standby manager first, then the primary; then routers; engines last.",
+        Direction::Downgrade => {
+            "The managers first, the standby before the primary unless you switch them yourself; then routers; engines last."
+        }
         Direction::Same => "",
     }
 }

@@ -282,23 +282,23 @@ fn lane(app: &App, network: &Snapshot, plan: &Plan, position: usize, stay: Optio
         stage: update.as_ref().map_or_else(|| "gone".to_owned(), |update| update.stage.clone()),
         status: update.as_ref().map_or_else(|| "Deleted".to_owned(), |update| update.status.clone()),
         sessions: update.as_ref().map_or(0, |update| update.sessions),
-        stays: stays(lane, stay, update.as_ref()),
+        stays: stays(lane, stay, update.as_ref(), plan.is_over()),
         excused: lane.excuse == Excuse::Dead,
         pinned: pinned(plan, &member.name),
     }
 }
 
-/// Why a device does not move: the plan's reason, or what its own update waits for.
-fn stays(lane: &Lane, stay: Option<Stay>, update: Option<&DeviceUpdate>) -> Option<RolloutNote> {
+/// Why a device does not move: the plan's reason, with what may be done while the rollout is not over, or what its own update waits for.
+fn stays(lane: &Lane, stay: Option<Stay>, update: Option<&DeviceUpdate>, is_over: bool) -> Option<RolloutNote> {
     if let Some(stay) = stay {
-        let next = update.and_then(|update| stay.next_step(update.device.as_str()));
+        let next = update.filter(|_| !is_over).and_then(|update| stay.next_step(update.device.as_str()));
         return Some(RolloutNote { word: stay.as_str().to_owned(), text: stay.to_string(), next });
     }
     // The plan waits for the word to switch, not the operator.
     let waits =
         update?.waiting.as_ref().filter(|waits| !["reload_needed", "rollout"].contains(&waits.reason.as_str()) || lane.is_let_go())?;
-    let next = Some(waits.next.clone()).filter(|next| !next.is_empty());
-    Some(RolloutNote { word: waits.reason.clone(), text: waits.detail.clone(), next })
+    // Its next step is one of a device that is told by itself, which a rollout refuses.
+    Some(RolloutNote { word: waits.reason.clone(), text: waits.detail.clone(), next: None })
 }
 
 fn pinned(plan: &Plan, name: &DeviceName) -> Option<String> {

@@ -72,6 +72,7 @@ impl Stay {
         Some(match self {
             Self::Pinned => format!("`weir upgrade unpin {device}` lets it move"),
             Self::Excused => "bring it back: it counts again when it is heard".to_owned(),
+            Self::Failed { reason } if reason.burns() => return Self::Burned.next_step(device),
             Self::Failed { .. } | Self::LetGo { .. } => {
                 format!("find out why (`weir upgrade status {device}`), then `weir upgrade retry {device}`")
             }
@@ -81,9 +82,9 @@ impl Stay {
             }
             Self::NeedsHands => format!("go there; `weir upgrade status {device}` says what happened"),
             Self::OutOfBand { .. } => "`weir upgrade restate` when that version is meant, else bring it back".to_owned(),
-            Self::TooFar { .. } => {
-                format!("`weir upgrade device {device} --to VERSION` with a build of the next line on its way, one line at a time")
-            }
+            Self::TooFar { .. } => format!(
+                "`weir upgrade abort --why TEXT`, bring it on a line at a time with `weir upgrade device {device} --to VERSION`, then `weir upgrade resume`"
+            ),
             Self::Aborted => "`weir upgrade resume` or `weir upgrade revert`".to_owned(),
             Self::WaveStopped { .. } => {
                 "see why its devices failed; `weir upgrade resume` tries the wave again, `weir upgrade revert` goes back".to_owned()
@@ -258,6 +259,10 @@ mod tests {
         for stay in named {
             assert!(stay.next_step("east-1").is_some_and(|next| next.contains(" east-1")), "{stay}");
         }
+        let burned = Stay::Failed { reason }.next_step("east-1");
+        assert!(burned.is_some_and(|next| next.contains("clear-burned")), "an image that is burned is tried again when that is cleared");
+        let other = Stay::Failed { reason: UpdateReason::NoSpace }.next_step("east-1");
+        assert!(other.is_some_and(|next| next.contains("retry") && !next.contains("burned")));
         for stay in [Stay::Excused, Stay::OutOfBand { version }, Stay::Aborted, Stay::WaveStopped { wave: 1 }, Stay::NoImage] {
             assert!(stay.next_step("east-1").is_some(), "{stay}");
         }

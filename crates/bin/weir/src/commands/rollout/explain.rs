@@ -58,7 +58,7 @@ fn in_rollout(now: &Rollout, lane: &RolloutLane) -> String {
 
 /// Its wave.
 fn place(now: &Rollout, lane: &RolloutLane) -> String {
-    let Some(number) = lane.wave else { return "out of its scope".to_owned() };
+    let Some(number) = lane.wave else { return "in no wave".to_owned() };
     match now.waves.iter().find(|wave| wave.number == number) {
         Some(wave) => format!("wave {number} ({}), which is {}", wave.kind, wave.state),
         None => format!("wave {number}"),
@@ -113,7 +113,7 @@ mod tests {
         let mut now = rollout("running");
         now.lanes[0].wave = None;
         now.lanes[0].told = None;
-        assert!(explained(&now).contains("\nin it: out of its scope, told nothing yet\n"), "{}", explained(&now));
+        assert!(explained(&now).contains("\nin it: in no wave, told nothing yet\n"), "{}", explained(&now));
         now.lanes.clear();
         assert!(explained(&now).ends_with("running, engines; east-1 is not in its scope\n"), "{}", explained(&now));
         let none = text(None, &Explained { lane: None, update: update("idle") });

@@ -1,6 +1,6 @@
 //! `weir upgrade features`: what waits for the level, and for whom.
 
-use super::show;
+use super::show::NAMES_MAX;
 use crate::{api_client::ApiClient, cli::Format, output};
 use weir_operator_api::{Features, WaitingFeature, paths};
 
@@ -29,11 +29,13 @@ fn text(features: &Features) -> String {
 /// The devices that are behind, or who lets the level rise.
 fn waits_for(feature: &WaitingFeature) -> String {
     if feature.devices.is_empty() {
-        return "the end of the rollout: `weir upgrade finalise`".to_owned();
+        return "the level, which rises at the end of an upgrade of the whole network".to_owned();
     }
-    let unnamed = (feature.devices_total as usize).saturating_sub(feature.devices.len());
-    let names = show::names(&feature.devices);
-    if unnamed == 0 { names } else { format!("{names}, and {unnamed} besides") }
+    let named: Vec<String> = feature.devices.iter().take(NAMES_MAX).map(ToString::to_string).collect();
+    match (feature.devices_total as usize).saturating_sub(named.len()) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
 }
 
 #[cfg(test)]
@@ -56,7 +58,10 @@ mod tests {
             assert!(shown.contains(said), "{said}: {shown}");
         }
         let all = WaitingFeature { devices: Vec::new(), devices_total: 0, ..feature };
-        assert!(text(&Features { waiting: vec![all], ..features() }).contains("the end of the rollout"));
+        assert!(text(&Features { waiting: vec![all.clone()], ..features() }).contains("at the end of an upgrade"));
+        let many = (0..100).map(|n| format!("engine-{n}").parse().expect("name")).collect();
+        let most = WaitingFeature { devices: many, devices_total: 150, ..all };
+        assert!(text(&Features { waiting: vec![most], ..features() }).contains("engine-7 and 142 more"));
     }
 
     #[test]

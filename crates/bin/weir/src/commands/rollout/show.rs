@@ -13,7 +13,7 @@ use weir_model::{DeviceName, Version};
 use weir_operator_api::{Rollout, RolloutLane, RolloutNote, RolloutReason, RolloutWave};
 
 /// Most names of a wave that a table shows.
-const NAMES_MAX: usize = 8;
+pub(super) const NAMES_MAX: usize = 8;
 /// Cells of the bar in a line.
 const CELLS: usize = 24;
 
@@ -133,7 +133,7 @@ pub(super) fn ended(now: &Rollout) -> String {
 /// After a word about one device.
 pub(super) fn of_device(now: &Rollout, device: &str) -> String {
     let Some(lane) = now.lanes.iter().find(|lane| lane.device.as_str() == device) else {
-        return format!("{device}: {} does not know it", name(now));
+        return format!("{device}: {} does not have it in its scope", name(now));
     };
     let why = why(lane);
     let why = if why.is_empty() { why } else { format!("; {why}") };
@@ -144,15 +144,13 @@ fn tables(now: &Rollout) -> String {
     let managers = network::table(now);
     let waves = output::table(["WAVE", "ROLE", "KIND", "STATE", "DONE", "DEVICES"], now.waves.iter().map(wave_row));
     let header = ["DEVICE", "ROLE", "LOCATION", "WAVE", "RUNNING", "TOLD", "STATUS", "SESSIONS", "WHY IT DOES NOT MOVE"];
-    let (moved, others): (Vec<_>, Vec<_>) = now.lanes.iter().partition(|lane| lane.wave.is_some() || lane.told.is_some());
-    let lanes = output::table(header, moved.into_iter().map(lane_row));
-    let others = if others.is_empty() { String::new() } else { format!("\nout of its scope: {}", others.len()) };
+    let lanes = output::table(header, now.lanes.iter().map(lane_row));
     // While it is paused because of it, the first line says it.
     let is_unsaid =
         |wave: &&RolloutWave| now.paused.as_ref().is_none_or(|paused| !paused.text.contains(&format!("wave {} failed:", wave.number)));
     let failure = |wave: &RolloutWave| wave.failure.as_ref().map(|failure| format!("wave {} failed: {failure}\n", wave.number));
     let failures: String = now.waves.iter().filter(is_unsaid).filter_map(failure).collect();
-    format!("{managers}{waves}\n{failures}{lanes}{others}")
+    format!("{managers}{waves}\n{failures}{lanes}")
 }
 
 fn wave_row(wave: &RolloutWave) -> [String; 6] {

@@ -107,7 +107,7 @@ pub(super) fn columns(rollout: &Rollout) -> Vec<RoleColumn> {
         Some((first, phases.iter().rposition(|phase| words.contains(&phase.as_str()))?))
     };
     let count = |role: Role| {
-        let own: Vec<&RolloutLane> = rollout.lanes.iter().filter(|lane| lane.role == role && lane.wave.is_some()).collect();
+        let own: Vec<&RolloutLane> = rollout.lanes.iter().filter(|lane| lane.role == role).collect();
         (own.iter().filter(|lane| super::lane::is_there(lane)).count(), own.len())
     };
     let of_managers = || {

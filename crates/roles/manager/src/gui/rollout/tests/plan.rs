@@ -159,7 +159,13 @@ fn the_whole_network_comes_first_and_its_fields_are_there_where_they_mean_someth
         "{up}"
     );
     let down = drawn_form(formed(typed("0.9.0-b1")), Rejected::default());
-    has(&down, &["Downgrade to 0.9.0-b1. From these pages the standby manager first", "name=\"parking\" value=\"on\">"]);
+    has(
+        &down,
+        &[
+            "Downgrade to 0.9.0-b1. The managers first, the standby before the primary unless you switch them yourself",
+            "name=\"parking\" value=\"on\">",
+        ],
+    );
     assert!(!up.contains("name=\"driver\""), "{up}");
     let console = drawn_form(formed(TypedRollout { driver: "cli".into(), ..typed("0.9.0-b1") }), Rejected::default());
     has(&console, &["<option value=\"cli\" selected>You, at the command line of each: the primary first</option>"]);
