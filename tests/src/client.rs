@@ -59,7 +59,7 @@ impl<'a> Ask<'a> {
         self
     }
 
-    /// As HTTP/1.0, which has no Host.
+    /// As HTTP/1.0, with Host as those clients send it.
     #[must_use]
     pub fn old(mut self) -> Self {
         self.old = true;
@@ -185,7 +185,7 @@ impl Client {
         let mut stream = self.connect(address).await?;
         let host = ask.host.map_or_else(|| address.to_string(), str::to_owned);
         let mut request = match ask.old {
-            true => format!("{} {} HTTP/1.0\r\n", ask.method, ask.target),
+            true => format!("{} {} HTTP/1.0\r\nHost: {host}\r\n", ask.method, ask.target),
             false => format!("{} {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n", ask.method, ask.target),
         };
         for (name, value) in &ask.fields {

@@ -21,8 +21,8 @@ const PLAY_DEADLINE: Duration = Duration::from_secs(30);
 /// Longer than a router's patience with engines, 625 ms; and longer than the window of a panic besides, 2 s.
 const HELD_UP: Duration = Duration::from_millis(1200);
 const HELD_UP_LONG: Duration = Duration::from_millis(4500);
-/// Viewers, and resolvers, that ask meanwhile.
-const HELD_UP_ASKS: u16 = 100;
+/// Viewers, and resolvers, that ask meanwhile: fewer than the connections one resolver may have.
+const HELD_UP_ASKS: u16 = 24;
 const HELD_UP_DEADLINE: Duration = Duration::from_secs(30);
 /// Routers obey within 2 s; asserted with five times that.
 const OBEYED_DEADLINE: Duration = Duration::from_secs(10);

@@ -110,7 +110,11 @@ async fn a_standby_that_is_promoted_while_the_managers_are_apart_brings_the_othe
     })
     .await;
     network.keep_down(&manager).await?;
-    network.cms_json(Seat::Standby, &["role", "primary", "--accept-loss", "1000"]).await?;
+    // For a moment it was heard just now, and a manager of another version hands nothing over.
+    wait_for("the standby is promoted", ROLLOUT_DEADLINE, || async {
+        network.cms_json(Seat::Standby, &["role", "primary", "--accept-loss", "1000"]).await
+    })
+    .await;
     let primary = network.api_of(Seat::Standby)?;
     network.bring_back(&manager)?;
     wait_for("the rollout is done, or waits for an operator", ROLLOUT_DEADLINE, || async {

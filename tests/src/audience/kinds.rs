@@ -287,7 +287,7 @@ pub(super) async fn resolvers(server: SocketAddr, known: Arc<Known>, mut stopped
     noticed
 }
 
-/// An HTTP/1.0 client without Host: each answer has its length, and ends its connection.
+/// An HTTP/1.0 client: each answer has its length, and ends its connection.
 pub(super) async fn old(client: Client, known: Arc<Known>, mut stopped: Stopped) -> Noticed {
     let mut noticed = Noticed::default();
     for (turn, (name, hash)) in known.segments.iter().cycle().enumerate() {
