@@ -1,6 +1,6 @@
 //! Rollouts as an operator's program sees them.
 
-use crate::{Api, api::Reply, wait_for};
+use crate::{Api, Network, Seat, api::Reply, wait_for};
 use anyhow::{Context, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -50,6 +50,22 @@ impl Api {
             anyhow::Ok(rollout)
         })
         .await
+    }
+}
+
+impl Network {
+    /// Every device, managers too, runs this version: each says so itself.
+    pub async fn all_run(&self, version: &str) -> anyhow::Result<()> {
+        let file = self.file();
+        for device in file.engines.iter().chain(&file.routers) {
+            let says = self.health_version(device.admin.context("an admin listener")?).await?;
+            ensure!(says == version, "{} says {says}", device.name);
+        }
+        for seat in Seat::ALL {
+            let info = self.info(seat).await?;
+            ensure!(info["version"] == version, "{info}");
+        }
+        Ok(())
     }
 }
 

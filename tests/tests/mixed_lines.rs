@@ -115,8 +115,7 @@ async fn the_released_build_goes_to_this_one_and_back_while_viewers_watch() -> a
         api.start_rollout(&json!({ "version": version })).await?;
         api.rollout_is("done").await;
         network.matched(Seat::Manager).await;
-        let running = api.list("/devices").await?;
-        ensure!(running.iter().all(|device| device["version"] == version), "{running:?}");
+        network.all_run(version).await?;
         stands(&network, &api, &format!("all of {version}")).await?;
         audience.watch_on().await?;
     }

@@ -19,20 +19,6 @@ async fn with_next(engines: u16) -> anyhow::Result<(Network, Api)> {
     Ok((network, api))
 }
 
-/// Every device, managers too, runs this version: each says so itself.
-async fn all_run(network: &Network, version: &str) -> anyhow::Result<()> {
-    let file = network.file();
-    for device in file.engines.iter().chain(&file.routers) {
-        let says = network.health_version(device.admin.context("an admin listener")?).await?;
-        ensure!(says == version, "{} says {says}", device.name);
-    }
-    for seat in Seat::ALL {
-        let info = network.info(seat).await?;
-        ensure!(info["version"] == version, "{info}");
-    }
-    Ok(())
-}
-
 /// Waits until the rollout is in this phase or behind it.
 async fn is_reached(api: &Api, phase: &str) {
     wait_for(&format!("the rollout is in {phase} or behind it"), ROLLOUT_DEADLINE, || async {
@@ -85,7 +71,7 @@ async fn a_primary_that_is_killed_in_each_phase_brings_the_whole_network_up() ->
     is_reached(&api, "soak").await;
     network.signal(&manager, Part::Worker, Signal::KILL);
     api.rollout_is("done").await;
-    all_run(&network, lines::NEXT).await?;
+    network.all_run(lines::NEXT).await?;
     network.matched(Seat::Manager).await;
     api.get("/locations/between").await?;
     audience.leave().await?.nothing()
@@ -129,7 +115,7 @@ async fn a_standby_that_is_promoted_while_the_managers_are_apart_brings_the_othe
         anyhow::Ok(())
     })
     .await;
-    all_run(&network, lines::NEXT).await?;
+    network.all_run(lines::NEXT).await?;
     network.matched(Seat::Standby).await;
     audience.leave().await?.nothing()
 }

@@ -16,7 +16,7 @@ mod verdict;
 
 pub(crate) use answer::{hello, poll, stand};
 pub(crate) use making_way::{step_down, yield_to};
-pub(crate) use recount::{begin, run};
+pub(crate) use recount::{begin, run, settle_in};
 
 use crate::{app::App, change::Caller, cms::Fence, follower::unreplicated::Counted, snapshot::Snapshot};
 use copying::Copies;

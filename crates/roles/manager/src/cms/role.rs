@@ -9,7 +9,7 @@ use crate::{
     follower::Follower,
     manager::{ManagerError, network as open_network},
     network_key::NetworkKey,
-    pair::TAKE_OVER,
+    pair::{self, TAKE_OVER},
     seal::{Seal, Settled, settled},
     snapshot::Snapshot,
     tables::devices,
@@ -220,6 +220,8 @@ fn promoted(tx: &Transaction<'_>, seal: &Arc<Seal>, caller: &Caller, name: &Devi
     if before.stamp.term >= term {
         return Ok(());
     }
+    // Behind the changeset of the promotion nobody would see that the digests are those of another schema.
+    pair::settle_in(tx)?;
     let change = Change::new(tx, &before, caller, weir_clock::wall_ms())?;
     change.take_over(name, term)?;
     change.finish()?;

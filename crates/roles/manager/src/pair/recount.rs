@@ -50,17 +50,19 @@ fn note(app: &App, about: &'static str, text: String) {
 }
 
 async fn settle(app: &Arc<App>) -> Result<Option<u64>, Problem> {
-    let settled = app.config.write(|tx| {
-        let tip = changesets::tip(tx)?;
-        let same_schema = tip.as_ref().is_some_and(|tip| tip.step == u64::from(migrations::newest()));
-        let kept = digests::load(tx)?;
-        if same_schema && kept.tables().next().is_some() {
-            return Ok::<_, DatabaseError>(None);
-        }
-        // The rows are what they were; only what is said of them is new. Without a log there is nothing to say it to.
-        correct(tx, tip.is_some(), "count")
-    });
-    settled.await.map_err(unread)
+    app.config.write(settle_in).await.map_err(unread)
+}
+
+/// The same inside a change: of a standby that becomes the primary at another schema than that of the last changeset it was given.
+pub(crate) fn settle_in(tx: &Transaction<'_>) -> Result<Option<u64>, DatabaseError> {
+    let tip = changesets::tip(tx)?;
+    let same_schema = tip.as_ref().is_some_and(|tip| tip.step == u64::from(migrations::newest()));
+    let kept = digests::load(tx)?;
+    if same_schema && kept.tables().next().is_some() {
+        return Ok(None);
+    }
+    // The rows are what they were; only what is said of them is new. Without a log there is nothing to say it to.
+    correct(tx, tip.is_some(), "count")
 }
 
 /// Counts the rows of everything; keeps the digests when they are others, and, when there is a log, says so in it with a changeset
