@@ -34,7 +34,7 @@ const UNIT_AT_ONCE: usize = 2;
 const SYSTEM_AT_ONCE: usize = 3;
 
 /// System tests of more than three minutes, longest first.
-const LONG: [&str; 5] = ["requirements", "mixed_lines", "update", "rollout", "update_faults"];
+const LONG: [&str; 6] = ["mixed_lines", "requirements", "rollout", "rollout_network", "update", "update_faults"];
 
 /// System tests that play in real time: a player that is short of the processor stalls, whatever it plays. They run alone.
 const REAL_TIME: [&str; 2] = ["playback", "stream"];
