@@ -83,9 +83,17 @@ fn failed_only_inside(version: &str, address: SocketAddr, failed: &[String]) -> 
 fn inside(what: &str) -> bool {
     let what = what.to_lowercase();
     what.ends_with(": 500")
-        || ["connection reset", "unexpected end of file", "early eof", "broken pipe", "closed before message", "500 internal"]
-            .iter()
-            .any(|word| what.contains(word))
+        || [
+            "connection reset",
+            "unexpected end of file",
+            "early eof",
+            "broken pipe",
+            "closed before message",
+            "500 internal",
+            "status(500,",
+        ]
+        .iter()
+        .any(|word| what.contains(word))
 }
 
 /// Page, command and alarm name the reason.
