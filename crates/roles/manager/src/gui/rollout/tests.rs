@@ -264,7 +264,7 @@ fn lanes_come_in_the_order_that_is_asked_for() {
         |name: &str, stage: &str, stays: Option<&str>, wave, sessions| RolloutLane { wave, sessions, ..lane(name, stage, stays.map(note)) };
     let told = |version: &str, lane| RolloutLane { told: Some(version.parse().expect("version")), ..lane };
     let a = told("1.10.0-b1", other("a", "done", Some("at_goal"), Some(2), 5));
-    let b = RolloutLane { role: Role::Router, ..other("b", "fetching", None, None, 1) };
+    let b = RolloutLane { role: Role::Router, ..other("b", "fetching", None, Some(11), 1) };
     let c = told("1.9.0-b1", other("c", "staged", Some("guard"), Some(10), 9));
     let rollout = with(vec![c, a, b]);
     for (column, descending, expected) in [
@@ -273,7 +273,7 @@ fn lanes_come_in_the_order_that_is_asked_for() {
         (Column::Role, false, ["a", "c", "b"]),
         (Column::Wave, false, ["a", "c", "b"]),
         (Column::Told, false, ["c", "a", "b"]),
-        (Column::Status, false, ["c", "a", "b"]),
+        (Column::Status, false, ["b", "c", "a"]),
         (Column::Sessions, false, ["b", "a", "c"]),
     ] {
         let view = View { order: Order::new(column, descending), ..view() };

@@ -29,7 +29,7 @@ fn an_abort_says_what_will_happen_and_wants_words() {
 #[test]
 fn a_revert_says_where_to_and_in_which_order() {
     let text = asked(Asking::of(Verb::Revert, &rollout("running"), view()));
-    has(&text, &["Revert the rollout", "Everything in scope goes to 1.0.0-b1", "standby manager first, then the primary"]);
+    has(&text, &["Revert the rollout", "Everything in scope goes to 1.0.0-b1", "managers first, the standby before the primary"]);
     assert!(!text.contains("name=\"why\""), "{text}");
     let engines = Rollout { phases: vec!["engines".into()], ..rollout("running") };
     has(&asked(Asking::of(Verb::Revert, &engines, view())), &["Only what is in scope goes."]);
