@@ -195,7 +195,7 @@ fn one_that_is_over_is_a_line() {
 fn after_a_word_about_a_device() {
     let now = rollout("running");
     assert_eq!(of_device(&now, "east-3"), "east-3: Idle; pinned: the cup final\n`weir upgrade explain east-3` says more");
-    assert_eq!(of_device(&now, "north-1"), "north-1: upgrade of location east does not know it");
+    assert_eq!(of_device(&now, "north-1"), "north-1: upgrade of location east does not have it in its scope");
     assert!(begun(&now).ends_with("\n`weir upgrade status` shows how it goes"));
 }
 
